@@ -1,0 +1,1 @@
+"""The host of Reflective Resonance: sessions, agents, speech, the event bus."""

@@ -1,0 +1,199 @@
+"""The command line: `serve`, `rehearse`, `config`, `doctor`, and the commands of plugins.
+
+Each command imports what it needs when it runs, so that `--help` is quick and a command for files
+does not load a web server. A plugin's commands are imported when one is called or listed.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from backend.config import Settings
+from backend.errors import ReflectiveResonanceError
+from backend.logs import configure_logging
+from backend.plugins import Discovered, discover, load_settings
+from backend.settings_report import EffectiveSetting, effective
+
+if TYPE_CHECKING:
+    from backend.doctor import Finding
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+DEFAULT_MESSAGE = "What does the water remember?"
+
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class _WithPlugins(TyperGroup):
+    """Adds the commands of every installed plugin, enabled or not, under the plugin's name."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *sorted(_with_commands())]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        item = _with_commands().get(cmd_name)
+        if item is None or item.plugin is None:
+            return None
+        return typer.main.get_group(item.plugin.resolve("commands"))
+
+
+app = typer.Typer(
+    name="reflective-resonance",
+    cls=_WithPlugins,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="An installation that answers a visitor with six voices and moves water with them.",
+)
+
+Artifacts = Annotated[
+    Path | None, typer.Option("--artifacts", metavar="DIR", help="Where speech and waves are kept.")
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print data on stdout, everything else on stderr.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("reflective-resonance"))
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """An installation that answers a visitor with six voices and moves water with them."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port to listen on.")] = None,
+    artifacts: Artifacts = None,
+) -> None:
+    """Run the server until Ctrl-C."""
+    settings, discovered = _load(quiet=False, host=host, port=port, artifacts_dir=artifacts)
+    from backend.server import run
+
+    sys.exit(_guarded(lambda: run(settings, discovered)))
+
+
+@app.command()
+def rehearse(
+    message: Annotated[str, typer.Argument(help="What the visitor says.")] = DEFAULT_MESSAGE,
+    slots: Annotated[int, typer.Option(min=1, max=6, help="How many speakers answer.")] = 6,
+    seed: Annotated[int | None, typer.Option(min=0, help="Makes the session repeatable.")] = None,
+    artifacts: Artifacts = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run one whole session here, without a server, and wait for its waves."""
+    settings, discovered = _load(artifacts_dir=artifacts, seed=seed)
+    from backend.rehearsal import rehearse as run
+    from backend.rehearsal import show
+
+    report = _guarded(lambda: asyncio.run(run(settings, discovered, message, slots, errors)))
+    if as_json:
+        typer.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+    else:
+        show(report, Console(highlight=False))
+    for problem in report.problems:
+        errors.print(f"[red]{problem}[/red]")
+    if report.problems:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def config(as_json: AsJson = False) -> None:
+    """Show the settings in force, secrets redacted, and where each came from."""
+    settings, discovered = _load()
+    sections: dict[str, list[EffectiveSetting]] = {"host": effective(settings)}
+    for item in discovered:
+        if item.plugin is not None:
+            sections[item.name] = effective(load_settings(item.plugin))
+    if as_json:
+        rows = {
+            name: {row.variable: {"value": row.value, "source": row.source} for row in section}
+            for name, section in sections.items()
+        }
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    table = Table("Setting", "Value", "From", "Meaning")
+    for section in sections.values():
+        for row in section:
+            table.add_row(row.variable, row.value, row.source, row.description)
+        table.add_section()
+    Console(highlight=False).print(table)
+
+
+@app.command()
+def doctor(artifacts: Artifacts = None, as_json: AsJson = False) -> None:
+    """Check that this machine can run the installation."""
+    settings, discovered = _load(artifacts_dir=artifacts)
+    from backend.doctor import examine
+
+    findings: list[Finding] = _guarded(lambda: examine(settings, discovered))
+    if as_json:
+        typer.echo(json.dumps([finding.to_dict() for finding in findings], indent=2))
+    else:
+        table = Table("Check", "", "What was found")
+        for finding in findings:
+            mark = "[green]ok[/green]" if finding.ok else "[red]FAILED[/red]"
+            table.add_row(finding.check, mark, finding.detail)
+        Console(highlight=False).print(table)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _load(*, quiet: bool = True, **overrides: object) -> tuple[Settings, list[Discovered]]:
+    """Read all settings; a wrong one ends the command with one line each and exit code 2.
+
+    A `quiet` command shows its own progress, and of the log what is at least a warning, unless a
+    level was asked for.
+    """
+    configure_logging("warning")
+    try:
+        settings = Settings.load(**overrides)
+        if not quiet or "log_level" in settings.model_fields_set:
+            configure_logging(settings.log_level)
+        discovered = discover()
+        for item in discovered:
+            if item.plugin is not None:
+                load_settings(item.plugin)
+    except ReflectiveResonanceError as error:
+        for line in str(error).splitlines():
+            errors.print(f"[red]wrong setting:[/red] {line}", markup=True)
+        raise typer.Exit(EXIT_USAGE) from error
+    return settings, discovered
+
+
+def _guarded(command: Callable[[], Any]) -> Any:
+    """Run a command; what goes wrong on purpose is one line, Ctrl-C is exit code 130."""
+    try:
+        return command()
+    except KeyboardInterrupt:
+        errors.print("interrupted")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except (ReflectiveResonanceError, OSError) as error:
+        errors.print(f"[red]{error}[/red]")
+        raise typer.Exit(EXIT_FAILED) from error
+
+
+def _with_commands() -> dict[str, Discovered]:
+    return {item.name: item for item in discover() if item.plugin and item.plugin.commands}

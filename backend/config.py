@@ -1,0 +1,95 @@
+"""The host's settings: read from the environment and `.env`, checked once, at start.
+
+Built by whoever starts the host, never at import. It knows no plugin: each has a settings class of
+its own (`backend.plugins.PluginSettings`). What is asked of a settings class as a whole, where a
+value came from and how to say what is wrong with it, stands in `backend.settings_report`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from backend.errors import SettingsError
+from backend.settings_report import describe_problems
+
+PREFIX = "RR_"
+ENV_FILE = ".env"
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class Settings(BaseSettings):
+    """Settings of the host, each from `RR_<NAME>`; keys from the names their providers use."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=1, le=65535, description="TCP port to listen on.")
+    artifacts_dir: Path = Field(Path("artifacts"), description="Where speech and waves are kept.")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Origins of web clients, separated by commas, such as http://localhost:5173.",
+    )
+    log_level: LogLevel = Field("info", description="Least severe level that is logged.")
+    max_sessions: int = Field(4, ge=1, le=64, description="Sessions that may run at once.")
+    agent_timeout_s: float = Field(30, gt=0, le=600, description="Limit for one agent's answer.")
+    speech_engine: Literal["embedded"] = Field("embedded", description="Which voice speaks.")
+    speech_timeout_s: float = Field(20, gt=0, le=600, description="Limit for one utterance.")
+    seed: int | None = Field(
+        None, ge=0, lt=2**63, description="Makes the draws and the rehearsal agents repeatable."
+    )
+    openai_api_key: SecretStr | None = Field(
+        None, validation_alias="OPENAI_API_KEY", description="Key for the agents of OpenAI."
+    )
+    anthropic_api_key: SecretStr | None = Field(
+        None, validation_alias="ANTHROPIC_API_KEY", description="Key for the agents of Anthropic."
+    )
+    google_api_key: SecretStr | None = Field(
+        None, validation_alias="GOOGLE_API_KEY", description="Key for the agents of Google."
+    )
+    elevenlabs_api_key: SecretStr | None = Field(
+        None, validation_alias="ELEVENLABS_API_KEY", description="Key for the voices of ElevenLabs."
+    )
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            scheme, separator, rest = origin.partition("://")
+            if origin != "*" and (
+                scheme not in {"http", "https"} or not separator or not rest or "/" in rest
+            ):
+                raise ValueError(
+                    f"{origin!r} is not an origin: write it like http://localhost:5173"
+                )
+        return value
+
+    @classmethod
+    def load(cls, **overrides: object) -> Self:
+        """Read the settings; `overrides` (from the command line) win over the environment.
+
+        Raises
+        ------
+        SettingsError
+            One line per wrong setting: its name, its value and what it should be.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return cls(**given)  # type: ignore[arg-type]  # checked by pydantic, which is the point
+        except ValidationError as error:
+            raise SettingsError(describe_problems(error, cls)) from error

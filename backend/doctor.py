@@ -1,0 +1,121 @@
+"""Examines whether this machine can run the installation, by doing what the show will do."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from time import monotonic
+from typing import Any
+
+from backend.artifacts import Artifacts, write_bytes
+from backend.config import Settings
+from backend.plugins import Discovered
+
+FREE_BYTES = 1_000_000_000
+"""A session of 18 utterances takes about 6 MB with its waves: this is some 150 visitors."""
+KILL_LIMIT_S = 5.0
+_HANG = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); input()"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one check."""
+
+    check: str
+    ok: bool
+    detail: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the finding as plain data."""
+        return asdict(self)
+
+
+def examine(settings: Settings, discovered: Iterable[Discovered]) -> list[Finding]:
+    """Run every check; one that itself fails is a finding too."""
+    artifacts = Artifacts(settings.artifacts_dir)
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("artifacts can be written", lambda: _artifacts(artifacts)),
+        ("disk space", lambda: _disk(artifacts)),
+        ("voices", _voices),
+        ("a hanging child can be killed", _kill),
+        ("port", lambda: _port(settings.host, settings.port)),
+        ("plugins", lambda: _plugins(discovered)),
+    ]
+    return [_finding(name, check) for name, check in checks]
+
+
+def _finding(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, check())
+    except Exception as error:  # noqa: BLE001 - whatever it was, it is what was found
+        return Finding(name, False, str(error) or type(error).__name__)
+
+
+def _artifacts(artifacts: Artifacts) -> str:
+    probe = artifacts.temporary / "doctor"
+    write_bytes(probe, b"water", artifacts.temporary)
+    probe.unlink()
+    return str(artifacts.root)
+
+
+def _disk(artifacts: Artifacts) -> str:
+    free = shutil.disk_usage(artifacts.temporary).free
+    text = f"{free / 1e9:.1f} GB free"
+    if free < FREE_BYTES:
+        raise OSError(f"{text}: make room for at least {FREE_BYTES / 1e9:.0f} GB")
+    return text
+
+
+def _voices() -> str:
+    from backend.speech import PROFILES
+    from backend.speech.embedded import missing_voices
+
+    missing = missing_voices()
+    if missing:
+        raise OSError(f"missing: {', '.join(missing)}; reinstall espeakng-loader")
+    return f"all {len(PROFILES)} are there"
+
+
+def _kill() -> str:
+    with subprocess.Popen(  # noqa: S603 - our own interpreter, a constant program
+        [sys.executable, "-I", "-S", "-c", _HANG], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        try:
+            if child.stdout is None or not child.stdout.readline():
+                raise OSError("the child did not start")
+            started = monotonic()
+            child.kill()
+            child.wait(KILL_LIMIT_S)
+        except subprocess.TimeoutExpired as error:
+            raise OSError(f"it lived on for {KILL_LIMIT_S} s after kill()") from error
+    how = (
+        signal.Signals(-child.returncode).name
+        if child.returncode < 0
+        else f"exit {child.returncode}"
+    )
+    return f"gone {1000 * (monotonic() - started):.0f} ms after kill ({how})"
+
+
+def _port(host: str, port: int) -> str:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        if sys.platform != "win32":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise OSError(
+                f"{host}:{port}: {error.strerror}; stop the other program or set RR_PORT"
+            ) from error
+    return f"{host}:{port} is free"
+
+
+def _plugins(discovered: Iterable[Discovered]) -> str:
+    found = list(discovered)
+    broken = [f"{item.name} ({item.problem})" for item in found if item.plugin is None]
+    if broken:
+        raise OSError("cannot be loaded: " + ", ".join(broken))
+    return ", ".join(item.name for item in found) or "none installed"

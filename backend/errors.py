@@ -1,0 +1,45 @@
+"""The errors of the host.
+
+    ReflectiveResonanceError
+    ├── SettingsError      a setting is wrong; the command line exits with 2
+    ├── PluginError        a plugin cannot be found, configured or started
+    ├── ArtifactError      a path or a file under the artifacts root
+    ├── AgentError         an agent gave no usable answer
+    └── SpeechError        an utterance could not be spoken
+
+A message says what was wrong, with the value, and what to do about it. It never holds a key or a
+visitor's words: messages reach the log and the visitor's screen.
+"""
+
+from typing import Literal
+
+SlotErrorType = Literal["network", "timeout", "rate_limit", "server_error", "tts_error", "unknown"]
+"""The `type` of a `slot.error` event."""
+
+
+class ReflectiveResonanceError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class SettingsError(ReflectiveResonanceError):
+    """A setting is out of range or contradicts another."""
+
+
+class PluginError(ReflectiveResonanceError):
+    """A plugin cannot be found, configured or started."""
+
+
+class ArtifactError(ReflectiveResonanceError):
+    """A path is not allowed, or a file could not be written, under the artifacts root."""
+
+
+class AgentError(ReflectiveResonanceError):
+    """An agent gave no usable answer; `type` is what `slot.error` reports."""
+
+    def __init__(self, message: str, *, type: SlotErrorType = "unknown") -> None:  # noqa: A002 - the event's own name
+        super().__init__(message)
+        self.type: SlotErrorType = type
+
+
+class SpeechError(ReflectiveResonanceError):
+    """An utterance could not be spoken; reported as `slot.error` of type `tts_error`."""

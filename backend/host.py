@@ -1,0 +1,79 @@
+"""Everything that runs, with or without a web server: built once, started and stopped in order.
+
+Hosting(settings)        artifacts, agents, speech, workflow, the plugins that are enabled
+async with running():    plugins start; sessions may be run; sessions end, plugins stop
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+import structlog
+from pydantic_settings import BaseSettings
+
+from backend import plugins
+from backend.agents import Agents, Registry
+from backend.artifacts import Artifacts
+from backend.config import PREFIX, Settings
+from backend.plugins import Board, Discovered, Plugin, PluginSettings
+from backend.runner import SessionRunner
+from backend.settings_report import unknown_variables
+from backend.speech import create_engine
+from backend.workflow import Workflow
+
+log = structlog.get_logger(__name__)
+
+SPEECH_THREADS = 6
+"""One utterance for each speaker at once; a thread only waits for its child process."""
+
+
+class Hosting:
+    """The parts of one running installation.
+
+    Parameters
+    ----------
+    settings : Settings
+        The host's settings.
+    discovered : iterable of Discovered, optional
+        The plugins to choose from; by default what the installed packages offer.
+    """
+
+    def __init__(self, settings: Settings, discovered: Iterable[Discovered] | None = None) -> None:
+        found = plugins.discover() if discovered is None else list(discovered)
+        _warn_about_unknown_variables(found)
+        self.settings = settings
+        self.artifacts = Artifacts(settings.artifacts_dir)
+        self.board = Board()
+        self.plugins: Mapping[str, tuple[Plugin, PluginSettings]] = plugins.enabled(
+            found, self.board
+        )
+        self.registry = Registry()
+        self.agents = Agents(self.registry, timeout_s=settings.agent_timeout_s)
+        self._threads = ThreadPoolExecutor(SPEECH_THREADS, thread_name_prefix="speech")
+        speech = create_engine(
+            settings.speech_engine,
+            temporary=self.artifacts.temporary,
+            timeout_s=settings.speech_timeout_s,
+        )
+        workflow = Workflow(self.agents, speech, self.artifacts, self._threads, seed=settings.seed)
+        self.runner = SessionRunner(workflow, settings.max_sessions)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Start the plugins; at the end finish the sessions, stop the plugins, close the agents."""
+        try:
+            async with plugins.running(self.plugins, self.board, self.artifacts):
+                try:
+                    yield
+                finally:
+                    await self.runner.aclose()
+        finally:
+            await self.agents.aclose()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _warn_about_unknown_variables(found: Iterable[Discovered]) -> None:
+    known: list[type[BaseSettings]] = [Settings]
+    known += [item.plugin.settings for item in found if item.plugin]
+    for name, nearest in unknown_variables(PREFIX, known):
+        log.warning("unknown setting is ignored", variable=name, did_you_mean=nearest)

@@ -1,0 +1,118 @@
+"""Errors over HTTP as problem details (RFC 9457), never echoing what was sent."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+MEDIA_TYPE = "application/problem+json"
+JSON_TYPE = "application/json"
+NOT_JSON = "The body is not JSON."
+
+
+class FieldProblem(BaseModel):
+    """One wrong field of a request."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """A problem details object; `errors` names the fields."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] | None = None
+
+
+class ProblemError(Exception):
+    """Raise it in a route to answer with a problem."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        errors: Sequence[FieldProblem] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = list(errors) if errors else None
+        self.headers = dict(headers or {})
+
+
+def problem_response(
+    status: int,
+    detail: str,
+    *,
+    errors: list[FieldProblem] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """Return the response that carries a problem."""
+    title = HTTPStatus(status).phrase
+    content = Problem(title=title, status=status, detail=detail, errors=errors)
+    return JSONResponse(
+        content.model_dump(exclude_none=True),
+        status,
+        headers=dict(headers or {}),
+        media_type=MEDIA_TYPE,
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of `app` a problem."""
+
+    @app.exception_handler(ProblemError)
+    async def _problem(_: Request, error: ProblemError) -> JSONResponse:
+        return problem_response(
+            error.status, error.detail, errors=error.errors, headers=error.headers
+        )
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI: not UTF-8, nested too deeply
+            return problem_response(
+                HTTPStatus.BAD_REQUEST,
+                NOT_JSON,
+                errors=[FieldProblem(field="body", message="cannot be read as JSON in UTF-8")],
+            )
+        detail = HTTPStatus(error.status_code).description or HTTPStatus(error.status_code).phrase
+        return problem_response(error.status_code, detail, headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def _validation(request: Request, error: RequestValidationError) -> JSONResponse:
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if request.method == "POST" and content_type != JSON_TYPE:
+            return problem_response(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                f"Send the body as {JSON_TYPE} (header Content-Type).",
+            )
+        fields = [FieldProblem(field=_name(item), message=item["msg"]) for item in error.errors()]
+        broken = any(item["type"] == "json_invalid" for item in error.errors())
+        detail = NOT_JSON if broken else "The request has wrong fields; see errors."
+        return problem_response(
+            HTTPStatus.BAD_REQUEST if broken else HTTPStatus.UNPROCESSABLE_ENTITY,
+            detail,
+            errors=fields,
+        )
+
+    @app.exception_handler(Exception)
+    async def _unexpected(_: Request, __: Exception) -> JSONResponse:
+        return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "An internal error; see the log.")
+
+
+def _name(item: dict[str, Any]) -> str:
+    """Return the dotted name of a field, such as `slots.0.slotId`, for one pydantic error."""
+    location = item["loc"]
+    if item["type"] == "json_invalid":
+        return "body"
+    return ".".join(str(part) for part in location if part != "body") or "body"

@@ -1,0 +1,74 @@
+"""Runs sessions on behalf of the server: a visitor who leaves does not stop one."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from backend.agents import Slot
+from backend.errors import ReflectiveResonanceError
+from backend.sessions import new_session_id
+from backend.stream import SessionStream
+from backend.workflow import Workflow
+
+log = structlog.get_logger(__name__)
+
+
+class TooManySessionsError(ReflectiveResonanceError):
+    """As many sessions are running as may."""
+
+
+class SessionRunner:
+    """Starts sessions as tasks of its own and ends them when the host stops.
+
+    Parameters
+    ----------
+    workflow : Workflow
+        What a session does.
+    max_sessions : int > 0
+        How many may run at once; each costs agents' calls, voices and the water's time.
+    """
+
+    def __init__(self, workflow: Workflow, max_sessions: int) -> None:
+        self._workflow = workflow
+        self._max_sessions = max_sessions
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, message: str, slots: Sequence[Slot]) -> SessionStream:
+        """Start a session and return its stream of events.
+
+        Raises
+        ------
+        TooManySessionsError
+            If `max_sessions` are running.
+        """
+        if len(self._tasks) >= self._max_sessions:
+            raise TooManySessionsError(
+                f"{len(self._tasks)} sessions are running; try again when one has ended"
+            )
+        stream = SessionStream(new_session_id())
+        task = asyncio.create_task(
+            self._run(stream, message, slots), name=f"session {stream.session_id}"
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return stream
+
+    async def aclose(self) -> None:
+        """End the running sessions; each still sends its `done`."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _run(self, stream: SessionStream, message: str, slots: Sequence[Slot]) -> None:
+        log.info("session started", session_id=stream.session_id, slots=len(slots))
+        try:
+            await self._workflow.run(stream.session_id, message, slots, stream.publish)
+            log.info("session finished", session_id=stream.session_id)
+        except asyncio.CancelledError:
+            log.warning("session interrupted by the host's stop", session_id=stream.session_id)
+            raise
+        except Exception:
+            log.exception("session failed", session_id=stream.session_id)
+        finally:
+            stream.close()

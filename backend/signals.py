@@ -1,0 +1,166 @@
+"""The event bus: the host's signals, their payloads, and `emit`, the only way to send one.
+
+A signal is a past participle; its payload is one frozen dataclass passed as `event=`. A receiver is
+a plain function `receiver(sender, *, event)` that hands the event over and returns at once: it runs
+on the sender's thread, between two steps of a visitor's session.
+
+    with tts_written.connected_to(receiver):
+        ...
+
+Connect with `connected_to`, never with a bare `connect()`: that one holds the receiver weakly and
+silently loses bound methods, closures and partials.
+
+Why not `signal.send()`: it stops at the first receiver that fails and raises into the sender. A
+subscriber that fails, blocks or floods must never be noticed by a visitor, so `emit` calls every
+receiver, logs the one that fails, warns about the one that is slow, and returns.
+"""
+
+import inspect
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import structlog
+from blinker import NamedSignal, Namespace
+
+log = structlog.get_logger(__name__)
+
+SLOW_RECEIVER_S = 0.005
+"""A receiver that keeps the sender longer than this is warned about."""
+
+Kind = Literal["response", "comment", "reply"]
+_signals = Namespace()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted:
+    """Payload of `session_started`."""
+
+    session_id: str
+    slot_ids: tuple[int, ...]
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TtsWritten:
+    """Payload of `tts_written`: one utterance as a finished WAV."""
+
+    session_id: str
+    turn_index: int
+    kind: Kind
+    slot_id: int
+    agent_id: str
+    voice_profile: str
+    target_slot_id: int | None
+    wav_path: Path
+    audio_path: str
+    written_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished:
+    """Payload of `turn_finished`: no further `tts_written` of this turn will come."""
+
+    session_id: str
+    turn_index: int
+    spoken_slot_ids: tuple[int, ...]
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFinished:
+    """Payload of `session_finished`: the three turns are over, or the session was cut short."""
+
+    session_id: str
+    completed_slot_ids: tuple[int, ...]
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WorkDone:
+    """Base payload of a plugin's signal that says: the files made from one utterance are there."""
+
+    source: TtsWritten
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkFailed:
+    """Base payload of a plugin's signal that says: this utterance gets no files, and why."""
+
+    source: TtsWritten
+    reason: str
+    message: str
+
+
+def define(name: str, doc: str) -> NamedSignal:
+    """Return the one signal called `name`, for a plugin's own `signals.py`."""
+    return _signals.signal(name, doc)
+
+
+session_started = define(
+    "session_started",
+    "Sent by the workflow on the event loop's thread once a session has its id, before turn 1. "
+    "Payload: SessionStarted.",
+)
+tts_written = define(
+    "tts_written",
+    "Sent by the workflow on the event loop's thread right after `slot.audio`, once the WAV is "
+    "complete and closed. Payload: TtsWritten.",
+)
+turn_finished = define(
+    "turn_finished",
+    "Sent by the workflow on the event loop's thread after the last utterance of a turn, next to "
+    "`turn.done`. Payload: TurnFinished.",
+)
+session_finished = define(
+    "session_finished",
+    "Sent by the workflow on the event loop's thread at the very end, next to `done`, also when "
+    "the session was cut short. Payload: SessionFinished.",
+)
+
+
+def emit(signal: NamedSignal, sender: Any, event: object) -> None:
+    """Send `event` to every receiver of `signal`, whatever any of them does.
+
+    A receiver that raises is logged with its name and traceback, one that is a coroutine function
+    is logged as wrong, one that takes longer than `SLOW_RECEIVER_S` is warned about. A muted signal
+    is not sent. `BaseException` (KeyboardInterrupt, CancelledError) passes through.
+    """
+    if signal.is_muted:
+        return
+    for receiver in list(signal.receivers_for(sender)):
+        started = perf_counter()
+        try:
+            result = receiver(sender, event=event)
+        except Exception:  # noqa: BLE001 - isolation is what emit() is for
+            _log("exception", "receiver failed", signal, receiver)
+            result = None
+        elapsed_s = perf_counter() - started
+        if inspect.iscoroutine(result):
+            result.close()
+            _log(
+                "error",
+                "receiver is async and was not run: make it a plain function",
+                signal,
+                receiver,
+            )
+        if elapsed_s > SLOW_RECEIVER_S:
+            _log(
+                "warning",
+                "receiver is slow",
+                signal,
+                receiver,
+                milliseconds=round(elapsed_s * 1000, 1),
+            )
+
+
+def _log(level: str, message: str, signal: NamedSignal, receiver: Any, **fields: object) -> None:
+    """Log about a receiver; a log that cannot be written must not reach the sender either."""
+    name = getattr(receiver, "__qualname__", None) or repr(receiver)
+    module = getattr(receiver, "__module__", "?")
+    with suppress(Exception):  # nothing is left to report a failing log to
+        getattr(log, level)(message, signal=signal.name, receiver=f"{module}.{name}", **fields)

@@ -1,0 +1,22 @@
+"""Text to speech: the interface, the voice profiles, the engines."""
+
+from backend.speech.engine import SpeechEngine, Spoken
+from backend.speech.factory import create_engine
+from backend.speech.profiles import (
+    DEFAULT_PROFILE,
+    DESCRIPTIONS,
+    PROFILES,
+    VoiceProfile,
+    resolve_profile,
+)
+
+__all__ = [
+    "DEFAULT_PROFILE",
+    "DESCRIPTIONS",
+    "PROFILES",
+    "SpeechEngine",
+    "Spoken",
+    "VoiceProfile",
+    "create_engine",
+    "resolve_profile",
+]

@@ -1,0 +1,124 @@
+"""The child side of the embedded voice: one request on stdin, one utterance on stdout.
+
+    stdin   {"library", "voice", "rate_wpm", "volume", "pitch", "pitch_range", "word_gap",
+             "text", "limit_s"}, as one JSON object
+    stdout  {"sample_rate", "n_bytes", "is_cut"} as one line, then n_bytes of 16-bit PCM;
+            or {"error"} as one line and exit code 1
+
+The length comes first, so that a child that dies half-way is never taken for one that is done. The
+text is in no argument, no message and no core dump.
+
+This file is run as a script, `python -I -S embedded_child.py`, and never as a module of `backend`:
+a package would import what its parents import. `-I` keeps the caller's environment and this
+directory out of `sys.path`, `-S` keeps site-packages out; all that is needed is the standard
+library. The working directory is the one that holds `espeak-ng-data`.
+"""
+
+import ctypes
+import faulthandler
+import json
+import signal
+import sys
+from typing import Any
+
+MAX_DURATION_S = 120
+"""Some scripts are spelt out letter by letter: 600 characters of Thai are minutes."""
+
+# From speak_lib.h of espeak-ng 1.52.
+_AUDIO_OUTPUT_SYNCHRONOUS = 2
+_DO_NOT_EXIT = 0x8000  # report missing data instead of calling exit()
+_DATA_DIRECTORY = b"."  # a path beyond 159 bytes would be cut; the working directory never is
+_CHARACTERS_ARE_UTF8 = 1  # and nothing else: no SSML, no phoneme input
+_POSITION_IS_CHARACTER = 1
+_PARAMETERS = {"rate_wpm": 1, "volume": 2, "pitch": 3, "pitch_range": 4, "word_gap": 7}
+_SYNTH_CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+)
+
+# From linux/prctl.h.
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+
+
+class EspeakError(Exception):
+    """A call of the library failed; the message is for the parent's log."""
+
+
+def main() -> int:
+    """Answer the one request and return the exit code."""
+    _detach()
+    request = json.loads(sys.stdin.buffer.read())
+    # Ends this process even while C code hangs, should the parent not be there to do it.
+    faulthandler.dump_traceback_later(request["limit_s"], exit=True)
+    try:
+        sample_rate, pcm, is_cut = speak(request)
+    except (EspeakError, OSError) as error:
+        _send({"error": str(error)})
+        return 1
+    _send({"sample_rate": sample_rate, "n_bytes": len(pcm), "is_cut": is_cut}, pcm)
+    return 0
+
+
+def speak(request: dict[str, Any]) -> tuple[int, bytes, bool]:
+    """Return the sample rate in Hertz, the PCM, and whether it was ended at `MAX_DURATION_S`.
+
+    Raises
+    ------
+    EspeakError
+        If the library refuses a step; the message says which.
+    OSError
+        If the library cannot be loaded.
+    """
+    espeak = ctypes.CDLL(request["library"])
+    sample_rate = espeak.espeak_Initialize(
+        _AUDIO_OUTPUT_SYNCHRONOUS, 0, _DATA_DIRECTORY, _DO_NOT_EXIT
+    )
+    if sample_rate <= 0:
+        raise EspeakError("its data could not be read: install espeakng-loader again")
+    # The voice comes first: choosing one resets the parameters.
+    voice = request["voice"]
+    _check(f"choose the voice {voice}", espeak.espeak_SetVoiceByName(voice.encode()))
+    for parameter, number in _PARAMETERS.items():
+        value = int(request[parameter])
+        _check(f"set {parameter} to {value}", espeak.espeak_SetParameter(number, value, 0))
+
+    pcm = bytearray()
+    max_bytes = MAX_DURATION_S * sample_rate * 2
+
+    def keep(samples: Any, n_samples: int, _events: Any) -> int:
+        if samples and n_samples > 0:
+            pcm.extend(ctypes.string_at(samples, n_samples * 2))
+        return int(len(pcm) >= max_bytes)  # 1 stops the synthesis
+
+    callback = _SYNTH_CALLBACK(keep)  # held here for as long as the library may call it
+    espeak.espeak_SetSynthCallback(callback)
+    text = request["text"].encode()
+    size = ctypes.c_size_t(len(text) + 1)  # with the zero that ends it
+    status = espeak.espeak_Synth(
+        text, size, 0, _POSITION_IS_CHARACTER, 0, _CHARACTERS_ARE_UTF8, None, None
+    )
+    _check("speak", status)
+    return sample_rate, bytes(pcm), len(pcm) >= max_bytes
+
+
+def _check(step: str, status: int) -> None:
+    if status != 0:
+        raise EspeakError(f"it could not {step} (status {status})")
+
+
+def _detach() -> None:
+    """Leave Ctrl-C to the parent; on Linux, die with it and leave no core dump."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc.prctl(_PR_SET_DUMPABLE, 0)
+
+
+def _send(header: dict[str, object], pcm: bytes = b"") -> None:
+    sys.stdout.buffer.write(json.dumps(header).encode() + b"\n" + pcm)
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""Cleaning a text before it is spoken.
+
+Text comes from a language model that may have been talked into anything, and espeak-ng is a C
+library: a control character 1 starts one of its commands, and stacked possessives ("s's's'...")
+overflow a buffer and end the process. What is dropped here would not be heard anyway. Cleaning is
+not a wall: two hundred initials in a row ("a.b.c...") still end the engine, but only its child.
+"""
+
+import re
+import unicodedata
+
+from backend.errors import SpeechError
+
+MAX_CHARACTERS = 600
+"""Longest text spoken, about 50 s; the turns cut theirs at 400, so this is a second line."""
+
+_MAX_INPUT_CHARACTERS = 5_000
+"""Longest text looked at: cleaning shortens, so more than `MAX_CHARACTERS` are worth a look."""
+
+_MAX_REPEATS = 8
+_STACKED_POSSESSIVE = re.compile(r"(?:s['\u2019\u02bc]){2,}", re.IGNORECASE)
+_LONG_RUN = re.compile(r"(\D)\1{3,}")
+_LONG_REPEAT = re.compile(rf"(.{{2,8}}?)\1{{{_MAX_REPEATS},}}")
+_MARKUP = str.maketrans({"*": "", "`": "", "_": " ", "#": " ", "~": " "})
+"""Emphasis and headings of Markdown, which an engine would read out ("asterisk asterisk")."""
+
+
+def clean(text: str) -> str:
+    """Return what of `text` is to be spoken: one line of at most `MAX_CHARACTERS`.
+
+    Raises
+    ------
+    SpeechError
+        If no letter or digit is left; the message says how long the text was, not what it said.
+    """
+    spoken = unicodedata.normalize("NFC", text[:_MAX_INPUT_CHARACTERS])
+    spoken = "".join(c for c in spoken if c.isspace() or unicodedata.category(c)[0] != "C")
+    spoken = " ".join(spoken.translate(_MARKUP).split())
+    spoken = _STACKED_POSSESSIVE.sub("s'", spoken)
+    spoken = _LONG_RUN.sub(r"\1\1\1", spoken)
+    spoken = _LONG_REPEAT.sub(lambda match: match[1] * _MAX_REPEATS, spoken)
+    spoken = _cut(spoken)
+    if not any(c.isalnum() for c in spoken):
+        raise SpeechError(
+            f"nothing in the text can be spoken ({len(text)} characters, no letter or digit left): "
+            "give at least one word"
+        )
+    return spoken
+
+
+def _cut(text: str) -> str:
+    """Return the start of `text` that fits, up to the end of a word if there is one."""
+    if len(text) <= MAX_CHARACTERS:
+        return text
+    head, space, _ = text[: MAX_CHARACTERS + 1].rpartition(" ")
+    return head if space else text[:MAX_CHARACTERS]

@@ -1,0 +1,350 @@
+"""The three turns: who speaks when, to whom, and what everybody else is told of it.
+
+    turn 1  response   every slot answers the visitor
+    turn 2  comment    a slot with a valid response comments on exactly one other's
+    turn 3  reply      a slot that was commented on replies, to at most three comments
+
+An utterance is the agent's text (`slot.done`), then its speech (`slot.audio` and, right next to it,
+the signal `tts_written`). A slot that fails at either is a `slot.error` and touches nobody else; a
+response that could not be spoken was still given, so its slot goes on to turn 2.
+
+What subscribers do with `tts_written` is none of this module's business: `emit` returns at once.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from backend.agents import Agents, CommentSelection, Peer, Received, Slot, SpokenResponse
+from backend.artifacts import Artifacts
+from backend.errors import AgentError, SlotErrorType, SpeechError
+from backend.events import (
+    Done,
+    Event,
+    SessionStart,
+    SlotAudio,
+    SlotDone,
+    SlotError,
+    SlotProblem,
+    SlotStart,
+    TurnDone,
+    TurnStart,
+)
+from backend.sessions import Manifest, Utterance, save, wav_name
+from backend.signals import (
+    Kind,
+    SessionFinished,
+    SessionStarted,
+    TtsWritten,
+    TurnFinished,
+    emit,
+    session_finished,
+    session_started,
+    tts_written,
+    turn_finished,
+)
+from backend.speech import SpeechEngine, resolve_profile
+
+log = structlog.get_logger(__name__)
+
+COMMENTS_PER_TARGET = 3
+"""Comments that reach turn 3; more are drawn from at random."""
+
+Publish = Callable[[Event], None]
+Answer = Callable[[Slot], Awaitable[SpokenResponse | CommentSelection]]
+
+
+@dataclass(slots=True)
+class _Session:
+    """What one run carries from turn to turn."""
+
+    id: str
+    message: str
+    slots: Sequence[Slot]
+    seed: int
+    publish: Publish
+    manifest: Manifest
+    failed: set[int] = field(default_factory=set)
+
+
+class Workflow:
+    """Runs sessions; one instance serves any number of them side by side.
+
+    Parameters
+    ----------
+    agents : Agents
+        Who answers.
+    speech : SpeechEngine
+        Turns text into WAVs; called on `executor`'s threads.
+    artifacts : Artifacts
+        Where WAVs and manifests go.
+    executor : Executor
+        Threads for speech and files.
+    seed : int, optional
+        Makes draws and rehearsal agents repeatable; without it each session draws its own.
+    """
+
+    def __init__(
+        self,
+        agents: Agents,
+        speech: SpeechEngine,
+        artifacts: Artifacts,
+        executor: Executor,
+        seed: int | None = None,
+    ) -> None:
+        self._agents = agents
+        self._speech = speech
+        self._artifacts = artifacts
+        self._executor = executor
+        self._seed = seed
+
+    async def run(
+        self, session_id: str, message: str, slots: Sequence[Slot], publish: Publish
+    ) -> None:
+        """Run the three turns; `publish` gets every event, `done` last, whatever happens."""
+        started_at = _now()
+        session = _Session(
+            id=session_id,
+            message=message,
+            slots=slots,
+            seed=random.getrandbits(62) if self._seed is None else self._seed,
+            publish=publish,
+            manifest=Manifest(
+                session_id, {s.slot_id: s.agent_id for s in slots}, started_at.isoformat()
+            ),
+        )
+        publish(SessionStart(session_id=session_id))
+        emit(
+            session_started,
+            self,
+            SessionStarted(session_id, tuple(slot.slot_id for slot in slots), started_at),
+        )
+        session.manifest.status = "interrupted"  # what it is unless all three turns come through
+        try:
+            responses = await self._responses(session)
+            comments = await self._comments(session, responses)
+            await self._replies(session, responses, comments)
+            session.manifest.status = "finished"
+        finally:
+            await self._finish(session)
+
+    async def _responses(self, session: _Session) -> dict[int, Utterance]:
+        async def answer(slot: Slot) -> SpokenResponse:
+            return await self._agents.respond(slot, session.message, seed=session.seed)
+
+        return await self._turn(session, 1, "response", session.slots, answer)
+
+    async def _comments(
+        self, session: _Session, responses: dict[int, Utterance]
+    ) -> dict[int, Utterance]:
+        async def answer(slot: Slot) -> CommentSelection:
+            peers = [
+                Peer(other.slot_id, other.agent_id, other.text)
+                for other in responses.values()
+                if other.slot_id != slot.slot_id
+            ]
+            own = responses[slot.slot_id].text
+            chosen = await self._agents.comment(
+                slot, session.message, own, peers, seed=session.seed
+            )
+            if chosen.target_slot_id not in {peer.slot_id for peer in peers}:
+                raise AgentError(
+                    f"the comment is on slot {chosen.target_slot_id}, which is not a peer"
+                )
+            return chosen
+
+        able = [slot for slot in session.slots if slot.slot_id in responses]
+        return await self._turn(session, 2, "comment", able if len(able) > 1 else [], answer)
+
+    async def _replies(
+        self, session: _Session, responses: dict[int, Utterance], comments: dict[int, Utterance]
+    ) -> None:
+        received = _draw_comments(comments, random.Random(session.seed))  # noqa: S311 - no secret
+
+        async def answer(slot: Slot) -> SpokenResponse:
+            own = responses[slot.slot_id].text
+            heard = received[slot.slot_id]
+            return await self._agents.reply(slot, session.message, own, heard, seed=session.seed)
+
+        able = [slot for slot in session.slots if slot.slot_id in received]
+        await self._turn(session, 3, "reply", able, answer)
+
+    async def _turn(
+        self, session: _Session, turn_index: int, kind: Kind, slots: Sequence[Slot], answer: Answer
+    ) -> dict[int, Utterance]:
+        """Let `slots` speak side by side; return what was said, in the order of the slots."""
+        session.publish(TurnStart(session_id=session.id, turn_index=turn_index))
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._speak(session, turn_index, kind, slot, answer))
+                for slot in slots
+            ]
+        said = [utterance for task in tasks if (utterance := task.result()) is not None]
+        heard = tuple(utterance.slot_id for utterance in said if utterance.audio_path is not None)
+        session.publish(
+            TurnDone(session_id=session.id, turn_index=turn_index, slot_count=len(heard))
+        )
+        emit(turn_finished, self, TurnFinished(session.id, turn_index, heard, _now()))
+        await self._save(session)
+        return {utterance.slot_id: utterance for utterance in said}
+
+    async def _speak(
+        self, session: _Session, turn_index: int, kind: Kind, slot: Slot, answer: Answer
+    ) -> Utterance | None:
+        """Ask one agent and speak its answer; None if it gave none."""
+        where = {
+            "session_id": session.id,
+            "turn_index": turn_index,
+            "kind": kind,
+            "slot_id": slot.slot_id,
+            "agent_id": slot.agent_id,
+        }
+
+        def fail(error_type: SlotErrorType, error: Exception) -> None:
+            session.failed.add(slot.slot_id)
+            unexpected = not isinstance(error, AgentError | SpeechError)
+            message = "internal error, see the log" if unexpected else str(error)
+            log.error(
+                "slot failed",
+                type=error_type,
+                exc_info=error if unexpected else None,
+                reason=message,
+                **where,
+            )
+            problem = SlotProblem(type=error_type, message=message)
+            session.publish(SlotError.model_validate({**where, "error": problem}))
+
+        session.publish(SlotStart.model_validate(where))
+        try:
+            utterance = _utterance(turn_index, kind, slot, await answer(slot))
+        except Exception as error:  # noqa: BLE001 - one slot's failure touches nobody else
+            fail(error.type if isinstance(error, AgentError) else "unknown", error)
+            return None
+        session.manifest.utterances.append(utterance)
+        done = {
+            "text": utterance.text,
+            "voice_profile": utterance.voice_profile,
+            "target_slot_id": utterance.target_slot_id,
+        }
+        session.publish(SlotDone.model_validate({**where, **done}))
+        try:
+            wav_path = await self._write_wav(session, utterance)
+        except Exception as error:  # noqa: BLE001 - as above
+            fail("tts_error", error)
+            return utterance
+        self._announce(session, utterance, wav_path)
+        return utterance
+
+    async def _write_wav(self, session: _Session, utterance: Utterance) -> Path:
+        name = wav_name(
+            utterance.slot_id,
+            utterance.kind,
+            utterance.agent_id,
+            utterance.voice_profile,
+            utterance.target_slot_id,
+        )
+        wav_path = self._artifacts.turn("tts", session.id, utterance.turn_index) / name
+        spoken = await asyncio.get_running_loop().run_in_executor(
+            self._executor,
+            self._speech.generate_wav_to_file,
+            utterance.text,
+            utterance.voice_profile,
+            wav_path,
+        )
+        utterance.duration_s = round(spoken.duration_s, 3)
+        return wav_path
+
+    def _announce(self, session: _Session, utterance: Utterance, wav_path: Path) -> None:
+        """Publish `slot.audio` and, right next to it, send `tts_written`."""
+        written_at = _now()
+        audio_path = self._artifacts.relative(wav_path)
+        utterance.audio_path = audio_path
+        utterance.written_at = written_at.isoformat()
+        session.publish(
+            SlotAudio(
+                session_id=session.id,
+                turn_index=utterance.turn_index,
+                kind=utterance.kind,
+                slot_id=utterance.slot_id,
+                agent_id=utterance.agent_id,
+                voice_profile=utterance.voice_profile,
+                audio_path=audio_path,
+            )
+        )
+        emit(
+            tts_written,
+            self,
+            TtsWritten(
+                session_id=session.id,
+                turn_index=utterance.turn_index,
+                kind=utterance.kind,
+                slot_id=utterance.slot_id,
+                agent_id=utterance.agent_id,
+                voice_profile=utterance.voice_profile,
+                target_slot_id=utterance.target_slot_id,
+                wav_path=wav_path,
+                audio_path=audio_path,
+                written_at=written_at,
+            ),
+        )
+
+    async def _finish(self, session: _Session) -> None:
+        completed = tuple(s.slot_id for s in session.slots if s.slot_id not in session.failed)
+        if session.manifest.status != "finished":
+            completed = ()
+        finished_at = _now()
+        session.manifest.finished_at = finished_at.isoformat()
+        session.publish(Done(session_id=session.id, completed_slots=len(completed)))
+        emit(session_finished, self, SessionFinished(session.id, completed, finished_at))
+        await self._save(session)
+
+    async def _save(self, session: _Session) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(
+                self._executor, save, session.manifest, self._artifacts
+            )
+        except OSError as error:
+            log.error("the manifest could not be written", session_id=session.id, error=str(error))
+
+
+def _utterance(
+    turn_index: int, kind: Kind, slot: Slot, answer: SpokenResponse | CommentSelection
+) -> Utterance:
+    if isinstance(answer, CommentSelection):
+        text, target_slot_id = answer.comment, answer.target_slot_id
+    else:
+        text, target_slot_id = answer.text, None
+    return Utterance(
+        turn_index=turn_index,
+        kind=kind,
+        slot_id=slot.slot_id,
+        agent_id=slot.agent_id,
+        text=text,
+        voice_profile=resolve_profile(answer.voice_profile),
+        target_slot_id=target_slot_id,
+    )
+
+
+def _draw_comments(
+    comments: dict[int, Utterance], generator: random.Random
+) -> dict[int, list[Received]]:
+    """Return the comments that reach each target, at most `COMMENTS_PER_TARGET`, by target."""
+    by_target: dict[int, list[Received]] = {}
+    for comment in comments.values():
+        if comment.target_slot_id is not None:
+            received = Received(comment.slot_id, comment.agent_id, comment.text)
+            by_target.setdefault(comment.target_slot_id, []).append(received)
+    return {
+        target: generator.sample(received, min(len(received), COMMENTS_PER_TARGET))
+        for target, received in by_target.items()
+    }
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

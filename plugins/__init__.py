@@ -1,0 +1,1 @@
+"""Subscribers to the host's signals, each a package of its own."""
