@@ -187,11 +187,11 @@ class Workflow:
             ]
         said = [utterance for task in tasks if (utterance := task.result()) is not None]
         heard = tuple(utterance.slot_id for utterance in said if utterance.audio_path is not None)
+        await self._save(session)
         session.publish(
             TurnDone(session_id=session.id, turn_index=turn_index, slot_count=len(heard))
         )
         emit(turn_finished, self, TurnFinished(session.id, turn_index, heard, _now()))
-        await self._save(session)
         return {utterance.slot_id: utterance for utterance in said}
 
     async def _speak(
@@ -300,9 +300,11 @@ class Workflow:
             completed = ()
         finished_at = _now()
         session.manifest.finished_at = finished_at.isoformat()
-        session.publish(Done(session_id=session.id, completed_slots=len(completed)))
-        emit(session_finished, self, SessionFinished(session.id, completed, finished_at))
-        await self._save(session)
+        try:
+            await self._save(session)  # first: whoever hears `done` may read the manifest
+        finally:
+            session.publish(Done(session_id=session.id, completed_slots=len(completed)))
+            emit(session_finished, self, SessionFinished(session.id, completed, finished_at))
 
     async def _save(self, session: _Session) -> None:
         try:

@@ -1,0 +1,103 @@
+"""The agents as the workflow sees them: three questions, one per turn."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from backend.agents.conversations import Conversations, Exchange
+from backend.agents.models import ModelFactory
+from backend.agents.outputs import CommentSelection, SpokenResponse
+from backend.agents.prompts import remembered_prompt
+from backend.agents.registry import Registry
+from backend.agents.turns import (
+    CommentTurn,
+    Peer,
+    Received,
+    ReplyTurn,
+    ResponseTurn,
+    Slot,
+)
+from backend.errors import AgentError
+
+DEFAULT_TIMEOUT_S = 30.0
+"""One call, its re-ask included. A visitor waits in silence for the first one."""
+
+
+class Agents:
+    """Everybody who can answer, with what each slot remembers.
+
+    Any number of sessions may ask at the same time. Every method that asks raises AgentError, and
+    nothing else, when there is no usable answer.
+
+    Parameters
+    ----------
+    registry : Registry
+        The agents a slot may name.
+    model_factory : ModelFactory, optional
+        Chooses the model of each call; the offline rehearsal for all of them if it is left out.
+    timeout_s : float > 0
+        Time limit of one call, its re-ask included.
+    on_close : optional
+        Awaited by `aclose()`: closes what the factory opened.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        model_factory: ModelFactory | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        on_close: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        # pydantic-ai takes over a second to import: paid here, not by whoever lists the agents.
+        from backend.agents.client import Client
+        from backend.agents.rehearsal import rehearsal_model
+
+        self.registry = registry
+        self._client = Client(model_factory or rehearsal_model, timeout_s=timeout_s)
+        self._conversations = Conversations()
+        self._on_close = on_close
+
+    async def respond(self, slot: Slot, message: str, *, seed: int) -> SpokenResponse:
+        """Return the slot's answer to the visitor (turn 1).
+
+        `seed` is the session's, the same for all slots and turns: with it a rehearsal repeats
+        itself word for word, and no two slots of a session get the same line.
+        """
+        return await self._speak(ResponseTurn(slot, message, seed))
+
+    async def comment(
+        self, slot: Slot, message: str, own: str, peers: Sequence[Peer], *, seed: int
+    ) -> CommentSelection:
+        """Return the slot's comment on exactly one of `peers`, never on itself (turn 2)."""
+        others = tuple(peer for peer in peers if peer.slot_id != slot.slot_id)
+        if not others:
+            raise AgentError(f"slot {slot.slot_id} has no peer to comment on: leave it out")
+        turn = CommentTurn(slot, message, seed, own, others)
+        profile = self.registry.get(slot.agent_id)
+        conversation = self._conversations.of(slot)
+        selection = await self._client.select(profile, turn, conversation.snapshot())
+        conversation.add(Exchange(remembered_prompt(turn), selection.comment))
+        return selection
+
+    async def reply(
+        self, slot: Slot, message: str, own: str, comments: Sequence[Received], *, seed: int
+    ) -> SpokenResponse:
+        """Return the slot's reply to the comments it received (turn 3)."""
+        if not comments:
+            raise AgentError(f"slot {slot.slot_id} got no comment to reply to: leave it out")
+        return await self._speak(ReplyTurn(slot, message, seed, own, tuple(comments)))
+
+    def reset(self) -> int:
+        """Forget all conversations; return the number of slots that had one."""
+        return self._conversations.reset()
+
+    async def aclose(self) -> None:
+        """Close what the model factory opened."""
+        if self._on_close is not None:
+            await self._on_close()
+
+    async def _speak(self, turn: ResponseTurn | ReplyTurn) -> SpokenResponse:
+        profile = self.registry.get(turn.slot.agent_id)
+        conversation = self._conversations.of(turn.slot)
+        spoken = await self._client.speak(profile, turn, conversation.snapshot())
+        conversation.add(Exchange(remembered_prompt(turn), spoken.text))
+        return spoken

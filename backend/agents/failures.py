@@ -1,0 +1,83 @@
+"""From an exception of a model to the AgentError that a visitor's session reports.
+
+What a provider says about a failure may hold parts of a key or of the prompt, so none of it gets
+into the message: the class of the failure and the HTTP status are all that is told.
+"""
+
+from pydantic_ai.exceptions import (
+    FallbackExceptionGroup,
+    ModelConnectionError,
+    ModelHTTPError,
+    ModelOverloadedError,
+    ModelQuotaExceededError,
+    ModelRateLimitError,
+    ModelRequestRejectedError,
+    ModelRequestTimeout,
+    ModelServerError,
+    ModelTimeoutError,
+    ModelUnavailableError,
+    UnexpectedModelBehavior,
+)
+
+from backend.agents.registry import AgentProfile
+from backend.errors import AgentError, SlotErrorType
+
+_TOO_MANY_REQUESTS = 429
+_REQUEST_TIMEOUT = 408
+_SERVER_ERRORS = range(500, 600)
+
+_WHAT_TO_DO: dict[SlotErrorType, str] = {
+    "network": "could not be reached: check the network and the provider's address",
+    "timeout": "did not answer in time: try again, or allow it more time",
+    "rate_limit": "refused because of its rate limit or quota: wait, or check the account",
+    "server_error": "has trouble on its side: try again later, or choose another agent",
+    "unknown": "gave no usable answer: the log names the failure",
+}
+
+
+def as_agent_error(error: Exception, profile: AgentProfile) -> AgentError:
+    """Return the AgentError for `error`; one that is an AgentError already passes unchanged."""
+    if isinstance(error, AgentError):
+        return error
+    kind = failure_type(error)
+    status = _http_status(error)
+    suffix = f" (HTTP {status})" if status is not None else ""
+    return AgentError(f"{profile.name} {_WHAT_TO_DO[kind]}{suffix}", type=kind)
+
+
+def failure_type(error: BaseException) -> SlotErrorType:
+    """Return the `slot.error` type of an exception raised while a model was asked."""
+    match error:
+        case AgentError():
+            return error.type
+        case FallbackExceptionGroup():
+            # The first model of a chain is the one that was meant to answer.
+            return failure_type(error.exceptions[0])
+        case TimeoutError() | ModelTimeoutError() | ModelRequestTimeout():
+            return "timeout"
+        case ModelRateLimitError() | ModelQuotaExceededError():
+            return "rate_limit"
+        case ModelServerError() | ModelUnavailableError() | ModelOverloadedError():
+            return "server_error"
+        case ModelHTTPError():
+            return _status_type(error.status_code)
+        case ModelConnectionError() | OSError():
+            return "network"
+        case ModelRequestRejectedError() | UnexpectedModelBehavior():
+            return "unknown"
+        case _:
+            return "unknown"
+
+
+def _status_type(status: int) -> SlotErrorType:
+    if status == _TOO_MANY_REQUESTS:
+        return "rate_limit"
+    if status == _REQUEST_TIMEOUT:
+        return "timeout"
+    return "server_error" if status in _SERVER_ERRORS else "unknown"
+
+
+def _http_status(error: BaseException) -> int | None:
+    if isinstance(error, FallbackExceptionGroup):
+        return _http_status(error.exceptions[0])
+    return error.status_code if isinstance(error, ModelHTTPError) else None

@@ -1,0 +1,40 @@
+"""Cut a text so that it can still be spoken."""
+
+import re
+
+MIN_SENTENCE_SHARE = 1 / 3
+"""A sentence end earlier than this share of the limit loses too much; a word end is better then."""
+
+# A stop with its closing quotes, then white space; the full-width stops of Chinese and Japanese
+# (U+3002, U+FF01, U+FF1F) need none.
+_SENTENCE_END = re.compile(
+    r"[.!?\u2026]+[\"'\u2019\u201d)\]]*(?=\s|$)|[\u3002\uff01\uff1f]+[\u300d\u300f]*"
+)
+_DANGLING = " \t\r\n,;:-\u2013\u2014([{<\u00ab\u201c\u2018\"'&/+*_"
+
+
+def truncate(text: str, limit: int) -> str:
+    """Return `text`, stripped, in at most `limit` characters.
+
+    Too long a text ends at its last whole sentence, else at its last whole word without a dangling
+    comma or dash; a word is broken only if it is longer than the limit itself.
+    """
+    text = text.strip()
+    if len(text) <= limit:
+        return text
+    ends = [match.end() for match in _SENTENCE_END.finditer(text) if match.end() <= limit]
+    if ends and ends[-1] >= limit * MIN_SENTENCE_SHARE:
+        return text[: ends[-1]]
+    head = text[:limit]
+    if not text[limit].isspace():
+        words, gap, _ = _rpartition_at_space(head)
+        head = words if gap else head
+    return head.rstrip(_DANGLING) or head.rstrip()
+
+
+def _rpartition_at_space(text: str) -> tuple[str, str, str]:
+    """Like `str.rpartition`, at the last white space of any kind."""
+    for index in range(len(text) - 1, -1, -1):
+        if text[index].isspace():
+            return text[:index], text[index], text[index + 1 :]
+    return "", "", text

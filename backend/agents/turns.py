@@ -1,0 +1,79 @@
+"""What one call to a model is about, as data: the three turns of a session.
+
+A turn is written once and read three times: `prompts` words it for a real model, the output
+validator checks a comment's target against it, and `rehearsal` answers from it. Nothing is ever
+parsed back out of a prompt.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from backend.signals import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One speaker under its dish, and the agent that speaks there."""
+
+    slot_id: int
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Another slot's turn-1 response."""
+
+    slot_id: int
+    agent_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A comment that another slot made on this slot's response."""
+
+    from_slot_id: int
+    agent_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What every turn has: who speaks, what the visitor said, and the session's seed."""
+
+    slot: Slot
+    message: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseTurn(Turn):
+    """Turn 1: answer the visitor."""
+
+    kind: ClassVar[Kind] = "response"
+
+
+@dataclass(frozen=True, slots=True)
+class CommentTurn(Turn):
+    """Turn 2: comment on exactly one peer."""
+
+    kind: ClassVar[Kind] = "comment"
+    own: str
+    peers: tuple[Peer, ...]
+
+    @property
+    def target_slot_ids(self) -> tuple[int, ...]:
+        """The slots that may be commented on, in ascending order."""
+        return tuple(sorted(peer.slot_id for peer in self.peers))
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyTurn(Turn):
+    """Turn 3: reply to the comments received."""
+
+    kind: ClassVar[Kind] = "reply"
+    own: str
+    comments: tuple[Received, ...]
+
+
+AnyTurn = ResponseTurn | CommentTurn | ReplyTurn

@@ -1,0 +1,138 @@
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
+from pydantic_ai.models import Model
+from pydantic_ai.models.function import AgentInfo, FunctionModel
+
+from backend.agents import AgentProfile, Agents, Peer, Registry, Slot
+from backend.agents.turns import AnyTurn
+from backend.errors import AgentError
+
+ROOT = Path(__file__).parents[3]
+SLOT = Slot(1, "gpt-4o")
+
+
+class Gate:
+    """A model that waits for a gate before it answers, and notes how much history it got."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.open = asyncio.Event()
+        self.history_lengths: list[int] = []
+
+    def __call__(self, _profile: AgentProfile, turn: AnyTurn) -> Model:
+        """Return the model of one call; it answers with the visitor's message."""
+
+        async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+            self.history_lengths.append(len(messages) - 1)
+            self.asked.set()
+            await self.open.wait()
+            output = {"text": turn.message, "voice_profile": "calm_soothing"}
+            return ModelResponse(parts=[ToolCallPart(info.output_tools[0].name, output)])
+
+        return FunctionModel(answer)
+
+
+async def test_sessions_at_the_same_time_do_not_mix() -> None:
+    """Many sessions on one slot each get their own answer, and each leaves one whole exchange."""
+    gate = Gate()
+    agents = Agents(Registry(), model_factory=gate)
+    tasks = [
+        asyncio.create_task(agents.respond(SLOT, f"sentence {number}", seed=number))
+        for number in range(6)
+    ]
+    await asyncio.wait_for(gate.asked.wait(), 5)
+    gate.open.set()
+
+    spoken = await asyncio.gather(*tasks)
+    await agents.respond(SLOT, "afterwards", seed=1)
+
+    assert [answer.text for answer in spoken] == [f"sentence {number}" for number in range(6)]
+    assert gate.history_lengths[-1] == 2 * len(tasks)
+
+
+async def test_a_failed_call_leaves_no_memory() -> None:
+    """Only a whole exchange is remembered."""
+    agents = Agents(Registry(), model_factory=Gate(), timeout_s=0.05)
+
+    with pytest.raises(AgentError):
+        await asyncio.wait_for(agents.respond(SLOT, "Hello", seed=1), 5)
+
+    assert agents.reset() == 0
+
+
+async def test_reset_clears_and_counts() -> None:
+    """Reset returns how many slots forgot something."""
+    agents = Agents(Registry())
+    await agents.respond(SLOT, "Hello", seed=1)
+    await agents.respond(Slot(2, "gemini-3"), "Hello", seed=1)
+
+    assert agents.reset() == 2
+    assert agents.reset() == 0
+
+
+async def test_a_call_under_way_does_not_undo_a_reset() -> None:
+    """An answer that comes after the reset is given but not remembered."""
+    gate = Gate()
+    agents = Agents(Registry(), model_factory=gate)
+    task = asyncio.create_task(agents.respond(SLOT, "Hello", seed=1))
+    await asyncio.wait_for(gate.asked.wait(), 5)
+
+    agents.reset()
+    gate.open.set()
+
+    assert (await task).text == "Hello"
+    assert agents.reset() == 0
+
+
+async def test_an_unknown_agent_is_an_agent_error() -> None:
+    """A slot that names nobody fails with the known ids."""
+    with pytest.raises(AgentError, match="the known ids are"):
+        await Agents(Registry()).respond(Slot(1, "hal"), "Hello", seed=1)
+
+
+async def test_nothing_to_speak_to_is_an_agent_error() -> None:
+    """A comment without peers and a reply without comments are refused with the slot."""
+    agents = Agents(Registry())
+
+    with pytest.raises(AgentError, match="slot 1 has no peer"):
+        await agents.comment(SLOT, "Hello", "Mine.", [Peer(1, "gpt-4o", "Mine.")], seed=1)
+    with pytest.raises(AgentError, match="slot 1 got no comment"):
+        await agents.reply(SLOT, "Hello", "Mine.", [], seed=1)
+
+
+async def test_closing_closes_what_the_factory_opened() -> None:
+    """`aclose` awaits the function it was given, and needs none."""
+    closed = asyncio.Event()
+
+    async def close() -> None:
+        closed.set()
+
+    await Agents(Registry(), on_close=close).aclose()
+    await Agents(Registry()).aclose()
+
+    assert closed.is_set()
+
+
+def test_importing_pays_for_no_provider_and_not_for_pydantic_ai() -> None:
+    """Listing the agents imports no model code; constructing them imports no provider."""
+    program = """
+import sys
+import backend.agents
+assert "pydantic_ai" not in sys.modules
+backend.agents.Agents(backend.agents.Registry())
+assert "pydantic_ai" in sys.modules
+loaded = {name.split(".")[0] for name in sys.modules}
+loaded |= {name for name in sys.modules if name.startswith("google.genai")}
+print(sorted(loaded & {"openai", "anthropic", "google.genai", "mistralai", "groq"}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() == "[]"

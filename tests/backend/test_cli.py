@@ -1,0 +1,222 @@
+"""The command line as it is typed: what it prints, where, and with which exit code."""
+
+import json
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.command import Running, free_port, run
+from tests.live import LIMIT_S
+
+OFF = {"RR_WAVES_ENABLED": "false"}
+COMMANDS = {
+    (): ["serve", "rehearse", "config", "doctor", "waves"],
+    ("serve",): ["--host", "--port", "--artifacts"],
+    ("rehearse",): ["message", "--slots", "--seed", "--artifacts", "--json"],
+    ("config",): ["--json"],
+    ("doctor",): ["--artifacts", "--json"],
+    ("waves",): ["decompose"],
+    ("waves", "decompose"): ["paths", "--out"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_names_everything(command: tuple[str, ...], tmp_path: Path) -> None:
+    """--help of each command names its commands or options on stdout and makes no file."""
+    done = run(*command, "--help", cwd=tmp_path)
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert [] == [word for word in COMMANDS[command] if word not in done.stdout]
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    """--version prints one number."""
+    done = run("--version", cwd=tmp_path)
+
+    assert 0 == done.returncode
+    assert done.stdout.strip().replace(".", "").isdigit()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nothing"],
+        ["rehearse", "--slots", "7"],
+        ["rehearse", "--seed", "-1"],
+        ["serve", "--port", "99999"],
+        ["serve", "--port", "water"],
+        ["waves", "nothing"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments: list[str], tmp_path: Path) -> None:
+    """What cannot be meant is told on stderr without a traceback."""
+    done = run(*arguments, cwd=tmp_path)
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_rehearse_prints_pure_json(tmp_path: Path) -> None:
+    """A rehearsal of two slots has six utterances with three waves each, told as data alone."""
+    done = run(
+        "rehearse", "--slots", "2", "--seed", "1", "--json", "--artifacts", "kept", cwd=tmp_path
+    )
+
+    report = json.loads(done.stdout)
+    assert (0, True, []) == (done.returncode, report["ok"], report["problems"])
+    assert str(tmp_path / "kept") == report["artifacts"]
+    spoken = [(row["turn_index"], row["slot_id"], row["kind"]) for row in report["utterances"]]
+    kinds = {1: "response", 2: "comment", 3: "reply"}
+    assert [(turn, slot, kinds[turn]) for turn in (1, 2, 3) for slot in (1, 2)] == spoken
+    for row in report["utterances"]:
+        assert 3 == len(row["waves"])
+        assert all(
+            (tmp_path / "kept" / path).is_file() for path in [row["audio_path"], *row["waves"]]
+        )
+        assert row["text"] in done.stderr
+        assert row["duration_s"] > 0
+        assert row["ready_ms"] > 0
+    assert "Traceback" not in done.stderr
+
+
+def test_rehearse_shows_a_table(tmp_path: Path) -> None:
+    """Without --json stdout is a table of utterances; waves that are missing are exit code 1."""
+    done = run("rehearse", "--slots", "1", "--seed", "1", cwd=tmp_path, env=OFF)
+
+    assert 1 == done.returncode
+    assert "slot 1 response" in done.stdout
+    assert "0 of 3" in done.stdout
+    assert "'waves' is disabled" in done.stderr
+
+
+def test_rehearse_without_waves_gives_the_reason_as_data(tmp_path: Path) -> None:
+    """With the waves off the report says so, and the speech is there all the same."""
+    done = run("rehearse", "--slots", "1", "--json", cwd=tmp_path, env=OFF)
+
+    report = json.loads(done.stdout)
+    assert (1, False) == (done.returncode, report["ok"])
+    assert any("disabled" in problem for problem in report["problems"])
+    assert (tmp_path / "artifacts" / report["utterances"][0]["audio_path"]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("RR_PORT", "99999"),
+        ("RR_LOG_LEVEL", "loud"),
+        ("RR_CORS_ORIGINS", "localhost:5173"),
+        ("RR_WAVES_MAX_WORKERS", "0"),
+        ("RR_WAVES_PROCESSING_SR", "44100"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_exit_code_2(
+    variable: str, value: str, tmp_path: Path
+) -> None:
+    """A setting out of range is named with its value, once, before anything starts."""
+    done = run("serve", cwd=tmp_path, env={variable: value})
+
+    assert (2, "") == (done.returncode, done.stdout)
+    lines = done.stderr.splitlines()
+    assert 1 == len(lines), lines
+    assert variable in lines[0]
+    assert value in lines[0]
+
+
+def test_all_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
+    """Two wrong settings are two lines; a secret's value is not shown."""
+    env = {"RR_PORT": "0", "RR_LOG_LEVEL": "loud"}
+
+    done = run("config", cwd=tmp_path, env=env)
+
+    assert 2 == done.returncode
+    assert ["RR_PORT", "RR_LOG_LEVEL"] == [
+        name for line in done.stderr.splitlines() for name in env if name in line
+    ]
+
+
+def test_a_misspelt_setting_is_a_warning_with_the_right_name(tmp_path: Path) -> None:
+    """An unknown RR_ variable, in the environment or in .env, is named with its nearest."""
+    (tmp_path / ".env").write_text("RR_WAVES_MAX_WORKRS=1\n", encoding="utf-8")
+
+    done = run("rehearse", "--slots", "1", cwd=tmp_path, env={**OFF, "RR_PROT": "1"})
+
+    warnings = [line for line in done.stderr.splitlines() if "warning" in line]
+    assert any("RR_PROT" in line and "RR_PORT" in line for line in warnings)
+    assert any(
+        "RR_WAVES_MAX_WORKRS" in line and "RR_WAVES_MAX_WORKERS" in line for line in warnings
+    )
+    assert 2 == len(warnings)
+
+
+def test_config_shows_sources_and_no_secret(tmp_path: Path) -> None:
+    """Each setting comes with its value and where it was set; keys are redacted."""
+    (tmp_path / ".env").write_text(
+        "RR_PORT=8100\nRR_HOST=0.0.0.0\nANTHROPIC_API_KEY=sk-canary-file\n", encoding="utf-8"
+    )
+    env = {"RR_PORT": "8200", "RR_WAVES_MAX_WORKERS": "3", "OPENAI_API_KEY": "sk-canary"}
+
+    as_json, as_table = (run("config", *extra, cwd=tmp_path, env=env) for extra in (["--json"], []))
+
+    settings = json.loads(as_json.stdout)
+    assert {"value": "8200", "source": "environment"} == settings["host"]["RR_PORT"]
+    assert {"value": "0.0.0.0", "source": ".env"} == settings["host"]["RR_HOST"]
+    assert {"value": "artifacts", "source": "default"} == settings["host"]["RR_ARTIFACTS_DIR"]
+    assert {"value": "3", "source": "environment"} == settings["waves"]["RR_WAVES_MAX_WORKERS"]
+    assert "environment" == settings["host"]["OPENAI_API_KEY"]["source"]
+    assert ".env" == settings["host"]["ANTHROPIC_API_KEY"]["source"]
+    assert "RR_WAVES_JOB_TIMEOUT_S" in as_table.stdout
+    for done in (as_json, as_table):
+        assert 0 == done.returncode
+        assert "canary" not in done.stdout + done.stderr
+
+
+def test_a_wrong_setting_hides_the_secrets_beside_it(tmp_path: Path) -> None:
+    """The line about one wrong setting holds no key."""
+    env = {"RR_PORT": "0", "OPENAI_API_KEY": "sk-canary"}
+
+    done = run("config", cwd=tmp_path, env=env)
+
+    assert 2 == done.returncode
+    assert "canary" not in done.stdout + done.stderr
+
+
+def test_doctor_finds_everything_well(tmp_path: Path) -> None:
+    """On a machine that can run the installation every check is ok and the exit code 0."""
+    done = run("doctor", "--json", cwd=tmp_path, env={"RR_PORT": str(free_port())})
+
+    findings = json.loads(done.stdout)
+    assert (0, []) == (done.returncode, [finding for finding in findings if not finding["ok"]])
+    assert 6 == len(findings)
+
+
+def test_doctor_names_what_fails(tmp_path: Path) -> None:
+    """One failing check is exit code 1 and stands in the table with its reason."""
+    (tmp_path / "file").write_bytes(b"")
+
+    done = run(
+        "doctor", "--artifacts", "file/below", cwd=tmp_path, env={"RR_PORT": str(free_port())}
+    )
+
+    assert 1 == done.returncode
+    assert "FAILED" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_ends_a_rehearsal(tmp_path: Path) -> None:
+    """Ctrl-C in the middle of a session is exit code 130, without traceback or orphan."""
+    env = {"RR_WAVES_MAX_WORKERS": "1"}
+    with Running("rehearse", "--slots", "6", cwd=tmp_path, env=env) as rehearsal:
+        rehearsal.wait_for("turn 2")
+        children = rehearsal.children
+        code = rehearsal.stop(signal.SIGINT)
+
+    assert 130 == code
+    assert "interrupted" in rehearsal.log[-1]
+    assert "Traceback" not in "".join(rehearsal.log)
+    _, alive = psutil.wait_procs(children, LIMIT_S)
+    assert children
+    assert [] == alive

@@ -1,0 +1,103 @@
+"""Each check of the doctor: well on a good machine, and failing with words that help."""
+
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from backend.config import Settings
+from backend.doctor import Finding, examine
+from backend.plugins import Discovered
+from backend.speech import embedded
+
+
+class Usage(NamedTuple):
+    """What `shutil.disk_usage` returns."""
+
+    total: int
+    used: int
+    free: int
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """Return a port somebody else listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port: int = other.getsockname()[1]
+        yield port
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def found(artifacts: Path, *plugins: Discovered, port: int | None = None) -> dict[str, Finding]:
+    """Return the findings by their check."""
+    settings = Settings(artifacts_dir=artifacts, port=port or free_port())
+    return {finding.check: finding for finding in examine(settings, plugins)}
+
+
+def failures(findings: dict[str, Finding]) -> dict[str, str]:
+    """Return the details of the checks that failed."""
+    return {check: finding.detail for check, finding in findings.items() if not finding.ok}
+
+
+def test_a_good_machine_passes_every_check(tmp_path: Path) -> None:
+    """Everything the show will do works, and nothing but the root is left behind."""
+    findings = found(tmp_path / "artifacts")
+
+    assert {} == failures(findings)
+    assert [] == [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_artifacts_that_cannot_be_written_fail(tmp_path: Path) -> None:
+    """A root below a file is found out by trying; the checks after it still run."""
+    (tmp_path / "file").write_bytes(b"")
+
+    findings = found(tmp_path / "file" / "artifacts")
+
+    assert {"artifacts can be written", "disk space"} == failures(findings).keys()
+    assert 6 == len(findings)
+
+
+def test_a_taken_port_fails(tmp_path: Path, taken: int) -> None:
+    """The finding names the address and the setting to change."""
+    detail = failures(found(tmp_path, port=taken))["port"]
+
+    assert f"127.0.0.1:{taken}" in detail
+    assert "RR_PORT" in detail
+
+
+def test_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less than a gigabyte is too little, and the finding says how much there is."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 10**12, 300_000_000))
+
+    assert "0.3 GB free" in failures(found(tmp_path))["disk space"]
+
+
+def test_a_missing_voice_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A voice whose file is gone is named, with what to reinstall."""
+    monkeypatch.setattr(embedded, "missing_voices", lambda: ["en-us+f9"])
+
+    detail = failures(found(tmp_path))["voices"]
+
+    assert "en-us+f9" in detail
+    assert "espeakng-loader" in detail
+
+
+def test_a_plugin_that_cannot_be_loaded_fails(tmp_path: Path) -> None:
+    """A broken plugin is named with its reason."""
+    detail = failures(found(tmp_path, Discovered("tides", None, "ImportError: no moon")))["plugins"]
+
+    assert "tides (ImportError: no moon)" in detail
+
+
+def test_a_child_can_be_killed(tmp_path: Path) -> None:
+    """The child ignored SIGTERM, so what ended it was the kill."""
+    assert "after kill" in found(tmp_path)["a hanging child can be killed"].detail

@@ -1,0 +1,128 @@
+"""The host without a web server: it runs sessions, and ends them and the plugins in order."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from pydantic_settings import SettingsConfigDict
+from structlog.testing import capture_logs
+
+from backend.agents import Slot
+from backend.config import Settings
+from backend.events import Done, Event
+from backend.host import Hosting
+from backend.plugins import Discovered, Host, Plugin, PluginSettings
+from backend.signals import SessionFinished, TtsWritten, session_finished, tts_written
+
+SLOTS = (Slot(1, "gpt-4o"), Slot(2, "gemini-3"))
+
+
+class TidesSettings(PluginSettings):
+    """Settings of a plugin with a prefix of its own."""
+
+    model_config = SettingsConfigDict(env_prefix="RR_TIDES_")
+
+
+def tides(journal: list[str]) -> Discovered:
+    """Return a plugin that writes down when it starts, stops and hears a session end."""
+
+    def on_finished(_: object, *, event: SessionFinished) -> None:
+        journal.append("session finished")
+
+    @asynccontextmanager
+    async def lifespan(_: Host, __: PluginSettings) -> AsyncIterator[None]:
+        journal.append("start")
+        with session_finished.connected_to(on_finished):
+            yield
+        journal.append("stop")
+
+    return Discovered("tides", Plugin("tides", TidesSettings, lifespan))
+
+
+async def test_a_session_runs_without_a_server(tmp_path: Path) -> None:
+    """Events and signals tell the same: each slot.audio has its tts_written with that WAV."""
+    hosting = Hosting(Settings(artifacts_dir=tmp_path, seed=1), [])
+    written: list[TtsWritten] = []
+
+    def on_written(_: object, *, event: TtsWritten) -> None:
+        assert event.wav_path.stat().st_size > 44
+        written.append(event)
+
+    with tts_written.connected_to(on_written):
+        async with hosting.running():
+            stream = hosting.runner.start("Rain", SLOTS)
+            events = [event async for _, event in stream.read()]
+
+    heard = [event.data() for event in events if event.name == "slot.audio"]
+    assert [json.loads(data)["audioPath"] for data in heard] == [e.audio_path for e in written]
+    assert [tmp_path / event.audio_path for event in written] == [e.wav_path for e in written]
+    assert all((event.target_slot_id is None) == (event.turn_index != 2) for event in written)
+
+
+async def test_leaving_ends_the_sessions_then_the_plugins(tmp_path: Path) -> None:
+    """A session that is running at the end still says done; the plugins hear of it, then stop."""
+    journal: list[str] = []
+    events: list[Event] = []
+    hosting = Hosting(Settings(artifacts_dir=tmp_path, seed=1), [tides(journal)])
+
+    async with hosting.running():
+        stream = hosting.runner.start("Rain", SLOTS)
+        async for _, event in stream.read():
+            events.append(event)
+            if event.name == "slot.done":
+                break
+    events = [event async for _, event in stream.read()]
+
+    last = events[-1]
+    assert isinstance(last, Done)
+    assert (0, 1) == (last.completed_slots, sum(isinstance(event, Done) for event in events))
+    assert ["start", "session finished", "stop"] == journal
+    (manifest,) = (tmp_path / "tts/sessions").glob("*/session.json")
+    assert "interrupted" == json.loads(manifest.read_bytes())["status"]
+
+
+async def test_what_is_written_at_the_end_is_whole(tmp_path: Path) -> None:
+    """Ended in the middle of speech, no temporary file and no part of a WAV stays behind."""
+    hosting = Hosting(Settings(artifacts_dir=tmp_path, seed=1), [])
+
+    with ExitStack() as stack:
+        finished: list[Path] = []
+
+        def on_written(_: object, *, event: TtsWritten) -> None:
+            finished.append(event.wav_path)
+
+        stack.enter_context(tts_written.connected_to(on_written))
+        async with hosting.running():
+            stream = hosting.runner.start("Rain", SLOTS)
+            async for _, event in stream.read():
+                if event.name == "slot.audio":
+                    break
+
+    assert all(path.read_bytes().startswith(b"RIFF") for path in finished)
+
+
+def test_a_disabled_plugin_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Switched off in its settings, a plugin is on the board as disabled and is not chosen."""
+    monkeypatch.setenv("RR_TIDES_ENABLED", "false")
+
+    hosting = Hosting(Settings(artifacts_dir=tmp_path), [tides([])])
+
+    status = hosting.board.get("tides")
+    assert status is not None
+    assert ("disabled", {}) == (status.state, dict(hosting.plugins))
+
+
+def test_unknown_variables_are_warned_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host's and the plugins' variables are known; any other RR_ one is named."""
+    for name in ("RR_TIDES_ENABLED", "RR_TIDES_ENABLD", "RR_ZZZZZZZZZZZZ"):
+        monkeypatch.setenv(name, "true")
+
+    with capture_logs() as logs:
+        Hosting(Settings(artifacts_dir=tmp_path), [tides([])])
+
+    warned = {log["variable"]: log["did_you_mean"] for log in logs if "variable" in log}
+    assert {"RR_TIDES_ENABLD": "RR_TIDES_ENABLED", "RR_ZZZZZZZZZZZZ": None} == warned

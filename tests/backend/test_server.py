@@ -1,0 +1,116 @@
+"""`serve` as a process: it starts, says where, keeps visitors' words to itself, and stops."""
+
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+
+from tests.command import Running, free_port, run
+from tests.live import LIMIT_S, chat_body, get, post
+
+CANARY = "xqcanary"
+READY = "Uvicorn running"
+
+
+@pytest.fixture
+def port() -> int:
+    """Return a free port."""
+    return free_port()
+
+
+@pytest.fixture
+def serving(port: int, tmp_path: Path) -> Iterator[Running]:
+    """Return a server with its waves, started and listening."""
+    env = {"RR_WAVES_MAX_WORKERS": "1"}
+    with Running("serve", "--port", str(port), cwd=tmp_path, env=env) as server:
+        server.wait_for(READY)
+        yield server
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_server_and_all_its_children(
+    serving: Running, port: int, number: signal.Signals
+) -> None:
+    """Ctrl-C and a service manager's stop end it cleanly: no traceback, no orphan, port free."""
+    health = get(port, "/v1/health")
+    children = serving.children
+
+    code = serving.stop(number)
+
+    assert (200, False) == (health.status, "server" in health.headers)
+    assert code == (0 if number is signal.SIGINT else -signal.SIGTERM)
+    assert "Traceback" not in "".join(serving.log)
+    _, alive = psutil.wait_procs(children, LIMIT_S)
+    assert [] == alive
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), LIMIT_S)
+
+
+def test_a_stop_in_a_session_keeps_what_was_announced(
+    serving: Running, port: int, tmp_path: Path
+) -> None:
+    """Stopped in the middle, the manifest says so, and each announced WAV is whole."""
+    announced = []
+    with (
+        httpx2.Client(timeout=LIMIT_S) as client,
+        client.stream(
+            "POST", f"http://127.0.0.1:{port}/v1/chat", json=chat_body(1, 2, 3)
+        ) as response,
+    ):
+        for line in response.iter_lines():
+            if "audioPath" in line:
+                announced.append(json.loads(line.removeprefix("data: ")))
+                break
+        code = serving.stop(signal.SIGINT)
+
+    (manifest,) = (tmp_path / "artifacts/tts/sessions").glob("*/session.json")
+    assert 0 == code
+    assert "Traceback" not in "".join(serving.log)
+    assert "interrupted" == json.loads(manifest.read_bytes())["status"]
+    for event in announced:
+        assert (tmp_path / "artifacts" / event["audioPath"]).read_bytes().startswith(b"RIFF")
+    assert [] == list((tmp_path / "artifacts/.tmp").iterdir())
+
+
+def test_a_taken_port_is_told_and_exit_code_1(tmp_path: Path) -> None:
+    """A second server on the same port says what to do about it and ends."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run("serve", "--port", str(taken.getsockname()[1]), cwd=tmp_path)
+
+    assert 1 == done.returncode
+    assert "RR_PORT" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_visitors_words_in_the_log(port: int, tmp_path: Path) -> None:
+    """At the most talkative level the log holds the session's id and nothing that was said."""
+    env = {"RR_LOG_LEVEL": "debug", "RR_WAVES_ENABLED": "false"}
+    body = json.dumps(chat_body(1, 2, message=f"{CANARY} {CANARY}")).encode()
+
+    with Running("serve", "--port", str(port), cwd=tmp_path, env=env) as serving:
+        serving.wait_for(READY)
+        answer = post(port, "/v1/chat", body, "Content-Type: application/json")
+        post(
+            port, "/v1/chat", f'{{"message": "{CANARY}"'.encode(), "Content-Type: application/json"
+        )
+        post(port, "/v1/chat", f'{{"message": "{CANARY}"}}'.encode(), "Content-Type: text/plain")
+        get(port, f"/v1/audio/tts/{CANARY}.wav?{CANARY}")
+        serving.stop()
+
+    log = "".join(serving.log)
+    events = [
+        line.removeprefix("data: ")
+        for line in answer.body.decode().splitlines()
+        if "data: " in line
+    ]
+    session_id = json.loads(events[0])["sessionId"]
+    said = [event["text"] for event in map(json.loads, events) if "text" in event]
+    assert session_id in log
+    assert CANARY in "".join(said), "the agents repeat words; else this test shows nothing"
+    assert [] == [text for text in said if text in log]
+    assert CANARY not in log.replace(f"requested=tts/{CANARY}.wav", "")

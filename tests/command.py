@@ -1,0 +1,107 @@
+"""The command line for tests: as a child process, to its end or for as long as it is needed."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Self
+
+import psutil
+
+from tests.live import LIMIT_S
+
+COMMAND = (sys.executable, "-m", "backend")
+RUN_LIMIT_S = 120.0
+"""The first run on a machine compiles what later ones find in caches."""
+
+
+def environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the test's own environment with `extra`; wide, so that no table wraps."""
+    return {**os.environ, "TERM": "xterm", "COLUMNS": "200", "LINES": "50", **extra}
+
+
+def run(
+    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `reflective-resonance` with `arguments` to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=cwd,
+        env=environment(env or {}),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=RUN_LIMIT_S,
+        check=False,
+    )
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Running:
+    """A command that runs until it is told to stop; `log` is what it has said on stderr."""
+
+    def __init__(self, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> None:
+        self.log: list[str] = []
+        self._heard = threading.Condition()
+        self._process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=cwd,
+            env=environment(env or {}),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+        assert self._process.stderr is not None
+        self._listener = threading.Thread(target=self._listen, args=(self._process.stderr,))
+        self._listener.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait(LIMIT_S)
+        self._listener.join(LIMIT_S)
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+
+    @property
+    def children(self) -> list[psutil.Process]:
+        """The processes it has started, and theirs."""
+        return psutil.Process(self._process.pid).children(recursive=True)
+
+    def wait_for(self, words: str) -> None:
+        """Wait until a line with `words` has been said."""
+        with self._heard:
+            heard = self._heard.wait_for(
+                lambda: any(words in line for line in self.log) or self._process.poll() is not None,
+                RUN_LIMIT_S,
+            )
+        assert heard, f"nothing about {words!r} was said"
+        assert any(words in line for line in self.log), "".join(self.log)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Send a signal; return the exit code once everything has been said."""
+        self._process.send_signal(number)
+        code = self._process.wait(LIMIT_S)
+        self._listener.join(LIMIT_S)
+        return code
+
+    def _listen(self, stream: IO[str]) -> None:
+        for line in stream:
+            with self._heard:
+                self.log.append(line)
+                self._heard.notify_all()
+        with self._heard:
+            self._heard.notify_all()

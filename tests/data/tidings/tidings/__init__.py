@@ -1,0 +1,1 @@
+"""A subscriber of somebody else's: notes every utterance in a file."""

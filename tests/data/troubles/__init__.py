@@ -1,0 +1,1 @@
+"""Plugins and receivers that do what a plugin must not do."""

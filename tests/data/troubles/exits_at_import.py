@@ -1,0 +1,5 @@
+"""A plugin that ends the process it is imported by."""
+
+import sys
+
+sys.exit(3)

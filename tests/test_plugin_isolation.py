@@ -1,0 +1,167 @@
+"""Whatever a plugin does, the visitor's stream is the same, byte for byte."""
+
+import json
+import re
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from backend.app import create_app
+from backend.config import Settings
+from backend.plugins import GROUP, Discovered, discover
+from tests.command import RUN_LIMIT_S, environment
+from tests.live import LiveServer, chat_body, chunks, post
+
+SESSION_ID = re.compile(rb"\d{8}T\d{6}Z-[0-9a-f]{8}")
+TROUBLES = {
+    "at_import:plugin": "failed",
+    "exits_at_import:plugin": "failed",
+    "missing:plugin": "failed",
+    "plugins:missing": "failed",
+    "plugins:is_no_plugin": "failed",
+    "plugins:raises_at_start": "failed",
+    "plugins:exits_at_start": "failed",
+    "plugins:has_no_lifespan": "failed",
+    "plugins:is_no_context_manager": "failed",
+    "plugins:has_wrong_settings": "failed",
+    "plugins:has_no_routes": "degraded",
+    "plugins:raises_at_stop": "ok",
+    "plugins:raises_in_receiver": "ok",
+    "plugins:blocks_in_receiver": "ok",
+    "plugins:receives_more": "ok",
+    "plugins:receives_less": "ok",
+    "plugins:receives_async": "ok",
+    "plugins:changes_events": "ok",
+}
+
+
+def streams(root: Path, found: list[Discovered]) -> tuple[list[bytes], list[bytes], str, list[str]]:
+    """Return the chunks of a session of 1 and of 6 slots, the plugin's state, and its log."""
+    settings = Settings(artifacts_dir=root, seed=1)
+    with capture_logs() as logs, LiveServer(create_app(settings, found)) as live:
+        one, six = (session(live, *slots) for slots in ((1,), (1, 2, 3, 4, 5, 6)))
+        with live.client() as client:
+            plugins = client.get("/v1/health/ready").json()["plugins"]
+    state = plugins["troubled"]["state"] if plugins else ""
+    told = [log["event"] for log in logs if log["log_level"] in {"error", "warning"}]
+    return one, sorted(six, key=turn_and_slot), state, told
+
+
+def session(server: LiveServer, *slot_ids: int) -> list[bytes]:
+    """Return the chunks of one session, its id taken out."""
+    body = json.dumps(chat_body(*slot_ids)).encode()
+    answer = post(server.port, "/v1/chat", body, "Content-Type: application/json")
+    return [SESSION_ID.sub(b"SESSION", chunk) for chunk in chunks(answer.body)]
+
+
+def turn_and_slot(chunk: bytes) -> tuple[int, int]:
+    """Return what an event is sorted by: slots of a turn interleave freely, each in its order."""
+    data = json.loads(chunk.partition(b"\ndata: ")[2])
+    last = 7 if chunk.startswith(b"event: turn.done") else 0
+    end = 4 if chunk.startswith(b"event: done") else 0
+    return data.get("turnIndex", end), data.get("slotId", last)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[bytes], list[bytes]]:
+    """Return the sessions of a host that has no plugin."""
+    one, six, _, _ = streams(tmp_path_factory.mktemp("plain"), [])
+    assert 11 == len(one)
+    assert 6 * 3 * 2 < len(six)
+    return one, six
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_troubled_plugin_changes_nothing(
+    trouble: str, plain: tuple[list[bytes], list[bytes]], tmp_path: Path
+) -> None:
+    """The stream is that of a host without plugins, the plugin's state is shown, the log has it."""
+    point = EntryPoint("troubled", f"tests.data.troubles.{trouble}", GROUP)
+    with capture_logs() as logs:
+        found = [Discovered("troubled", item.plugin, item.problem) for item in discover([point])]
+
+    one, six, state, told = streams(tmp_path, found)
+
+    assert plain == (one, six)
+    assert TROUBLES[trouble] == state
+    assert told or logs, "nobody was told"
+
+
+SERVE = """
+import json, sys
+from pathlib import Path
+from backend.app import create_app
+from backend.config import Settings
+from tests.live import LiveServer, chat
+
+if __name__ == "__main__":
+    app = create_app(Settings.load())
+    with LiveServer(app) as live, live.client() as client:
+        events = chat(live, 1, 2)
+        state = client.get("/v1/health/ready").json()["plugins"]["waves"]["state"]
+    loaded = sorted(sys.modules)
+    print(json.dumps({"last": events[-1], "state": state, "modules": loaded}))
+"""
+
+REHEARSE = """
+import json, sys
+from backend.cli import app
+
+if __name__ == "__main__":
+    try:
+        app(["rehearse", "--slots", "1", "--json"])
+    except SystemExit as end:
+        print(json.dumps({"code": end.code, "modules": sorted(sys.modules)}), file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def project(project_root: Path) -> dict[str, str]:
+    """Return an environment in which the tests' own modules can be imported."""
+    return {"PYTHONPATH": str(project_root)}
+
+
+def run(program: str, directory: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a Python program of its own."""
+    path = directory / "program.py"
+    path.write_text(program, encoding="utf-8")
+    return subprocess.run(
+        [sys.executable, path],
+        cwd=directory,
+        env=environment(env),
+        capture_output=True,
+        text=True,
+        timeout=RUN_LIMIT_S,
+        check=True,
+    )
+
+
+def test_waves_turned_off_are_not_there(project: dict[str, str], tmp_path: Path) -> None:
+    """Off, nothing is scheduled and only the plugin's settings are imported; sessions run."""
+    done = run(SERVE, tmp_path, {**project, "RR_WAVES_ENABLED": "false"})
+
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert ("disabled", "done") == (told["state"], told["last"][0])
+    assert ["plugins", "plugins.waves", "plugins.waves.settings"] == [
+        name for name in told["modules"] if name.partition(".")[0] == "plugins"
+    ]
+    assert "pebble" not in told["modules"]
+    assert not (tmp_path / "artifacts/waves").exists()
+
+
+def test_the_parent_never_imports_the_audio_libraries(
+    project: dict[str, str], tmp_path: Path
+) -> None:
+    """A process that has waves made, from warm-up to stop, loads no librosa, numba or scipy."""
+    done = run(REHEARSE, tmp_path, {**project, "RR_WAVES_MAX_WORKERS": "1"})
+
+    told = json.loads(done.stderr.splitlines()[-1])
+    assert 0 == told["code"]
+    assert json.loads(done.stdout)["ok"]
+    assert "plugins.waves.pool" in told["modules"]
+    heavy = {"librosa", "numba", "scipy", "llvmlite", "sklearn"}
+    assert [] == [name for name in told["modules"] if name.partition(".")[0] in heavy]
