@@ -149,7 +149,6 @@ def test_waves_turned_off_are_not_there(project: dict[str, str], tmp_path: Path)
     assert ["plugins", "plugins.waves", "plugins.waves.settings"] == [
         name for name in told["modules"] if name.partition(".")[0] == "plugins"
     ]
-    assert "pebble" not in told["modules"]
     assert not (tmp_path / "artifacts/waves").exists()
 
 

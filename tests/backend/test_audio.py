@@ -147,9 +147,8 @@ def test_a_request_that_is_not_http_gets_no_file(server: LiveServer, target: str
 @pytest.mark.parametrize("absolute", ["tts/../secret.wav", "secret.wav"])
 def test_an_absolute_target_gets_no_other_file(server: LiveServer, absolute: str) -> None:
     """The absolute form of a target is read like the plain one."""
-    request = (
-        f"GET http://test/v1/audio/{absolute} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
-    )
+    first = f"GET http://127.0.0.1/v1/audio/{absolute} HTTP/1.1"
+    request = f"{first}\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
     answer = exchange(server.port, request.encode())
 

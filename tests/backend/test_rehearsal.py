@@ -122,10 +122,10 @@ async def test_less_than_three_files_is_told(tmp_path: Path, present: int) -> No
 async def test_without_the_plugin_the_reason_is_told(tmp_path: Path) -> None:
     """Not installed, or broken: the rehearsal speaks, and says why there are no waves."""
     missing = await run(tmp_path, slots=1)
-    broken = await run(tmp_path, Discovered("waves", None, "ImportError: no pebble"), slots=1)
+    broken = await run(tmp_path, Discovered("waves", None, "ImportError: no soxr"), slots=1)
 
     assert any("not installed" in problem for problem in missing.problems)
-    assert any("failed, ImportError: no pebble" in problem for problem in broken.problems)
+    assert any("failed, ImportError: no soxr" in problem for problem in broken.problems)
 
 
 async def test_a_slot_that_fails_is_a_problem(

@@ -1,0 +1,1 @@
+"""Three low-frequency waves from every utterance, made in the background."""

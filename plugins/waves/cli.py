@@ -1,0 +1,256 @@
+"""`reflective-resonance waves ...`: decompose files by hand, with the server's pool.
+
+What the pool needs is imported by the command itself: the host reads this module for `--help`.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from plugins.waves.lane import Outcome
+    from plugins.waves.pool import Pool
+    from plugins.waves.settings import WavesSettings
+    from plugins.waves.worker import Order
+
+app = typer.Typer(name="waves", no_args_is_help=True, help="Waves from recordings, by hand.")
+
+FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
+CHECK_S = 0.2
+GIVE_UP_AFTER_STARTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A recording, and the directory its waves go to."""
+
+    path: Path
+    directory: Path
+
+
+@dataclass(slots=True, eq=False)
+class Recording:
+    """One file on its way through the pool; see `plugins.waves.lane.Work`."""
+
+    path: str
+    order: "Order"
+    ended: "SimpleQueue[tuple[str, Outcome]]"
+
+    def begin(self, queued_ms: float) -> "Order":  # noqa: ARG002 - the pool's protocol
+        """Return what the worker gets."""
+        return self.order
+
+    def end(self, outcome: "Outcome") -> None:
+        """Hand the outcome to the main thread."""
+        self.ended.put((self.path, outcome))
+
+
+@app.callback()
+def group() -> None:
+    """Waves from recordings, by hand."""
+
+
+@app.command()
+def decompose(
+    paths: Annotated[
+        list[Path], typer.Argument(help="WAV files, and folders to search for them.", exists=True)
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", file_okay=False, help="Where the waves go; made if need be.")
+    ],
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, max=16, help="Files done at the same time.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Make three waves of every recording.
+
+    Exits with 0 if all went well, 1 if a file failed, 2 on bad usage, 130 on Ctrl-C.
+    """
+    from backend.errors import PluginError
+    from backend.plugins import load_settings
+    from plugins.waves.settings import WavesSettings, plugin
+
+    try:
+        settings = load_settings(plugin)
+    except PluginError as error:
+        raise _bad_usage(str(error)) from error
+    assert isinstance(settings, WavesSettings)  # noqa: S101 - `plugin` is ours
+    sources = _check(_find(paths, out), paths)
+    rows = _run(sources, out, settings, workers or settings.max_workers)
+    failed = sum(not row["ok"] for row in rows)
+    if as_json:
+        result = {"files": rows, "done": len(rows) - failed, "failed": failed}
+        typer.echo(json.dumps(result, indent=2))
+    else:
+        _print_table(rows)
+    raise typer.Exit(FAILED if failed else 0)
+
+
+def _find(paths: Sequence[Path], out: Path) -> Iterator[Source]:
+    """Yield the recordings at `paths`; those of a folder keep their place below it."""
+    from plugins.waves.paths import SUFFIX, is_wave
+
+    for path in paths:
+        if not path.is_dir():
+            yield Source(path, out)
+            continue
+        for found in sorted(path.rglob("*")):
+            if found.suffix.lower() == SUFFIX and not is_wave(found) and found.is_file():
+                yield Source(found, out / found.parent.relative_to(path))
+
+
+def _check(found: Iterable[Source], paths: Sequence[Path]) -> list[Source]:
+    """Return each recording once; refuse none at all, and two that would write the same waves."""
+    from plugins.waves.paths import base_name
+
+    taken: dict[tuple[Path, str], Source] = {}
+    for source in found:
+        key = (source.directory, base_name(source.path).lower())
+        other = taken.setdefault(key, source).path
+        if _absolute(other) != _absolute(source.path):
+            raise _bad_usage(f"{other} and {source.path} would write the same waves")
+    if not taken:
+        raise _bad_usage(f"no WAV file in {', '.join(map(str, paths))}")
+    return list(taken.values())
+
+
+def _run(
+    sources: Sequence[Source], out: Path, settings: "WavesSettings", workers: int
+) -> list[dict[str, Any]]:
+    """Decompose `sources` with a progress bar; return a row for each, in their order."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from plugins.waves import worker
+    from plugins.waves.pool import Pool
+
+    ended: SimpleQueue[tuple[str, Outcome]] = SimpleQueue()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.mkdtemp(prefix=".waves-", dir=out)
+    except OSError as error:
+        raise _bad_usage(f"cannot write to {out}: {error}") from error
+    pool = Pool(
+        worker.decompose,
+        lanes=min(workers, len(sources)),
+        queue_max_size=len(sources),
+        timeout_s=settings.job_timeout_s,
+        warm_up=partial(worker.warm_up, temporary, settings.processing_sr, settings.engine),
+        memory_limit_mb=settings.memory_limit_mb,
+    )
+    progress = Progress(
+        TextColumn("decomposing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    try:
+        with progress:
+            bar = progress.add_task("files", total=len(sources))
+            pool.start()
+            for source in sources:
+                order = _order(source, temporary, settings)
+                pool.submit(Recording(order.wav_path, order, ended))
+            outcomes: dict[str, Outcome] = {}
+            for path, outcome in _outcomes(pool, ended, len(sources)):
+                outcomes[path] = outcome
+                progress.advance(bar)
+    except KeyboardInterrupt:
+        pool.stop(0)
+        typer.echo("interrupted: the waves made so far are whole", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        pool.stop(0)
+        shutil.rmtree(temporary, ignore_errors=True)
+    return [_row(source, outcomes[_absolute(source.path)]) for source in sources]
+
+
+def _outcomes(
+    pool: "Pool", ended: "SimpleQueue[tuple[str, Outcome]]", count: int
+) -> "Iterator[tuple[str, Outcome]]":
+    """Yield `count` outcomes as they come; end the pool if no worker can be started."""
+    while count:
+        try:
+            yield ended.get(timeout=CHECK_S)
+            count -= 1
+        except Empty:
+            if pool.failed_starts >= GIVE_UP_AFTER_STARTS:
+                pool.stop(0)
+
+
+def _order(source: Source, temporary: str, settings: "WavesSettings") -> "Order":
+    from plugins.waves import worker
+    from plugins.waves.paths import targets_in
+
+    first, second, third = map(_absolute, targets_in(source.directory, source.path))
+    return worker.Order(
+        wav_path=_absolute(source.path),
+        targets=(first, second, third),
+        temporary=_absolute(Path(temporary)),
+        root=None,
+        sr=settings.processing_sr,
+        max_duration_s=settings.max_duration_s,
+        engine=settings.engine,
+    )
+
+
+def _row(source: Source, outcome: "Outcome") -> dict[str, Any]:
+    data = outcome.report.data
+    files: Any = data.get("files", ())
+    figures = ("duration_s", "rmse", "clipped_samples", "voiced_ratio", "warnings")
+    return {
+        "path": str(source.path),
+        "ok": not outcome.reason,
+        "reason": outcome.reason,
+        "message": outcome.message,
+        "files": [path for path, _, _ in files],
+        **{name: data.get(name) for name in figures},
+        "running_ms": round(outcome.running_ms, 1),
+    }
+
+
+def _print_table(rows: Sequence[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("file", "seconds", "rmse", "clipped", "ms", "result")
+    for row in rows:
+        ok = row["ok"]
+        table.add_row(
+            escape(row["path"]),
+            f"{row['duration_s']:.2f}" if ok else "",
+            f"{row['rmse']:.4f}" if ok else "",
+            str(row["clipped_samples"]) if ok else "",
+            f"{row['running_ms']:.0f}",
+            "three waves" if ok else escape(f"{row['reason']}: {row['message']}"),
+        )
+    Console().print(table)
+
+
+def _absolute(path: Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 - a link is the reader's business
+
+
+def _bad_usage(message: str) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(BAD_USAGE)

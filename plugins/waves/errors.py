@@ -1,0 +1,54 @@
+"""The errors of the waves plugin.
+
+    ReflectiveResonanceError
+    └── WavesError
+        ├── AudioError      the input is refused; `reason` says why in one word
+        └── PublishError    the output could not be written whole; nothing of it is left
+
+None of them crosses a process border: the child side turns them into plain data.
+"""
+
+import errno
+from typing import Literal
+
+from backend.errors import ReflectiveResonanceError
+
+AudioReason = Literal[
+    "missing",
+    "not_a_file",
+    "outside",
+    "unreadable",
+    "empty",
+    "not_wave",
+    "unsupported_format",
+    "truncated",
+    "changed",
+    "too_large",
+    "too_long",
+    "not_finite",
+    "out_of_range",
+]
+"""Why an input is refused, for programs; the message says it for people, with the value."""
+
+
+class WavesError(ReflectiveResonanceError):
+    """Base of every error the waves plugin raises on purpose."""
+
+
+class AudioError(WavesError):
+    """An input is refused; nothing is wrong with the program."""
+
+    def __init__(self, reason: AudioReason, message: str) -> None:
+        """Keep the one-word `reason` beside the message."""
+        super().__init__(message)
+        self.reason: AudioReason = reason
+
+
+class PublishError(WavesError):
+    """The three files of an utterance could not be published; none of them stands in its place."""
+
+
+def describe(error: OSError) -> str:
+    """Return `error` as a log line needs it: the errno's name and the system's words for it."""
+    name = errno.errorcode.get(error.errno or 0, "unknown errno")
+    return f"{name}: {error.strerror or error}"

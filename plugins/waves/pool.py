@@ -1,0 +1,319 @@
+"""The bounded pool: admit jobs, hand them to lanes, recover, drain.
+
+    submit(work) --> [ live ][ backfill ]     at most queue_max_size + lanes jobs, in order
+        |                    |
+        | refused            | take()
+        v                    v
+    doorman thread      lane thread 1..n  --- task, payload -->  worker process 1..n
+        |                    |            <------ Report ------  (spawned, nice 19)
+        v                    v
+    work.end(outcome)   work.begin() ... work.end(outcome)
+
+`submit` is called on the event loop between two steps of a visitor's session. So it touches no
+file, writes no log line and calls nobody back: it takes a lock, appends and returns. A worker that
+dies or hangs costs its own lane a restart and nothing else (see `lane.py`); a job whose worker died
+is tried once more, and a file that kills two workers is quarantined until it changes.
+
+Rejected: concurrent.futures and loky (an idle worker's death ends them for good, a hung worker
+stays), pebble (see `process.py`), an asyncio queue (the command line uses the pool too, and
+draining must not depend on a loop that is closing).
+"""
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from queue import SimpleQueue
+from time import monotonic
+from typing import Literal, Self
+
+from plugins.waves.child import Report
+from plugins.waves.lane import Job, Lane, Outcome, Work
+from plugins.waves.logs import SafeLog
+from plugins.waves.process import Task
+
+log = SafeLog(__name__)
+
+KILL_LIMIT_S = 1.5
+"""What `stop` adds to its limit, at most, to bury what it had to kill."""
+QUARANTINE_SIZE = 1000
+
+State = Literal["ok", "warming", "degraded"]
+
+
+def no_warm_up(first: bool, replaced_pid: int | None) -> Report:  # noqa: ARG001 - the signature of a warm-up
+    """Stand in for a warm-up where a task needs none."""
+    return Report()
+
+
+class Pool:
+    """A bounded queue of jobs and a fixed number of worker processes.
+
+    Parameters
+    ----------
+    task : callable
+        Module-level function `task(payload) -> Report`, called in a worker process.
+    lanes : int > 0
+        Worker processes.
+    queue_max_size : int >= 0
+        Jobs that may wait while every lane is busy.
+    timeout_s : float > 0
+        Time for one job; its worker is killed after that.
+    warm_up : callable
+        Module-level function `warm_up(first, replaced_pid) -> Report`, called once in each new
+        worker: whether none of the pool was ready before, and which process it stands in for.
+    memory_limit_mb : int > 0
+        Memory for one worker.
+    on_state : callable
+        `on_state(state, reason)`, called on a thread of the pool whenever the state changes.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        lanes: int,
+        queue_max_size: int,
+        timeout_s: float,
+        warm_up: Task = no_warm_up,
+        memory_limit_mb: int = 2048,
+        on_state: Callable[[State, str], None] | None = None,
+    ) -> None:
+        self._capacity = queue_max_size + lanes
+        self._quarter = queue_max_size / 4
+        self._on_state = on_state
+        self._state: tuple[State, str] | None = None
+        self._changed = threading.Condition()
+        self._open = False
+        self._live: deque[Job] = deque()
+        self._backfill: deque[Job] = deque()
+        self._jobs: dict[str, Job] = {}
+        self._quarantine: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
+        self._refused: SimpleQueue[tuple[Work, Outcome] | None] = SimpleQueue()
+        self._doorman = threading.Thread(target=self._turn_away, name="waves-doorman", daemon=True)
+        self._doorman_listens = False
+        self._first_start = threading.Lock()
+        self._was_ready = False
+        self._lanes = [
+            Lane(
+                index,
+                self,
+                task,
+                timeout_s=timeout_s,
+                warm_up=warm_up,
+                memory_limit_mb=memory_limit_mb,
+            )
+            for index in range(1, lanes + 1)
+        ]
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def queued(self) -> int:
+        """How many jobs wait for a lane."""
+        return len(self._live) + len(self._backfill)
+
+    @property
+    def worker_pids(self) -> tuple[int, ...]:
+        """The ids of the worker processes that are ready."""
+        return tuple(lane.worker_pid for lane in self._lanes if lane.ready and lane.worker_pid)
+
+    @property
+    def failed_starts(self) -> int:
+        """How often in a row every single lane failed to start a worker: 0 if one can."""
+        return min(lane.failed_starts for lane in self._lanes)
+
+    @property
+    def has_room_for_backfill(self) -> bool:
+        """Whether so few jobs wait that work without a visitor behind it may be added."""
+        return self._open and self.queued < self._quarter
+
+    def start(self) -> None:
+        """Start the lanes; jobs are accepted from now on and run as soon as a worker is ready."""
+        self._doorman.start()
+        self._open = self._doorman_listens = True
+        for lane in self._lanes:
+            lane.start()
+            self.note(lane)
+
+    def submit(self, work: Work, *, live: bool = True) -> bool:
+        """Accept or refuse one job; return at once.
+
+        A path that is already waiting or running is not done twice: the second `work` ends with the
+        first. Live jobs go before backfill jobs. Returns whether the job was accepted; `work.end`
+        is called exactly once either way, later and on another thread.
+        """
+        with self._changed:
+            job = self._jobs.get(work.path)
+            if not self._open:
+                refusal = Outcome("stopped", "the pool is not running")
+            elif job is not None:
+                job.works.append(work)
+                if live and not job.live and job in self._backfill:
+                    self._backfill.remove(job)
+                    self._enqueue(job, live=True)
+                return True
+            elif len(self._jobs) >= self._capacity:
+                refusal = Outcome(
+                    "queue_full", f"{self._capacity} utterances are already waiting or running"
+                )
+            else:
+                job = Job(work.path, [work], live, monotonic())
+                self._jobs[work.path] = job
+                self._enqueue(job, live=live)
+                self._changed.notify()
+                return True
+            if self._doorman_listens:
+                self._refused.put((work, refusal))
+                return False
+        _end(work, refusal)
+        return False
+
+    def stop(self, limit_s: float = 4.0) -> int:
+        """Refuse new jobs, let running ones end within `limit_s`, kill the rest; count the losses.
+
+        Every accepted job has ended when this returns, after at most `limit_s` + `KILL_LIMIT_S`.
+        """
+        with self._changed:
+            if not self._open:
+                self._changed.wait_for(lambda: not self._jobs, limit_s + KILL_LIMIT_S)
+                return 0
+            self._open = False
+            dropped = [*self._live, *self._backfill]
+            self._live.clear()
+            self._backfill.clear()
+            busy = [lane for lane in self._lanes if lane.job is not None]
+            self._changed.notify_all()
+        for lane in self._lanes:
+            if lane not in busy:
+                lane.end()
+        for job in dropped:
+            self.finish(job, job.outcome("stopped", "the host stopped before the job began"))
+        self._wait_for_jobs(monotonic() + limit_s)
+        killed = [lane.job.path for lane in busy if lane.job is not None]
+        for lane in self._lanes:
+            lane.end()
+        deadline = monotonic() + KILL_LIMIT_S
+        for lane in self._lanes:
+            lane.join(max(0.0, deadline - monotonic()))
+        for job in list(self._jobs.values()):
+            self.finish(job, job.outcome("stopped", "the host stopped before the job was done"))
+        with self._changed:
+            self._doorman_listens = False
+            self._refused.put(None)
+        self._doorman.join(KILL_LIMIT_S)
+        if dropped or killed:
+            log.warning("jobs were dropped at stop", waiting=len(dropped), running=len(killed))
+        return len(dropped) + len(killed)
+
+    def take(self, lane: Lane, timeout_s: float) -> Job | None:
+        """Give `lane` the next job, None if none came in time."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._live or self._backfill or not self._open, timeout_s
+            )
+            queue = self._live or self._backfill
+            job = queue.popleft() if queue and self._open else None
+            lane.job = job
+        if job is not None and self._is_quarantined(job.path):
+            lane.job = None
+            self.finish(
+                job,
+                job.outcome(
+                    "quarantined",
+                    "this file crashed two workers; it is not tried again until it changes",
+                ),
+            )
+            return None
+        return job
+
+    def give_back(self, job: Job) -> None:
+        """Put a job first in the queue again."""
+        with self._changed:
+            if self._open:
+                (self._live if job.live else self._backfill).appendleft(job)
+                self._changed.notify()
+                return
+        self.finish(job, job.outcome("stopped", "the host stopped before the job was done"))
+
+    def finish(self, job: Job, outcome: Outcome) -> None:
+        """End a job, once: tell everyone who asked for it."""
+        poison = _identity(job.path) if outcome.reason == "crashed" else None
+        with self._changed:
+            if self._jobs.get(job.path) is not job:
+                return
+            del self._jobs[job.path]
+            if poison is not None:
+                self._quarantine[job.path] = poison
+                while len(self._quarantine) > QUARANTINE_SIZE:
+                    self._quarantine.popitem(last=False)
+            if not self._open:
+                self._changed.notify_all()
+        for work in job.works:
+            _end(work, outcome)
+
+    @contextmanager
+    def starting(self) -> Iterator[bool]:
+        """Let one lane warm up alone first: cold workers would race on numba's cache."""
+        with nullcontext() if self._was_ready else self._first_start:
+            yield not self._was_ready
+
+    def note(self, lane: Lane) -> None:
+        """Work the pool's state out again and tell it if it changed."""
+        with self._changed:
+            self._was_ready = self._was_ready or lane.ready
+            down = [other for other in self._lanes if other.failed_starts]
+            state: tuple[State, str] = ("ok", "")
+            if down:
+                state = (
+                    "degraded",
+                    f"{len(down)} of {len(self._lanes)} workers cannot start: {down[0].problem}",
+                )
+            elif not any(other.ready for other in self._lanes):
+                state = ("warming", "the workers are starting")
+            if state == self._state or not self._open:
+                return
+            self._state = state
+            if self._on_state is not None:
+                self._on_state(*state)
+
+    def _enqueue(self, job: Job, *, live: bool) -> None:
+        job.live = live
+        (self._live if live else self._backfill).append(job)
+
+    def _is_quarantined(self, path: str) -> bool:
+        known = self._quarantine.get(path)
+        if known is None or known == _identity(path):
+            return known is not None
+        self._quarantine.pop(path, None)
+        return False
+
+    def _wait_for_jobs(self, deadline: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._jobs, max(0.0, deadline - monotonic()))
+
+    def _turn_away(self) -> None:
+        while (refused := self._refused.get()) is not None:
+            _end(*refused)
+
+
+def _end(work: Work, outcome: Outcome) -> None:
+    try:
+        work.end(outcome)
+    except Exception:
+        log.exception("the end of a job could not be told", path=work.path, reason=outcome.reason)
+
+
+def _identity(path: str) -> tuple[int, int, int] | None:
+    """Return what changes when a file does; None if there is none."""
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,0 +1,62 @@
+"""Settings of the waves plugin, and the plugin itself as the host discovers it.
+
+Light on purpose: a host with the plugin switched off imports this module and nothing else of it.
+"""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from backend.plugins import Plugin, PluginSettings
+
+V3_SAMPLE_RATE = 8000
+"""The V3 algorithm's frame sizes, pitch range and output are defined at this rate, in Hertz."""
+
+Engine = Literal["librosa"]
+
+
+class WavesSettings(PluginSettings):
+    """Settings of the waves plugin, each from `RR_WAVES_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="RR_WAVES_")
+
+    max_workers: int = Field(2, ge=1, le=16, description="Utterances decomposed at the same time.")
+    queue_max_size: int = Field(
+        128, ge=0, le=10_000, description="Utterances that may wait; further ones are dropped."
+    )
+    job_timeout_s: float = Field(
+        60, gt=0, le=3600, description="Seconds one utterance may take before its worker is killed."
+    )
+    processing_sr: int = Field(
+        V3_SAMPLE_RATE, description="Sampling rate of the analysis and the waves in Hertz: 8000."
+    )
+    max_duration_s: float = Field(
+        600, gt=0, le=3600, description="Longest utterance, in seconds, that is decomposed."
+    )
+    engine: Engine = Field("librosa", description="Which implementation tracks the pitch.")
+    memory_limit_mb: int = Field(
+        2048, ge=256, le=65_536, description="Megabytes of memory one worker may use (Linux)."
+    )
+    stop_limit_s: float = Field(
+        4, ge=0, le=5, description="Seconds that running utterances get to end when the host stops."
+    )
+
+    @field_validator("processing_sr")
+    @classmethod
+    def _is_the_rate_of_v3(cls, value: int) -> int:
+        if value != V3_SAMPLE_RATE:
+            raise ValueError(
+                f"the V3 algorithm is defined at {V3_SAMPLE_RATE} Hz only: remove this setting"
+            )
+        return value
+
+
+plugin = Plugin(
+    name="waves",
+    settings=WavesSettings,
+    lifespan="plugins.waves.plugin:lifespan",
+    commands="plugins.waves.cli:app",
+    outcomes="plugins.waves.signals:outcomes",
+    order=10,
+)

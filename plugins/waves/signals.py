@@ -1,0 +1,57 @@
+"""What the waves plugin tells: every utterance handed to it ends in exactly one of two signals."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from backend.signals import WorkDone, WorkFailed, define
+
+Reason = Literal[
+    "queue_full",
+    "stopped",
+    "invalid_audio",
+    "timeout",
+    "crashed",
+    "quarantined",
+    "out_of_memory",
+    "publish_failed",
+    "session_gone",
+    "error",
+]
+"""Why there are no waves: refused (`queue_full`, `stopped`, `quarantined`), the recording's fault
+(`invalid_audio`), the worker's (`timeout`, `crashed`, `out_of_memory`, `error`), the disk's
+(`publish_failed`), or there is nobody left to have them (`session_gone`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WavesWritten(WorkDone):
+    """Payload of `waves_written`; `files` are wave 1, 2 and 3, whole and in place."""
+
+    rmse: float
+    duration_s: float
+    sample_rate: int
+    clipped_samples: int
+    voiced_ratio: float
+    queued_ms: float
+    running_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class WavesFailed(WorkFailed):
+    """Payload of `waves_failed`: none of the three files was written."""
+
+    reason: Reason
+    queued_ms: float
+    running_ms: float
+
+
+waves_written = define(
+    "waves_written",
+    "Sent by the waves plugin on the event loop's thread, once the three files of an utterance are "
+    "complete, in place and recorded. Payload: WavesWritten.",
+)
+waves_failed = define(
+    "waves_failed",
+    "Sent by the waves plugin on the event loop's thread, once it is certain that an utterance "
+    "gets no waves: refused, failed or given up. Payload: WavesFailed.",
+)
+outcomes = (waves_written, waves_failed)

@@ -1,0 +1,90 @@
+"""The task of a waves worker: read a recording, decompose it, publish the three waves, report.
+
+Runs in a child process of the pool; the parent imports this module too, to name its functions. So
+the top imports nothing heavy: the audio libraries are imported where they are used, first by
+`warm_up`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from plugins.waves.child import Report
+from plugins.waves.errors import AudioError, PublishError
+
+if TYPE_CHECKING:
+    from plugins.waves.decompose_v3 import Engine
+
+WARM_UP_S = 0.25
+WARM_UP_HZ = 220.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be decomposed, and where the waves go; sent to a worker."""
+
+    wav_path: str
+    targets: tuple[str, str, str]
+    temporary: str
+    root: str | None
+    """The recording must lie below it with every link followed; None: it may lie anywhere."""
+    sr: int
+    max_duration_s: float
+    engine: "Engine"
+
+
+def warm_up(
+    temporary: str, sr: int, engine: "Engine", first: bool, replaced_pid: int | None
+) -> Report:
+    """Import and compile all that `decompose` needs; undo what a dead worker half published."""
+    import numpy as np
+
+    from plugins.waves import decompose_v3, publishing
+
+    swept = 0
+    if first:
+        swept = publishing.sweep(Path(temporary))
+    elif replaced_pid is not None:
+        swept = publishing.sweep(Path(temporary), pid=replaced_pid)
+    times = np.arange(round(WARM_UP_S * sr)) / sr
+    tone = (0.5 * np.sin(2 * np.pi * WARM_UP_HZ * times)).astype(np.float32)
+    started = perf_counter()
+    decompose_v3.decompose(decompose_v3.resample(tone, sr), sr, engine=engine)
+    return Report(data={"swept": swept, "warm_up_ms": round((perf_counter() - started) * 1000, 1)})
+
+
+def decompose(order: Order) -> Report:
+    """Decompose one recording and publish its waves; report a refusal, do not raise it."""
+    from plugins.waves import decompose_v3, publishing, wavefile
+
+    try:
+        source = Path(order.wav_path)
+        if order.root is not None:
+            wavefile.check_source(source, order.root)
+        wave = wavefile.read(source, max_duration_s=order.max_duration_s)
+        y = decompose_v3.resample(wave.samples, wave.rate)
+        result = decompose_v3.decompose(y, order.sr, engine=order.engine)
+        converted = [wavefile.to_pcm16(track) for track in result.waves]
+        published = publishing.publish(
+            [samples for samples, _ in converted],
+            result.sr,
+            [Path(target) for target in order.targets],
+            Path(order.temporary),
+        )
+    except AudioError as error:
+        return Report("invalid_audio", str(error))
+    except PublishError as error:
+        return Report("publish_failed", str(error))
+    return Report(
+        data={
+            "files": tuple((str(file.path), file.size, file.sha256) for file in published),
+            "rmse": float(result.rmse),
+            "duration_s": len(y) / result.sr,
+            "sample_rate": int(result.sr),
+            "clipped_samples": sum(clipped for _, clipped in converted),
+            "voiced_ratio": float(result.voiced_ratio),
+            "source_rate": int(wave.rate),
+            "warnings": tuple(wave.warnings),
+        }
+    )

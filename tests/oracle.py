@@ -1,0 +1,99 @@
+"""The V3 oracle: section by section what the design says, with librosa's own functions.
+
+Nothing here is shared with `plugins.waves`: a mistake made there cannot be made here by import.
+"""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import librosa
+import numpy as np
+import numpy.typing as npt
+import soundfile as sf
+
+Float64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What V3 gives for one recording."""
+
+    y: npt.NDArray[np.float32]
+    f0: Float64
+    waves: Float64
+    pcm: npt.NDArray[np.int16]
+    rmse: float
+
+
+def expect(wav: Path, scratch: Path) -> Expected:
+    """Return what V3 makes of a WAV file; `scratch` is a file that is overwritten."""
+    y, _ = load(wav)
+    return expect_signal(y, scratch)
+
+
+def load(wav: Path) -> tuple[npt.NDArray[np.float32], int]:
+    """Read a file as librosa.load(sr=8000, res_type="soxr_hq") does."""
+    samples, rate = sf.read(wav, dtype="float32", always_2d=True)
+    mono = librosa.to_mono(samples.T)
+    if rate == 8000:
+        return mono, 8000
+    return librosa.resample(mono, orig_sr=rate, target_sr=8000, res_type="soxr_hq"), 8000
+
+
+def expect_signal(y: npt.NDArray[np.float32], scratch: Path) -> Expected:
+    """Return what V3 makes of 8000 Hz mono speech."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="n_fft=512 is too large")
+        return _expect(y, scratch)
+
+
+def _expect(y: npt.NDArray[np.float32], scratch: Path) -> Expected:
+    sr, hop = 8000, 128
+    f0, voiced, _ = librosa.pyin(
+        y,
+        fmin=float(librosa.note_to_hz("C2")),
+        fmax=float(librosa.note_to_hz("C7")),
+        sr=sr,
+        hop_length=hop,
+    )
+    f0 = np.where(voiced, f0, 0.0)
+    t = np.arange(len(y)) / sr
+    times = librosa.frames_to_time(np.arange(len(f0)), sr=sr, hop_length=hop)
+
+    f0_t = np.interp(t, times, f0)
+    if voiced.any():
+        lo, hi = f0[voiced].min(), f0[voiced].max()
+        hi = lo + 1 if hi == lo else hi
+        g = np.where(f0_t > 0, 15 + (f0_t - lo) / (hi - lo) * 65, 0.0)
+    else:
+        g = np.zeros(len(y))
+
+    magnitude = np.abs(librosa.stft(y, n_fft=512, hop_length=hop))
+    raws = []
+    for h in (1, 2, 3):
+        a = np.zeros(len(f0))
+        for m in np.flatnonzero(voiced):
+            k = min(max(round(h * float(f0[m]) * 512 / sr), 0), 256)
+            a[m] = magnitude[k, m]
+        envelope = np.interp(t, times, a) * (2 / 512) * 3
+        raws.append(envelope * np.cos(np.cumsum(2 * np.pi * h * g / sr)))
+
+    gain = np.clip(np.interp(t, times, _rms(y) / (_rms(np.sum(raws, axis=0)) + 1e-8)), 0, 10)
+    waves = np.array([raw * gain for raw in raws])
+    rmse = float(np.sqrt(np.mean((y - waves.sum(axis=0)) ** 2)))
+    pcm = np.array([written(wave, scratch) for wave in waves])
+    return Expected(y, f0, waves, pcm, rmse)
+
+
+def written(wave: npt.NDArray[Any], scratch: Path) -> npt.NDArray[np.int16]:
+    """Return the integers that soundfile writes for a float signal."""
+    sf.write(scratch, wave, 8000, format="WAV", subtype="PCM_16")
+    pcm: npt.NDArray[np.int16] = sf.read(scratch, dtype="int16")[0]
+    return pcm
+
+
+def _rms(y: npt.NDArray[Any]) -> Float64:
+    values: Float64 = librosa.feature.rms(y=y, frame_length=512, hop_length=128)[0]
+    return values

@@ -1,0 +1,400 @@
+"""A catalogue of worker functions, good and bad, each run in a real child process.
+
+A payload is a tuple of strings: a name of the catalogue and its arguments. A job that is to fail
+only once leaves a marker file behind. `Asked` and `Gate` are what a test needs to ask and to wait.
+"""
+
+import ctypes
+import os
+import pickle
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from plugins.waves.child import Report
+
+if TYPE_CHECKING:
+    from plugins.waves.lane import Outcome
+    from plugins.waves.worker import Order
+
+LIMIT_S = 120.0
+"""After this a wait has failed; nothing here takes nearly as long."""
+MEGABYTE = 2**20
+
+
+class Asked:
+    """One job for the pool, and what became of it."""
+
+    def __init__(self, path: object, *payload: object) -> None:
+        self.path = str(path)
+        self.payload: object = payload
+        self.begun = threading.Event()
+        self.ended = threading.Event()
+        self.outcomes: list[Outcome] = []
+
+    def begin(self, queued_ms: float) -> object:
+        assert queued_ms >= 0
+        self.begun.set()
+        return self.payload
+
+    def end(self, outcome: "Outcome") -> None:
+        self.outcomes.append(outcome)
+        self.ended.set()
+
+    def outcome(self, limit_s: float = LIMIT_S) -> "Outcome":
+        """Wait for the one outcome."""
+        assert self.ended.wait(limit_s), f"{self.path} did not end"
+        (outcome,) = self.outcomes
+        return outcome
+
+    def value(self) -> object:
+        """Wait for success; return what the job returned."""
+        outcome = self.outcome()
+        assert (outcome.reason, outcome.message) == ("", "")
+        return outcome.report.data["value"]
+
+
+class Gate:
+    """A FIFO between a test and a job in a child process; either side may write a line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        os.mkfifo(path)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+
+    def open(self) -> None:
+        """Let the job that waits go on."""
+        os.write(self._descriptor, b"go\n")
+
+    def line(self, limit_s: float = LIMIT_S) -> str:
+        """Wait for a line from a job."""
+        assert select.select([self._descriptor], [], [], limit_s)[0], "nothing was told"
+        return os.read(self._descriptor, 4096).decode().strip()
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self._descriptor)
+
+
+def work(payload: tuple[str, ...]) -> Report:
+    """Do what the payload names: one task that can be anything."""
+    name, *arguments = payload
+    result = CATALOGUE[name](*arguments)
+    return result if isinstance(result, Report) else Report(data={"value": result})
+
+
+def warm_up(first: bool, replaced_pid: int | None) -> Report:
+    """Do nothing, and say what was asked."""
+    return Report(data={"first": first, "replaced_pid": replaced_pid or 0})
+
+
+def refuse_to_start(first: bool, replaced_pid: int | None) -> Report:
+    """Report a problem at start."""
+    return Report("error", "no module named 'sound'")
+
+
+def die_at_start(first: bool, replaced_pid: int | None) -> Report:
+    """Be killed at start."""
+    return _kill()
+
+
+def start_at_the_sixth_time(directory: str, first: bool, replaced_pid: int | None) -> Report:
+    """Be killed during five starts, then start."""
+    starts = Path(directory)
+    count = len(list(starts.iterdir()))
+    (starts / str(count)).touch()
+    return _kill() if count < 5 else Report()
+
+
+def echo(value: str) -> str:
+    """Give the value back."""
+    return value
+
+
+def pid() -> int:
+    """Tell which process this is."""
+    return os.getpid()
+
+
+def surroundings() -> Report:
+    """Tell what the guard made of this process."""
+    import resource
+
+    return Report(
+        data={
+            "nice": os.nice(0),
+            "threads": os.environ.get("OMP_NUM_THREADS"),
+            "numba_threads": os.environ.get("NUMBA_NUM_THREADS"),
+            "sigint_blocked": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+            "sigint_ignored": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
+            "memory": resource.getrlimit(resource.RLIMIT_DATA)[0],
+            "victim": Path("/proc/self/oom_score_adj").read_text().strip(),
+            "modules": tuple(sorted(sys.modules)),
+        }
+    )
+
+
+def tell_and(fifo: str, *then: str) -> object:
+    """Tell the test which process runs this job now, then do another job."""
+    Path(fifo).write_text(f"{os.getpid()}\n")
+    name, *arguments = then
+    return CATALOGUE[name](*arguments)
+
+
+def pass_gate(gate: str) -> str:
+    """Wait until the test opens the gate."""
+    with Path(gate).open() as stream:
+        return stream.readline().strip()
+
+
+def append(path: str, line: str) -> str:
+    """Add a line to a file: how often and in which order jobs ran."""
+    with Path(path).open("a") as stream:
+        stream.write(line + "\n")
+    return line
+
+
+def kill() -> NoReturn:
+    """Die like a process the kernel's out-of-memory killer chose."""
+    _kill()
+
+
+def segfault() -> None:
+    """Read address zero."""
+    ctypes.string_at(0)
+
+
+def abort() -> None:
+    """Die like a failed assertion in C."""
+    os.abort()
+
+
+def exit_hard(code: str) -> NoReturn:
+    """Leave without any clean-up."""
+    os._exit(int(code))
+
+
+def exit_softly() -> NoReturn:
+    """Raise SystemExit."""
+    sys.exit(3)
+
+
+def raise_error() -> NoReturn:
+    """Raise an exception that only this process knows."""
+
+    class LocalError(Exception):
+        pass
+
+    raise LocalError("the tide is out")
+
+
+def die_once(marker: str) -> str:
+    """Die in the first attempt, succeed in the second."""
+    path = Path(marker)
+    if not path.exists():
+        path.touch()
+        _kill()
+    return "second attempt"
+
+
+def die_and_break(marker: str) -> str:
+    """Die in the first attempt, leaving what keeps the next worker from starting."""
+    return die_once(marker)
+
+
+def refuse_to_start_with(marker: str, first: bool, replaced_pid: int | None) -> Report:
+    """Report a problem at start if a marker is there and a worker has died."""
+    broken = replaced_pid is not None and Path(marker).exists()
+    return Report("error", "broken") if broken else Report()
+
+
+def hang_at_start(fifo: str, first: bool, replaced_pid: int | None) -> NoReturn:
+    """Tell which process this is, then never be ready."""
+    Path(fifo).write_text(f"{os.getpid()}\n")
+    ignore_sigterm()
+
+
+def decompose(order: "Order") -> Report:
+    """Stand in for the real task: the file's name says what happens, else three small files."""
+    name, *arguments = Path(order.wav_path).stem.split("-")
+    if name in CATALOGUE:
+        CATALOGUE[name](*arguments)
+    if name == "invalid":
+        return Report("invalid_audio", "0 frames")
+    for target in map(Path, order.targets):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(b"RIFF")
+    return Report(
+        data={
+            "files": tuple((target, 4, "0" * 64) for target in order.targets),
+            "rmse": 0.25,
+            "duration_s": 1.5,
+            "sample_rate": 8000,
+            "clipped_samples": 3,
+            "voiced_ratio": 0.5,
+            "source_rate": 22050,
+            "warnings": ("an odd byte",) if name == "odd" else (),
+        }
+    )
+
+
+def warm_up_like_waves(
+    temporary: str, sr: int, engine: str, first: bool, replaced_pid: int | None
+) -> Report:
+    """Stand in for the real warm-up."""
+    return Report()
+
+
+def refuse_to_start_like_waves(
+    temporary: str, sr: int, engine: str, first: bool, replaced_pid: int | None
+) -> Report:
+    """Report a problem at start."""
+    return Report("error", "no module named 'sound'")
+
+
+def sleep(seconds: str) -> str:
+    """Take a while."""
+    time.sleep(float(seconds))
+    return "slept"
+
+
+def hold_the_gil(seconds: str) -> int:
+    """Hang in C without ever releasing the interpreter lock."""
+    library = ctypes.PyDLL(None)
+    return int(library.sleep(int(seconds)))
+
+
+def ignore_sigterm() -> NoReturn:
+    """Hang, deaf to polite requests."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        time.sleep(60)
+
+
+def spin() -> NoReturn:
+    """Hang in Python, busily."""
+    while True:
+        pass
+
+
+def stop_self() -> None:
+    """Be frozen by SIGSTOP."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def run_out_of_memory() -> int:
+    """Ask for more memory than a worker has."""
+    return len(bytearray(1024 * MEGABYTE))
+
+
+def die_at_resident_size(megabytes: str) -> NoReturn:
+    """Grow, page by page, and be killed for it."""
+    held = bytearray(int(megabytes) * MEGABYTE)
+    held[:: os.sysconf("SC_PAGESIZE")] = b"1" * (len(held) // os.sysconf("SC_PAGESIZE"))
+    _kill()
+
+
+def return_nothing_sensible() -> Report:
+    """Return something that is no plain value."""
+    return Report(data={"value": lambda: None})
+
+
+def write_garbage_as_reply() -> NoReturn:
+    """Send what cannot be unpickled in the place of a reply, then hang."""
+    os.write(_reply_pipe(), len(GARBAGE).to_bytes(4, "big") + GARBAGE)
+    while True:
+        time.sleep(60)
+
+
+def hang_in_the_reply() -> NoReturn:
+    """Send half of a reply, then hang."""
+    os.write(_reply_pipe(), (1000).to_bytes(4, "big") + GARBAGE)
+    while True:
+        time.sleep(60)
+
+
+def reply_twice() -> Report:
+    """Send a reply of its own before the one that is sent for it."""
+    forged = pickle.dumps((0, Report(data={"value": "forged"})))
+    os.write(_reply_pipe(), len(forged).to_bytes(4, "big") + forged)
+    return Report(data={"value": "mine"})
+
+
+def die_in_the_reply() -> NoReturn:
+    """Die after half of a reply was sent."""
+    os.write(_reply_pipe(), (1000).to_bytes(4, "big") + GARBAGE)
+    _kill()
+
+
+GARBAGE = b"\x80\x05this is no pickle."
+
+
+def _kill() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("unreachable")
+
+
+def _reply_pipe() -> int:
+    """Return the write end of the pipe to the parent: the only one this process writes to."""
+    import fcntl
+    import stat
+
+    inherited = [int(path.name) for path in Path("/proc/self/fd").iterdir()]
+    for descriptor in inherited:
+        try:
+            is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+            flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+        except OSError:
+            continue
+        if (
+            descriptor > 2
+            and is_pipe
+            and flags & os.O_ACCMODE == os.O_WRONLY
+            and descriptor not in _trackers()
+        ):
+            return descriptor
+    raise AssertionError("no pipe to the parent")
+
+
+def _trackers() -> set[int | None]:
+    from multiprocessing import resource_tracker
+
+    return {resource_tracker._resource_tracker._fd}  # type: ignore[attr-defined]  # nothing public tells
+
+
+CATALOGUE: Mapping[str, Any] = {
+    function.__name__: function
+    for function in (
+        echo,
+        pid,
+        surroundings,
+        tell_and,
+        pass_gate,
+        sleep,
+        die_and_break,
+        append,
+        kill,
+        segfault,
+        abort,
+        exit_hard,
+        exit_softly,
+        raise_error,
+        die_once,
+        hold_the_gil,
+        ignore_sigterm,
+        spin,
+        stop_self,
+        run_out_of_memory,
+        die_at_resident_size,
+        return_nothing_sensible,
+        write_garbage_as_reply,
+        die_in_the_reply,
+        hang_in_the_reply,
+        reply_twice,
+    )
+}

@@ -1,0 +1,576 @@
+"""Rows of the fault table that a pool has to survive, each with real child processes."""
+
+import gc
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from plugins.waves import lane, worker
+from plugins.waves.pool import Pool
+from tests.plugins.waves import jobs
+from tests.plugins.waves.jobs import LIMIT_S, Asked, Gate
+
+pytestmark = pytest.mark.faults
+
+ROOT = Path(__file__).parents[3]
+STOP_LIMIT_S = 8.0
+GateMaker = Callable[[str], Gate]
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[GateMaker]:
+    """Make FIFOs that are closed at the end."""
+    made: list[Gate] = []
+
+    def make(name: str) -> Gate:
+        made.append(Gate(tmp_path / name))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@contextmanager
+def running(lanes: int = 2, task: Any = jobs.work, **options: Any) -> Iterator[Pool]:
+    """Run a pool on the catalogue of jobs, with every worker ready."""
+    given: dict[str, Any] = {
+        "queue_max_size": 20,
+        "timeout_s": LIMIT_S,
+        "warm_up": jobs.warm_up,
+    } | options
+    pool = Pool(task, lanes=lanes, **given)
+    pool.start()
+    try:
+        yield pool
+    finally:
+        pool.stop(0)
+
+
+def all_ready(pool: Pool, lanes: int) -> tuple[int, ...]:
+    """Wait until every lane has a worker; return their ids."""
+    deadline = monotonic() + LIMIT_S
+    while len(pool.worker_pids) < lanes:
+        assert monotonic() < deadline, "the workers never came"
+        job = Asked("warm-up.wav", "pid")
+        pool.submit(job)
+        job.value()
+    return pool.worker_pids
+
+
+def wait_until_gone(pid: int, limit_s: float) -> bool:
+    """Wait for the end of a process that need not be our child; tell whether it came in time."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], limit_s)[0])
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason", "words"),
+    [
+        pytest.param(("kill",), "crashed", "killed by SIGKILL", id="F01"),
+        pytest.param(("segfault",), "crashed", "killed by SIGSEGV", id="F02"),
+        pytest.param(("abort",), "crashed", "killed by SIGABRT", id="F03"),
+        pytest.param(("exit_hard", "0"), "crashed", "exited with code 0", id="F04"),
+        pytest.param(("exit_hard", "1"), "crashed", "exited with code 1", id="F05"),
+        pytest.param(("exit_softly",), "error", "SystemExit: 3", id="F06"),
+    ],
+)
+def test_a_worker_that_ends_in_a_job(payload: tuple[str, ...], reason: str, words: str) -> None:
+    """F01 F02 F03 F04 F05 F06: the job fails saying how its worker ended, the other lane stays."""
+    job, following = Asked("bad.wav", *payload), Asked("good.wav", "pid")
+
+    with running() as pool:
+        before = all_ready(pool, 2)
+        pool.submit(job)
+        outcome = job.outcome()
+        pool.submit(following)
+
+        assert (outcome.reason, outcome.attempts) == (reason, 2 if reason == "crashed" else 1)
+        assert words in outcome.message
+        assert following.value() in before
+        assert len(set(all_ready(pool, 2)) & set(before)) == (1 if reason == "crashed" else 2)
+
+
+def test_a_worker_that_dies_once_costs_nothing(tmp_path: Path) -> None:
+    """F01: a job whose worker was killed is tried once more and succeeds."""
+    job = Asked("a.wav", "die_once", str(tmp_path / "died"))
+
+    with running(lanes=1) as pool:
+        pool.submit(job)
+
+        assert job.value() == "second attempt"
+        assert job.outcomes[0].attempts == 2
+
+
+@pytest.mark.parametrize("wait_for_notice", [False, True], ids=["at once", "noticed"])
+def test_an_idle_worker_that_is_killed(
+    monkeypatch: pytest.MonkeyPatch, wait_for_notice: bool
+) -> None:
+    """F07: an idle worker's death loses no job and is one WARNING, whenever it is noticed."""
+    monkeypatch.setattr(lane, "IDLE_CHECK_S", 0.05 if wait_for_notice else LIMIT_S)
+    states: list[str] = []
+    recovered = threading.Event()
+
+    def on_state(state: str, reason: str) -> None:
+        states.append(state)
+        if states.count("ok") == 2:
+            recovered.set()
+
+    with capture_logs() as logs, running(lanes=1, on_state=on_state) as pool:
+        (victim,) = all_ready(pool, 1)
+        os.kill(victim, signal.SIGKILL)
+        if wait_for_notice:
+            assert recovered.wait(LIMIT_S)
+        several = [Asked(f"{n}.wav", "pid") for n in range(5)]
+        for job in several:
+            pool.submit(job)
+
+        assert victim not in {job.value() for job in several}
+    assert [entry["pid"] for entry in logs if entry["log_level"] == "warning"] == [victim]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(("hold_the_gil", "60"), id="F08"),
+        pytest.param(("ignore_sigterm",), id="F09-deaf"),
+        pytest.param(("spin",), id="F09-busy"),
+        pytest.param(("stop_self",), id="F09-stopped"),
+    ],
+)
+def test_a_hung_worker_is_killed_at_its_deadline(payload: tuple[str, ...]) -> None:
+    """F08 F09: a hang ends half a second after its deadline at most, and is not tried again."""
+    job, following = Asked("bad.wav", *payload), Asked("good.wav", "echo", "on")
+
+    with running(lanes=1, timeout_s=1.0) as pool:
+        (hung,) = all_ready(pool, 1)
+        pool.submit(job)
+        pool.submit(following)
+        outcome = job.outcome()
+
+        assert (outcome.reason, outcome.attempts) == ("timeout", 1)
+        assert 1000 <= outcome.running_ms <= 1500
+        assert wait_until_gone(hung, 0)
+        assert following.value() == "on"
+
+
+def test_both_lanes_hung() -> None:
+    """F10: with every lane hung, the waiting jobs are all done after one deadline."""
+    hung = [Asked(f"hung-{n}.wav", "hold_the_gil", "60") for n in range(2)]
+    waiting = [Asked(f"{n}.wav", "echo", str(n)) for n in range(20)]
+
+    with running(timeout_s=1.0) as pool:
+        all_ready(pool, 2)
+        for job in (*hung, *waiting):
+            assert pool.submit(job)
+
+        assert [job.outcome().reason for job in hung] == ["timeout"] * 2
+        assert [job.value() for job in waiting] == [str(n) for n in range(20)]
+
+
+def test_a_worker_that_dies_in_its_reply() -> None:
+    """F11: half a reply fails its job alone; no later job gets the rest of it."""
+    job, following = Asked("bad.wav", "die_in_the_reply"), Asked("good.wav", "echo", "mine")
+
+    with running(lanes=1) as pool:
+        pool.submit(job)
+        pool.submit(following)
+
+        assert (job.outcome().reason, job.outcome().attempts) == ("crashed", 2)
+        assert following.value() == "mine"
+
+
+def test_a_reply_that_cannot_be_unpickled() -> None:
+    """F11: a reply that cannot be read fails its job, and its lane is rebuilt."""
+    job, following = Asked("bad.wav", "write_garbage_as_reply"), Asked("good.wav", "echo", "mine")
+
+    with running(lanes=1) as pool:
+        (before,) = all_ready(pool, 1)
+        pool.submit(job)
+        pool.submit(following)
+
+        assert job.outcome().reason == "crashed"
+        assert "its reply could not be read" in job.outcome().message
+        assert following.value() == "mine"
+        assert wait_until_gone(before, 0)
+
+
+def test_a_reply_that_stops_half_way() -> None:
+    """F11: a worker that hangs in its reply is killed at the deadline like any other."""
+    job, following = Asked("bad.wav", "hang_in_the_reply"), Asked("good.wav", "echo", "mine")
+
+    with running(lanes=1, timeout_s=1) as pool:
+        all_ready(pool, 1)
+        pool.submit(job)
+        pool.submit(following)
+
+        assert job.outcome().reason == "crashed"
+        assert following.value() == "mine"
+
+
+def test_a_reply_is_credited_to_its_own_job_only() -> None:
+    """F11: a worker that sends a reply too many is replaced; no job gets another's result."""
+    job, following = Asked("bad.wav", "reply_twice"), Asked("good.wav", "echo", "mine")
+
+    with running(lanes=1) as pool:
+        (before,) = all_ready(pool, 1)
+        pool.submit(job)
+        pool.submit(following)
+
+        assert job.outcome().reason == "crashed"
+        assert following.value() == "mine"
+        assert wait_until_gone(before, 0)
+
+
+def test_more_memory_than_the_limit() -> None:
+    """F12: a job that wants too much memory fails with that reason; its worker goes on."""
+    job, following = Asked("bad.wav", "run_out_of_memory"), Asked("good.wav", "pid")
+
+    with running(lanes=1, memory_limit_mb=512) as pool:
+        (before,) = all_ready(pool, 1)
+        pool.submit(job)
+        pool.submit(following)
+
+        assert job.outcome().reason == "out_of_memory"
+        assert following.value() == before
+
+
+def test_a_worker_killed_for_its_size() -> None:
+    """F12: a worker that the kernel kills at some size costs its job two attempts, and no more."""
+    job, following = (
+        Asked("bad.wav", "die_at_resident_size", "100"),
+        Asked("good.wav", "echo", "on"),
+    )
+
+    with running(lanes=1) as pool:
+        pool.submit(job)
+        pool.submit(following)
+
+        assert (job.outcome().reason, job.outcome().attempts) == ("crashed", 2)
+        assert following.value() == "on"
+
+
+def test_five_deaths_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F13: a worker killed in five starts is started with growing pauses; meanwhile: degraded."""
+    monkeypatch.setattr(lane, "FIRST_BACK_OFF_S", 0.01)
+    states: list[str] = []
+    job = Asked("a.wav", "echo", "at last")
+
+    with (
+        capture_logs() as logs,
+        running(
+            lanes=1,
+            warm_up=partial(jobs.start_at_the_sixth_time, str(tmp_path)),
+            on_state=lambda state, reason: states.append(state),
+        ) as pool,
+    ):
+        pool.submit(job)
+
+        assert job.value() == "at last"
+    warnings = [entry for entry in logs if entry["event"] == "a worker could not start"]
+    assert [entry["next_try_s"] for entry in warnings] == [0.01, 0.02, 0.04, 0.08, 0.16]
+    assert {entry["problem"] for entry in warnings} == {"killed by SIGKILL"}
+    assert states == ["warming", "degraded", "ok"]
+
+
+def test_a_file_that_crashes_two_workers_is_quarantined(tmp_path: Path) -> None:
+    """F14: such a file is refused without being tried, until it changes."""
+    path = tmp_path / "poison.wav"
+    path.write_bytes(b"poison")
+    crashed, again = Asked(path, "kill"), Asked(path, "echo", "harmless")
+    changed = Asked(path, "echo", "changed")
+
+    with running(lanes=1) as pool:
+        pool.submit(crashed)
+        assert crashed.outcome().reason == "crashed"
+
+        pool.submit(again)
+        assert again.outcome().reason == "quarantined"
+        assert not again.begun.is_set()
+
+        path.write_bytes(b"other poison")
+        pool.submit(changed)
+        assert changed.value() == "changed"
+
+
+def test_five_hundred_at_once(gate: GateMaker) -> None:
+    """F15: of 500 in one tick queue_max_size + max_workers are accepted, each other is told why."""
+    told, door = gate("told"), gate("door")
+    several = [Asked(f"{n}.wav", "tell_and", told.path, "pass_gate", door.path) for n in range(500)]
+
+    with running(queue_max_size=128) as pool:
+        accepted = [pool.submit(job) for job in several]
+        refusals = [job.outcome() for job, ok in zip(several, accepted, strict=True) if not ok]
+
+        assert accepted.count(True) == 128 + 2
+        assert {refusal.reason for refusal in refusals} == {"queue_full"}
+        assert pool.stop(0) == 128 + 2
+    assert [len(job.outcomes) for job in several] == [1] * 500
+
+
+def test_the_same_path_twice(tmp_path: Path, gate: GateMaker) -> None:
+    """F16: a path that waits or runs already, live or as backfill, is done once; both are told."""
+    log, told, door = tmp_path / "log", gate("told"), gate("door")
+    blocker = Asked("blocker.wav", "tell_and", told.path, "pass_gate", door.path)
+    same = [Asked("same.wav", "append", str(log), "done") for _ in range(3)]
+
+    with running(lanes=1) as pool:
+        pool.submit(blocker)
+        told.line()
+        also_running = Asked("blocker.wav", "echo", "not this")
+        pool.submit(also_running)
+        for job, live in zip(same, (True, False, True), strict=True):
+            pool.submit(job, live=live)
+        door.open()
+
+        assert {job.value() for job in same} == {"done"}
+        assert {blocker.value(), also_running.value()} == {"go"}
+    assert log.read_text() == "done\n"
+
+
+def test_asked_before_start_after_stop_and_from_another_thread() -> None:
+    """F17: a pool that does not run refuses; one that runs may be asked from any thread."""
+    early, late, aside = (Asked(f"{n}.wav", "echo", str(n)) for n in range(3))
+    pool = Pool(jobs.work, lanes=1, queue_max_size=1, timeout_s=LIMIT_S)
+
+    assert not pool.submit(early)
+    pool.start()
+    thread = threading.Thread(target=pool.submit, args=(aside,))
+    thread.start()
+    thread.join(LIMIT_S)
+    assert aside.value() == "2"
+    pool.stop()
+    assert not pool.submit(late)
+
+    assert [early.outcome().reason, late.outcome().reason] == ["stopped", "stopped"]
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0], ids=["forward", "back"])
+def test_the_clock_is_set_during_a_job(
+    gate: GateMaker, monkeypatch: pytest.MonkeyPatch, jump_s: float
+) -> None:
+    """F18: an hour's jump of the wall clock is neither a timeout nor a negative duration."""
+    told, door = gate("told"), gate("door")
+    job = Asked("a.wav", "tell_and", told.path, "pass_gate", door.path)
+    clock = time.time
+
+    with running(lanes=1, timeout_s=10) as pool:
+        pool.submit(job)
+        told.line()
+        monkeypatch.setattr(time, "time", lambda: clock() + jump_s)
+        assert not job.ended.wait(0.5)
+        door.open()
+
+        assert job.value() == "go"
+        assert 0 <= job.outcomes[0].running_ms < 10_000
+
+
+def test_a_hang_ends_though_the_clock_went_back(
+    gate: GateMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F18: a wall clock set back an hour does not give a hang an hour more."""
+    told = gate("told")
+    job = Asked("a.wav", "tell_and", told.path, "ignore_sigterm")
+    clock = time.time
+
+    with running(lanes=1, timeout_s=1) as pool:
+        pool.submit(job)
+        told.line()
+        monkeypatch.setattr(time, "time", lambda: clock() - 3600)
+
+        assert job.outcome(LIMIT_S).reason == "timeout"
+
+
+@pytest.mark.parametrize("case", ["deleted", "replaced", "growing"])
+def test_a_source_that_changes_while_it_waits(tmp_path: Path, case: str) -> None:
+    """F19: a recording that went, was replaced or still grows is refused, and leaves no file."""
+    source = tmp_path / "tts" / "a.wav"
+    source.parent.mkdir()
+    header = b"RIFF" + (36 + 16000).to_bytes(4, "little") + b"WAVEfmt " + (16).to_bytes(4, "little")
+    layout = (
+        b"\1\0\1\0" + (8000).to_bytes(4, "little") + (16000).to_bytes(4, "little") + b"\2\0\20\0"
+    )
+    source.write_bytes(header + layout + b"data" + (16000).to_bytes(4, "little") + bytes(16000))
+    targets = [str(tmp_path / "waves" / f"a_v3_wave{n}.wav") for n in (1, 2, 3)]
+    order = worker.Order(
+        str(source),
+        (targets[0], targets[1], targets[2]),
+        str(tmp_path / ".tmp"),
+        str(tmp_path),
+        8000,
+        600,
+        "librosa",
+    )
+
+    class Waiting(Asked):
+        def begin(self, queued_ms: float) -> object:
+            if case == "deleted":
+                source.unlink()
+            elif case == "replaced":
+                source.write_text("something else")
+            else:
+                source.write_bytes(source.read_bytes()[:5000])
+            return order
+
+    job = Waiting(source)
+    with running(lanes=1, task=worker.decompose) as pool:
+        pool.submit(job)
+        outcome = job.outcome()
+
+    expected = {"deleted": "does not exist", "replaced": "RIFF", "growing": "bytes"}
+    assert outcome.reason == "invalid_audio"
+    assert expected[case] in outcome.message
+    assert not (tmp_path / "waves").exists()
+
+
+@pytest.mark.parametrize("case", ["idle", "128 queued", "2 hung", "twice", "during start"])
+def test_stop_is_bounded(gate: GateMaker, case: str) -> None:
+    """F28: whatever the pool does, it stops in time, and every accepted job has ended then."""
+    told = gate("told")
+    lanes = 1 if case == "during start" else 2
+    warm_up = partial(jobs.hang_at_start, told.path) if case == "during start" else jobs.warm_up
+    accepted: list[Asked] = []
+
+    with running(lanes=lanes, queue_max_size=128, warm_up=warm_up) as pool:
+        if case == "during start":
+            told.line()
+        else:
+            all_ready(pool, 2)
+        if case in {"128 queued", "2 hung", "twice"}:
+            hang = ("tell_and", told.path, "hold_the_gil", "60")
+            accepted = [Asked(f"hung-{n}.wav", *hang) for n in range(2)]
+            for job in accepted:
+                pool.submit(job)
+            heard = ""
+            while heard.count("\n") < 1:
+                heard += told.line() + "\n"
+        if case == "128 queued":
+            accepted += [Asked(f"{n}.wav", "echo", "x") for n in range(128)]
+            for job in accepted[2:]:
+                assert pool.submit(job)
+        started = monotonic()
+        if case == "twice":
+            first = threading.Thread(target=pool.stop, args=(2.0,))
+            first.start()
+            pool.stop(2.0)
+            first.join()
+        else:
+            pool.stop(2.0)
+
+        assert monotonic() - started < STOP_LIMIT_S
+        assert [len(job.outcomes) for job in accepted] == [1] * len(accepted)
+        assert {job.outcomes[0].reason for job in accepted} <= {"stopped"}
+    assert workers_of(os.getpid()) == []
+
+
+PARENT = """
+import sys
+from functools import partial
+from plugins.waves.pool import Pool
+from tests.plugins.waves import jobs
+
+if __name__ == "__main__":
+    case, told = sys.argv[1:]
+    warm_up = partial(jobs.hang_at_start, told) if case == "starting" else jobs.warm_up
+    pool = Pool(jobs.work, lanes=1, queue_max_size=1, timeout_s=60, warm_up=warm_up)
+    pool.start()
+    then = {"in python": ("spin",), "holding the gil": ("hold_the_gil", "60")}
+    job = jobs.Asked("a.wav", "tell_and", told, *then.get(case, ("echo", "x")))
+    pool.submit(job)
+    job.outcome(120)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's; elsewhere a thread watches")
+@pytest.mark.parametrize("case", ["idle", "in python", "holding the gil", "starting"])
+def test_the_parent_is_killed(gate: GateMaker, tmp_path: Path, case: str) -> None:
+    """F29: a worker is gone within 2 s after its parent was killed, whatever it does."""
+    told = gate("told")
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+
+    with subprocess.Popen(
+        [sys.executable, str(script), case, told.path], stdin=subprocess.PIPE, env=environment
+    ) as parent:
+        worker_pid = int(told.line())
+        parent.kill()
+
+        assert wait_until_gone(worker_pid, 2.0)
+
+
+def workers_of(pid: int) -> list[int]:
+    """Return the worker processes of `pid`, without multiprocessing's resource tracker."""
+    found = []
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in listing.read_text().split():
+                with suppress(OSError):
+                    if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                        found.append(int(child))
+    return found
+
+
+def open_descriptors() -> int:
+    """Count what this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.faults_slow
+def test_a_thousand_jobs_with_three_hundred_kills(tmp_path: Path) -> None:
+    """F35: with 30 % of the jobs killed every job is done, by never more than two workers."""
+    draws = random.Random(35)
+    most, done = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not done.wait(0.005):
+            most = max(most, len(workers_of(os.getpid())))
+
+    watcher = threading.Thread(target=watch)
+    several = [
+        Asked(
+            f"{n}.wav",
+            *(("die_once", str(tmp_path / str(n))) if draws.random() < 0.3 else ("echo", "x")),
+        )
+        for n in range(1000)
+    ]
+    killed = sum(job.payload != ("echo", "x") for job in several)
+
+    gc.collect()
+    descriptors = open_descriptors()
+    with running(queue_max_size=1000) as pool:
+        watcher.start()
+        for job in several:
+            pool.submit(job)
+        outcomes = [job.outcome(600) for job in several]
+        done.set()
+        watcher.join()
+    gc.collect()
+
+    assert [outcome.reason for outcome in outcomes] == [""] * 1000
+    assert sum(outcome.attempts for outcome in outcomes) == 1000 + killed
+    assert open_descriptors() <= descriptors + 2, "the tracker's pipe may be new"
+    assert 250 < killed < 350
+    assert most == 2

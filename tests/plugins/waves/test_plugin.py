@@ -1,0 +1,343 @@
+"""The plugin on the bus: signals in, log lines, record and signals out."""
+
+import asyncio
+import errno
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+import soundfile as sf
+import structlog
+from structlog.testing import capture_logs
+
+from backend.artifacts import Artifacts
+from backend.plugins import Host
+from backend.signals import TtsWritten, emit, tts_written
+from plugins.waves import record, worker
+from plugins.waves.plugin import Bench, lifespan
+from plugins.waves.settings import WavesSettings
+from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
+from tests.plugins.waves import jobs
+from tests.plugins.waves.jobs import LIMIT_S
+
+Event = WavesWritten | WavesFailed
+
+
+class Listener:
+    """Receives both outcomes."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.threads: set[int] = set()
+        self._arrived = asyncio.Event()
+
+    def __call__(self, sender: object, *, event: Event) -> None:
+        self.events.append(event)
+        self.threads.add(threading.get_ident())
+        self._arrived.set()
+
+    async def wait_for(self, count: int) -> list[Event]:
+        """Wait until `count` outcomes have come."""
+        async with asyncio.timeout(LIMIT_S):
+            while len(self.events) < count:
+                self._arrived.clear()
+                await self._arrived.wait()
+        return self.events
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Artifacts:
+    """Return an artifacts root of its own."""
+    return Artifacts(tmp_path / "artifacts")
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers do what the name of a recording says instead of a real decomposition."""
+    monkeypatch.setattr(worker, "decompose", jobs.decompose)
+    monkeypatch.setattr(worker, "warm_up", jobs.warm_up_like_waves)
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    """Listen to both outcomes."""
+    one = Listener()
+    with waves_written.connected_to(one), waves_failed.connected_to(one):
+        yield one
+
+
+@asynccontextmanager
+async def running(artifacts: Artifacts, **settings: Any) -> AsyncIterator[list[tuple[str, str]]]:
+    """Run the plugin; yield the states it reports."""
+    states: list[tuple[str, str]] = []
+    host = Host(artifacts, lambda state, reason: states.append((state, reason)))
+    async with lifespan(host, WavesSettings(**settings)):
+        yield states
+
+
+def utterance(artifacts: Artifacts, name: str, turn: int = 1) -> TtsWritten:
+    """Return the event of a recording, which stands there as a short tone."""
+    path = artifacts.turn("tts", "session-1", turn) / f"{name}.wav"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    times = np.arange(11025) / 22050
+    sf.write(path, 0.3 * np.sin(2 * np.pi * 150 * times), 22050)
+    relative = artifacts.relative(path)
+    now = datetime.now(UTC)
+    return TtsWritten("session-1", turn, "response", 3, "gpt", "calm", None, path, relative, now)
+
+
+def send(event: TtsWritten) -> None:
+    """Send `tts_written` as the workflow does."""
+    emit(tts_written, "workflow", event)
+
+
+async def test_a_real_recording_gets_its_three_waves(
+    artifacts: Artifacts, listener: Listener
+) -> None:
+    """A finished WAV becomes three waves, a record, one line at start and end, and one signal."""
+    event = utterance(artifacts, "slot-3_gpt_calm", turn=2)
+
+    with capture_logs() as logs:
+        async with running(artifacts, max_workers=1) as states:
+            send(event)
+            (done,) = await listener.wait_for(1)
+
+    assert isinstance(done, WavesWritten)
+    turn = artifacts.turn("waves", "session-1", 2)
+    assert done.files == tuple(turn / f"slot-3_gpt_calm_v3_wave{n}.wav" for n in (1, 2, 3))
+    assert [sf.info(file).frames for file in done.files] == [4000] * 3
+    assert (done.source, done.sample_rate, done.duration_s) == (event, 8000, 0.5)
+    assert states == [("warming", "the workers are starting"), ("ok", "")]
+    recorded = json.loads((turn.parent / "session.json").read_text())["utterances"]
+    assert [item["status"] for item in recorded] == ["written"]
+    start, end = (entry for entry in logs if entry["event"].startswith("decomposition"))
+    for line in (start, end):
+        assert line["log_level"] == "info"
+        assert (line["session_id"], line["turn_index"], line["slot_id"]) == ("session-1", 2, 3)
+        assert line["input_path"] == str(event.wav_path)
+        assert line["output_dir"] == str(turn)
+        assert line["queued_ms"] >= 0
+    assert end["running_ms"] > 0
+    assert end["rmse"] == round(done.rmse, 6)
+    assert end["clipped_samples"] == done.clipped_samples
+
+
+@pytest.mark.usefixtures("stand_in")
+async def test_outcomes_are_sent_on_the_event_loop(
+    artifacts: Artifacts, listener: Listener
+) -> None:
+    """Both signals are sent on the event loop's thread."""
+    async with running(artifacts):
+        send(utterance(artifacts, "good"))
+        send(utterance(artifacts, "invalid"))
+        await listener.wait_for(2)
+
+    assert listener.threads == {threading.get_ident()}
+
+
+@pytest.mark.faults
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("kill", "crashed"),
+        ("raise_error", "error"),
+        ("invalid", "invalid_audio"),
+        ("hold_the_gil-60", "timeout"),
+        ("run_out_of_memory", "out_of_memory"),
+    ],
+)
+async def test_a_failure_is_one_error_with_full_context(
+    artifacts: Artifacts, listener: Listener, name: str, reason: str
+) -> None:
+    """F01 F08 F12: a failed utterance is one ERROR, one signal, no file; the next one is done."""
+    bad, good = utterance(artifacts, name), utterance(artifacts, "good")
+
+    with capture_logs() as logs:
+        async with running(artifacts, max_workers=1, job_timeout_s=2, memory_limit_mb=512):
+            send(bad)
+            send(good)
+            failed, done = await listener.wait_for(2)
+
+    assert isinstance(failed, WavesFailed)
+    assert (failed.source, failed.reason) == (bad, reason)
+    assert failed.message
+    assert isinstance(done, WavesWritten)
+    (error,) = (entry for entry in logs if entry["log_level"] == "error")
+    assert error["event"] == "decomposition failed"
+    assert (error["session_id"], error["turn_index"], error["slot_id"]) == ("session-1", 1, 3)
+    assert error["input_path"] == str(bad.wav_path)
+    assert error["output_dir"] == str(artifacts.turn("waves", "session-1", 1))
+    assert (error["reason"], error["message"]) == (reason, failed.message)
+    assert error["running_ms"] > 0
+    assert not list(artifacts.root.glob(f"waves/**/{name}*"))
+
+
+@pytest.mark.faults
+@pytest.mark.usefixtures("stand_in")
+async def test_a_full_queue_drops_with_a_warning(artifacts: Artifacts, listener: Listener) -> None:
+    """F15: each refused utterance is a WARNING naming the file and a `waves_failed(queue_full)`."""
+    events = [utterance(artifacts, f"sleep-60-{n}") for n in range(10)]
+
+    with capture_logs() as logs:
+        async with running(artifacts, queue_max_size=2, max_workers=2, stop_limit_s=0):
+            started = perf_counter()
+            for event in events:
+                send(event)
+            elapsed_s = perf_counter() - started
+            refused = list(await listener.wait_for(6))
+
+    assert {event.reason for event in refused if isinstance(event, WavesFailed)} == {"queue_full"}
+    warnings = [entry["input_path"] for entry in logs if entry.get("reason") == "queue_full"]
+    assert sorted(warnings) == sorted(str(event.source.wav_path) for event in refused)
+    assert len(listener.events) == len(events), "each utterance ends in exactly one signal"
+    assert elapsed_s < 0.5
+
+
+@pytest.mark.faults
+@pytest.mark.usefixtures("stand_in")
+async def test_a_log_that_raises_costs_nobody_anything(
+    artifacts: Artifacts, listener: Listener
+) -> None:
+    """F33: with a log that raises at every line, every utterance still ends in its signal."""
+
+    def broken(*_: object) -> NoReturn:
+        raise ValueError("I/O operation on closed file")
+
+    with capture_logs():
+        structlog.get_config()["processors"][:] = [broken]
+        async with running(artifacts, max_workers=1, queue_max_size=1):
+            for name in ("kill", "good", "dropped"):
+                send(utterance(artifacts, name))
+            events = await listener.wait_for(3)
+
+    reasons = {event.source.wav_path.stem: getattr(event, "reason", "") for event in events}
+    assert reasons == {"kill": "crashed", "good": "", "dropped": "queue_full"}
+
+
+@pytest.mark.usefixtures("stand_in")
+async def test_stopping_unsubscribes_first_and_ends_every_utterance(
+    artifacts: Artifacts, listener: Listener
+) -> None:
+    """After the plugin stopped, every accepted utterance has its signal, and none is accepted."""
+    async with running(artifacts, max_workers=1, stop_limit_s=0):
+        for n in range(5):
+            send(utterance(artifacts, f"sleep-60-{n}"))
+        connected = len(list(tts_written.receivers_for("workflow")))
+    send(utterance(artifacts, "late"))
+
+    assert [getattr(event, "reason", "") for event in listener.events] == ["stopped"] * 5
+    assert connected == 1
+    assert list(tts_written.receivers_for("workflow")) == []
+
+
+@pytest.mark.usefixtures("stand_in")
+async def test_a_path_outside_the_layout_is_an_error(
+    artifacts: Artifacts, listener: Listener, tmp_path: Path
+) -> None:
+    """A recording that is not where recordings stand is refused, not decomposed elsewhere."""
+    event = utterance(artifacts, "good")
+    stray = TtsWritten(
+        "session-1", 1, "response", 3, "a", "v", None, tmp_path / "x.wav", "x", event.written_at
+    )
+
+    async with running(artifacts):
+        send(stray)
+        (failed,) = await listener.wait_for(1)
+
+    assert isinstance(failed, WavesFailed)
+    assert failed.reason == "error"
+    assert "turn_<N>" in failed.message
+
+
+@pytest.mark.usefixtures("stand_in")
+async def test_a_deleted_session_is_not_brought_back(
+    artifacts: Artifacts, listener: Listener
+) -> None:
+    """Waves for a session that was deleted meanwhile are reported as such, and not recorded."""
+    event = utterance(artifacts, "good")
+    event.wav_path.unlink()
+    event.wav_path.parent.rmdir()
+    event.wav_path.parent.parent.rmdir()
+
+    async with running(artifacts):
+        send(event)
+        (failed,) = await listener.wait_for(1)
+
+    assert isinstance(failed, WavesFailed)
+    assert failed.reason == "session_gone"
+    assert not (artifacts.sessions("waves") / "session-1").exists()
+
+
+@pytest.mark.usefixtures("stand_in")
+async def test_a_record_that_cannot_be_written_is_logged(
+    artifacts: Artifacts, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The waves are announced even if the record cannot be written; that is one ERROR."""
+
+    def full(*_: object) -> bool:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(record, "record", full)
+
+    with capture_logs() as logs:
+        async with running(artifacts):
+            send(utterance(artifacts, "good"))
+            (done,) = await listener.wait_for(1)
+
+    assert isinstance(done, WavesWritten)
+    errors = [entry["event"] for entry in logs if entry["log_level"] == "error"]
+    assert errors == ["the outcome could not be recorded"]
+
+
+@pytest.mark.usefixtures("stand_in")
+async def test_what_is_odd_about_a_recording_is_a_warning(
+    artifacts: Artifacts, listener: Listener
+) -> None:
+    """A recording that is accepted with a reservation is named in a WARNING."""
+    event = utterance(artifacts, "odd")
+
+    with capture_logs() as logs:
+        async with running(artifacts):
+            send(event)
+            await listener.wait_for(1)
+
+    (entry,) = (entry for entry in logs if entry["log_level"] == "warning")
+    assert (entry["warning"], entry["input_path"]) == ("an odd byte", str(event.wav_path))
+
+
+def test_a_closed_loop_hears_nothing_and_nothing_raises(
+    artifacts: Artifacts, listener: Listener
+) -> None:
+    """An outcome that comes after the event loop was closed is a WARNING, not an exception."""
+    event = utterance(artifacts, "good")
+    loop = asyncio.new_event_loop()
+    loop.close()
+    bench = Bench(Host(artifacts, lambda state, reason: None), WavesSettings(), loop, "1")
+
+    with capture_logs() as logs:
+        bench.announce(waves_failed, WavesFailed(event, "stopped", "too late", 0.0, 0.0))
+
+    (entry,) = logs
+    assert (entry["log_level"], entry["input_path"]) == ("warning", str(event.wav_path))
+    assert listener.events == []
+
+
+def test_the_server_side_never_imports_what_workers_need() -> None:
+    """The plugin in the server imports neither librosa nor numba nor scipy."""
+    code = (
+        "import sys, plugins.waves.plugin\n"
+        "heavy = {'librosa', 'numba', 'scipy', 'soxr'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])

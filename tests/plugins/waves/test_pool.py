@@ -1,0 +1,361 @@
+"""The pool: admission, order, duplicates, states, stop; the faults stand in test_faults_pool.py."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import count
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from plugins.waves import lane
+from plugins.waves.pool import Pool
+from tests.plugins.waves import jobs
+from tests.plugins.waves.jobs import LIMIT_S, Asked, Gate
+
+GateMaker = Callable[[str], Gate]
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[GateMaker]:
+    """Make FIFOs that are closed at the end."""
+    made: list[Gate] = []
+
+    def make(name: str) -> Gate:
+        made.append(Gate(tmp_path / name))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@contextmanager
+def running(lanes: int = 1, **options: Any) -> Iterator[Pool]:
+    """Run a pool on the catalogue of jobs."""
+    given: dict[str, Any] = {
+        "queue_max_size": 10,
+        "timeout_s": LIMIT_S,
+        "warm_up": jobs.warm_up,
+    } | options
+    pool = Pool(jobs.work, lanes=lanes, **given)
+    pool.start()
+    try:
+        yield pool
+    finally:
+        pool.stop(0)
+
+
+def test_a_job_runs_in_another_process_and_reports_its_times() -> None:
+    """A job runs in a child process; its outcome holds what it returned and how long it took."""
+    job = Asked("a.wav", "pid")
+
+    with running() as pool:
+        accepted = pool.submit(job)
+
+        assert accepted
+        assert job.value() != os.getpid()
+        assert job.outcomes[0].queued_ms > 0
+        assert job.outcomes[0].running_ms > 0
+        assert job.outcomes[0].attempts == 1
+
+
+def test_a_worker_is_kept_for_the_next_job() -> None:
+    """A worker process is used for one job after the other."""
+    first, second = Asked("a.wav", "pid"), Asked("b.wav", "pid")
+
+    with running() as pool:
+        pool.submit(first)
+        pool.submit(second)
+
+        assert first.value() == second.value()
+
+
+def test_the_child_is_guarded() -> None:
+    """A worker is nice, single-threaded, deaf to Ctrl-C, limited in memory, without numpy yet."""
+    job = Asked("a.wav", "surroundings")
+
+    with running(memory_limit_mb=700) as pool:
+        pool.submit(job)
+        data = job.outcome().report.data
+
+    assert data["nice"] == 19
+    assert data["threads"] == data["numba_threads"] == "1"
+    assert data["sigint_ignored"] is data["sigint_blocked"] is True
+    assert data["memory"] == 700 * 2**20
+    assert data["victim"] == "1000"
+    assert not {"numpy", "librosa", "fastapi", "structlog"} & set(data["modules"])  # type: ignore[call-overload]  # a tuple of names
+
+
+def test_the_parent_keeps_its_environment() -> None:
+    """Starting workers leaves the parent's own environment alone."""
+    before = dict(os.environ)
+
+    with running() as pool:
+        job = Asked("a.wav", "echo", "x")
+        pool.submit(job)
+        job.value()
+
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason", "words"),
+    [
+        (("raise_error",), "error", "LocalError: the tide is out"),
+        (("exit_softly",), "error", "SystemExit: 3"),
+        (("return_nothing_sensible",), "error", "a report holds plain values, not a function"),
+        (("no such job",), "error", "KeyError"),
+    ],
+)
+def test_an_exception_in_a_job_is_its_outcome(
+    payload: tuple[str, ...], reason: str, words: str
+) -> None:
+    """What a job raises becomes a record with its words and traceback; the worker goes on."""
+    job, following = Asked("a.wav", *payload), Asked("b.wav", "echo", "on")
+
+    with running() as pool:
+        pool.submit(job)
+        pool.submit(following)
+        outcome = job.outcome()
+
+        assert outcome.reason == reason
+        assert words in outcome.message
+        assert "Traceback" in outcome.report.detail
+        assert following.value() == "on"
+
+
+def test_a_job_that_cannot_be_sent_fails_alone() -> None:
+    """A payload that cannot be pickled fails its job and not its worker."""
+    job, following = Asked("a.wav", lambda: None), Asked("b.wav", "echo", "on")
+
+    with running() as pool:
+        pool.submit(job)
+        pool.submit(following)
+
+        assert job.outcome().reason == "error"
+        assert "cannot be sent" in job.outcomes[0].message
+        assert following.value() == "on"
+
+
+def test_a_failing_begin_is_the_outcome_of_its_job() -> None:
+    """Whatever `begin` raises is the outcome of that job; the next one runs."""
+
+    class Unready(Asked):
+        def begin(self, queued_ms: float) -> object:
+            raise OSError("no such turn")
+
+    job, following = Unready("a.wav"), Asked("b.wav", "echo", "on")
+
+    with running() as pool:
+        pool.submit(job)
+        pool.submit(following)
+
+        assert (job.outcome().reason, job.outcome().message) == ("error", "no such turn")
+        assert following.value() == "on"
+
+
+def test_a_failing_end_is_logged_and_harms_nobody() -> None:
+    """An `end` that raises is logged with its path; the lane goes on."""
+
+    class Deaf(Asked):
+        def end(self, outcome: lane.Outcome) -> None:
+            super().end(outcome)
+            raise RuntimeError("not listening")
+
+    job, following = Deaf("a.wav", "echo", "x"), Asked("b.wav", "echo", "on")
+
+    with capture_logs() as logs, running() as pool:
+        pool.submit(job)
+        pool.submit(following)
+        following.value()
+
+    (entry,) = [entry for entry in logs if entry["log_level"] == "error"]
+    assert (entry["path"], entry["exc_info"]) == ("a.wav", True)
+
+
+def test_live_jobs_go_before_backfill(tmp_path: Path, gate: GateMaker) -> None:
+    """Jobs run in the order they came, live ones before all backfill."""
+    order, running_now, door = tmp_path / "order", gate("running"), gate("door")
+    blocker = Asked("blocker.wav", "tell_and", running_now.path, "pass_gate", door.path)
+    backfill = [Asked(f"b{n}.wav", "append", str(order), f"b{n}") for n in (1, 2)]
+    live = [Asked(f"l{n}.wav", "append", str(order), f"l{n}") for n in (1, 2)]
+
+    with running() as pool:
+        pool.submit(blocker)
+        running_now.line()
+        for job in backfill:
+            pool.submit(job, live=False)
+        for job in live:
+            pool.submit(job)
+        door.open()
+        for job in (*backfill, *live):
+            job.value()
+
+    assert order.read_text().split() == ["l1", "l2", "b1", "b2"]
+
+
+def test_a_live_duplicate_pulls_its_backfill_job_forward(tmp_path: Path, gate: GateMaker) -> None:
+    """A path asked for live that already waits as backfill is done once, with the live ones."""
+    order, running_now, door = tmp_path / "order", gate("running"), gate("door")
+    blocker = Asked("blocker.wav", "tell_and", running_now.path, "pass_gate", door.path)
+    other = Asked("other.wav", "append", str(order), "other")
+    twice = [Asked("same.wav", "append", str(order), "same") for _ in range(2)]
+
+    with running() as pool:
+        pool.submit(blocker)
+        running_now.line()
+        pool.submit(other, live=False)
+        pool.submit(twice[0], live=False)
+        pool.submit(twice[1], live=True)
+        door.open()
+        for job in (other, *twice):
+            job.value()
+
+    assert order.read_text().split() == ["same", "other"]
+
+
+def test_backfill_waits_for_an_almost_empty_queue(gate: GateMaker) -> None:
+    """There is room for backfill while less than a quarter of the queue is taken."""
+    running_now, door = gate("running"), gate("door")
+    blocker = Asked("blocker.wav", "tell_and", running_now.path, "pass_gate", door.path)
+
+    with running(queue_max_size=8) as pool:
+        pool.submit(blocker)
+        running_now.line()
+        rooms = []
+        for n in range(3):
+            rooms.append(pool.has_room_for_backfill)
+            pool.submit(Asked(f"{n}.wav", "echo", "x"))
+        door.open()
+
+    assert rooms == [True, True, False]
+    assert not pool.has_room_for_backfill
+
+
+def test_states_are_told_as_they_change() -> None:
+    """A pool is warming until a worker is ready, then ok; each state is told once."""
+    told: list[tuple[str, str]] = []
+    ready = threading.Event()
+
+    def on_state(state: str, reason: str) -> None:
+        told.append((state, reason))
+        if state == "ok":
+            ready.set()
+
+    with running(lanes=2, on_state=on_state):
+        assert ready.wait(LIMIT_S)
+
+    assert told == [("warming", "the workers are starting"), ("ok", "")]
+
+
+def test_a_worker_that_reports_a_problem_at_start_makes_the_pool_degraded() -> None:
+    """The reason why a worker cannot start reaches the state."""
+    told: list[tuple[str, str]] = []
+    degraded = threading.Event()
+
+    def on_state(state: str, reason: str) -> None:
+        told.append((state, reason))
+        if state == "degraded":
+            degraded.set()
+
+    with running(warm_up=jobs.refuse_to_start, on_state=on_state):
+        assert degraded.wait(LIMIT_S)
+
+    assert told[-1] == ("degraded", "1 of 1 workers cannot start: no module named 'sound'")
+
+
+def test_the_first_worker_warms_up_alone_and_a_new_one_knows_whom_it_replaces(
+    gate: GateMaker,
+) -> None:
+    """Only the first start is marked as first, and the next lane starts after it."""
+    told = gate("told")
+
+    with running(lanes=2, warm_up=partial(jobs.hang_at_start, told.path)):
+        first = told.line()
+        with pytest.raises(AssertionError, match="nothing was told"):
+            told.line(0.5)
+
+    assert int(first) > 0
+
+
+def test_a_lane_without_a_worker_gives_its_job_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job waiting for its second attempt moves on if its lane cannot start a worker again."""
+    marker = tmp_path / "broken"
+    monkeypatch.setattr(lane, "FIRST_BACK_OFF_S", LIMIT_S)
+    job = Asked("a.wav", "die_and_break", str(marker))
+
+    with running(lanes=2, warm_up=partial(jobs.refuse_to_start_with, str(marker))) as pool:
+        both_ready(pool)
+        pool.submit(job)
+
+        assert job.value() == "second attempt"
+        assert job.outcomes[0].attempts == 2
+
+
+def test_stop_lets_running_jobs_end_and_drops_waiting_ones(gate: GateMaker) -> None:
+    """At stop the running job ends well, the waiting ones end as stopped, and they are counted."""
+    running_now, door = gate("running"), gate("door")
+    job = Asked("0.wav", "tell_and", running_now.path, "pass_gate", door.path)
+    waiting = [Asked(f"{n}.wav", "echo", "x") for n in range(1, 4)]
+
+    with capture_logs() as logs, running() as pool:
+        pool.submit(job)
+        running_now.line()
+        for other in waiting:
+            pool.submit(other)
+        door.open()
+        dropped = pool.stop(LIMIT_S)
+
+    assert dropped == 3
+    assert job.value() == "go"
+    assert {other.outcome().reason for other in waiting} == {"stopped"}
+    (entry,) = [entry for entry in logs if entry["event"] == "jobs were dropped at stop"]
+    assert (entry["log_level"], entry["waiting"], entry["running"]) == ("warning", 3, 0)
+
+
+def test_stop_leaves_no_thread_and_no_process() -> None:
+    """After stop neither a thread nor a worker of the pool is left."""
+    before = set(threading.enumerate())
+
+    with running(lanes=2) as pool:
+        both_ready(pool)
+        pids = pool.worker_pids
+        pool.stop()
+
+    assert {thread for thread in threading.enumerate() if thread not in before} == set()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_the_parent_side_stays_light() -> None:
+    """Importing the pool and its task loads no audio or numeric library."""
+    code = (
+        "import sys, plugins.waves.pool, plugins.waves.worker, plugins.waves.cli\n"
+        "heavy = {'librosa', 'numba', 'scipy', 'numpy', 'soundfile', 'soxr'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+
+
+def both_ready(pool: Pool) -> None:
+    """Wait until two workers have each done a job."""
+    seen: set[object] = set()
+    deadline = monotonic() + 60
+    for n in count():
+        pair = [Asked(f"warm-{n}-{m}.wav", "pid") for m in range(2)]
+        for job in pair:
+            pool.submit(job)
+        seen |= {job.value() for job in pair}
+        if len(seen) == 2:
+            return
+        assert monotonic() < deadline, "a second worker never came"

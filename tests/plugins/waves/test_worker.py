@@ -1,0 +1,93 @@
+"""The task of a worker, called in this process: what it reports and what it leaves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from plugins.waves import worker
+from plugins.waves.worker import Order
+
+
+def order(tmp_path: Path, source: Path, root: Path | None = None) -> Order:
+    """Return what the plugin would send for `source`."""
+    first, second, third = (str(tmp_path / "out" / f"a_v3_wave{n}.wav") for n in (1, 2, 3))
+    return Order(
+        wav_path=str(source),
+        targets=(first, second, third),
+        temporary=str(tmp_path / ".tmp"),
+        root=None if root is None else str(root),
+        sr=8000,
+        max_duration_s=1.0,
+        engine="librosa",
+    )
+
+
+def tone(path: Path, duration_s: float = 0.5) -> Path:
+    """Write a tone; return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    times = np.arange(round(duration_s * 16_000)) / 16_000
+    sf.write(path, 0.3 * np.sin(2 * np.pi * 150 * times), 16_000)
+    return path
+
+
+def test_a_recording_is_published_and_reported(tmp_path: Path) -> None:
+    """Three files stand in their place, and the report names them with every figure."""
+    report = worker.decompose(order(tmp_path, tone(tmp_path / "a.wav")))
+
+    assert report.reason == ""
+    files = report.data["files"]
+    assert isinstance(files, tuple)
+    for path, size, sha256 in files:
+        assert Path(path).stat().st_size == size == 44 + 2 * 4000
+        assert len(sha256) == 64
+    assert (report.data["duration_s"], report.data["sample_rate"]) == (0.5, 8000)
+    assert report.data["source_rate"] == 16_000
+    assert not list((tmp_path / ".tmp").iterdir())
+
+
+@pytest.mark.parametrize("case", ["missing", "too long", "outside"])
+def test_a_refused_recording_is_reported_with_its_value(tmp_path: Path, case: str) -> None:
+    """A recording that is refused is invalid audio with the reader's words, and leaves nothing."""
+    inside = tmp_path / "root"
+    source = inside / "a.wav"
+    if case == "too long":
+        tone(source, duration_s=1.5)
+    elif case == "outside":
+        inside.mkdir()
+        source.symlink_to(tone(tmp_path / "elsewhere.wav"))
+
+    report = worker.decompose(order(tmp_path, source, root=inside))
+
+    words = {"missing": "does not exist", "too long": "1.5 s", "outside": "leads out of"}
+    assert report.reason == "invalid_audio"
+    assert words[case] in report.message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failure_to_publish_is_reported(tmp_path: Path) -> None:
+    """If the waves cannot be put in their place, the reason is the disk's."""
+    (tmp_path / "out").write_text("in the way")
+
+    report = worker.decompose(order(tmp_path, tone(tmp_path / "a.wav")))
+
+    assert report.reason == "publish_failed"
+    assert "cannot publish" in report.message
+
+
+@pytest.mark.parametrize(
+    ("first", "replaced_pid", "swept"), [(True, None, 2), (False, 11, 1), (False, None, 0)]
+)
+def test_warming_up_sweeps_what_dead_workers_left(
+    tmp_path: Path, first: bool, replaced_pid: int | None, swept: int
+) -> None:
+    """The first worker sweeps everything, a replacement what its predecessor left."""
+    for pid in (11, 12):
+        (tmp_path / f".waves-{pid}-abc").mkdir()
+
+    report = worker.warm_up(str(tmp_path), 8000, "librosa", first, replaced_pid)
+
+    assert report.reason == ""
+    assert report.data["swept"] == swept
+    assert len(list(tmp_path.iterdir())) == 2 - swept
