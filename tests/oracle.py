@@ -3,6 +3,7 @@
 Nothing here is shared with `plugins.waves`: a mistake made there cannot be made here by import.
 """
 
+import inspect
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,13 @@ import librosa
 import numpy as np
 import numpy.typing as npt
 import soundfile as sf
+
+FULL_SEARCH: dict[str, Any] = (
+    {"transition_min_prob": None}
+    if "transition_min_prob" in inspect.signature(librosa.pyin).parameters
+    else {}
+)
+"""What makes librosa 1.0 search all moves, as 0.11 always does."""
 
 Float64 = npt.NDArray[np.float64]
 
@@ -42,14 +50,29 @@ def load(wav: Path) -> tuple[npt.NDArray[np.float32], int]:
     return librosa.resample(mono, orig_sr=rate, target_sr=8000, res_type="soxr_hq"), 8000
 
 
+def decompose_file(wav: Path, folder: Path) -> None:
+    """Write the three files of a WAV file into `folder`, as V3 did it from the start."""
+    y, _ = load(wav)
+    _, waves, _ = decompose(y)
+    for number, wave in enumerate(waves, start=1):
+        sf.write(folder / f"{wav.stem}_v3_wave{number}.wav", wave, 8000, subtype="PCM_16")
+
+
 def expect_signal(y: npt.NDArray[np.float32], scratch: Path) -> Expected:
     """Return what V3 makes of 8000 Hz mono speech."""
+    f0, waves, rmse = decompose(y)
+    pcm = np.array([written(wave, scratch) for wave in waves])
+    return Expected(y, f0, waves, pcm, rmse)
+
+
+def decompose(y: npt.NDArray[np.float32]) -> tuple[Float64, Float64, float]:
+    """Return f0 with 0 where unvoiced, the three waves, and the rmse."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="n_fft=512 is too large")
-        return _expect(y, scratch)
+        return _decompose(y)
 
 
-def _expect(y: npt.NDArray[np.float32], scratch: Path) -> Expected:
+def _decompose(y: npt.NDArray[np.float32]) -> tuple[Float64, Float64, float]:
     sr, hop = 8000, 128
     f0, voiced, _ = librosa.pyin(
         y,
@@ -57,6 +80,7 @@ def _expect(y: npt.NDArray[np.float32], scratch: Path) -> Expected:
         fmax=float(librosa.note_to_hz("C7")),
         sr=sr,
         hop_length=hop,
+        **FULL_SEARCH,
     )
     f0 = np.where(voiced, f0, 0.0)
     t = np.arange(len(y)) / sr
@@ -73,18 +97,15 @@ def _expect(y: npt.NDArray[np.float32], scratch: Path) -> Expected:
     magnitude = np.abs(librosa.stft(y, n_fft=512, hop_length=hop))
     raws = []
     for h in (1, 2, 3):
-        a = np.zeros(len(f0))
-        for m in np.flatnonzero(voiced):
-            k = min(max(round(h * float(f0[m]) * 512 / sr), 0), 256)
-            a[m] = magnitude[k, m]
+        k = np.clip(np.round(h * f0 * 512 / sr), 0, 256).astype(int)
+        a = np.where(voiced, magnitude[k, np.arange(len(f0))], 0.0)
         envelope = np.interp(t, times, a) * (2 / 512) * 3
         raws.append(envelope * np.cos(np.cumsum(2 * np.pi * h * g / sr)))
 
     gain = np.clip(np.interp(t, times, _rms(y) / (_rms(np.sum(raws, axis=0)) + 1e-8)), 0, 10)
     waves = np.array([raw * gain for raw in raws])
     rmse = float(np.sqrt(np.mean((y - waves.sum(axis=0)) ** 2)))
-    pcm = np.array([written(wave, scratch) for wave in waves])
-    return Expected(y, f0, waves, pcm, rmse)
+    return f0, waves, rmse
 
 
 def written(wave: npt.NDArray[Any], scratch: Path) -> npt.NDArray[np.int16]:

@@ -16,6 +16,7 @@ such limit.
 """
 
 import ctypes
+import logging
 import os
 import signal
 import sys
@@ -60,15 +61,41 @@ class Report:
     data: Mapping[str, object] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the parent's log, sent while a task runs."""
+
+    level: int
+    """As in `logging`."""
+    message: str
+
+
 def serve(orders: Connection, reports: Connection, parent_pid: int, memory_limit_mb: int) -> None:
     """Do what comes through `orders` until it is closed: the main function of a worker process."""
     guard(parent_pid, memory_limit_mb)
+    relay = _Relay(reports)
+    logging.getLogger().addHandler(relay)
+    logging.getLogger("plugins").setLevel(logging.INFO)
     while True:
         try:
-            number, task, arguments = orders.recv()
+            relay.number, task, arguments = orders.recv()
         except EOFError:
             return
-        reports.send((number, run(task, *arguments)))
+        reports.send((relay.number, run(task, *arguments)))
+
+
+class _Relay(logging.Handler):
+    """Sends what a task logs to the parent, which alone writes a log."""
+
+    def __init__(self, reports: Connection) -> None:
+        super().__init__()
+        self.number = 0
+        self._reports = reports
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record as a note of the present order."""
+        note = Note(record.levelno, record.getMessage()[:MESSAGE_LENGTH])
+        self._reports.send((self.number, note))
 
 
 def guard(parent_pid: int, memory_limit_mb: int) -> None:

@@ -1,43 +1,48 @@
-"""The V3 decomposition: a voice as three slow cosines that move water.
+"""V3: three low-frequency waves that follow a voice.
 
-The pitch of the voice is mapped to 15 to 80 Hz; the amplitudes of its first three harmonics drive
-one cosine each, at one, two and three times that frequency; a gain curve gives their sum the
-loudness of the voice.
+The pitch of the voice, mapped to 15 to 80 Hz, drives three cosines at one, two and three times that
+frequency; the spectrum at the first three harmonics shapes them; their sum follows the loudness of
+the voice. The steps, numbered alike in both implementations:
 
-Conventions
------------
-- Signals are mono, full scale +-1; `y` is float32, everything derived from it float64.
-- A frame is centred: frame m stands at sample m * HOP_LENGTH, the signal is padded with zeros.
-  There are 1 + len(y) // HOP_LENGTH frames.
-- f0 is 0 in unvoiced frames and interpolated to samples with those zeros in, so the frequency
-  glides below 15 Hz where voice begins and ends. That is V3.
+1. f0 and the voiced flag by pYIN (`plugins.waves.pyin`), f0 := 0 where unvoiced.
+2. f0 at each sample, interpolated linearly, the zeros of unvoiced frames included.
+3. Frequency: the voice's own range of f0 becomes 15 to 80 Hz; below 15 Hz at the edges of voiced
+   stretches, 0 where f0 is 0.
+4. Amplitude of harmonic h: spectral magnitude at the bin of h * f0, interpolated, times 6 / 512.
+5. Raw wave h: amplitude times the cosine of h times the accumulated phase.
+6. Gain: loudness of the voice over loudness of the raw sum, interpolated, at most 10.
+7. The mix is the sum of the waves; rmse is its distance from the voice.
+8. 16-bit PCM at 8000 Hz, clipped at full scale.
+
+Two engines give the same files to the last bit but one:
+
+exact    `plugins.waves.synthesis`: compiled kernels, in blocks, a hundred times faster.
+librosa  `plugins.waves.reference_v3`: the steps spelled out with NumPy, pYIN by librosa. It is what
+         the exact engine is measured against, and what runs where kernels cannot be compiled.
 """
 
+import logging
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-import soxr
 
-from plugins.waves import paths, publishing, wavefile
+from plugins.waves import paths, publishing, synthesis, wavefile
+from plugins.waves.resampling import resample
+from plugins.waves.synthesis import HOP_LENGTH, PROCESSING_SR, Synthesis
 
-SR = 8000
-HOP_LENGTH = 128
-N_FFT = 512
-FRAME_LENGTH = 512
-HARMONICS = (1, 2, 3)
-FMIN_HZ, FMAX_HZ = 65.40639132514966, 2093.004522404789  # C2 and C7, A4 = 440 Hz
-OUT_LOW_HZ, OUT_SPAN_HZ = 15.0, 65.0
-AMPLITUDE_SCALE = 2 / N_FFT * 3
-GAIN_EPSILON, GAIN_MAX = 1e-8, 10.0
+ALGORITHM = "v3"
+WARM_UP_HZ = 220.0
 
-Engine = Literal["librosa"]
+Engine = Literal["exact", "librosa"]
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,89 +52,93 @@ class Decomposition:
     y: Float32
     """[shape=(n,)] The voice."""
     sr: int
+    """Sampling rate of all arrays in Hertz."""
     waves: Float64
-    """[shape=(3, n)] One wave per harmonic; may go beyond full scale."""
+    """[shape=(3, n)] One wave per harmonic, before clipping."""
     mix: Float64
     """[shape=(n,)] Their sum."""
     rmse: float
     """Root of the mean squared difference of `y` and `mix`."""
     voiced_ratio: float
-    """Voiced frames per frame, 0 to 1."""
+    """Voiced frames over all frames, 0 to 1."""
 
 
-def resample(y: Float32, orig_sr: int) -> Float32:
-    """Resample to `SR` with soxr, quality HQ.
+@dataclass(frozen=True, slots=True, eq=False)
+class PcmDecomposition:
+    """What V3 makes of a voice, as it is written to files."""
 
-    The length is that of librosa.resample, rounding error of the ratio included.
-
-    Parameters
-    ----------
-    y : np.ndarray [shape=(n,)], float32
-        Mono signal, at least one sample.
-    orig_sr : int > 0
-        Sampling rate of `y` in Hertz.
-
-    Returns
-    -------
-    y : np.ndarray [shape=(ceil(n * SR / orig_sr),)], float32
-    """
-    if orig_sr == SR:
-        return y
-    size = int(np.ceil(len(y) * (float(SR) / orig_sr)))
-    resampled: Float32 = soxr.resample(y, orig_sr, SR, quality="HQ")[:size]
-    return np.pad(resampled, (0, size - len(resampled)))
+    waves: npt.NDArray[np.int16]
+    """[shape=(3, n)] The three waves."""
+    clipped: int
+    """Samples beyond full scale, of all three waves."""
+    rmse: float
+    voiced_ratio: float
 
 
-def decompose(y: Float32, sr: int = SR, *, engine: Engine = "librosa") -> Decomposition:
-    """Decompose a voice into three slow waves.
+def decompose(y: Float32, sr: int = PROCESSING_SR, *, engine: Engine = "exact") -> Decomposition:
+    """Decompose a voice into three waves.
 
     Parameters
     ----------
     y : np.ndarray [shape=(n,)], float32
         Mono speech, full scale +-1, finite, at least one sample.
-    sr : int
-        Sampling rate of `y` in Hertz; V3 is defined at `SR` only.
-    engine : {"librosa"}
-        Who tracks the pitch.
+    sr : int > 0
+        Sampling rate of `y` in Hertz; another than 8000 is resampled first.
+    engine : {"exact", "librosa"}
+        Which implementation to use.
+
+    Returns
+    -------
+    decomposition : Decomposition
+        The waves as float64, 24 bytes per sample; `decompose_pcm16` takes 6.
 
     Raises
     ------
     ValueError
-        If `sr` is not `SR`, or `engine` unknown.
+        If `y` is empty, of another type or shape, or not finite.
     """
-    if sr != SR:
-        raise ValueError(f"V3 works at {SR} Hz, not at {sr} Hz: resample first")
+    if engine not in get_args(Engine):
+        raise ValueError(f"unknown engine {engine!r}: choose one of {', '.join(get_args(Engine))}")
+    y = resample(y, sr, PROCESSING_SR)
+    if engine == "librosa":
+        from plugins.waves import reference_v3  # librosa: a second and 200 MB
 
-    # 1. Pitch per frame, 0 where unvoiced
-    f0, voiced_flag = track_pitch(y, engine=engine)
+        waves, rmse, voiced_ratio = reference_v3.decompose(y)
+    else:
+        blocks = Synthesis(y)
+        waves = np.concatenate(list(blocks), axis=1)
+        rmse, voiced_ratio = blocks.rmse, blocks.voiced_ratio
+    return Decomposition(y, PROCESSING_SR, waves, waves.sum(axis=0), rmse, voiced_ratio)
 
-    # 2. Pitch per sample
-    f0_samples = to_samples(f0, len(y))
 
-    # 3. Frequency map to 15..80 Hz
-    g = map_frequency(f0_samples, f0[voiced_flag])
+def decompose_pcm16(y: Float32, *, engine: Engine = "exact") -> PcmDecomposition:
+    """Decompose a voice of 8000 Hz into three waves of 16 bits, with little memory.
 
-    # 4. Amplitudes of the harmonics
-    amplitudes = [
-        to_samples(a, len(y)) * AMPLITUDE_SCALE for a in harmonic_amplitudes(y, f0, voiced_flag)
-    ]
+    Parameters
+    ----------
+    y : np.ndarray [shape=(n,)], float32
+        Mono speech at 8000 Hz, full scale +-1, finite, at least one sample.
+    engine : {"exact", "librosa"}
+        Which implementation to use.
 
-    # 5. Cosines: the phase is the running sum of the frequency
-    raw = np.stack(
-        [
-            a * np.cos(np.cumsum(2 * np.pi * h * g / sr))
-            for h, a in zip(HARMONICS, amplitudes, strict=True)
-        ]
-    )
+    Returns
+    -------
+    decomposition : PcmDecomposition
 
-    # 6. Gain: the loudness of the voice over the loudness of the sum
-    gain_frames = rms(y) / (rms(raw.sum(axis=0)) + GAIN_EPSILON)
-    waves = raw * np.clip(to_samples(gain_frames, len(y)), 0, GAIN_MAX)
-
-    # 7. How far the sum is from the voice
-    mix = waves.sum(axis=0)
-    rmse = float(np.sqrt(np.mean((y - mix) ** 2)))
-    return Decomposition(y, sr, waves, mix, rmse, float(np.mean(voiced_flag)))
+    Raises
+    ------
+    ValueError
+        As `decompose` does.
+    """
+    if engine != "exact":
+        result = decompose(y, engine=engine)
+        converted = [wavefile.to_pcm16(wave) for wave in result.waves]
+        pcm = np.stack([samples for samples, _ in converted])
+        clipped = sum(count for _, count in converted)
+        return PcmDecomposition(pcm, clipped, result.rmse, result.voiced_ratio)
+    blocks = Synthesis(y)
+    pcm, clipped = blocks.pcm16()
+    return PcmDecomposition(pcm, clipped, blocks.rmse, blocks.voiced_ratio)
 
 
 def decompose_audio(
@@ -139,10 +148,19 @@ def decompose_audio(
 ) -> tuple[Float32, int, Float64, Float64, Float64, Float64, float]:
     """Decompose a WAV file, and publish `<base>_v3_wave{1,2,3}.wav` in `output_dir`.
 
+    Parameters
+    ----------
+    input_file : path
+        The voice, any WAV that `wavefile.read` takes.
+    output_dir : path
+        Where the three files go; made if need be.
+    save_files : bool
+        Whether to write them.
+
     Returns
     -------
     y, sr, wave1, wave2, wave3, mix, rmse
-        The voice at `SR`, `SR`, the waves, their sum, and how far it is from the voice.
+        The voice at 8000 Hz, 8000, the waves, their sum, and how far it is from the voice.
 
     Raises
     ------
@@ -151,8 +169,8 @@ def decompose_audio(
     PublishError
         If the waves cannot be written.
     """
-    recording = wavefile.read(input_file)
-    result = decompose(resample(recording.samples, recording.rate))
+    recording = wavefile.read(input_file, rate=PROCESSING_SR)
+    result = decompose(recording.samples, engine=usable_engine("exact"))
     if save_files:
         directory = Path(output_dir)
         publishing.publish(
@@ -165,98 +183,26 @@ def decompose_audio(
     return result.y, result.sr, wave1, wave2, wave3, result.mix, result.rmse
 
 
-def track_pitch(y: Float32, *, engine: Engine = "librosa") -> tuple[Float64, npt.NDArray[np.bool_]]:
-    """Track the fundamental frequency of a voice with pYIN.
-
-    Parameters
-    ----------
-    y : np.ndarray [shape=(n,)], float32
-        Mono speech at `SR`.
-    engine : {"librosa"}
-        Who tracks the pitch.
-
-    Returns
-    -------
-    f0 : np.ndarray [shape=(n_frames,)], float64
-        Hertz; 0 marks unvoiced frames.
-    voiced_flag : np.ndarray [shape=(n_frames,)], bool
-
-    References
-    ----------
-    .. [1] Mauch and Dixon, "pYIN: A fundamental frequency estimator using probabilistic
-       threshold distributions", ICASSP 2014.
-    """
-    if engine != "librosa":
-        raise ValueError(f"unknown pitch engine {engine!r}; there is 'librosa'")
-    import librosa  # half a second and 100 MB: only who tracks pitch pays for it
-
-    f0, voiced_flag, _ = librosa.pyin(
-        y, fmin=FMIN_HZ, fmax=FMAX_HZ, sr=SR, hop_length=HOP_LENGTH, fill_na=0.0
-    )
-    return f0, voiced_flag
+@cache
+def usable_engine(wanted: Engine) -> Engine:
+    """Return `wanted`, or "librosa" with one warning where kernels cannot be compiled or loaded."""
+    if wanted == "librosa":
+        return wanted
+    try:
+        synthesis.load_kernels()
+    except Exception:  # whatever a compiler can do wrong, the water still has to move
+        logger.warning(
+            "the exact engine cannot be compiled here; librosa does the work, some hundred times "
+            "slower",
+            exc_info=True,
+        )
+        return "librosa"
+    return wanted
 
 
-def to_samples(values: Float64, n: int) -> Float64:
-    """Interpolate one value per frame linearly to `n` samples; the last value is held."""
-    return np.interp(np.arange(n) / SR, np.arange(len(values)) * HOP_LENGTH / SR, values)
-
-
-def map_frequency(f0_samples: Float64, voiced_f0: Float64) -> Float64:
-    """Map the range of the voiced frames to 15..80 Hz; 0 stays 0.
-
-    Parameters
-    ----------
-    f0_samples : np.ndarray [shape=(n,)], float64
-        Hertz, 0 where unvoiced.
-    voiced_f0 : np.ndarray [shape=(n_voiced,)], float64
-        Pitch of the voiced frames in Hertz.
-    """
-    if len(voiced_f0) == 0:
-        return np.zeros_like(f0_samples)
-    low, high = float(voiced_f0.min()), float(voiced_f0.max())
-    if high == low:
-        high = low + 1
-    mapped = OUT_LOW_HZ + (f0_samples - low) / (high - low) * OUT_SPAN_HZ
-    return np.where(f0_samples > 0, mapped, 0.0)
-
-
-def harmonic_amplitudes(
-    y: Float32, f0: Float64, voiced_flag: npt.NDArray[np.bool_]
-) -> Sequence[Float64]:
-    """Return the magnitude of the spectrum at f0, 2 f0 and 3 f0 in every frame; 0 where unvoiced.
-
-    Parameters
-    ----------
-    y : np.ndarray [shape=(n,)], float32
-    f0 : np.ndarray [shape=(n_frames,)], float64
-        Hertz.
-    voiced_flag : np.ndarray [shape=(n_frames,)], bool
-
-    Returns
-    -------
-    amplitudes : sequence of three np.ndarray [shape=(n_frames,)], float64
-        Of an unscaled transform: a cosine of amplitude 1 reads N_FFT / 4.
-    """
-    n = np.arange(N_FFT)
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * n / N_FFT)  # periodic Hann
-    amplitudes = [np.zeros(len(f0)) for _ in HARMONICS]
-    voiced = np.flatnonzero(voiced_flag)
-    if len(voiced) == 0:
-        return amplitudes
-    S = np.abs(np.fft.rfft(frame(y, N_FFT)[voiced] * window, axis=1))
-    for h, a in zip(HARMONICS, amplitudes, strict=True):
-        bins = np.clip(np.rint(h * f0[voiced] * N_FFT / SR).astype(int), 0, N_FFT // 2)
-        a[voiced] = S[np.arange(len(voiced)), bins]
-    return amplitudes
-
-
-def rms(y: Float32 | Float64) -> Float64:
-    """Return the root mean square of every centred frame of `y`."""
-    power: Float64 = np.mean(frame(y.astype(np.float64) ** 2, FRAME_LENGTH), axis=1)
-    return np.sqrt(power)
-
-
-def frame(y: Float32 | Float64, frame_length: int) -> Float64:
-    """Return the centred frames of `y` as rows, as float64."""
-    padded = np.pad(y.astype(np.float64), frame_length // 2)
-    return np.lib.stride_tricks.sliding_window_view(padded, frame_length)[::HOP_LENGTH]
+def warm_up(engine: Engine = "exact") -> Engine:
+    """Load or compile all that `decompose` needs; return the engine that will be used."""
+    engine = usable_engine(engine)
+    times = np.arange(2 * HOP_LENGTH) / PROCESSING_SR
+    decompose_pcm16(np.sin(2 * np.pi * WARM_UP_HZ * times).astype(np.float32), engine=engine)
+    return engine

@@ -3,6 +3,7 @@
     ReflectiveResonanceError
     └── WavesError
         ├── AudioError      the input is refused; `reason` says why in one word
+        ├── PitchError      samples or parameters that no pitch can be tracked with; a ValueError
         └── PublishError    the output could not be written whole; nothing of it is left
 
 None of them crosses a process border: the child side turns them into plain data.
@@ -46,6 +47,10 @@ class AudioError(WavesError):
 
 class PublishError(WavesError):
     """The three files of an utterance could not be published; none of them stands in its place."""
+
+
+class PitchError(WavesError, ValueError):
+    """The samples or parameters cannot be tracked; the message says which and what to do."""
 
 
 def describe(error: OSError) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
 
-from plugins.waves.child import Report
+from plugins.waves.child import Note, Report
 from plugins.waves.logs import SafeLog
 from plugins.waves.process import Task, Worker, WorkerDiedError, WorkerTimeoutError
 
@@ -87,6 +87,9 @@ class Desk(Protocol):
 
     def note(self, lane: "Lane") -> None:
         """Look at the lane's `ready` and `problem` again."""
+
+    def pass_on(self, note: Note) -> None:
+        """Log what a worker says."""
 
     def starting(self) -> AbstractContextManager[bool]:
         """Hold this while a worker starts; it tells whether none of the pool was ready before."""
@@ -171,7 +174,9 @@ class Lane(threading.Thread):
             if self._ended.is_set():
                 return
             try:
-                self._worker = worker = Worker(self._memory_limit_mb, self._ended)
+                self._worker = worker = Worker(
+                    self._memory_limit_mb, self._ended, self._desk.pass_on
+                )
                 report = worker.run(START_LIMIT_S, self._warm_up, first, self._replaced_pid)
                 problem = report.message if report.reason else ""
             except (WorkerDiedError, WorkerTimeoutError) as error:

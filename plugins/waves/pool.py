@@ -19,6 +19,7 @@ stays), pebble (see `process.py`), an asyncio queue (the command line uses the p
 draining must not depend on a loop that is closing).
 """
 
+import logging
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Literal, Self
 
-from plugins.waves.child import Report
+from plugins.waves.child import Note, Report
 from plugins.waves.lane import Job, Lane, Outcome, Work
 from plugins.waves.logs import SafeLog
 from plugins.waves.process import Task
@@ -38,6 +39,7 @@ log = SafeLog(__name__)
 KILL_LIMIT_S = 1.5
 """What `stop` adds to its limit, at most, to bury what it had to kill."""
 QUARANTINE_SIZE = 1000
+WARNINGS_KEPT = 100
 
 State = Literal["ok", "warming", "degraded"]
 
@@ -95,6 +97,7 @@ class Pool:
         self._doorman_listens = False
         self._first_start = threading.Lock()
         self._was_ready = False
+        self._warnings: deque[str] = deque(maxlen=WARNINGS_KEPT)
         self._lanes = [
             Lane(
                 index,
@@ -257,6 +260,14 @@ class Pool:
                 self._changed.notify_all()
         for work in job.works:
             _end(work, outcome)
+
+    def pass_on(self, note: Note) -> None:
+        """Log what a worker says; a warning that every worker has to give comes once."""
+        if note.level < logging.WARNING:
+            log.info(note.message)
+        elif note.message not in self._warnings:
+            self._warnings.append(note.message)
+            log.warning(note.message)
 
     @contextmanager
     def starting(self) -> Iterator[bool]:

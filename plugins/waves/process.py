@@ -26,7 +26,7 @@ from multiprocessing.connection import wait
 from pickle import PicklingError
 from time import monotonic
 
-from plugins.waves.child import Report, serve
+from plugins.waves.child import Note, Report, serve
 
 CLOSE_LIMIT_S = 1.0
 CHECK_S = 0.25
@@ -51,6 +51,8 @@ class Worker:
         Memory it may use.
     given_up : threading.Event
         Once set, `run` stops waiting.
+    on_note : callable
+        `on_note(note)`, called for every line that the worker logs.
 
     Raises
     ------
@@ -58,8 +60,14 @@ class Worker:
         If it cannot be started.
     """
 
-    def __init__(self, memory_limit_mb: int, given_up: threading.Event) -> None:
+    def __init__(
+        self,
+        memory_limit_mb: int,
+        given_up: threading.Event,
+        on_note: Callable[[Note], None],
+    ) -> None:
         self._given_up = given_up
+        self._on_note = on_note
         self._numbers = count()
         context = multiprocessing.get_context("spawn")
         try:
@@ -107,6 +115,12 @@ class Worker:
             return Report("error", f"the job cannot be sent to a worker: {error}")
         except OSError as error:
             raise WorkerDiedError(self.how_it_ended()) from error
+        while isinstance(answer := self._answer(number, deadline, timeout_s), Note):
+            self._on_note(answer)
+        return answer
+
+    def _answer(self, number: int, deadline: float, timeout_s: float) -> Report | Note:
+        """Wait for the next thing that the worker says about order `number`."""
         while not (
             ready := wait([self._reports, self._process.sentinel], self._patience(deadline))
         ):
@@ -141,20 +155,20 @@ class Worker:
     def _patience(self, deadline: float) -> float:
         return max(0.0, min(CHECK_S, deadline - monotonic()))
 
-    def _receive(self, number: int, deadline: float) -> Report:
+    def _receive(self, number: int, deadline: float) -> Report | Note:
         """Read the report of order `number`; a reply that stops half-way ends with the deadline."""
         killer = threading.Timer(max(0.0, deadline - monotonic()), self._process.kill)
         killer.start()
         try:
-            replied, report = self._reports.recv()
+            replied, answer = self._reports.recv()
         except Exception as error:
             # Bytes from a broken process can raise anything while they are unpickled.
             raise WorkerDiedError(self.how_it_ended()) from error
         finally:
             killer.cancel()
-        if replied != number or type(report) is not Report:
+        if replied != number or not isinstance(answer, Report | Note):
             raise WorkerDiedError("its reply could not be read")
-        return report
+        return answer
 
 
 def _shield_from_ctrl_c() -> None:

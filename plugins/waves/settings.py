@@ -13,7 +13,7 @@ from backend.plugins import Plugin, PluginSettings
 V3_SAMPLE_RATE = 8000
 """The V3 algorithm's frame sizes, pitch range and output are defined at this rate, in Hertz."""
 
-Engine = Literal["librosa"]
+Engine = Literal["exact", "librosa"]
 
 
 class WavesSettings(PluginSettings):
@@ -34,7 +34,9 @@ class WavesSettings(PluginSettings):
     max_duration_s: float = Field(
         600, gt=0, le=3600, description="Longest utterance, in seconds, that is decomposed."
     )
-    engine: Engine = Field("librosa", description="Which implementation tracks the pitch.")
+    engine: Engine = Field(
+        "exact", description="exact is the fast one; librosa the reference it equals."
+    )
     memory_limit_mb: int = Field(
         2048, ge=256, le=65_536, description="Megabytes of memory one worker may use (Linux)."
     )

@@ -30,6 +30,7 @@ import soundfile as sf
 
 from plugins.waves import riff
 from plugins.waves.errors import AudioError, PublishError, describe
+from plugins.waves.resampling import Resampler
 
 MAX_DURATION_S = 600.0
 MAX_BYTES = 256 * 2**20
@@ -69,6 +70,9 @@ class Wave:
 
     samples: Samples = field(repr=False)
     rate: int
+    """Sampling rate of `samples` in Hertz."""
+    source_rate: int
+    """Sampling rate of the file in Hertz."""
     channels: int
     """Channels of the file; `samples` has one."""
     subtype: str
@@ -86,8 +90,11 @@ def read(
     *,
     max_duration_s: float = MAX_DURATION_S,
     max_bytes: int = MAX_BYTES,
+    rate: int | None = None,
 ) -> Wave:
     """Read a WAV file as the mean of its channels.
+
+    With `rate`, in Hertz, it is resampled while it is read: memory holds the result only.
 
     A file that is shorter than its header says, or that changes while it is read, is read once
     more after `RETRY_PAUSE_S`.
@@ -98,12 +105,12 @@ def read(
         If the file is not a whole, finite recording of a supported kind within the limits.
     """
     try:
-        return _read_once(path, max_duration_s, max_bytes)
+        return _read_once(path, max_duration_s, max_bytes, rate)
     except AudioError as error:
         if error.reason not in _RETRIED:
             raise
     time.sleep(RETRY_PAUSE_S)
-    return _read_once(path, max_duration_s, max_bytes)
+    return _read_once(path, max_duration_s, max_bytes, rate)
 
 
 def check_source(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> Path:
@@ -132,7 +139,9 @@ def shown(path: str | os.PathLike[str]) -> str:
     return f"{text[:_SHOWN_CHARACTERS]}... ({len(text) - 2} characters)"
 
 
-def _read_once(path: str | os.PathLike[str], max_duration_s: float, max_bytes: int) -> Wave:
+def _read_once(
+    path: str | os.PathLike[str], max_duration_s: float, max_bytes: int, rate: int | None
+) -> Wave:
     with _opened(path) as (stream, before):
         if before.st_size > max_bytes:
             raise AudioError("too_large", f"file of {before.st_size} bytes; limit {max_bytes}")
@@ -142,7 +151,7 @@ def _read_once(path: str | os.PathLike[str], max_duration_s: float, max_bytes: i
                 raise AudioError(
                     "too_long", f"{header.duration_s:.1f} s of audio; limit {max_duration_s:g} s"
                 )
-            samples = _decode(stream, header)
+            samples = _decode(stream, header, rate or header.rate)
         except OSError as error:
             raise AudioError(
                 "unreadable", f"cannot read {shown(path)}: {describe(error)}"
@@ -153,7 +162,14 @@ def _read_once(path: str | os.PathLike[str], max_duration_s: float, max_bytes: i
             "changed",
             f"file changed while it was read: {before.st_size} bytes, then {after.st_size}",
         )
-    return Wave(samples, header.rate, header.channels, header.subtype, header.warnings)
+    return Wave(
+        samples,
+        rate or header.rate,
+        header.rate,
+        header.channels,
+        header.subtype,
+        header.warnings,
+    )
 
 
 @contextmanager
@@ -196,13 +212,13 @@ def _cannot_open(path: str | os.PathLike[str], error: Exception) -> AudioError:
     return AudioError("unreadable", f"cannot open {shown(path)}: {words}")
 
 
-def _decode(stream: BinaryIO, header: riff.Header) -> Samples:
-    """Return the mean of the channels, block by block so that memory holds one channel only."""
+def _decode(stream: BinaryIO, header: riff.Header, rate: int) -> Samples:
+    """Return the mean of the channels at `rate`, made block by block."""
     view = _View(stream, header)
     try:
         with sf.SoundFile(view) as sound:
             _check_agreement(sound, header)
-            mono = np.empty(header.frames, dtype=np.float32)
+            resampler = Resampler(header.frames, header.rate, rate)
             position, not_finite, peak = 0, 0, 0.0
             while position < header.frames:
                 block = sound.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
@@ -212,7 +228,7 @@ def _decode(stream: BinaryIO, header: riff.Header) -> Samples:
                 not_finite += bad
                 if not bad:
                     peak = max(peak, float(np.abs(block).max()))
-                    mono[position : position + len(block)] = np.mean(block.T, axis=0)
+                    resampler.append(block[:, 0] if header.channels == 1 else block.T.mean(axis=0))
                 position += len(block)
     except sf.LibsndfileError as error:
         if view.error is not None:
@@ -231,7 +247,7 @@ def _decode(stream: BinaryIO, header: riff.Header) -> Samples:
         )
     if peak > MAX_PEAK:
         raise AudioError("out_of_range", f"peak of {peak:g} full scales; limit {MAX_PEAK:g}")
-    return mono
+    return resampler.finish()
 
 
 def _check_agreement(sound: sf.SoundFile, header: riff.Header) -> None:

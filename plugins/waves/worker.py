@@ -16,9 +16,6 @@ from plugins.waves.errors import AudioError, PublishError
 if TYPE_CHECKING:
     from plugins.waves.decompose_v3 import Engine
 
-WARM_UP_S = 0.25
-WARM_UP_HZ = 220.0
-
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -34,12 +31,9 @@ class Order:
     engine: "Engine"
 
 
-def warm_up(
-    temporary: str, sr: int, engine: "Engine", first: bool, replaced_pid: int | None
-) -> Report:
-    """Import and compile all that `decompose` needs; undo what a dead worker half published."""
-    import numpy as np
-
+def warm_up(temporary: str, engine: "Engine", first: bool, replaced_pid: int | None) -> Report:
+    """Load or compile all that `decompose` needs; undo what a dead worker half published."""
+    started = perf_counter()
     from plugins.waves import decompose_v3, publishing
 
     swept = 0
@@ -47,11 +41,9 @@ def warm_up(
         swept = publishing.sweep(Path(temporary))
     elif replaced_pid is not None:
         swept = publishing.sweep(Path(temporary), pid=replaced_pid)
-    times = np.arange(round(WARM_UP_S * sr)) / sr
-    tone = (0.5 * np.sin(2 * np.pi * WARM_UP_HZ * times)).astype(np.float32)
-    started = perf_counter()
-    decompose_v3.decompose(decompose_v3.resample(tone, sr), sr, engine=engine)
-    return Report(data={"swept": swept, "warm_up_ms": round((perf_counter() - started) * 1000, 1)})
+    used = decompose_v3.warm_up(engine)
+    warm_up_ms = round((perf_counter() - started) * 1000, 1)
+    return Report(data={"swept": swept, "engine": used, "warm_up_ms": warm_up_ms})
 
 
 def decompose(order: Order) -> Report:
@@ -62,13 +54,12 @@ def decompose(order: Order) -> Report:
         source = Path(order.wav_path)
         if order.root is not None:
             wavefile.check_source(source, order.root)
-        wave = wavefile.read(source, max_duration_s=order.max_duration_s)
-        y = decompose_v3.resample(wave.samples, wave.rate)
-        result = decompose_v3.decompose(y, order.sr, engine=order.engine)
-        converted = [wavefile.to_pcm16(track) for track in result.waves]
+        wave = wavefile.read(source, max_duration_s=order.max_duration_s, rate=order.sr)
+        engine = decompose_v3.usable_engine(order.engine)
+        result = decompose_v3.decompose_pcm16(wave.samples, engine=engine)
         published = publishing.publish(
-            [samples for samples, _ in converted],
-            result.sr,
+            list(result.waves),
+            order.sr,
             [Path(target) for target in order.targets],
             Path(order.temporary),
         )
@@ -80,11 +71,11 @@ def decompose(order: Order) -> Report:
         data={
             "files": tuple((str(file.path), file.size, file.sha256) for file in published),
             "rmse": float(result.rmse),
-            "duration_s": len(y) / result.sr,
-            "sample_rate": int(result.sr),
-            "clipped_samples": sum(clipped for _, clipped in converted),
+            "duration_s": wave.duration_s,
+            "sample_rate": order.sr,
+            "clipped_samples": int(result.clipped),
             "voiced_ratio": float(result.voiced_ratio),
-            "source_rate": int(wave.rate),
+            "source_rate": int(wave.source_rate),
             "warnings": tuple(wave.warnings),
         }
     )

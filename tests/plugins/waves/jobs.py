@@ -244,14 +244,14 @@ def decompose(order: "Order") -> Report:
 
 
 def warm_up_like_waves(
-    temporary: str, sr: int, engine: str, first: bool, replaced_pid: int | None
+    temporary: str, engine: str, first: bool, replaced_pid: int | None
 ) -> Report:
     """Stand in for the real warm-up."""
     return Report()
 
 
 def refuse_to_start_like_waves(
-    temporary: str, sr: int, engine: str, first: bool, replaced_pid: int | None
+    temporary: str, engine: str, first: bool, replaced_pid: int | None
 ) -> Report:
     """Report a problem at start."""
     return Report("error", "no module named 'sound'")

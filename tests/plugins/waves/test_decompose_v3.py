@@ -1,28 +1,26 @@
 """V3 against an oracle written from the design, on real speech and on signals with known truth."""
 
-import itertools
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import librosa
 import numpy as np
+import numpy.typing as npt
 import pytest
 import soundfile as sf
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from backend.speech import PROFILES, create_engine
-from plugins.waves import decompose_v3, wavefile
+from plugins.waves import decompose_v3, synthesis, wavefile
 from plugins.waves.errors import AudioError
+from plugins.waves.resampling import resample
 from tests import oracle
+from tests.plugins.waves import signals
+from tests.speech import UTTERANCES
 
-SR = decompose_v3.SR
-LINES = (
-    "Water.",
-    "I am listening.",
-    "The surface remembers every word.",
-    "Hear it? Your voice comes back. Stay!",
-    "Seven, or a hundred and three!",
-)
-UTTERANCES = list(itertools.product(PROFILES, range(len(LINES))))
+SR = synthesis.PROCESSING_SR
+Maker = Callable[[np.random.Generator, int], signals.Signal]
 
 
 def tone(f0_hz: float, duration_s: float, amplitude: float = 0.3) -> decompose_v3.Float32:
@@ -31,20 +29,6 @@ def tone(f0_hz: float, duration_s: float, amplitude: float = 0.3) -> decompose_v
     partials = [np.sin(2 * np.pi * h * f0_hz * t) / h for h in (1, 2, 3)]
     y: decompose_v3.Float32 = (amplitude * np.sum(partials, axis=0)).astype(np.float32)
     return y
-
-
-@pytest.fixture(scope="session")
-def speech(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Path]:
-    """Real speech: every line in every voice."""
-    directory = tmp_path_factory.mktemp("speech")
-    temporary = tmp_path_factory.mktemp("temporary")
-    engine = create_engine("embedded", temporary=temporary)
-    spoken: dict[tuple[str, int], Path] = {}
-    for profile, n in UTTERANCES:
-        path = directory / f"{profile}_{n}.wav"
-        engine.generate_wav_to_file(LINES[n], profile, path)
-        spoken[profile, n] = path
-    return spoken
 
 
 @pytest.mark.parametrize(("profile", "line"), UTTERANCES)
@@ -70,7 +54,7 @@ def test_real_speech_is_within_one_step_of_the_oracle(
     assert rmse == pytest.approx(expected.rmse, rel=1e-5)
 
 
-def signals() -> dict[str, decompose_v3.Float32]:
+def edges() -> dict[str, decompose_v3.Float32]:
     """Return signals at the edges of what there is."""
     rng = np.random.default_rng(5)
     pause = np.zeros(3_000, np.float32)
@@ -90,10 +74,10 @@ def signals() -> dict[str, decompose_v3.Float32]:
     }
 
 
-@pytest.mark.parametrize("name", signals())
+@pytest.mark.parametrize("name", edges())
 def test_edges_are_within_one_step_of_the_oracle(name: str, tmp_path: Path) -> None:
     """Signals at the edges, too, are what the oracle makes of them, finite throughout."""
-    y = signals()[name]
+    y = edges()[name]
     expected = oracle.expect_signal(y, tmp_path / "scratch.wav")
 
     result = decompose_v3.decompose(y)
@@ -109,21 +93,6 @@ def test_edges_are_within_one_step_of_the_oracle(name: str, tmp_path: Path) -> N
     assert result.rmse == pytest.approx(expected.rmse, rel=1e-5, abs=1e-9)
 
 
-@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000, 192_000])
-@pytest.mark.parametrize("n", [1, 2, 127, 2_205, 44_100, 44_101])
-def test_resampling_is_that_of_librosa(rate: int, n: int) -> None:
-    """Resampling gives librosa's samples and librosa's length, bit for bit."""
-    y = np.random.default_rng(n).uniform(-1, 1, n).astype(np.float32)
-
-    resampled = decompose_v3.resample(y, rate)
-
-    theirs = y
-    if rate != SR:
-        theirs = librosa.resample(y, orig_sr=rate, target_sr=SR, res_type="soxr_hq")
-    np.testing.assert_array_equal(resampled, theirs)
-    assert resampled.dtype == np.float32
-
-
 def test_a_steady_pitch_gives_a_low_steady_wave() -> None:
     """A voice of one pitch moves the water at 15 Hz, times the number of the wave."""
     result = decompose_v3.decompose(tone(220, 1.5))
@@ -134,42 +103,6 @@ def test_a_steady_pitch_gives_a_low_steady_wave() -> None:
     assert result.voiced_ratio > 0.8
     assert peaks_hz[0] < 80
     np.testing.assert_allclose(peaks_hz[1:] / peaks_hz[0], [2, 3], rtol=0.05)
-
-
-def test_the_frequency_map_spans_15_to_80_hz() -> None:
-    """The lowest voiced frame maps to 15 Hz, the highest to 80 Hz, none to nothing."""
-    voiced = np.array([100.0, 150.0, 200.0])
-    f0 = np.array([0.0, 50.0, 100.0, 150.0, 200.0])
-
-    assert decompose_v3.map_frequency(f0, voiced).tolist() == [0.0, -17.5, 15.0, 47.5, 80.0]
-    assert decompose_v3.map_frequency(f0, voiced[:1]).tolist() == [0, 15 - 50 * 65, 15, 3265, 6515]
-    assert decompose_v3.map_frequency(f0, voiced[:0]).tolist() == [0.0] * 5
-
-
-def test_values_between_frames_are_interpolated_and_the_last_is_held() -> None:
-    """Frame values are met at multiples of the hop."""
-    samples = decompose_v3.to_samples(np.array([0.0, 1.0, 3.0]), 300)
-
-    assert [samples[i] for i in (0, 64, 128, 192, 256, 299)] == [0, 0.5, 1, 2, 3, 3]
-
-
-def test_rms_is_that_of_librosa() -> None:
-    """The loudness of a frame is what librosa.feature.rms gives."""
-    y = np.random.default_rng(3).uniform(-1, 1, 5_001).astype(np.float32)
-
-    theirs = librosa.feature.rms(y=y, frame_length=512, hop_length=128)[0]
-    np.testing.assert_allclose(decompose_v3.rms(y), theirs, rtol=1e-5)
-    assert decompose_v3.rms(np.ones(1_024, np.float32))[4] == 1.0
-
-
-def test_the_pitch_of_a_tone_is_found() -> None:
-    """A tone is voiced at its pitch."""
-    f0, voiced_flag = decompose_v3.track_pitch(tone(220, 1.0))
-
-    np.testing.assert_allclose(f0[10:-10], 220, rtol=0.01)
-    assert voiced_flag[10:-10].all()
-    assert decompose_v3.FMIN_HZ == pytest.approx(librosa.note_to_hz("C2"), rel=1e-12)
-    assert decompose_v3.FMAX_HZ == pytest.approx(librosa.note_to_hz("C7"), rel=1e-12)
 
 
 def test_save_files_false_writes_nothing(tmp_path: Path) -> None:
@@ -186,12 +119,123 @@ def test_save_files_false_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
-    """Another rate, another engine and a file that is no WAV are refused with the value."""
-    y: Any = tone(220, 0.1)
-
-    with pytest.raises(ValueError, match="16000 Hz"):
-        decompose_v3.decompose(y, 16_000)
+    """No samples, another engine and a file that is no WAV are refused."""
+    with pytest.raises(ValueError, match="0 samples"):
+        decompose_v3.decompose(np.zeros(0, np.float32))
     with pytest.raises(ValueError, match="'crepe'"):
-        decompose_v3.decompose(y, engine="crepe")  # type: ignore[arg-type]
+        decompose_v3.decompose(tone(220, 0.1), engine="crepe")  # type: ignore[arg-type]
     with pytest.raises(AudioError, match="does not exist"):
         decompose_v3.decompose_audio(tmp_path / "missing.wav", tmp_path)
+
+
+def test_another_rate_is_resampled_first() -> None:
+    """A voice at another rate gives the waves of the resampled voice."""
+    y = np.repeat(tone(220, 0.5), 2)
+
+    result = decompose_v3.decompose(y, 16_000)
+
+    expected = decompose_v3.decompose(resample(y, 16_000, SR))
+    assert len(result.y) == 4_000
+    np.testing.assert_array_equal(expected.waves, result.waves)
+
+
+def assert_same_waves(y: npt.NDArray[np.float32], scratch: Path) -> None:
+    """Fail unless both forms of the result are within one step of 16 bits of the oracle."""
+    expected = oracle.expect_signal(y, scratch)
+
+    result = decompose_v3.decompose(y)
+    pcm = decompose_v3.decompose_pcm16(y)
+
+    converted = [wavefile.to_pcm16(wave) for wave in result.waves]
+    np.testing.assert_array_equal(np.stack([samples for samples, _ in converted]), pcm.waves)
+    assert np.abs(pcm.waves.astype(int) - expected.pcm.astype(int)).max() <= 1
+    assert sum(count for _, count in converted) == pcm.clipped
+    assert pcm.rmse == pytest.approx(expected.rmse, abs=1e-6)
+
+
+@settings(
+    deadline=None,
+    max_examples=40,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(
+    kind=st.sampled_from(signals.KINDS),
+    seed=st.integers(0, 2**32 - 1),
+    n=st.one_of(st.integers(1, 9000), st.sampled_from([1, 127, 128, 129, 512, 4096])),
+    exponent=st.floats(-4, 0),
+)
+def test_any_signal_is_within_one_step_of_the_oracle(
+    kind: Maker, seed: int, n: int, exponent: float, tmp_path: Path
+) -> None:
+    """Whatever the signal, its waves are the oracle's."""
+    y = signals.make(kind, seed, n, 10**exponent).astype(np.float32)
+
+    assert_same_waves(y, tmp_path / "scratch.wav")
+
+
+@pytest.mark.parametrize("n", [32768, 32768 + 1, 32768 + 128, 65536 - 1, 65536 + 255])
+def test_block_edges_leave_no_trace(n: int, tmp_path: Path) -> None:
+    """Signals that end at or near the end of a block of samples give the oracle's waves."""
+    y = signals.make(signals.gated, 3, n, 0.5).astype(np.float32)
+
+    assert_same_waves(y, tmp_path / "scratch.wav")
+
+
+@pytest.mark.sweep
+def test_the_phase_does_not_drift_in_a_minute(tmp_path: Path) -> None:
+    """Sixty seconds give the oracle's waves."""
+    y = signals.make(signals.noisy_tone, 6, 60 * SR, 0.3).astype(np.float32)
+
+    assert_same_waves(y, tmp_path / "scratch.wav")
+
+
+def test_a_glide_speeds_the_wave_up_from_15_to_80_hz() -> None:
+    """The voice's own range of pitch becomes the range of the water."""
+    f0 = np.geomspace(100, 400, 4 * SR)
+    y = (0.5 * np.sin(2 * np.pi * np.cumsum(f0) / SR)).astype(np.float32)
+
+    wave = decompose_v3.decompose(y).waves[0]
+
+    frequency = SR / (2 * np.diff(np.flatnonzero(np.diff(np.signbit(wave)))))
+    assert frequency[3:8].mean() == pytest.approx(17, abs=3)
+    assert frequency[-8:-3].mean() == pytest.approx(78, abs=5)
+
+
+def test_the_engines_agree(utterances: list[npt.NDArray[np.float32]]) -> None:
+    """The exact engine and the reference make the same files."""
+    exact = decompose_v3.decompose_pcm16(utterances[0])
+    reference = decompose_v3.decompose_pcm16(utterances[0], engine="librosa")
+
+    assert np.abs(exact.waves.astype(int) - reference.waves.astype(int)).max() <= 1
+    assert (exact.clipped, exact.voiced_ratio) == (reference.clipped, reference.voiced_ratio)
+    assert exact.rmse == pytest.approx(reference.rmse, rel=1e-6)
+
+
+@pytest.fixture
+def broken_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let no kernel be compiled, as on a machine that numba does not know."""
+
+    def fail() -> None:
+        raise RuntimeError("no such target")
+
+    decompose_v3.usable_engine.cache_clear()
+    monkeypatch.setattr(synthesis, "load_kernels", fail)
+    yield
+    decompose_v3.usable_engine.cache_clear()
+
+
+@pytest.mark.usefixtures("broken_compiler")
+def test_where_nothing_can_be_compiled_librosa_does_the_work(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """One warning tells that the reference engine is used, and the waves are the same."""
+    sf.write(tmp_path / "in.wav", tone(220, 0.3), SR)
+
+    with caplog.at_level(logging.WARNING):
+        engines = [decompose_v3.warm_up() for _ in range(3)]
+        result: Any = decompose_v3.decompose_audio(tmp_path / "in.wav", tmp_path / "out")
+
+    assert ["librosa"] * 3 == engines
+    assert 1 == len(caplog.records)
+    np.testing.assert_allclose(result[2], decompose_v3.decompose(result[0]).waves[0], atol=1e-6)

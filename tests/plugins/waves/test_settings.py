@@ -17,7 +17,7 @@ def test_defaults_are_those_of_the_prd() -> None:
 
     assert settings.enabled
     assert (settings.max_workers, settings.queue_max_size, settings.job_timeout_s) == (2, 128, 60)
-    assert (settings.processing_sr, settings.engine) == (8000, "librosa")
+    assert (settings.processing_sr, settings.engine) == (8000, "exact")
 
 
 def test_every_setting_is_described() -> None:

@@ -373,8 +373,8 @@ class TestChangingFiles:
         path.write_bytes(corpus.valid())
         decode = wavefile._decode
 
-        def meddle(stream: Any, header: riff.Header) -> wavefile.Samples:
-            samples = decode(stream, header)
+        def meddle(stream: Any, header: riff.Header, rate: int) -> wavefile.Samples:
+            samples = decode(stream, header, rate)
             if change == "grows":
                 with path.open("ab") as more:
                     more.write(b"more")

@@ -20,7 +20,7 @@ def order(tmp_path: Path, source: Path, root: Path | None = None) -> Order:
         root=None if root is None else str(root),
         sr=8000,
         max_duration_s=1.0,
-        engine="librosa",
+        engine="exact",
     )
 
 
@@ -86,7 +86,7 @@ def test_warming_up_sweeps_what_dead_workers_left(
     for pid in (11, 12):
         (tmp_path / f".waves-{pid}-abc").mkdir()
 
-    report = worker.warm_up(str(tmp_path), 8000, "librosa", first, replaced_pid)
+    report = worker.warm_up(str(tmp_path), "exact", first, replaced_pid)
 
     assert report.reason == ""
     assert report.data["swept"] == swept

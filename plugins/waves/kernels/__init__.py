@@ -1,0 +1,1 @@
+"""The loops that are compiled, and how their machine code is kept."""

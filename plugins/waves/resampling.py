@@ -1,0 +1,75 @@
+"""Bring a recording to the rate of the analysis, whole or block by block, as librosa.load does."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+QUALITY = "HQ"
+"""soxr's quality that librosa calls soxr_hq."""
+
+Samples = npt.NDArray[np.float32]
+
+
+class Resampler:
+    """Collects a signal block by block at another rate; only the result is kept in memory.
+
+    Parameters
+    ----------
+    n_orig : int >= 0
+        Samples that will come.
+    orig_sr : int > 0
+        Their sampling rate in Hertz.
+    target_sr : int > 0
+        Sampling rate of the result in Hertz.
+    """
+
+    def __init__(self, n_orig: int, orig_sr: int, target_sr: int) -> None:
+        # The length that librosa gives the result, rounding error of the ratio included.
+        size = n_orig if orig_sr == target_sr else math.ceil(n_orig * (float(target_sr) / orig_sr))
+        self._result = np.zeros(size, dtype=np.float32)
+        self._filled = 0
+        self._stream = (
+            None
+            if orig_sr == target_sr
+            else soxr.ResampleStream(orig_sr, target_sr, 1, dtype="float32", quality=QUALITY)
+        )
+
+    def append(self, block: Samples) -> None:
+        """Take the next samples [shape=(n,)]."""
+        self._keep(block if self._stream is None else self._stream.resample_chunk(block))
+
+    def finish(self) -> Samples:
+        """Return the whole result, zero-padded or cut to its length."""
+        if self._stream is not None:
+            self._keep(self._stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
+        return self._result
+
+    def _keep(self, block: Samples) -> None:
+        taken = block[: self._result.size - self._filled]
+        self._result[self._filled : self._filled + taken.size] = taken
+        self._filled += taken.size
+
+
+def resample(y: Samples, orig_sr: int, target_sr: int) -> Samples:
+    """Resample a mono signal with soxr, quality HQ.
+
+    Parameters
+    ----------
+    y : np.ndarray [shape=(n,)], float32
+        Mono signal.
+    orig_sr : int > 0
+        Sampling rate of `y` in Hertz.
+    target_sr : int > 0
+        Sampling rate of the result in Hertz.
+
+    Returns
+    -------
+    y : np.ndarray [shape=(ceil(n * target_sr / orig_sr),)], float32
+    """
+    if orig_sr == target_sr:
+        return y
+    resampler = Resampler(y.size, orig_sr, target_sr)
+    resampler.append(y)
+    return resampler.finish()

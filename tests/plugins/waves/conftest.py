@@ -1,0 +1,23 @@
+"""Speech that the tests of the waves share."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from backend.speech import PROFILES
+from plugins.waves import wavefile
+from tests.speech import speak
+
+
+@pytest.fixture(scope="session")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Path]:
+    """Return thirty utterances: every line in every voice."""
+    return speak(tmp_path_factory.mktemp("speech"))
+
+
+@pytest.fixture(scope="session")
+def utterances(speech: dict[tuple[str, int], Path]) -> list[npt.NDArray[np.float32]]:
+    """Return one utterance per voice, mono float32 at 8000 Hz."""
+    return [wavefile.read(speech[profile, 3], rate=8000).samples for profile in PROFILES]

@@ -1,0 +1,138 @@
+"""Kernels load without numba, survive power cuts, and refuse what would corrupt memory."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from plugins.waves.kernels import cache, store, waves
+
+ROOT = Path(__file__).resolve().parents[3]
+JOB = """
+import logging, sys
+logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+import numpy as np
+from plugins.waves.kernels import waves
+energies = np.empty(1)
+waves.block_energies(np.full(128, 0.5, np.float32), energies)
+print(energies[0], "numba" in sys.modules)
+"""
+
+
+def run_job(root: Path) -> tuple[str, str]:
+    """Run a kernel in a fresh process; return what it printed and logged."""
+    done = subprocess.run(
+        [sys.executable, "-c", JOB],
+        cwd=ROOT,
+        env={**os.environ, cache.ROOT_VARIABLE: str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip(), done.stderr
+
+
+@pytest.fixture(scope="module")
+def filled_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a root whose cache holds the kernels."""
+    root = tmp_path_factory.mktemp("cache")
+    assert run_job(root) == ("32.0 True", "")
+    return root
+
+
+def test_a_second_start_does_without_numba(filled_root: Path) -> None:
+    """A warm start imports no numba and writes nothing."""
+    before = {path: path.stat().st_mtime_ns for path in filled_root.rglob("*.kernels")}
+
+    assert run_job(filled_root) == ("32.0 False", "")
+
+    assert len(before) == 1
+    assert before == {path: path.stat().st_mtime_ns for path in filled_root.rglob("*.kernels")}
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.999])
+def test_a_power_cut_is_healed(filled_root: Path, keep: float) -> None:
+    """Empty and truncated files are deleted with one warning, and the job is done."""
+    path = next(filled_root.rglob("*.kernels"))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+
+    result, log = run_job(filled_root)
+
+    assert result == "32.0 True"
+    assert log.count("WARNING") == 1
+    assert "are damaged" in log
+    assert run_job(filled_root) == ("32.0 False", "")
+
+
+def test_no_writable_directory(tmp_path: Path) -> None:
+    """Without a place for the cache the job is done, with one warning."""
+    (tmp_path / "file").write_text("not a directory")
+
+    result, log = run_job(tmp_path / "file")
+
+    assert result == "32.0 True"
+    assert log.count("WARNING") == 1
+    assert "no writable cache" in log
+
+
+def test_two_cold_processes_at_once(tmp_path: Path) -> None:
+    """Two processes that compile at the same time both do their job and leave one sound file."""
+    environment = {**os.environ, cache.ROOT_VARIABLE: str(tmp_path)}
+    jobs = [
+        subprocess.Popen([sys.executable, "-c", JOB], cwd=ROOT, env=environment, stdout=-1)
+        for _ in range(2)
+    ]
+
+    results = [job.communicate(timeout=120)[0].decode().strip() for job in jobs]
+
+    assert results == ["32.0 True", "32.0 True"]
+    assert len(list(tmp_path.rglob("*.kernels*"))) == 1
+    assert run_job(tmp_path) == ("32.0 False", "")
+
+
+def test_a_write_that_fails_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A cache that cannot be written costs a warning."""
+    with caplog.at_level(logging.WARNING):
+        cache.write(tmp_path / "missing" / "a.kernels", b"")
+
+    assert "cannot keep compiled kernels" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.zeros(128),
+        np.zeros((1, 128), np.float32),
+        np.zeros(256, np.float32)[::2],
+    ],
+    ids=["dtype", "axes", "stride"],
+)
+def test_wrong_arrays_are_refused(y: npt.NDArray[np.generic]) -> None:
+    """An array of another type, shape or layout raises before the machine code sees it."""
+    with pytest.raises(TypeError, match="block_energies takes a contiguous array"):
+        waves.block_energies(y, np.empty(1))
+
+
+def test_wrong_number_of_arguments() -> None:
+    """A missing argument raises before the machine code misses it."""
+    with pytest.raises(TypeError, match="takes 2 arguments, not 1"):
+        waves.block_energies(np.zeros(128, np.float32))
+
+
+@store.kernel("void(float64[::1])")
+def _allocates(x):  # type: ignore[no-untyped-def]
+    x[0] = np.empty(3).size
+
+
+def test_a_kernel_that_allocates_is_refused() -> None:
+    """A kernel that needs numba's runtime is refused when it is compiled."""
+    with pytest.raises(RuntimeError, match=r"_allocates needs .*NRT"):
+        _allocates(np.zeros(1))

@@ -1,0 +1,242 @@
+"""pYIN agrees with librosa, frame by frame and bit by bit where that is promised."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import librosa
+import numpy as np
+import numpy.typing as npt
+import pytest
+import scipy.stats
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from plugins.waves import pyin_reference
+from plugins.waves.errors import PitchError
+from plugins.waves.kernels import difference as kernels
+from plugins.waves.pyin import pyin
+from plugins.waves.pyin_priors import threshold_prior, trough_weights
+from tests import oracle
+from tests.plugins.waves import signals
+
+C2, C7 = float(librosa.note_to_hz("C2")), float(librosa.note_to_hz("C7"))
+V3: dict[str, Any] = {"fmin": C2, "fmax": C7, "sr": 8000, "hop_length": 128}
+EXACT = settings(
+    deadline=None,
+    max_examples=60,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+Samples = npt.NDArray[np.floating[Any]]
+Maker = Callable[[np.random.Generator, int], signals.Signal]
+
+
+def assert_same(y: Samples, *, guesses: bool = False, **parameters: Any) -> None:
+    """Fail unless our pitch, flags and probabilities equal librosa's.
+
+    With `guesses` the decoder's pitch in unvoiced frames must be equal too. There, paths of equal
+    probability are told apart by rounding alone; on speech they agree.
+    """
+    parameters = {**V3, **parameters, "fill_na": None}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        f0, voiced_flag, voiced_prob = librosa.pyin(y, **parameters, **oracle.FULL_SEARCH)
+
+    our_f0, our_flag, our_prob = pyin(y, **parameters)
+
+    np.testing.assert_array_equal(our_flag, voiced_flag)
+    compared = voiced_flag | guesses
+    np.testing.assert_array_equal(our_f0[compared], f0[compared])
+    np.testing.assert_allclose(our_prob, voiced_prob, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(our_prob == 1, voiced_prob == 1)
+
+
+def test_speech_of_every_voice(utterances: list[npt.NDArray[np.float32]]) -> None:
+    """Speech of all six voices gives librosa's pitch in every frame."""
+    assert len(utterances) == 6
+    for y in utterances:
+        assert_same(y, guesses=True)
+
+
+@pytest.mark.parametrize("kind", signals.KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_kind_of_signal(kind: Maker, seed: int) -> None:
+    """Each kind of signal gives librosa's pitch in every frame."""
+    assert_same(signals.make(kind, seed, 9000, 0.5).astype(np.float32))
+
+
+@EXACT
+@given(
+    kind=st.sampled_from(signals.KINDS),
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 12000),
+    exponent=st.floats(-4, 0),
+)
+@example(kind=signals.clicks, seed=0, n=1, exponent=0.0)
+@example(kind=signals.noise, seed=0, n=127, exponent=-4.0)
+@example(kind=signals.whole_period_tone, seed=3, n=8000, exponent=0.0)
+def test_any_signal(kind: Maker, seed: int, n: int, exponent: float) -> None:
+    """Any signal of 1 to 12,000 samples and any level gives librosa's pitch in every frame."""
+    assert_same(signals.make(kind, seed, n, 10**exponent).astype(np.float32))
+
+
+@settings(EXACT, max_examples=25)
+@given(
+    kind=st.sampled_from(signals.KINDS),
+    seed=st.integers(0, 2**32 - 1),
+    parameters=st.fixed_dictionaries(
+        {},
+        optional={
+            "hop_length": st.sampled_from([64, 100, 128, 160, 256, 512]),
+            "frame_length": st.sampled_from([512, 1024, 1500, 2048]),
+            "sr": st.sampled_from([8000, 11025, 16000, 22050]),
+            "fmin": st.floats(90, 200),
+            "fmax": st.floats(700, 2000),
+            "resolution": st.sampled_from([0.1, 0.25, 0.3]),
+            "n_thresholds": st.sampled_from([50, 100]),
+            "beta_parameters": st.sampled_from([(2, 18), (1, 9), (2.5, 6)]),
+            "boltzmann_parameter": st.sampled_from([0.5, 2]),
+            "max_transition_rate": st.sampled_from([10.0, 20.0]),
+            "switch_prob": st.sampled_from([0.001, 0.01, 0.4]),
+            "no_trough_prob": st.sampled_from([0.0, 0.01, 0.2]),
+            "center": st.booleans(),
+            "pad_mode": st.sampled_from(["constant", "reflect", "edge"]),
+        },
+    ),
+)
+def test_any_parameters(kind: Maker, seed: int, parameters: dict[str, Any]) -> None:
+    """Any parameters in range give librosa's pitch in every frame."""
+    assert_same(signals.make(kind, seed, 9000, 0.5).astype(np.float32), **parameters)
+
+
+@settings(EXACT, max_examples=10)
+@given(kind=st.sampled_from(signals.KINDS), seed=st.integers(0, 2**32 - 1))
+def test_double_precision(kind: Maker, seed: int) -> None:
+    """Double precision input is tracked in double precision, as librosa does."""
+    assert_same(signals.make(kind, seed, 6000, 0.5))
+
+
+@pytest.mark.parametrize("exponent", [-30, -22, -18, -15, -12])
+def test_vanishing_amplitude(exponent: int) -> None:
+    """Signals whose squares leave the range of normal numbers are tracked as librosa does."""
+    y = signals.make(signals.noisy_tone, 5, 6000, 10.0**exponent).astype(np.float32)
+    assert_same(y)
+
+
+def test_a_pitch_jump_needs_every_move() -> None:
+    """A jump between two tones voiced with probability 1 takes an impossible move, as in librosa.
+
+    With nothing but moves inside the bands this path could not be found.
+    """
+    y = signals.make(signals.whole_period_jumps, 1, 24000, 0.9).astype(np.float32)
+    _, _, voiced_prob = pyin(y, **V3)
+
+    assert np.count_nonzero(voiced_prob == 1) > 20
+    assert_same(y)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("kind", [signals.harmonics, signals.jumps, signals.whole_period_jumps])
+def test_a_minute(kind: Maker) -> None:
+    """Sixty seconds, more than one block of the decoder, give librosa's pitch in every frame."""
+    assert_same(signals.make(kind, 4, 60 * 8000, 0.5).astype(np.float32))
+
+
+@pytest.mark.sweep
+def test_sweep() -> None:
+    """Of 2,000 signals none differs; the counts are printed."""
+    failures = []
+    for seed in range(2000):
+        rng = np.random.default_rng(seed)
+        kind = signals.KINDS[seed % len(signals.KINDS)]
+        n, amplitude = int(rng.integers(1, 14000)), 10 ** rng.uniform(-4, 0)
+        try:
+            assert_same(signals.make(kind, seed, n, amplitude).astype(np.float32))
+        except AssertionError:
+            failures.append((kind.__name__, seed, n, amplitude))
+    print(f"{len(failures)} of 2000 signals (seeds 0 to 1999) differ: {failures}")
+
+    assert failures == []
+
+
+@pytest.mark.parametrize("kind", signals.KINDS, ids=lambda kind: kind.__name__)
+def test_bound_on_single_precision(kind: Maker) -> None:
+    """Librosa's difference function stays within half the bound that marks doubtful frames."""
+    n_frames = 40
+    y = signals.make(kind, 11, (n_frames + 16) * 128, 0.5).astype(np.float32)
+    frames = librosa.util.frame(y, frame_length=2048, hop_length=128, axis=0)[:n_frames]
+    single, double, error = (np.empty((n_frames, 121)) for _ in range(3))
+
+    pyin_reference.reference_difference(frames, 3, 123, single)
+    kernels.difference_frames(
+        y.astype(np.float64),
+        128,
+        16,
+        3,
+        123,
+        double,
+        error,
+        *kernels.workspace(n_frames, 128, 16, 123),
+    )
+
+    known = np.isfinite(error)
+    assert (np.abs(single - double)[known] <= error[known] / 2).all()
+
+
+def test_reference_difference_is_librosas() -> None:
+    """The difference function in single precision equals librosa's to the last bit."""
+    y = signals.make(signals.noisy_tone, 2, 9000, 0.3).astype(np.float32)
+    frames = librosa.util.frame(y, frame_length=2048, hop_length=128)
+    expected = librosa.core.pitch._cumulative_mean_normalized_difference(frames, 3, 123)
+    actual = np.empty(expected.T.shape)
+
+    pyin_reference.reference_difference(frames.T, 3, 123, actual)
+
+    np.testing.assert_array_equal(actual, expected.T)
+
+
+def test_threshold_prior_is_scipys() -> None:
+    """The stored distribution function is SciPy's to the last bit."""
+    expected = np.diff(scipy.stats.beta.cdf(np.linspace(0, 1, 101), 2, 18))
+
+    np.testing.assert_array_equal(threshold_prior(100, (2, 18)), expected)
+
+
+def test_trough_weights_are_scipys() -> None:
+    """The Boltzmann weights are SciPy's to the last bit."""
+    weights = trough_weights(62, 2)
+
+    for n in range(1, 63):
+        expected = scipy.stats.boltzmann.pmf(np.arange(62), 2, n)
+        np.testing.assert_array_equal(weights[n], expected)
+
+
+@pytest.mark.parametrize(
+    ("y", "parameters", "message"),
+    [
+        (np.zeros(0, np.float32), {}, "0 samples"),
+        (np.zeros((2, 9), np.float32), {}, r"shape \(2, 9\)"),
+        (np.zeros(9, np.int16), {}, "int16"),
+        ([0.0], {}, "list"),
+        (np.array([0, np.nan, np.inf], np.float32), {}, "2 of 3 samples"),
+        (np.zeros(9, np.float32), {"fmin": 0.0}, "fmin=0.0"),
+        (np.zeros(9, np.float32), {"fmax": 5000.0}, r"4000\.0 Hz"),
+        (np.zeros(9, np.float32), {"fmin": 3.0}, "raise fmin to"),
+        (np.zeros(9, np.float32), {"hop_length": 0}, "hop_length=0"),
+        (np.zeros(9, np.float32), {"resolution": 1.0}, "resolution=1.0"),
+        (np.zeros(9, np.float32), {"switch_prob": 0.0}, "switch_prob=0.0"),
+        (np.zeros(9, np.float32), {"switch_prob": 1e-306}, "switch_prob=1e-306"),
+        (np.zeros(9, np.float32), {"no_trough_prob": 2.0}, "no_trough_prob=2.0"),
+        (np.zeros(9, np.float32), {"boltzmann_parameter": 0.0}, "boltzmann_parameter=0.0"),
+        (np.zeros(9, np.float32), {"n_thresholds": 0}, "n_thresholds=0"),
+        (np.zeros(9, np.float32), {"max_transition_rate": 1e4}, "max_transition_rate=10000.0"),
+        (np.zeros(9, np.float32), {"center": False}, "fewer than frame_length=2048"),
+    ],
+)
+def test_bad_input(y: Any, parameters: dict[str, Any], message: str) -> None:
+    """Bad samples and parameters are refused with their value and what to do."""
+    with pytest.raises(PitchError, match=message):
+        pyin(y, **{**V3, **parameters})
