@@ -14,6 +14,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.middleware.cors import CORSMiddleware
 
 from backend import problems
+from backend.access import Access
 from backend.agents import Registry, Slot
 from backend.audio import audio_router
 from backend.body_limit import BodyLimit
@@ -27,6 +28,8 @@ from backend.stream import SessionStream
 log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
+BODY_LIMIT_S = 10.0
+"""A body of 64 kB takes far less; who sends it drop by drop is cut off."""
 PING_S = 15
 RETRY_AFTER_S = 10
 
@@ -128,18 +131,29 @@ def create_app(
     )
     app.state.hosting = hosting
     problems.install(app)
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
-    if hosting.settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=hosting.settings.cors_origins,
-            allow_methods=["GET", "HEAD", "POST"],
-            allow_headers=["*"],
-        )
+    _guard(app, hosting.settings)
     _add_routes(app, hosting)
     app.include_router(audio_router(hosting.artifacts))
     _add_plugin_routes(app, hosting)
     return app
+
+
+def _guard(app: FastAPI, settings: Settings) -> None:
+    """Put what every request passes around the routes; what is added last is met first."""
+    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, limit_s=BODY_LIMIT_S)
+    app.add_middleware(
+        Access,
+        allowed_hosts=(settings.host, *settings.allowed_hosts),
+        allowed_origins=settings.cors_origins,
+        token=settings.api_token,
+    )
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=["*"],
+        )
 
 
 def _add_routes(app: FastAPI, hosting: Hosting) -> None:

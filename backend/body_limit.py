@@ -1,8 +1,9 @@
-"""Refuses request bodies that are too large, before they are read, with a problem.
+"""Refuses request bodies that are too large or too slow, with a problem.
 
 Starlette's own `max_body_size` answers in plain text, whatever the exception handlers say.
 """
 
+import asyncio
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
@@ -13,11 +14,12 @@ from backend.problems import problem_response
 
 
 class BodyLimit:
-    """Answers 413 to a body of more than `max_bytes`, whether its length was announced or not."""
+    """Answers 413 to a body of more than `max_bytes`, 408 to one not there after `limit_s`."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, limit_s: float) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._limit_s = limit_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it."""
@@ -35,10 +37,17 @@ class BodyLimit:
             await response(scope, receive, send)
             return
         received = 0
+        complete = False
+        deadline = asyncio.get_running_loop().time() + self._limit_s
 
         async def limited() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, complete
+            try:
+                async with asyncio.timeout_at(None if complete else deadline):
+                    message = await receive()
+            except TimeoutError as error:
+                raise HTTPException(HTTPStatus.REQUEST_TIMEOUT) from error
+            complete = not message.get("more_body", False)
             received += len(message.get("body", b""))
             if received > self._max_bytes:
                 raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
 from backend.config import Settings
-from backend.errors import ReflectiveResonanceError
+from backend.errors import ArtifactsInUseError, ReflectiveResonanceError
 from backend.logs import configure_logging
 from backend.plugins import Discovered, discover, load_settings
 from backend.settings_report import EffectiveSetting, effective
@@ -114,7 +115,7 @@ def rehearse(
     else:
         show(report, Console(highlight=False))
     for problem in report.problems:
-        errors.print(f"[red]{problem}[/red]")
+        errors.print(f"[red]{escape(problem)}[/red]")
     if report.problems:
         raise typer.Exit(EXIT_FAILED)
 
@@ -178,7 +179,7 @@ def _load(*, quiet: bool = True, **overrides: object) -> tuple[Settings, list[Di
                 load_settings(item.plugin)
     except ReflectiveResonanceError as error:
         for line in str(error).splitlines():
-            errors.print(f"[red]wrong setting:[/red] {line}", markup=True)
+            errors.print(f"[red]wrong setting:[/red] {escape(line)}")
         raise typer.Exit(EXIT_USAGE) from error
     return settings, discovered
 
@@ -190,8 +191,11 @@ def _guarded(command: Callable[[], Any]) -> Any:
     except KeyboardInterrupt:
         errors.print("interrupted")
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    except ArtifactsInUseError as error:
+        errors.print(f"[red]{escape(str(error))}[/red]")
+        raise typer.Exit(EXIT_USAGE) from error
     except (ReflectiveResonanceError, OSError) as error:
-        errors.print(f"[red]{error}[/red]")
+        errors.print(f"[red]{escape(str(error))}[/red]")
         raise typer.Exit(EXIT_FAILED) from error
 
 

@@ -5,10 +5,11 @@ its own (`backend.plugins.PluginSettings`). What is asked of a settings class as
 value came from and how to say what is wrong with it, stands in `backend.settings_report`.
 """
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backend.errors import SettingsError
@@ -32,6 +33,15 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Origins of web clients, separated by commas, such as http://localhost:5173.",
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Names clients may call this server by, separated by commas."
+    )
+    api_token: SecretStr | None = Field(
+        None, min_length=8, description="What every client has to know; none if empty."
+    )
+    allow_open_lan: bool = Field(
+        False, description="Listen to the network without a token; anybody there can use it."
     )
     log_level: LogLevel = Field("info", description="Least severe level that is logged.")
     max_sessions: int = Field(4, ge=1, le=64, description="Sessions that may run at once.")
@@ -59,7 +69,7 @@ class Settings(BaseSettings):
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -79,6 +89,15 @@ class Settings(BaseSettings):
                 )
         return value
 
+    @model_validator(mode="after")
+    def _is_closed_to_strangers(self) -> Self:
+        if self.api_token is None and not self.allow_open_lan and not _is_loopback(self.host):
+            raise ValueError(
+                f"RR_HOST={self.host} lets others on the network in: set RR_API_TOKEN, "
+                "or RR_ALLOW_OPEN_LAN=true if that is what you want"
+            )
+        return self
+
     @classmethod
     def load(cls, **overrides: object) -> Self:
         """Read the settings; `overrides` (from the command line) win over the environment.
@@ -93,3 +112,10 @@ class Settings(BaseSettings):
             return cls(**given)  # type: ignore[arg-type]  # checked by pydantic, which is the point
         except ValidationError as error:
             raise SettingsError(describe_problems(error, cls)) from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

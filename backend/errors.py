@@ -4,6 +4,7 @@
     ├── SettingsError      a setting is wrong; the command line exits with 2
     ├── PluginError        a plugin cannot be found, configured or started
     ├── ArtifactError      a path or a file under the artifacts root
+    │   └── ArtifactsInUseError  another process holds it; the command line exits with 2
     ├── AgentError         an agent gave no usable answer
     └── SpeechError        an utterance could not be spoken
 
@@ -31,6 +32,10 @@ class PluginError(ReflectiveResonanceError):
 
 class ArtifactError(ReflectiveResonanceError):
     """A path is not allowed, or a file could not be written, under the artifacts root."""
+
+
+class ArtifactsInUseError(ArtifactError):
+    """Another process holds the artifacts root."""
 
 
 class AgentError(ReflectiveResonanceError):

@@ -18,6 +18,7 @@ from backend.agents import Slot
 from backend.config import Settings
 from backend.events import SlotAudio, SlotDone, SlotError, TurnDone, TurnStart
 from backend.host import Hosting
+from backend.lock import holding
 from backend.plugins import Discovered
 from backend.signals import TtsWritten, WorkDone, WorkFailed, tts_written
 
@@ -117,6 +118,7 @@ async def rehearse(
         for number, agent in zip(range(1, slot_count + 1), cycle(hosting.registry), strict=False)
     ]
     with ExitStack() as connections:
+        connections.enter_context(holding(hosting.artifacts, "reflective-resonance rehearse"))
         connections.enter_context(tts_written.connected_to(watch.on_written))
         waves = hosting.plugins.get(WAVES)
         for signal in waves[0].resolve("outcomes") if waves else ():

@@ -6,7 +6,9 @@ import structlog
 import uvicorn
 
 from backend.app import create_app
+from backend.artifacts import Artifacts
 from backend.config import Settings
+from backend.lock import holding
 from backend.plugins import Discovered
 
 log = structlog.get_logger(__name__)
@@ -17,6 +19,11 @@ GRACE_S = 2
 
 def run(settings: Settings, discovered: Iterable[Discovered]) -> int:
     """Serve until a signal; return the process's exit code."""
+    with holding(Artifacts(settings.artifacts_dir), "reflective-resonance serve"):
+        return _serve(settings, discovered)
+
+
+def _serve(settings: Settings, discovered: Iterable[Discovered]) -> int:
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings, discovered),

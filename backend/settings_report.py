@@ -59,7 +59,8 @@ def describe_problems(error: ValidationError, settings: type[BaseSettings]) -> s
         variable = _variable(settings, name) if name in settings.model_fields else name
         secret = "KEY" in variable or "TOKEN" in variable
         value = REDACTED if secret else repr(problem["input"])[:80]
-        lines.append(f"{variable}={value}: {problem['msg']}" if variable else problem["msg"])
+        message = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{variable}={value}: {message}" if variable else message)
     return "\n".join(lines)
 
 

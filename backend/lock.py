@@ -1,0 +1,61 @@
+"""One process per artifacts root: two servers would undo each other's work.
+
+The lock is the operating system's, on `<root>/.lock`, so it ends with the process, however that
+ends. Who holds it is written beside it, for the message to whoever comes second.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+
+from filelock import FileLock, Timeout
+
+from backend.artifacts import Artifacts, write_bytes
+from backend.errors import ArtifactsInUseError
+
+LOCK_FILE = ".lock"
+HOLDER_FILE = ".lock.json"
+
+
+@contextmanager
+def holding(artifacts: Artifacts, purpose: str) -> Iterator[None]:
+    """Hold the artifacts root while the block runs; `purpose` is told to whoever comes second.
+
+    Raises
+    ------
+    ArtifactsInUseError
+        If another process holds it; the message says which.
+    """
+    artifacts.root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(artifacts.root / LOCK_FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ArtifactsInUseError(
+            f"{artifacts.root} is in use by {_holder(artifacts)}: "
+            "stop that one, or choose another directory with --artifacts or RR_ARTIFACTS_DIR"
+        ) from None
+    try:
+        holder = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "purpose": purpose,
+            "since": datetime.now().astimezone().isoformat(timespec="seconds"),
+        }
+        write_bytes(artifacts.root / HOLDER_FILE, json.dumps(holder).encode(), artifacts.temporary)
+        yield
+    finally:
+        with suppress(OSError):
+            (artifacts.root / HOLDER_FILE).unlink()
+        lock.release()
+
+
+def _holder(artifacts: Artifacts) -> str:
+    try:
+        holder = json.loads((artifacts.root / HOLDER_FILE).read_text("utf-8"))
+        return "{purpose}, process {pid} on {host} since {since}".format(**holder)
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

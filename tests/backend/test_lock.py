@@ -1,0 +1,55 @@
+"""One process per artifacts root."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backend.artifacts import Artifacts
+from backend.errors import ArtifactsInUseError
+from backend.lock import holding
+from tests import command
+
+HOLD = """
+import sys
+from pathlib import Path
+from backend.artifacts import Artifacts
+from backend.lock import holding
+with holding(Artifacts(Path(sys.argv[1])), "a test"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_second_is_told_who_holds_the_root(tmp_path: Path, project_root: Path) -> None:
+    """The message names the purpose and the process of the holder, and what to do."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)],
+        cwd=project_root,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        assert b"held" in holder.stdout.readline()
+
+        with pytest.raises(ArtifactsInUseError) as caught, holding(Artifacts(tmp_path), "second"):
+            pass
+
+        assert f"a test, process {holder.pid}" in str(caught.value)
+        assert "--artifacts" in str(caught.value)
+        second = command.run("rehearse", "--artifacts", str(tmp_path), cwd=tmp_path)
+        assert (2, "") == (second.returncode, second.stdout)
+        assert f"process {holder.pid}" in second.stderr
+        holder.kill()
+        holder.wait()
+
+    with holding(Artifacts(tmp_path), "after a crash"):
+        pass
+
+
+def test_the_root_is_free_again_after_the_block(tmp_path: Path) -> None:
+    """A holder that ends well leaves the root to the next."""
+    for purpose in ("first", "second"):
+        with holding(Artifacts(tmp_path), purpose):
+            pass
