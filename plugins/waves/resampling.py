@@ -1,10 +1,10 @@
 """Bring a recording to the rate of the analysis, whole or block by block, as librosa.load does."""
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import soxr
 
 QUALITY = "HQ"
 """soxr's quality that librosa calls soxr_hq."""
@@ -30,11 +30,7 @@ class Resampler:
         size = n_orig if orig_sr == target_sr else math.ceil(n_orig * (float(target_sr) / orig_sr))
         self._result = np.zeros(size, dtype=np.float32)
         self._filled = 0
-        self._stream = (
-            None
-            if orig_sr == target_sr
-            else soxr.ResampleStream(orig_sr, target_sr, 1, dtype="float32", quality=QUALITY)
-        )
+        self._stream = None if orig_sr == target_sr else _stream(orig_sr, target_sr)
 
     def append(self, block: Samples) -> None:
         """Take the next samples [shape=(n,)]."""
@@ -50,6 +46,12 @@ class Resampler:
         taken = block[: self._result.size - self._filled]
         self._result[self._filled : self._filled + taken.size] = taken
         self._filled += taken.size
+
+
+def _stream(orig_sr: int, target_sr: int) -> Any:
+    import soxr  # the server reads names from modules that import this one, and never resamples
+
+    return soxr.ResampleStream(orig_sr, target_sr, 1, dtype="float32", quality=QUALITY)
 
 
 def resample(y: Samples, orig_sr: int, target_sr: int) -> Samples:
