@@ -201,6 +201,7 @@ def decode(
     sums = np.empty(transitions.to_target.shape[2])
 
     def run(start: int, stop: int) -> None:
+        """Search the frames from `start` to `stop`."""
         forward(
             start, stop, offsets, bins, log_prob, log_unvoiced, log_init, dense, LOG_TINY,
             transitions.to_target, transitions.from_source, transitions.half, pad,
