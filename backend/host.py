@@ -50,22 +50,26 @@ class Hosting:
         self.registry = Registry()
         self.agents = Agents(self.registry, timeout_s=settings.agent_timeout_s)
         self._threads = ThreadPoolExecutor(SPEECH_THREADS, thread_name_prefix="speech")
-        speech = create_engine(
+        self.speech = create_engine(
             settings.speech_engine,
             temporary=self.artifacts.temporary,
             timeout_s=settings.speech_timeout_s,
         )
-        workflow = Workflow(self.agents, speech, self.artifacts, self._threads, seed=settings.seed)
+        workflow = Workflow(
+            self.agents, self.speech, self.artifacts, self._threads, seed=settings.seed
+        )
         self.runner = SessionRunner(workflow, settings.max_sessions)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Start the plugins; at the end finish the sessions, stop the plugins, close the agents."""
+        """Start the plugins; at the end stop voices, sessions, plugins and agents."""
         try:
             async with plugins.running(self.plugins, self.board, self.artifacts):
                 try:
                     yield
                 finally:
+                    # First: a voice that hangs would hold the sessions' last files up.
+                    self.speech.close()
                     await self.runner.aclose()
         finally:
             await self.agents.aclose()

@@ -10,27 +10,28 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import espeakng_loader
-import structlog
+import numpy as np
 
 from backend.errors import SpeechError
-from backend.speech.embedded_child import MAX_DURATION_S
+from backend.speech.children import Children
 from backend.speech.engine import DEFAULT_TIMEOUT_S, Spoken
-from backend.speech.profiles import EMBEDDED_VOICES, EmbeddedVoice, resolve_profile
+from backend.speech.profiles import (
+    EMBEDDED_VOICES,
+    PROFILES,
+    EmbeddedVoice,
+    VoiceProfile,
+    resolve_profile,
+)
 from backend.speech.text import clean
-from backend.speech.wav import SAMPLE_WIDTH, write_wav
-
-log = structlog.get_logger(__name__)
+from backend.speech.wav import SAMPLE_WIDTH, write_speech
 
 CHILD_COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("embedded_child.py")))
-_CREATION_FLAGS = 0
-if sys.platform == "win32":
-    _CREATION_FLAGS = subprocess.CREATE_NO_WINDOW
 _PACKAGE = Path(espeakng_loader.__file__).parent
 _GRACE_S = 1.0
 """How much later than the parent's limit a child without a parent ends itself."""
@@ -48,12 +49,27 @@ class EmbeddedEngine:
     """Time after which the child process is killed."""
     command: Sequence[str] = CHILD_COMMAND
     """The child process."""
+    voices: Mapping[VoiceProfile, EmbeddedVoice] = field(default_factory=lambda: EMBEDDED_VOICES)
+    """The voice of each profile."""
+    _children: Children = field(default_factory=Children, init=False, repr=False)
 
     def generate_wav_to_file(self, text: str, voice_profile: str, path: Path) -> Spoken:
         """Speak `text` into `path`; see `SpeechEngine`."""
         profile = resolve_profile(voice_profile)
-        sample_rate, pcm = self._synthesise(clean(text), EMBEDDED_VOICES[profile])
-        return write_wav(path, pcm, sample_rate, self.temporary)
+        sample_rate, pcm = self._synthesise(clean(text), self.voices[profile])
+        y = np.frombuffer(pcm, np.int16).astype(np.float32) / np.float32(32_768)
+        return write_speech(path, y, sample_rate, self.temporary)
+
+    def check(self) -> str:
+        """Return that every voice's file is there; see `SpeechEngine`."""
+        missing = missing_voices(self.voices.values())
+        if missing:
+            raise SpeechError(f"missing: {', '.join(missing)}; reinstall espeakng-loader")
+        return f"all {len(PROFILES)} are there"
+
+    def close(self) -> None:
+        """Kill the running child processes; see `SpeechEngine`."""
+        self._children.close()
 
     def _synthesise(self, text: str, voice: EmbeddedVoice) -> tuple[int, bytes]:
         """Return the sample rate in Hertz and the PCM of `text`."""
@@ -77,26 +93,12 @@ class EmbeddedEngine:
             )
         if not pcm.strip(b"\0"):
             raise SpeechError("the embedded voice made no sound of the text: use plain words")
-        if header["is_cut"]:
-            log.warning("speech was cut", voice=voice.voice, duration_s=MAX_DURATION_S)
         return header["sample_rate"], pcm
 
     def _run(self, request: bytes) -> subprocess.CompletedProcess[bytes]:
         """Run the child to its end, or kill it at the time limit; either way it is reaped."""
-        # A group of its own, so that Ctrl-C in the terminal reaches the server only. What the child
-        # says on stderr is dropped: it may hold the text.
         try:
-            return subprocess.run(  # noqa: S603 - our own script, no shell, no text in the arguments
-                self.command,
-                input=request,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                timeout=self.timeout_s,
-                check=False,
-                cwd=_PACKAGE,
-                start_new_session=True,
-                creationflags=_CREATION_FLAGS,
-            )
+            return self._children.run(self.command, request, cwd=_PACKAGE, timeout_s=self.timeout_s)
         except subprocess.TimeoutExpired as error:
             raise SpeechError(
                 f"the embedded voice took longer than {self.timeout_s:g} s and was killed: "
@@ -108,17 +110,18 @@ class EmbeddedEngine:
             ) from error
 
 
-def missing_voices() -> list[str]:
-    """Return the voices of the profiles whose files are not installed, such as `en-us+f2`.
+def missing_voices(voices: Iterable[EmbeddedVoice] | None = None) -> list[str]:
+    """Return those of `voices` (by default all) whose files are not installed: `en-us+f2`.
 
     espeak-ng ignores an unknown variant without a word, so the files are looked at instead.
     """
     data = _PACKAGE / "espeak-ng-data"
     languages = {file.name.lower() for file in (data / "lang").rglob("*") if file.is_file()}
     missing = []
-    for embedded_voice in EMBEDDED_VOICES.values():
+    for embedded_voice in EMBEDDED_VOICES.values() if voices is None else voices:
         language, _, variant = embedded_voice.voice.partition("+")
-        if language not in languages or not (data / "voices" / "!v" / variant).is_file():
+        known_variant = not variant or (data / "voices" / "!v" / variant).is_file()
+        if language not in languages or not known_variant:
             missing.append(embedded_voice.voice)
     return missing
 

@@ -7,6 +7,9 @@ from typing import Final, Protocol
 DEFAULT_TIMEOUT_S: Final = 20.0
 """Time one utterance may take; the embedded engine needs about 0.1 s."""
 
+MAX_DURATION_S: Final = 120
+"""Longest utterance: some scripts are spelt out, and 600 characters of Thai are minutes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
@@ -19,7 +22,8 @@ class Spoken:
 class SpeechEngine(Protocol):
     """Something that turns text into a WAV.
 
-    An engine keeps no state between two utterances, and several threads may use it at once.
+    What is said in one utterance is forgotten before the next, and several threads may use an
+    engine at once.
     """
 
     @property
@@ -37,4 +41,19 @@ class SpeechEngine(Protocol):
         ------
         SpeechError
             If nothing could be spoken or written; the message does not hold the text.
+        """
+
+    def check(self) -> str:
+        """Return how the engine is, having spoken nothing; one cheap request at most.
+
+        Raises
+        ------
+        SpeechError
+            If it could not speak now; the message says why and what to do.
+        """
+
+    def close(self) -> None:
+        """End the utterances under way, within a second or two; later ones are refused.
+
+        May be called from any thread, and more than once.
         """

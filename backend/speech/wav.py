@@ -3,12 +3,37 @@
 import wave
 from pathlib import Path
 
+import numpy as np
+import structlog
+
 from backend.artifacts import writing
 from backend.errors import SpeechError
-from backend.speech.engine import Spoken
+from backend.speech.engine import MAX_DURATION_S, Spoken
+from backend.speech.loudness import Samples, level
+
+log = structlog.get_logger(__name__)
 
 SAMPLE_WIDTH = 2
 """Bytes per sample: 16 bits."""
+_FULL_SCALE = 32_767
+
+
+def write_speech(path: Path, y: Samples, sample_rate: int, temporary: Path) -> Spoken:
+    """Bring `y` to the one loudness and replace `path` by it; see `write_wav`.
+
+    Speech longer than `MAX_DURATION_S` is cut, with a warning.
+
+    Raises
+    ------
+    SpeechError
+        If nothing can be heard in `y`, or the file cannot be written.
+    """
+    n_max = MAX_DURATION_S * sample_rate
+    if len(y) > n_max:
+        log.warning("speech was cut", file=path.name, duration_s=MAX_DURATION_S)
+        y = y[:n_max]
+    pcm = np.rint(level(y, sample_rate) * _FULL_SCALE).astype(np.int16).tobytes()
+    return write_wav(path, pcm, sample_rate, temporary)
 
 
 def write_wav(path: Path, pcm: bytes, sample_rate: int, temporary: Path) -> Spoken:

@@ -1,10 +1,14 @@
 """The host without a web server: it runs sessions, and ends them and the plugins in order."""
 
+import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from time import monotonic
 
+import psutil
 import pytest
 from pydantic_settings import SettingsConfigDict
 from structlog.testing import capture_logs
@@ -14,7 +18,10 @@ from backend.config import Settings
 from backend.events import Done, Event
 from backend.host import Hosting
 from backend.plugins import Discovered, Host, Plugin, PluginSettings
+from backend.runner import SessionRunner
 from backend.signals import SessionFinished, TtsWritten, session_finished, tts_written
+from backend.speech.embedded import EmbeddedEngine
+from backend.workflow import Workflow
 
 SLOTS = (Slot(1, "gpt-4o"), Slot(2, "gemini-3"))
 
@@ -101,6 +108,48 @@ async def test_what_is_written_at_the_end_is_whole(tmp_path: Path) -> None:
                     break
 
     assert all(path.read_bytes().startswith(b"RIFF") for path in finished)
+
+
+def wait_for_children(number: int, before: set[psutil.Process]) -> None:
+    """Return when this process has `number` children more than `before`."""
+    deadline = monotonic() + 20
+    while len(set(psutil.Process().children()) - before) < number:
+        assert monotonic() < deadline, "the children did not start"
+
+
+async def test_a_hanging_voice_does_not_hold_up_the_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every speaker's voice hanging the host stops in a moment and leaves no child."""
+    hang = "print(flush=True); import time; time.sleep(600)"
+    hosting = Hosting(Settings(artifacts_dir=tmp_path, seed=1), [])
+    hosting.runner = SessionRunner(
+        Workflow(
+            hosting.agents,
+            silent := EmbeddedEngine(
+                temporary=hosting.artifacts.temporary,
+                timeout_s=600,
+                command=(sys.executable, "-I", "-S", "-c", hang),
+            ),
+            hosting.artifacts,
+            hosting._threads,  # the host's own threads are what would be held up
+            seed=1,
+        ),
+        max_sessions=1,
+    )
+    hosting.speech = silent
+    before = set(psutil.Process().children())
+
+    async with hosting.running():
+        stream = hosting.runner.start("Rain", [Slot(n, "gpt-4o") for n in range(1, 7)])
+        await asyncio.to_thread(wait_for_children, 6, before)
+        started = monotonic()
+    took_s = monotonic() - started
+
+    events = [event async for _, event in stream.read()]
+    assert isinstance(events[-1], Done)
+    assert took_s < 2
+    assert set(psutil.Process().children()) <= before
 
 
 def test_a_disabled_plugin_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,12 @@ class Muting:
             raise self.muted[text]()
         return self.engine.generate_wav_to_file(text, voice_profile, path)
 
+    def check(self) -> str:
+        return self.engine.check()
+
+    def close(self) -> None:
+        self.engine.close()
+
 
 class Stage:
     """Runs sessions and keeps all that was told: events and signals, in one journal."""

@@ -7,6 +7,7 @@ import wave
 from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -15,8 +16,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from backend.errors import SpeechError
+from backend.speech.children import STOPPED
 from backend.speech.embedded import EmbeddedEngine
-from backend.speech.profiles import PROFILES, VoiceProfile
+from backend.speech.profiles import EMBEDDED_VOICES, PROFILES, VoiceProfile
 
 SENTENCE = "Hello there, I am the water, and I have been listening to you."
 INITIALS = "".join(string.ascii_lowercase[i * i % 29 % 26] + "." for i in range(290))
@@ -267,3 +269,31 @@ def test_a_second_utterance_replaces_the_first(engine: EmbeddedEngine, tmp_path:
 
     assert len(whole) > 2 * 22_050 * 2
     assert path.read_bytes() == whole
+
+
+def test_closing_ends_a_hanging_voice(temporary: Path, tmp_path: Path) -> None:
+    """Closed by another thread, an utterance that hangs ends at once; later ones are refused."""
+    beacon = tmp_path / "started"
+    engine = saying(f"open({str(beacon)!r}, 'w'); import time; time.sleep(600)", temporary)
+
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(refusal, engine, tmp_path / "a.wav")
+        while not beacon.exists():
+            assert not hanging.done()
+        started = monotonic()
+        engine.close()
+        reason = hanging.result(5)
+
+    assert STOPPED == reason
+    assert monotonic() - started < 2
+    assert STOPPED == refusal(engine, tmp_path / "b.wav")
+
+
+def test_the_check_names_a_voice_that_is_missing(temporary: Path) -> None:
+    """The check speaks nothing, and knows the voices the engine was given."""
+    odd = replace(EMBEDDED_VOICES["calm_soothing"], voice="en-us+nobody")
+    engine = EmbeddedEngine(temporary=temporary, voices={**EMBEDDED_VOICES, "calm_soothing": odd})
+
+    assert "all 6" in EmbeddedEngine(temporary=temporary).check()
+    with pytest.raises(SpeechError, match=r"en-us\+nobody"):
+        engine.check()

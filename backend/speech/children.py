@@ -1,0 +1,101 @@
+"""Child processes that speak: run one to its end, or end all of them at the host's stop."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from backend.errors import SpeechError
+
+CREATION_FLAGS = 0
+if sys.platform == "win32":
+    CREATION_FLAGS = subprocess.CREATE_NO_WINDOW
+STOPPED: Final = "the voice was stopped with the installation"
+
+
+class Children:
+    """The running child processes of one engine; any thread may start one, or close them all."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def start(self, command: Sequence[str], cwd: Path) -> subprocess.Popen[bytes]:
+        """Return a new child; the caller hands it to `end` whatever becomes of it.
+
+        Raises
+        ------
+        SpeechError
+            If `close` was called.
+        OSError
+            If it cannot be started.
+        """
+        # A group of its own, so that Ctrl-C in the terminal reaches the server only. What the child
+        # says on stderr is dropped: it may hold the text.
+        child = subprocess.Popen(  # noqa: S603 - our own script, no shell, no text in the arguments
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=cwd,
+            start_new_session=True,
+            creationflags=CREATION_FLAGS,
+        )
+        with self._lock:
+            self._running.add(child)
+            closed = self._closed
+        if closed:
+            self.end(child)
+            raise SpeechError(STOPPED)
+        return child
+
+    def end(self, child: subprocess.Popen[bytes]) -> None:
+        """Kill `child` if it still runs, and reap it."""
+        child.kill()
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None and not pipe.closed:
+                with suppress(BrokenPipeError):  # what it had not read when it died
+                    pipe.close()
+        with self._lock:
+            self._running.discard(child)
+
+    def run(
+        self, command: Sequence[str], request: bytes, *, cwd: Path, timeout_s: float
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a child on `request`, or kill it at the time limit; either way it is reaped.
+
+        Raises
+        ------
+        SpeechError
+            If `close` was called, before or meanwhile.
+        subprocess.TimeoutExpired
+            If it was killed at the time limit.
+        OSError
+            If it cannot be started.
+        """
+        child = self.start(command, cwd)
+        try:
+            stdout, _ = child.communicate(request, timeout=timeout_s)
+        finally:
+            self.end(child)
+        if self._closed and child.returncode != 0:
+            raise SpeechError(STOPPED)
+        return subprocess.CompletedProcess(command, child.returncode, stdout)
+
+    def close(self) -> None:
+        """Kill every running child; who waits for one is told that the voice was stopped."""
+        with self._lock:
+            self._closed = True
+            running = list(self._running)
+        for child in running:
+            child.kill()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
