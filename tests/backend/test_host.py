@@ -149,7 +149,8 @@ async def test_a_hanging_voice_does_not_hold_up_the_stop(
     events = [event async for _, event in stream.read()]
     assert isinstance(events[-1], Done)
     assert took_s < 2
-    assert set(psutil.Process().children()) <= before
+    _, alive = psutil.wait_procs(set(psutil.Process().children()) - before, 2)
+    assert [] == alive
 
 
 def test_a_disabled_plugin_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
