@@ -1,4 +1,4 @@
-"""The command line: `serve`, `rehearse`, `config`, `doctor`, and the commands of plugins.
+"""The command line: `serve`, `rehearse`, `voices`, `config`, `doctor`, and the commands of plugins.
 
 Each command imports what it needs when it runs, so that `--help` is quick and a command for files
 does not load a web server. A plugin's commands are imported when one is called or listed.
@@ -19,7 +19,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from backend.config import Settings
-from backend.errors import ArtifactsInUseError, ReflectiveResonanceError
+from backend.errors import ArtifactsInUseError, ReflectiveResonanceError, SettingsError
 from backend.logs import configure_logging
 from backend.plugins import Discovered, discover, load_settings
 from backend.settings_report import EffectiveSetting, effective
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+DEFAULT_WORDS = "Good evening. I am one of six voices, and the water is listening."
 DEFAULT_MESSAGE = "What does the water remember?"
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -162,6 +163,28 @@ def doctor(artifacts: Artifacts = None, as_json: AsJson = False) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
+@app.command()
+def voices(
+    say: Annotated[str, typer.Option(metavar="TEXT", help="What is said.")] = DEFAULT_WORDS,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the samples go.")] = Path(
+        "voices"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Make a sample of every voice, and show its duration, level and pitch."""
+    settings, _ = _load()
+    from backend.speech.audition import audition
+    from backend.speech.audition import show as show_voices
+
+    report = _guarded(lambda: audition(settings, say, out, errors))
+    if as_json:
+        typer.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+    else:
+        show_voices(report, Console(highlight=False))
+    if not report.ok:
+        raise typer.Exit(EXIT_FAILED)
+
+
 def _load(*, quiet: bool = True, **overrides: object) -> tuple[Settings, list[Discovered]]:
     """Read all settings; a wrong one ends the command with one line each and exit code 2.
 
@@ -178,10 +201,14 @@ def _load(*, quiet: bool = True, **overrides: object) -> tuple[Settings, list[Di
             if item.plugin is not None:
                 load_settings(item.plugin)
     except ReflectiveResonanceError as error:
-        for line in str(error).splitlines():
-            errors.print(f"[red]wrong setting:[/red] {escape(line)}")
+        _show_wrong_settings(error)
         raise typer.Exit(EXIT_USAGE) from error
     return settings, discovered
+
+
+def _show_wrong_settings(error: Exception) -> None:
+    for line in str(error).splitlines():
+        errors.print(f"[red]wrong setting:[/red] {escape(line)}")
 
 
 def _guarded(command: Callable[[], Any]) -> Any:
@@ -191,6 +218,9 @@ def _guarded(command: Callable[[], Any]) -> Any:
     except KeyboardInterrupt:
         errors.print("interrupted")
         raise typer.Exit(EXIT_INTERRUPTED) from None
+    except SettingsError as error:
+        _show_wrong_settings(error)
+        raise typer.Exit(EXIT_USAGE) from error
     except ArtifactsInUseError as error:
         errors.print(f"[red]{escape(str(error))}[/red]")
         raise typer.Exit(EXIT_USAGE) from error

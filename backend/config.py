@@ -6,6 +6,7 @@ value came from and how to say what is wrong with it, stands in `backend.setting
 """
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -18,6 +19,12 @@ from backend.settings_report import describe_problems
 PREFIX = "RR_"
 ENV_FILE = ".env"
 LogLevel = Literal["debug", "info", "warning", "error"]
+Engine = Literal["embedded", "elevenlabs", "openai", "piper"]
+NONE = "none"
+"""An empty list in `.env`, where an empty value means the default."""
+
+
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+(/[!-~]*)?")
 
 
 class Settings(BaseSettings):
@@ -46,8 +53,28 @@ class Settings(BaseSettings):
     log_level: LogLevel = Field("info", description="Least severe level that is logged.")
     max_sessions: int = Field(4, ge=1, le=64, description="Sessions that may run at once.")
     agent_timeout_s: float = Field(30, gt=0, le=600, description="Limit for one agent's answer.")
-    speech_engine: Literal["embedded"] = Field("embedded", description="Which voice speaks.")
-    speech_timeout_s: float = Field(20, gt=0, le=600, description="Limit for one utterance.")
+    speech_engine: Engine = Field(
+        "embedded", description="Which voice speaks: embedded, elevenlabs, openai or piper."
+    )
+    speech_fallback: Annotated[tuple[Engine, ...], NoDecode] = Field(
+        ("embedded",), description="Who speaks when that voice fails, in order; or none."
+    )
+    speech_timeout_s: float = Field(
+        20, gt=0, le=600, description="Limit for one utterance, shared with the fallbacks."
+    )
+    speech_openai_url: str = Field(
+        "", description="Speech server that speaks as OpenAI's, such as http://localhost:8880/v1."
+    )
+    speech_openai_api_key: SecretStr | None = Field(
+        None, description="Key of that server; OpenAI itself takes OPENAI_API_KEY."
+    )
+    speech_elevenlabs_url: str = Field(
+        "", description="Another address of ElevenLabs, such as that of a region."
+    )
+    speech_piper_model: Path | None = Field(None, description="Piper's voice, an .onnx file.")
+    voices_file: Path | None = Field(
+        None, description="A voices.toml that says which voice speaks which profile."
+    )
     seed: int | None = Field(
         None, ge=0, lt=2**63, description="Makes the draws and the rehearsal agents repeatable."
     )
@@ -69,10 +96,12 @@ class Settings(BaseSettings):
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("cors_origins", "allowed_hosts", mode="before")
+    @field_validator("cors_origins", "allowed_hosts", "speech_fallback", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
+            if value.strip().lower() == NONE:
+                return ()
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
@@ -97,6 +126,13 @@ class Settings(BaseSettings):
                 "or RR_ALLOW_OPEN_LAN=true if that is what you want"
             )
         return self
+
+    @field_validator("speech_openai_url", "speech_elevenlabs_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value and not _ADDRESS.fullmatch(value):
+            raise ValueError("not an address: write it like http://localhost:8880/v1")
+        return value
 
     @classmethod
     def load(cls, **overrides: object) -> Self:

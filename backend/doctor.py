@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -44,6 +45,7 @@ def examine(settings: Settings, discovered: Iterable[Discovered]) -> list[Findin
         ("port", lambda: _port(settings.host, settings.port)),
         ("plugins", lambda: _plugins(discovered)),
     ]
+    checks[3:3] = [(f"voice {name}", check) for name, check in _services(settings, artifacts)]
     return [_finding(name, check) for name, check in checks]
 
 
@@ -77,6 +79,20 @@ def _voices() -> str:
     if missing:
         raise OSError(f"missing: {', '.join(missing)}; reinstall espeakng-loader")
     return f"all {len(PROFILES)} are there"
+
+
+def _services(settings: Settings, artifacts: Artifacts) -> list[tuple[str, Callable[[], str]]]:
+    """Return a check for each engine that is in use beside the embedded one."""
+    from backend.speech.factory import create_engine, engine_names, options_of
+
+    def check(name: str) -> str:
+        engine = create_engine(name, temporary=artifacts.temporary, options=options_of(settings))
+        try:
+            return engine.check()
+        finally:
+            engine.close()
+
+    return [(name, partial(check, name)) for name in engine_names(settings) if name != "embedded"]
 
 
 def _kill() -> str:

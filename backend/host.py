@@ -18,13 +18,13 @@ from backend.config import PREFIX, Settings
 from backend.plugins import Board, Discovered, Plugin, PluginSettings
 from backend.runner import SessionRunner
 from backend.settings_report import unknown_variables
-from backend.speech import create_engine
+from backend.speech import create_speech
 from backend.workflow import Workflow
 
 log = structlog.get_logger(__name__)
 
 SPEECH_THREADS = 6
-"""One utterance for each speaker at once; a thread only waits for its child process."""
+"""One utterance for each speaker at once; a thread only waits for its voice."""
 
 
 class Hosting:
@@ -50,11 +50,7 @@ class Hosting:
         self.registry = Registry()
         self.agents = Agents(self.registry, timeout_s=settings.agent_timeout_s)
         self._threads = ThreadPoolExecutor(SPEECH_THREADS, thread_name_prefix="speech")
-        self.speech = create_engine(
-            settings.speech_engine,
-            temporary=self.artifacts.temporary,
-            timeout_s=settings.speech_timeout_s,
-        )
+        self.speech = create_speech(settings, self.artifacts.temporary)
         workflow = Workflow(
             self.agents, self.speech, self.artifacts, self._threads, seed=settings.seed
         )

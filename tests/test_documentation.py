@@ -30,7 +30,9 @@ def test_every_setting_is_documented_with_its_default(name: str, cls: type[BaseS
     readme = (ROOT / "README.md").read_text("utf-8")
     assert f"`{name}`" in readme
     default = field.get_default()
-    expected = "" if default is None or default == () else str(default)
+    expected = "" if default is None else str(default)
+    if isinstance(default, tuple):
+        expected = ",".join(default)
     assert expected.lower().removesuffix(".0") == (shown or "")
 
 

@@ -1,7 +1,7 @@
 """Text to speech: the interface, the voice profiles, the engines."""
 
 from backend.speech.engine import SpeechEngine, Spoken
-from backend.speech.factory import create_engine
+from backend.speech.factory import create_engine, create_speech
 from backend.speech.profiles import (
     DEFAULT_PROFILE,
     DESCRIPTIONS,
@@ -18,5 +18,6 @@ __all__ = [
     "Spoken",
     "VoiceProfile",
     "create_engine",
+    "create_speech",
     "resolve_profile",
 ]

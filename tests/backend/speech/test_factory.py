@@ -1,11 +1,20 @@
 """Choosing an engine."""
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from backend.config import Settings
 from backend.errors import SettingsError
-from backend.speech import SpeechEngine, create_engine
+from backend.speech import SpeechEngine, create_engine, create_speech
+from backend.speech.embedded import EmbeddedEngine
+from backend.speech.factory import options_of
+from backend.speech.fallback import FallbackEngine
+from backend.speech.remote import RemoteEngine
 
 
 def test_the_embedded_engine_speaks(tmp_path: Path) -> None:
@@ -29,3 +38,98 @@ def test_an_impossible_time_limit(timeout_s: float, tmp_path: Path) -> None:
     """A time limit that is no positive number is refused with its value."""
     with pytest.raises(SettingsError, match=f"{timeout_s}"):
         create_engine("embedded", temporary=tmp_path, timeout_s=timeout_s)
+
+
+def settings(tmp_path: Path, **values: Any) -> Settings:
+    """Return settings with these values and no `.env`."""
+    return Settings(_env_file=None, artifacts_dir=tmp_path, **values)
+
+
+def test_a_fallback_stands_behind_the_engine(tmp_path: Path) -> None:
+    """The engine that was chosen is asked first, then its fallbacks, each once."""
+    chosen = settings(
+        tmp_path,
+        speech_engine="openai",
+        speech_fallback="elevenlabs, openai, embedded",
+        openai_api_key="sk-a",
+        elevenlabs_api_key="sk-b",
+    )
+
+    speech = create_speech(chosen, tmp_path)
+
+    assert isinstance(speech, FallbackEngine)
+    assert ["openai", "elevenlabs", "embedded"] == [engine.name for engine in speech.engines]
+
+
+def test_without_a_fallback_the_engine_stands_alone(tmp_path: Path) -> None:
+    """The embedded engine needs nobody behind it; `none` leaves a service alone."""
+    alone = settings(
+        tmp_path, speech_engine="openai", speech_fallback="none", openai_api_key="sk-a"
+    )
+
+    assert "embedded" == create_speech(settings(tmp_path), tmp_path).name
+    assert isinstance(create_speech(settings(tmp_path), tmp_path), EmbeddedEngine)
+    assert isinstance(create_speech(alone, tmp_path), RemoteEngine)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"speech_engine": "elevenlabs"}, "set ELEVENLABS_API_KEY"),
+        ({"speech_engine": "openai"}, "set OPENAI_API_KEY"),
+        ({"speech_fallback": "openai"}, "set OPENAI_API_KEY"),
+        ({"speech_engine": "elevenlabs", "elevenlabs_api_key": "sk-can\nary"}, "no key has"),
+        ({"speech_engine": "elevenlabs", "elevenlabs_api_key": "sk-cänary"}, "no key has"),
+    ],
+)
+def test_what_an_engine_lacks_is_told(
+    values: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    """A missing or impossible key is a wrong setting, and is not shown."""
+    with pytest.raises(SettingsError, match=words) as caught:
+        create_speech(settings(tmp_path, **values), tmp_path)
+
+    assert "nary" not in str(caught.value)
+
+
+def test_openai_s_key_goes_to_openai_alone(tmp_path: Path) -> None:
+    """A server elsewhere gets its own key or none."""
+    elsewhere = settings(
+        tmp_path, openai_api_key="sk-openai", speech_openai_url="http://localhost:8880/v1"
+    )
+    with_key = elsewhere.model_copy(update={"speech_openai_api_key": SecretStr("sk-own")})
+
+    assert "sk-openai" == options_of(settings(tmp_path, openai_api_key="sk-openai")).openai_key
+    assert None is options_of(elsewhere).openai_key
+    assert "sk-own" == options_of(with_key).openai_key
+    assert (
+        "openai" == create_engine("openai", temporary=tmp_path, options=options_of(elsewhere)).name
+    )
+
+
+def test_voices_toml_reaches_the_embedded_voice(tmp_path: Path) -> None:
+    """A speed in the file makes the embedded voice slower."""
+    (tmp_path / "voices.toml").write_text("[embedded.calm_soothing]\nspeed = 0.6\n", "utf-8")
+    slow = create_speech(settings(tmp_path, voices_file=tmp_path / "voices.toml"), tmp_path)
+    usual = create_speech(settings(tmp_path), tmp_path)
+
+    durations = [
+        engine.generate_wav_to_file("The rain, again.", "calm_soothing", tmp_path / "a.wav")
+        for engine in (slow, usual)
+    ]
+
+    assert durations[0].duration_s > 1.3 * durations[1].duration_s
+
+
+def test_what_is_not_used_is_not_imported() -> None:
+    """The embedded engine costs neither an HTTP client nor Piper."""
+    code = (
+        "import sys; from pathlib import Path; from backend.speech import create_engine; "
+        "create_engine('embedded', temporary=Path('.')); "
+        "print([n for n in ('httpx2', 'piper', 'onnxruntime', 'scipy', 'librosa', 'numba') "
+        "if n in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "[]" == done.stdout.strip()

@@ -1,0 +1,174 @@
+"""Which voice of each engine speaks which profile: what is built in, and `voices.toml` over it.
+
+    [elevenlabs]                      # for all profiles of an engine
+    model = "eleven_multilingual_v2"
+    max_requests = 3
+    [elevenlabs.calm_soothing]        # for one of them
+    voice = "EXAVITQu4vr4xnSDxMaL"
+    speed = 0.9
+
+A key that an engine does not take is an error and not ignored: who sets a style wants to hear it.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from backend.errors import SettingsError
+from backend.speech.profiles import DESCRIPTIONS, PROFILES, VoiceProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How one engine speaks one profile."""
+
+    voice: str = ""
+    """The engine's name or id of a voice; with Piper the speaker, if a model has several."""
+    model: str = ""
+    """The service's model; with Piper the path of the ONNX file."""
+    speed: float = 1.0
+    """Factor on the usual speed."""
+    style: float | None = None
+    """Exaggeration of the voice's style, 0 to 1."""
+    instructions: str | None = None
+    """How to speak, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineVoices:
+    """What one engine needs to know of its voices."""
+
+    voices: Mapping[VoiceProfile, Voice]
+    max_requests: int
+    """Utterances it is asked for at once; further ones wait."""
+
+
+_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "embedded": ("voice", "speed"),
+    "elevenlabs": ("voice", "model", "speed", "style"),
+    "openai": ("voice", "model", "speed", "instructions"),
+    "piper": ("voice", "model", "speed"),
+}
+_MAX_REQUESTS: Final = {"embedded": 6, "elevenlabs": 2, "openai": 6, "piper": 2}
+"""The smallest plan of ElevenLabs allows two; Piper keeps one core busy with each."""
+_SPEEDS: Final = {
+    "embedded": (0.5, 2.0),
+    "elevenlabs": (0.7, 1.2),
+    "openai": (0.25, 4.0),
+    "piper": (0.5, 2.0),
+}
+_ELEVENLABS_MODEL: Final = "eleven_flash_v2_5"
+"""The one that answers soonest: a visitor is waiting."""
+_OPENAI_MODEL: Final = "gpt-4o-mini-tts"
+_ELEVENLABS: Final[Mapping[VoiceProfile, Voice]] = {
+    "friendly_casual": Voice("cgSgspJ2msm6clMCkdW9"),  # Jessica
+    "warm_professional": Voice("nPczCjzI2devNBz1zQrb"),  # Brian
+    "energetic_upbeat": Voice("FGY2WhTYpPnrIDTdsKH5", speed=1.1),  # Laura
+    "calm_soothing": Voice("EXAVITQu4vr4xnSDxMaL", speed=0.9),  # Sarah
+    "confident_charming": Voice("JBFqnCBsd6RMkjVDRZzb"),  # George, British
+    "playful_expressive": Voice("pFZP5JQG7iQjIQuC4Bku", style=0.4),  # Lily
+}
+_OPENAI: Final[Mapping[VoiceProfile, str]] = {
+    "friendly_casual": "coral",
+    "warm_professional": "sage",
+    "energetic_upbeat": "nova",
+    "calm_soothing": "shimmer",
+    "confident_charming": "fable",
+    "playful_expressive": "ballad",
+}
+
+
+def _built_in(engine: str, profile: VoiceProfile) -> Voice:
+    if engine == "elevenlabs":
+        return replace(_ELEVENLABS[profile], model=_ELEVENLABS_MODEL)
+    if engine == "openai":
+        return Voice(
+            _OPENAI[profile], _OPENAI_MODEL, instructions=f"Speak {DESCRIPTIONS[profile]}."
+        )
+    return Voice()
+
+
+def load_voices(path: Path | None = None) -> Mapping[str, EngineVoices]:
+    """Return the voices of every engine, by its name.
+
+    Parameters
+    ----------
+    path : Path, optional
+        The `voices.toml` that goes over what is built in. A Piper model's path in it is relative
+        to it.
+
+    Raises
+    ------
+    SettingsError
+        If the file cannot be read or an entry is wrong: one line each, naming the entry.
+    """
+    tables = _read(path) if path is not None else {}
+    problems = list(_problems(tables))
+    if problems:
+        raise SettingsError("\n".join(f"{path}: {problem}" for problem in problems))
+    return MappingProxyType(
+        {engine: _engine_voices(engine, tables.get(engine, {}), path) for engine in _KEYS}
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"RR_VOICES_FILE={path}: {error.strerror or error}") from error
+    except ValueError as error:  # also what is not UTF-8
+        raise SettingsError(f"{path} is not TOML: {error}") from error
+
+
+def _engine_voices(engine: str, table: Mapping[str, Any], path: Path | None) -> EngineVoices:
+    common = {key: value for key, value in table.items() if key in _KEYS[engine]}
+    voices = {}
+    for profile in PROFILES:
+        given = common | table.get(profile, {})
+        if engine == "piper" and "model" in given and path is not None:
+            given["model"] = str(path.parent / Path(given["model"]).expanduser())
+        voices[profile] = replace(_built_in(engine, profile), **given)
+    return EngineVoices(voices, table.get("max_requests", _MAX_REQUESTS[engine]))
+
+
+def _problems(tables: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong, one line for each wrong entry."""
+    for engine, table in tables.items():
+        if engine not in _KEYS:
+            yield f"[{engine}]: no such engine; there are {', '.join(_KEYS)}"
+            continue
+        if not isinstance(table, dict):
+            yield f"{engine}: must be a table, written [{engine}]"
+            continue
+        for key, value in table.items():
+            if key == "max_requests":
+                if type(value) is not int or not 1 <= value <= 64:
+                    yield f"[{engine}] max_requests = {value!r}: must be a number from 1 to 64"
+            elif isinstance(value, dict):
+                yield from _profile_problems(engine, key, value)
+            else:
+                yield from _key_problems(engine, f"[{engine}]", key, value)
+
+
+def _profile_problems(engine: str, profile: str, table: Mapping[str, Any]) -> Iterator[str]:
+    if profile not in PROFILES:
+        yield f"[{engine}.{profile}]: no such profile; there are {', '.join(PROFILES)}"
+        return
+    for key, value in table.items():
+        yield from _key_problems(engine, f"[{engine}.{profile}]", key, value)
+
+
+def _key_problems(engine: str, where: str, key: str, value: object) -> Iterator[str]:
+    entry = f"{where} {key} = {value!r}"
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    low, high = _SPEEDS[engine] if key == "speed" else (0.0, 1.0)
+    if key not in _KEYS[engine]:
+        yield f"{entry}: {engine} takes {', '.join(_KEYS[engine])} and max_requests"
+    elif key in {"speed", "style"}:
+        if not number or not low <= float(str(value)) <= high:
+            yield f"{entry}: must be a number from {low:g} to {high:g}"
+    elif not isinstance(value, str) or not value.strip():
+        yield f"{entry}: must be a text"

@@ -1,0 +1,135 @@
+"""Fallbacks: the visitor hears every utterance, whoever speaks it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from backend.errors import SpeechError
+from backend.speech import Spoken, create_engine
+from backend.speech.children import STOPPED
+from backend.speech.fallback import REST_AFTER, REST_S, FallbackEngine
+
+WORDS = "Rain."
+
+
+@dataclass
+class Failing:
+    """An engine that fails as it is told, and counts how often it was asked."""
+
+    name: str
+    error: Exception | None = field(default_factory=lambda: SpeechError("no loudspeaker"))
+    asked: int = 0
+    closed: bool = False
+
+    def generate_wav_to_file(self, text: str, voice_profile: str, path: Path) -> Spoken:
+        self.asked += 1
+        if self.error:
+            raise self.error
+        return Spoken(1, 22_050)
+
+    def check(self) -> str:
+        return "well"
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("error", [SpeechError("no loudspeaker"), ValueError("a bug")])
+def test_the_next_engine_speaks(error: Exception, tmp_path: Path) -> None:
+    """Whatever goes wrong with the first, the utterance is heard, and one warning says why."""
+    embedded = create_engine("embedded", temporary=tmp_path / ".tmp")
+    engine = FallbackEngine([Failing("cloud", error), Failing("local"), embedded])
+
+    with capture_logs() as logs:
+        spoken = engine.generate_wav_to_file(WORDS, "calm_soothing", tmp_path / "a.wav")
+
+    assert spoken.duration_s > 0.2
+    assert (tmp_path / "a.wav").is_file()
+    (warning,) = [log for log in logs if log["log_level"] == "warning"]
+    assert ("speech fell back", "embedded") == (warning["event"], warning["spoken_by"])
+    assert {"cloud", "local"} == warning["reasons"].keys()
+    assert WORDS not in str(logs)
+
+
+def test_nobody_can_speak(tmp_path: Path) -> None:
+    """When all fail, the error holds every reason."""
+    engine = FallbackEngine([Failing("cloud"), Failing("local", SpeechError("no model"))])
+
+    with pytest.raises(SpeechError, match="cloud: no loudspeaker; local: no model"):
+        engine.generate_wav_to_file(WORDS, "calm_soothing", tmp_path / "a.wav")
+
+
+def test_a_failing_engine_rests(tmp_path: Path) -> None:
+    """After three failures in a row an engine is left alone for a minute, then tried again."""
+    clock, cloud = Clock(), Failing("cloud")
+    engine = FallbackEngine([cloud, Failing("local", None)], clock=clock)
+
+    def speak(times: int) -> int:
+        for _ in range(times):
+            engine.generate_wav_to_file(WORDS, "calm_soothing", tmp_path / "a.wav")
+        return cloud.asked
+
+    assert REST_AFTER == speak(5)
+    clock.now = REST_S + 1
+    assert REST_AFTER + 1 == speak(5)
+    clock.now *= 2
+    cloud.error = None
+    assert REST_AFTER + 6 == speak(5)
+
+
+def test_failures_with_successes_between_are_no_reason_to_rest(tmp_path: Path) -> None:
+    """Only failures in a row count."""
+    cloud = Failing("cloud")
+    engine = FallbackEngine([cloud, Failing("local", None)])
+
+    for number in range(8):
+        cloud.error = None if number % 2 else SpeechError("no loudspeaker")
+        engine.generate_wav_to_file(WORDS, "calm_soothing", tmp_path / "a.wav")
+
+    assert 8 == cloud.asked
+
+
+def test_the_last_engine_never_rests(tmp_path: Path) -> None:
+    """There is nobody to speak instead, so it is asked however often it fails."""
+    last = Failing("local")
+    engine = FallbackEngine([Failing("cloud"), last])
+
+    for _ in range(5):
+        with pytest.raises(SpeechError):
+            engine.generate_wav_to_file(WORDS, "calm_soothing", tmp_path / "a.wav")
+
+    assert 5 == last.asked
+
+
+def test_what_nobody_can_speak_is_no_failure(tmp_path: Path) -> None:
+    """Text without a word is refused before any engine is asked."""
+    cloud = Failing("cloud")
+
+    with pytest.raises(SpeechError, match="nothing in the text"):
+        FallbackEngine([cloud]).generate_wav_to_file("?!", "calm_soothing", tmp_path / "a.wav")
+
+    assert 0 == cloud.asked
+
+
+def test_closing_closes_all(tmp_path: Path) -> None:
+    """Closed, no engine is asked any more."""
+    cloud, local = Failing("cloud"), Failing("local", None)
+    engine = FallbackEngine([cloud, local])
+
+    engine.close()
+
+    with pytest.raises(SpeechError, match=STOPPED):
+        engine.generate_wav_to_file(WORDS, "calm_soothing", tmp_path / "a.wav")
+    assert (True, True, 0, 0) == (cloud.closed, local.closed, cloud.asked, local.asked)
+    assert ("cloud", "cloud: well; local: well") == (engine.name, engine.check())
