@@ -12,9 +12,10 @@ from tests.live import LIMIT_S
 
 OFF = {"RR_WAVES_ENABLED": "false"}
 COMMANDS = {
-    (): ["serve", "rehearse", "config", "doctor", "waves"],
+    (): ["serve", "rehearse", "voices", "config", "doctor", "waves"],
     ("serve",): ["--host", "--port", "--artifacts"],
     ("rehearse",): ["message", "--slots", "--seed", "--artifacts", "--json"],
+    ("voices",): ["--say", "--out", "--json"],
     ("config",): ["--json"],
     ("doctor",): ["--artifacts", "--json"],
     ("waves",): ["decompose"],
@@ -182,6 +183,23 @@ def test_a_wrong_setting_hides_the_secrets_beside_it(tmp_path: Path) -> None:
 
     assert 2 == done.returncode
     assert "canary" not in done.stdout + done.stderr
+
+
+def test_voices_makes_a_sample_of_each(tmp_path: Path) -> None:
+    """Each voice in use says the words; the data names file, duration, level and pitch."""
+    done = run("voices", "--say", "Good evening, water.", "--out", "heard", "--json", cwd=tmp_path)
+
+    report = json.loads(done.stdout)
+    assert (0, True) == (done.returncode, report["ok"])
+    assert 6 == len(report["samples"]) == len(list((tmp_path / "heard").glob("*.wav")))
+
+
+def test_an_engine_without_its_key_is_a_wrong_setting(tmp_path: Path) -> None:
+    """The server does not start on a service it has no key for, and says so in one line."""
+    done = run("serve", cwd=tmp_path, env={"RR_SPEECH_ENGINE": "elevenlabs"})
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "ELEVENLABS_API_KEY" in done.stderr.splitlines()[-1]
 
 
 def test_doctor_finds_everything_well(tmp_path: Path) -> None:

@@ -65,6 +65,9 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
         ("RR_LOG_LEVEL", "loud"),
         ("RR_MAX_SESSIONS", "0"),
         ("RR_SPEECH_TIMEOUT_S", "-1"),
+        ("RR_SPEECH_ENGINE", "parrot"),
+        ("RR_SPEECH_FALLBACK", "parrot"),
+        ("RR_SPEECH_OPENAI_URL", "localhost:8880"),
         ("RR_CORS_ORIGINS", "localhost:5173"),
         ("RR_SEED", "-3"),
     ],
@@ -88,6 +91,15 @@ def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("RR_CORS_ORIGINS", "http://localhost:5173, https://show.example")
 
     assert ("http://localhost:5173", "https://show.example") == Settings.load().cors_origins
+
+
+def test_fallbacks_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several engines can stand behind one, or none."""
+    monkeypatch.setenv("RR_SPEECH_FALLBACK", "openai, embedded")
+    several = Settings.load().speech_fallback
+    monkeypatch.setenv("RR_SPEECH_FALLBACK", "none")
+
+    assert (("openai", "embedded"), ()) == (several, Settings.load().speech_fallback)
 
 
 def test_a_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

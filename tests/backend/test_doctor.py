@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from pydantic import SecretStr
 
 from backend.config import Settings
 from backend.doctor import Finding, examine
 from backend.plugins import Discovered
 from backend.speech import embedded
+from tests.backend.speech.stubs import KEY, OpenAIStub
 
 
 class Usage(NamedTuple):
@@ -101,3 +103,38 @@ def test_a_plugin_that_cannot_be_loaded_fails(tmp_path: Path) -> None:
 def test_a_child_can_be_killed(tmp_path: Path) -> None:
     """The child ignored SIGTERM, so what ended it was the kill."""
     assert "after kill" in found(tmp_path)["a hanging child can be killed"].detail
+
+
+def test_each_service_is_asked_once(tmp_path: Path) -> None:
+    """A service in use is reachable, or refused with the reason; its key is not shown."""
+
+    def asked(*modes: str) -> tuple[Finding, int]:
+        with OpenAIStub(*modes) as stub:
+            settings = Settings(
+                _env_file=None,
+                artifacts_dir=tmp_path,
+                port=free_port(),
+                speech_engine="openai",
+                speech_openai_url=stub.url,
+                speech_openai_api_key=SecretStr(KEY),
+            )
+            findings = {finding.check: finding for finding in examine(settings, [])}
+            return findings["voice openai"], len(stub.seen)
+
+    good, bad = asked("good"), asked("401")
+
+    assert (Finding("voice openai", True, "reachable (status 200)"), 1) == good
+    assert (False, 1) == (bad[0].ok, bad[1])
+    assert "answered 401" in bad[0].detail
+    assert KEY not in str(good) + str(bad)
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    """A service without its key is a finding that names the variable."""
+    settings = Settings(
+        _env_file=None, artifacts_dir=tmp_path, port=free_port(), speech_engine="elevenlabs"
+    )
+
+    findings = {finding.check: finding for finding in examine(settings, [])}
+
+    assert "ELEVENLABS_API_KEY" in failures(findings)["voice elevenlabs"]

@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Self
 from urllib.parse import parse_qs, urlsplit
@@ -33,6 +34,7 @@ class Stub:
     def __init__(self, *modes: str) -> None:
         self.modes = list(modes or ["good"])
         self.seen: list[dict[str, Any]] = []
+        self.connections: set[socket.socket] = set()
         self.most_at_once = 0
         self.hung = threading.Event()
         self.let_go = threading.Event()
@@ -53,6 +55,11 @@ class Stub:
     def stop(self) -> None:
         """Go away, also in the middle of an answer; twice does nothing."""
         self.let_go.set()
+        with self._lock:
+            connections, self.connections = self.connections, set()
+        for connection in connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -173,6 +180,14 @@ BODIES: dict[str, Callable[[], tuple[str, bytes]]] = {
 def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            stub.connections.add(self.connection)
+
+        def finish(self) -> None:
+            stub.connections.discard(self.connection)
+            super().finish()
 
         def do_GET(self) -> None:
             """Answer the check."""
