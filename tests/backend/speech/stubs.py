@@ -3,6 +3,7 @@
 Each answers its requests by the modes it was given, one after another; the last one stays.
 """
 
+import gzip
 import json
 import socket
 import struct
@@ -173,6 +174,7 @@ BODIES: dict[str, Callable[[], tuple[str, bytes]]] = {
     "empty body": lambda: ("audio/wav", b""),
     "truncated WAV": lambda: ("audio/wav", riff(pcm16(syllables(RATE)), RATE)[:20_000]),
     "wrong rate, stereo, 24-bit": lambda: ("audio/wav", _stereo()),
+    "41 MB": lambda: ("audio/wav", bytes(41_000_000)),
     "silence": lambda: ("audio/wav", riff(bytes(2 * RATE), RATE)),
 }
 
@@ -224,6 +226,9 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
                 self._answer(429, "application/json", [stub.refusal(429)], more=more)
             elif mode.isdecimal():
                 self._answer(int(mode), "application/json", [stub.refusal(int(mode))])
+            elif mode == "compressed":
+                packed = gzip.compress(stub.audio()[1])
+                self._answer(200, "audio/wav", [packed], more={"Content-Encoding": "gzip"})
             elif mode == "slow":
                 stub.hung.set()
                 stub.let_go.wait(30)

@@ -126,6 +126,8 @@ def test_what_is_heard(
         ("HTML with 200", 1, r"the answer is HTML, not a WAV"),
         ("empty body", 3, r"the answer is empty"),
         ("truncated WAV", 3, r"announces 72000 bytes of speech, 19956 are there"),
+        ("41 MB", 1, r"sent more than 40000000 bytes"),
+        ("compressed", 1, r"sent compressed speech"),
         ("silence", 1, r"made no sound"),
     ],
 )
