@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated
@@ -15,7 +16,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from backend import problems
 from backend.access import Access
-from backend.agents import Registry, Slot
+from backend.agents import AgentProfile, AgentState, Registry, Slot
+from backend.agents.states import State as AgentCondition
 from backend.audio import audio_router
 from backend.body_limit import BodyLimit
 from backend.config import Settings
@@ -59,14 +61,22 @@ class ChatRequest(_Model):
         return slots
 
 
-class AgentInfo(BaseModel):
-    """One agent as the web client shows it."""
+class AgentInfo(_Model):
+    """One agent as the web client shows it, and how it is.
+
+    `answered_by` is the model that spoke last; while the agent is failing, or has no key, that is a
+    fallback.
+    """
 
     id: str
     name: str
     provider: str
     description: str
     color: str
+    state: AgentCondition
+    failing_since: datetime | None
+    reason: str | None
+    answered_by: str | None
 
 
 class AgentList(BaseModel):
@@ -187,7 +197,7 @@ def _add_routes(app: FastAPI, hosting: Hosting) -> None:
         """List the agents a slot may be given."""
         return AgentList(
             agents=[
-                AgentInfo.model_validate(agent, from_attributes=True) for agent in hosting.registry
+                _agent_info(agent, hosting.agents.state(agent.id)) for agent in hosting.registry
             ]
         )
 
@@ -210,6 +220,20 @@ def _add_routes(app: FastAPI, hosting: Hosting) -> None:
     async def reset() -> ResetResult:
         """Forget every slot's conversation."""
         return ResetResult(cleared_slots=hosting.agents.reset())
+
+
+def _agent_info(agent: AgentProfile, state: AgentState) -> AgentInfo:
+    return AgentInfo(
+        id=agent.id,
+        name=agent.name,
+        provider=agent.provider,
+        description=agent.description,
+        color=agent.color,
+        state=state.state,
+        failing_since=state.since,
+        reason=state.reason,
+        answered_by=state.answered_by,
+    )
 
 
 def _known_slots(request: ChatRequest, registry: Registry) -> list[Slot]:

@@ -192,6 +192,8 @@ def _load(*, quiet: bool = True, **overrides: object) -> tuple[Settings, list[Di
     level was asked for.
     """
     configure_logging("warning")
+    from backend.agents.factory import check_agents
+
     try:
         settings = Settings.load(**overrides)
         if not quiet or "log_level" in settings.model_fields_set:
@@ -200,6 +202,7 @@ def _load(*, quiet: bool = True, **overrides: object) -> tuple[Settings, list[Di
         for item in discovered:
             if item.plugin is not None:
                 load_settings(item.plugin)
+        check_agents(settings)
     except ReflectiveResonanceError as error:
         _show_wrong_settings(error)
         raise typer.Exit(EXIT_USAGE) from error

@@ -12,7 +12,7 @@ import structlog
 from pydantic_settings import BaseSettings
 
 from backend import plugins
-from backend.agents import Agents, Registry
+from backend.agents import create_agents
 from backend.artifacts import Artifacts
 from backend.config import PREFIX, Settings
 from backend.plugins import Board, Discovered, Plugin, PluginSettings
@@ -47,8 +47,8 @@ class Hosting:
         self.plugins: Mapping[str, tuple[Plugin, PluginSettings]] = plugins.enabled(
             found, self.board
         )
-        self.registry = Registry()
-        self.agents = Agents(self.registry, timeout_s=settings.agent_timeout_s)
+        self.agents = create_agents(settings)
+        self.registry = self.agents.registry
         self._threads = ThreadPoolExecutor(SPEECH_THREADS, thread_name_prefix="speech")
         self.speech = create_speech(settings, self.artifacts.temporary)
         workflow = Workflow(

@@ -11,8 +11,11 @@ import sys
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-NOISY = ("httpx", "httpx2", "httpcore", "httpcore2", "asyncio", "numba", "sse_starlette")
-"""Chatter at their lower levels; sse_starlette would log every event with the words in it."""
+NOISY = (
+    *("httpx", "httpx2", "httpcore", "httpcore2", "asyncio", "numba"),
+    *("sse_starlette", "openai", "anthropic", "google_genai"),
+)
+"""Chatter at their lower levels; those in the second line would log what was said."""
 
 
 def configure_logging(level: str) -> None:

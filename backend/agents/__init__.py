@@ -1,15 +1,19 @@
 """Who answers a visitor: the registry, the prompts, the model client, the offline rehearsal."""
 
 from backend.agents.agents import Agents
-from backend.agents.models import ModelFactory
+from backend.agents.factory import create_agents
+from backend.agents.models import Candidate, ModelFactory
 from backend.agents.outputs import CommentSelection, SpokenResponse
 from backend.agents.registry import DEFAULT_PROFILES, AgentProfile, Registry
+from backend.agents.states import AgentState
 from backend.agents.turns import Peer, Received, Slot
 
 __all__ = [
     "DEFAULT_PROFILES",
     "AgentProfile",
+    "AgentState",
     "Agents",
+    "Candidate",
     "CommentSelection",
     "ModelFactory",
     "Peer",
@@ -17,4 +21,5 @@ __all__ = [
     "Registry",
     "Slot",
     "SpokenResponse",
+    "create_agents",
 ]

@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from backend.agents.conversations import Conversations, Exchange
+from backend.agents.conversations import MAX_TOKENS, Conversations, Exchange
 from backend.agents.models import ModelFactory
 from backend.agents.outputs import CommentSelection, SpokenResponse
-from backend.agents.prompts import remembered_prompt
+from backend.agents.prompts import Prompts, remembered_prompt
 from backend.agents.registry import Registry
+from backend.agents.states import AgentState, States
 from backend.agents.turns import (
     CommentTurn,
     Peer,
@@ -18,7 +19,7 @@ from backend.agents.turns import (
 from backend.errors import AgentError
 
 DEFAULT_TIMEOUT_S = 30.0
-"""One call, its re-ask included. A visitor waits in silence for the first one."""
+"""One call, with all that belongs to it. A visitor waits in silence for the first one."""
 
 
 class Agents:
@@ -34,7 +35,13 @@ class Agents:
     model_factory : ModelFactory, optional
         Chooses the model of each call; the offline rehearsal for all of them if it is left out.
     timeout_s : float > 0
-        Time limit of one call, its re-ask included.
+        Time limit of one call: its retries, its re-ask and its fallbacks included.
+    prompts : Prompts, optional
+        The templates; the built-in ones if they are left out.
+    states : States, optional
+        Where it is noted how each agent is.
+    memory_tokens : int >= 0
+        Bound of what a slot remembers.
     on_close : optional
         Awaited by `aclose()`: closes what the factory opened.
     """
@@ -45,15 +52,24 @@ class Agents:
         *,
         model_factory: ModelFactory | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        prompts: Prompts | None = None,
+        states: States | None = None,
+        memory_tokens: int = MAX_TOKENS,
         on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         # pydantic-ai takes over a second to import: paid here, not by whoever lists the agents.
         from backend.agents.client import Client
-        from backend.agents.rehearsal import rehearsal_model
+        from backend.agents.rehearsal import rehearse
 
         self.registry = registry
-        self._client = Client(model_factory or rehearsal_model, timeout_s=timeout_s)
-        self._conversations = Conversations()
+        self._states = states or States()
+        self._client = Client(
+            model_factory or rehearse,
+            timeout_s=timeout_s,
+            prompts=prompts or Prompts(),
+            states=self._states,
+        )
+        self._conversations = Conversations(memory_tokens)
         self._on_close = on_close
 
     async def respond(self, slot: Slot, message: str, *, seed: int) -> SpokenResponse:
@@ -85,6 +101,10 @@ class Agents:
         if not comments:
             raise AgentError(f"slot {slot.slot_id} got no comment to reply to: leave it out")
         return await self._speak(ReplyTurn(slot, message, seed, own, tuple(comments)))
+
+    def state(self, agent_id: str) -> AgentState:
+        """Return how an agent is, and which model really answers for it."""
+        return self._states.of(agent_id)
 
     def reset(self) -> int:
         """Forget all conversations; return the number of slots that had one."""

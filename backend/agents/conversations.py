@@ -1,4 +1,4 @@
-"""What each slot remembers of earlier answers, in memory and bounded.
+"""What each slot remembers of earlier answers, in memory and bounded by tokens.
 
 A memory belongs to a slot and the agent in it, outlives the session, and is emptied by `reset`.
 It holds what the visitor said and what this agent answered; other agents' words never enter it, so
@@ -12,12 +12,13 @@ adds one whole exchange afterwards, both without an `await`. A call that is stil
 from collections import deque
 from dataclasses import dataclass, field
 
+from backend.agents.tokens import estimate_tokens
 from backend.agents.turns import Slot
 
 MAX_EXCHANGES = 9
 """Exchanges kept per slot: three sessions of three turns."""
-MAX_CHARACTERS = 6000
-"""Characters kept per slot, about 1,500 tokens: what a model reads costs it time."""
+MAX_TOKENS = 1500
+"""Tokens kept per slot, as estimated: what a model reads costs time and money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,16 @@ class Exchange:
     answer: str
 
     @property
-    def length(self) -> int:
-        """Characters of both."""
-        return len(self.prompt) + len(self.answer)
+    def tokens(self) -> int:
+        """Tokens of both, as estimated."""
+        return estimate_tokens(self.prompt) + estimate_tokens(self.answer)
 
 
 @dataclass(slots=True)
 class Conversation:
-    """The exchanges of one slot, oldest first."""
+    """The exchanges of one slot, oldest first; at most `max_tokens` of them."""
 
+    max_tokens: int = MAX_TOKENS
     _exchanges: deque[Exchange] = field(default_factory=lambda: deque(maxlen=MAX_EXCHANGES))
 
     def snapshot(self) -> tuple[Exchange, ...]:
@@ -46,19 +48,20 @@ class Conversation:
     def add(self, exchange: Exchange) -> None:
         """Remember `exchange`, forgetting the oldest ones beyond the bounds."""
         self._exchanges.append(exchange)
-        while sum(kept.length for kept in self._exchanges) > MAX_CHARACTERS:
+        while sum(kept.tokens for kept in self._exchanges) > self.max_tokens:
             self._exchanges.popleft()
 
 
 class Conversations:
-    """The conversations of all slots."""
+    """The conversations of all slots, each of at most `max_tokens`."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_tokens: int = MAX_TOKENS) -> None:
+        self._max_tokens = max_tokens
         self._by_slot: dict[Slot, Conversation] = {}
 
     def of(self, slot: Slot) -> Conversation:
         """Return the conversation of `slot`, an empty one the first time."""
-        return self._by_slot.setdefault(slot, Conversation())
+        return self._by_slot.setdefault(slot, Conversation(self._max_tokens))
 
     def reset(self) -> int:
         """Forget everything; return the number of slots that had something to forget."""

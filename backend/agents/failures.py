@@ -35,6 +35,13 @@ _WHAT_TO_DO: dict[SlotErrorType, str] = {
 }
 
 
+_REFUSED_STATUSES = {
+    401: "was refused: check its key",
+    403: "was refused: check what its key may do",
+    404: "was not found: check the name of its model and its address",
+}
+
+
 def as_agent_error(error: Exception, profile: AgentProfile) -> AgentError:
     """Return the AgentError for `error`; one that is an AgentError already passes unchanged."""
     if isinstance(error, AgentError):
@@ -42,7 +49,8 @@ def as_agent_error(error: Exception, profile: AgentProfile) -> AgentError:
     kind = failure_type(error)
     status = _http_status(error)
     suffix = f" (HTTP {status})" if status is not None else ""
-    return AgentError(f"{profile.name} {_WHAT_TO_DO[kind]}{suffix}", type=kind)
+    words = _REFUSED_STATUSES.get(status or 0, _WHAT_TO_DO[kind])
+    return AgentError(f"{profile.name} {words}{suffix}", type=kind)
 
 
 def failure_type(error: BaseException) -> SlotErrorType:

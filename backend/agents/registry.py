@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from backend.agents.choices import REHEARSAL, ModelChoice, OutputMode
 from backend.errors import AgentError, SettingsError
 
 Temperament = Literal["attentive", "deep", "exact", "warm", "playful", "contrary"]
@@ -17,12 +18,16 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 @dataclass(frozen=True, slots=True)
 class AgentProfile:
-    """One agent: what the visitor sees of it, and which model speaks for it.
+    """One agent: what the visitor sees of it, and which models speak for it.
+
+    `model` with its `base_url`, `key` and `output` is meant to answer; when it fails, each of
+    `fallback` is asked in turn.
 
     Raises
     ------
     SettingsError
-        If the id is not safe in a file name or the color is not `#rrggbb`.
+        If the id is not safe in a file name, the color is not `#rrggbb`, or `model` cannot be meant
+        (see `ModelChoice`).
     """
 
     id: str
@@ -33,6 +38,12 @@ class AgentProfile:
     persona: str
     model: str
     temperament: Temperament = "attentive"
+    base_url: str | None = None
+    key: str | None = None
+    output: OutputMode = "tool"
+    temperature: float | None = None
+    max_tokens: int | None = None
+    fallback: tuple[ModelChoice, ...] = (REHEARSAL,)
 
     def __post_init__(self) -> None:
         if not _SAFE_ID.fullmatch(self.id):
@@ -42,6 +53,17 @@ class AgentProfile:
             )
         if not _COLOR.fullmatch(self.color):
             raise SettingsError(f"agent {self.id}: color {self.color!r} must look like '#4fa3b8'")
+        self.first_choice  # noqa: B018 - building it is the check
+
+    @property
+    def first_choice(self) -> ModelChoice:
+        """The model that is meant to answer."""
+        return ModelChoice(self.model, self.base_url, self.key, self.output)
+
+    @property
+    def chain(self) -> tuple[ModelChoice, ...]:
+        """Every model that may answer, in the order in which they are asked."""
+        return (self.first_choice, *self.fallback)
 
 
 DEFAULT_PROFILES: tuple[AgentProfile, ...] = (

@@ -19,7 +19,9 @@ from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCall
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from backend.agents.chance import deal
+from backend.agents.choices import OFFLINE
 from backend.agents.cues import Cues, hear, phrases, topic_words
+from backend.agents.models import Candidate
 from backend.agents.registry import AgentProfile
 from backend.agents.script import Topic, lines_of, shared
 from backend.agents.turns import AnyTurn, CommentTurn, ReplyTurn, ResponseTurn
@@ -62,6 +64,11 @@ def rehearsal_model(profile: AgentProfile, turn: AnyTurn) -> FunctionModel:
         return ModelResponse(parts=[TextPart(json.dumps(arguments))])
 
     return FunctionModel(answer, model_name=f"rehearsal:{profile.temperament}")
+
+
+def rehearse(profile: AgentProfile, turn: AnyTurn) -> list[Candidate]:
+    """Return the rehearsal as the only candidate: a `ModelFactory` without any provider."""
+    return [Candidate(rehearsal_model(profile, turn), OFFLINE)]
 
 
 class _Rehearsal:

@@ -171,11 +171,23 @@ def test_a_message_has_1_to_2000_characters(server: LiveServer, message: str) ->
 def test_agents_are_listed_in_order(server: LiveServer) -> None:
     """/v1/agents shows id, name, provider, description and color of each agent."""
     with server.client() as client:
-        listed = client.get("/v1/agents").json()
+        listed = client.get("/v1/agents").json()["agents"]
 
     shown = ("id", "name", "provider", "description", "color")
     expected = [{name: getattr(agent, name) for name in shown} for agent in DEFAULT_PROFILES]
-    assert {"agents": expected} == listed
+    assert expected == [{name: agent[name] for name in shown} for agent in listed]
+
+
+def test_agents_show_how_they_are(server: LiveServer) -> None:
+    """/v1/agents tells that no agent has its key here, and that the rehearsal answers for them."""
+    chat(server, 2)
+
+    with server.client() as client:
+        listed = {agent["id"]: agent for agent in client.get("/v1/agents").json()["agents"]}
+
+    assert {"no key"} == {agent["state"] for agent in listed.values()}
+    assert "rehearsal" == listed["gpt-5.2"]["answeredBy"]
+    assert {None} == {agent["failingSince"] for agent in listed.values()}
 
 
 def test_the_default_agents_are_the_six(server: LiveServer) -> None:

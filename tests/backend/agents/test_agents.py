@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
-from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from backend.agents import AgentProfile, Agents, Peer, Registry, Slot
+from backend.agents import AgentProfile, Agents, Candidate, Peer, Registry, Slot
 from backend.agents.turns import AnyTurn
 from backend.errors import AgentError
 
@@ -24,7 +23,7 @@ class Gate:
         self.open = asyncio.Event()
         self.history_lengths: list[int] = []
 
-    def __call__(self, _profile: AgentProfile, turn: AnyTurn) -> Model:
+    def __call__(self, _profile: AgentProfile, turn: AnyTurn) -> list[Candidate]:
         """Return the model of one call; it answers with the visitor's message."""
 
         async def answer(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
@@ -34,7 +33,7 @@ class Gate:
             output = {"text": turn.message, "voice_profile": "calm_soothing"}
             return ModelResponse(parts=[ToolCallPart(info.output_tools[0].name, output)])
 
-        return FunctionModel(answer)
+        return [Candidate(FunctionModel(answer), "test")]
 
 
 async def test_sessions_at_the_same_time_do_not_mix() -> None:

@@ -21,11 +21,10 @@ from pydantic_ai.messages import (
     ToolCallPart,
     UserPromptPart,
 )
-from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from structlog.testing import capture_logs
 
-from backend.agents import AgentProfile, Agents, Peer, Received, Registry, Slot
+from backend.agents import AgentProfile, Agents, Candidate, Peer, Received, Registry, Slot
 from backend.agents.turns import AnyTurn
 from backend.errors import AgentError, SlotErrorType
 
@@ -42,8 +41,8 @@ GOOD_COMMENT = {"target_slot_id": 3, "comment": "And yet what?", "voice_profile"
 def agents_with(answer: Answer, timeout_s: float = 5.0) -> Agents:
     """Return agents whose one model is `answer`."""
 
-    def factory(_profile: AgentProfile, _turn: AnyTurn) -> Model:
-        return FunctionModel(answer)
+    def factory(_profile: AgentProfile, _turn: AnyTurn) -> list[Candidate]:
+        return [Candidate(FunctionModel(answer), "test")]
 
     return Agents(Registry(), model_factory=factory, timeout_s=timeout_s)
 
@@ -159,7 +158,7 @@ async def test_a_cancelled_session_is_not_a_failure() -> None:
 async def test_a_factory_that_fails_is_the_slots_failure() -> None:
     """A model that cannot be made, for want of a key, is an AgentError of this slot only."""
 
-    def factory(_profile: AgentProfile, _turn: AnyTurn) -> Model:
+    def factory(_profile: AgentProfile, _turn: AnyTurn) -> list[Candidate]:
         raise UserError(SECRET)
 
     with pytest.raises(AgentError) as caught:
@@ -238,9 +237,9 @@ async def test_the_model_is_chosen_per_call() -> None:
     calls: list[tuple[str, str]] = []
     answer, _ = says(GOOD)
 
-    def factory(profile: AgentProfile, turn: AnyTurn) -> Model:
+    def factory(profile: AgentProfile, turn: AnyTurn) -> list[Candidate]:
         calls.append((profile.model, turn.kind))
-        return FunctionModel(answer)
+        return [Candidate(FunctionModel(answer), "test")]
 
     agents = Agents(Registry(), model_factory=factory)
     await agents.respond(SLOT, WORDS, seed=1)

@@ -1,7 +1,7 @@
 from backend.agents import Slot
 from backend.agents.conversations import (
-    MAX_CHARACTERS,
     MAX_EXCHANGES,
+    MAX_TOKENS,
     Conversation,
     Conversations,
     Exchange,
@@ -21,11 +21,11 @@ def test_forgets_the_oldest_exchange_beyond_the_count() -> None:
     assert kept == [f"q{number}" for number in range(3, MAX_EXCHANGES + 3)]
 
 
-def test_forgets_the_oldest_exchanges_beyond_the_characters() -> None:
+def test_forgets_the_oldest_exchanges_beyond_the_tokens() -> None:
     """Two exchanges that do not fit together leave the later one."""
     conversation = Conversation()
 
-    conversation.add(Exchange("old", "x" * (MAX_CHARACTERS - 10)))
+    conversation.add(Exchange("old", "x" * 4 * (MAX_TOKENS - 2)))
     conversation.add(Exchange("new", "y" * 100))
 
     assert [exchange.prompt for exchange in conversation.snapshot()] == ["new"]
@@ -35,7 +35,7 @@ def test_an_exchange_beyond_all_bounds_is_not_kept() -> None:
     """An exchange longer than the memory leaves it empty rather than too full."""
     conversation = Conversation()
 
-    conversation.add(Exchange("q", "x" * (MAX_CHARACTERS + 1)))
+    conversation.add(Exchange("q", "x" * 4 * (MAX_TOKENS + 1)))
 
     assert conversation.snapshot() == ()
 

@@ -1,14 +1,14 @@
 from backend.agents import DEFAULT_PROFILES, Peer, Received, Slot
 from backend.agents.prompts import (
+    Prompts,
     fence,
     remembered_prompt,
     shuffled_peers,
-    system_prompt,
-    turn_prompt,
 )
 from backend.agents.turns import CommentTurn, ReplyTurn, ResponseTurn
 
 SLOT = Slot(1, "gpt-4o")
+PROMPTS = Prompts()
 PEERS = tuple(Peer(number, "gpt-5.1", f"Peer {number} speaks.") for number in range(2, 7))
 
 
@@ -20,7 +20,7 @@ def comment_turn(seed: int = 1, slot: Slot = SLOT, peers: tuple[Peer, ...] = PEE
 def test_system_prompt_holds_name_slot_and_persona() -> None:
     """An agent is told who it is and where it stands."""
     for profile in DEFAULT_PROFILES:
-        prompt = system_prompt(profile, Slot(4, profile.id))
+        prompt = PROMPTS.system(profile, Slot(4, profile.id))
 
         assert profile.name in prompt
         assert profile.persona in prompt
@@ -29,15 +29,15 @@ def test_system_prompt_holds_name_slot_and_persona() -> None:
 
 def test_each_turn_holds_what_was_said() -> None:
     """A prompt holds the visitor's words, one's own, the peers' and the comments."""
-    assert "Hello {water}" in turn_prompt(ResponseTurn(SLOT, "Hello {water}", 1))
+    assert "Hello {water}" in PROMPTS.turn(ResponseTurn(SLOT, "Hello {water}", 1))
 
-    comment = turn_prompt(comment_turn())
+    comment = PROMPTS.turn(comment_turn())
     assert all(peer.text in comment for peer in PEERS)
     assert "Mine." in comment
     assert "2 or 3 or 4 or 5 or 6" in comment
 
     received = (Received(3, "gpt-5.1", "Really?"),)
-    reply = turn_prompt(ReplyTurn(SLOT, "Hello", 1, "Mine.", received))
+    reply = PROMPTS.turn(ReplyTurn(SLOT, "Hello", 1, "Mine.", received))
     assert '<said by="speaker 3">Really?</said>' in reply
 
 

@@ -1,0 +1,68 @@
+"""Builds the agents of an installation from its settings, its `agents.toml` and its prompts."""
+
+from typing import TYPE_CHECKING
+
+from backend.agents.agents import Agents
+from backend.agents.agents_file import load_profiles
+from backend.agents.keys import Keys
+from backend.agents.prompts import Prompts
+from backend.agents.registry import Registry
+from backend.agents.states import States
+from backend.config import Settings
+from backend.errors import SettingsError
+
+if TYPE_CHECKING:
+    from backend.agents.retries import Patience
+
+
+def check_agents(settings: Settings) -> None:
+    """Raise SettingsError, with one line per problem, if agents or prompts cannot be used."""
+    problems: list[str] = []
+    for check in (
+        lambda: Registry(load_profiles(settings.agents_file)),
+        lambda: Prompts(settings.prompts_dir),
+    ):
+        try:
+            check()
+        except SettingsError as error:
+            problems.append(str(error))
+    if problems:
+        raise SettingsError("\n".join(problems))
+
+
+def create_agents(settings: Settings, *, patience: "Patience | None" = None) -> Agents:
+    """Return the agents that `settings` ask for; close them with `aclose()`.
+
+    Parameters
+    ----------
+    settings : Settings
+        The host's settings.
+    patience : Patience, optional
+        How long to wait before a request is sent again.
+
+    Raises
+    ------
+    SettingsError
+        If `agents.toml` or a prompt cannot be used.
+    """
+    # These import pydantic-ai, which takes over a second: not for a command that only lists agents.
+    from backend.agents.chains import Chains
+    from backend.agents.providers import Providers
+    from backend.agents.retries import Patience
+
+    registry = Registry(load_profiles(settings.agents_file))
+    prompts = Prompts(settings.prompts_dir)
+    providers = Providers(
+        timeout_s=settings.agent_timeout_s,
+        patience=patience or Patience(),
+    )
+    chains = Chains(registry, Keys(settings), providers)
+    return Agents(
+        registry,
+        model_factory=chains,
+        timeout_s=settings.agent_timeout_s,
+        prompts=prompts,
+        states=States(chains.without_key),
+        memory_tokens=settings.agent_memory_tokens,
+        on_close=providers.aclose,
+    )
