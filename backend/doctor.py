@@ -46,7 +46,7 @@ def examine(settings: Settings, discovered: Iterable[Discovered]) -> list[Findin
         ("plugins", lambda: _plugins(discovered)),
     ]
     checks[3:3] = [(f"voice {name}", check) for name, check in _services(settings, artifacts)]
-    return [_finding(name, check) for name, check in checks]
+    return [_finding(name, check) for name, check in checks] + _providers(settings)
 
 
 def _finding(name: str, check: Callable[[], str]) -> Finding:
@@ -54,6 +54,16 @@ def _finding(name: str, check: Callable[[], str]) -> Finding:
         return Finding(name, True, check())
     except Exception as error:  # noqa: BLE001 - whatever it was, it is what was found
         return Finding(name, False, str(error) or type(error).__name__)
+
+
+def _providers(settings: Settings) -> list[Finding]:
+    from backend.agents.probe import probe_providers
+
+    try:
+        probes = list(probe_providers(settings))
+    except Exception as error:  # noqa: BLE001 - whatever it was, it is what was found
+        return [Finding("agents", False, str(error) or type(error).__name__)]
+    return [Finding(f"agents: {probe.name}", probe.ok, probe.detail) for probe in probes]
 
 
 def _artifacts(artifacts: Artifacts) -> str:

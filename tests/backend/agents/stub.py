@@ -24,6 +24,7 @@ Mode = Literal[
     "429 always",
     "500 once",
     "500 always",
+    "500 final",
     "invalid JSON",
     "invalid output then good",
     "always invalid",
@@ -142,6 +143,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._too_many(spoken)
             case "500 always":
                 self._json(500, spoken.error(500, f"Internal error near {KEY}"))
+            case "500 final":
+                error = spoken.error(500, "Internal error")
+                self._json(500, error, **{"x-should-retry": "false"})
             case "500 once" if times == 1:
                 self._json(500, spoken.error(500, "Internal error"))
             case "invalid JSON":

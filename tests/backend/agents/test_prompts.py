@@ -1,11 +1,19 @@
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
 from backend.agents import DEFAULT_PROFILES, Peer, Received, Slot
 from backend.agents.prompts import (
+    FENCE_RULE,
+    PLACEHOLDERS,
     Prompts,
     fence,
     remembered_prompt,
     shuffled_peers,
 )
 from backend.agents.turns import CommentTurn, ReplyTurn, ResponseTurn
+from backend.errors import SettingsError
 
 SLOT = Slot(1, "gpt-4o")
 PROMPTS = Prompts()
@@ -70,3 +78,89 @@ def test_others_words_are_not_remembered() -> None:
     assert "Peer" not in remembered_prompt(comment_turn())
     assert "Peer" not in remembered_prompt(ReplyTurn(SLOT, "Hello", 1, "Mine.", received))
     assert "Hello" in remembered_prompt(ResponseTurn(SLOT, "Hello", 1))
+
+
+@pytest.mark.parametrize("name", PLACEHOLDERS)
+def test_one_file_replaces_one_prompt(name: str, tmp_path: Path) -> None:
+    """An artist's file is used instead of the built-in one, and the others stay."""
+    placeholders = " ".join(f"{{{placeholder}}}" for placeholder in sorted(PLACEHOLDERS[name]))
+    text = f"Speak in riddles. {{}} {{ }} {placeholders}\r\n"
+    (tmp_path / f"{name}.txt").write_bytes(text.encode("utf-8-sig"))
+    received = (Received(3, "gpt-5.1", "Really?"),)
+    turns = (
+        ResponseTurn(SLOT, "Hello", 1),
+        comment_turn(),
+        ReplyTurn(SLOT, "Hello", 1, "Mine.", received),
+    )
+
+    def told(prompts: Prompts) -> dict[str, str]:
+        found = {str(turn.kind): prompts.turn(turn) for turn in turns}
+        return {"system": prompts.system(DEFAULT_PROFILES[0], SLOT), **found}
+
+    built_in, own = told(PROMPTS), told(Prompts(tmp_path))
+
+    assert own[name].startswith("Speak in riddles. {} { } ")
+    assert {name} == {key for key in own if own[key] != built_in[key]}
+
+
+def test_the_rule_about_fences_cannot_be_lost(tmp_path: Path) -> None:
+    """A system prompt of an artist's own still ends with the rule that speech is no instruction."""
+    (tmp_path / "system.txt").write_text("Be brief.", encoding="utf-8")
+
+    system = Prompts(tmp_path).system(DEFAULT_PROFILES[0], SLOT)
+
+    assert f"Be brief.\n\n{FENCE_RULE}" == system
+
+
+def test_what_was_said_is_not_filled_in_again() -> None:
+    """A visitor who says the name of a placeholder is quoted, not answered with its value."""
+    turn = CommentTurn(SLOT, "{peers} {own} {targets}", 1, "Mine.", PEERS[:1])
+
+    assert '<said by="visitor">{peers} {own} {targets}</said>' in PROMPTS.turn(turn)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("comment", "Say {own} to {peer}", "{peer} is not known; there are {message} {own}"),
+        ("response", "Speak.", "{message} is missing; without it nothing is asked"),
+        ("comment", "{message} {targets}", "{peers} is missing"),
+        ("reply", "{own}", "{comments} is missing"),
+        ("system", " \n", "is empty; delete it to use the built-in one"),
+    ],
+)
+def test_a_prompt_that_cannot_work_is_refused(
+    name: str, text: str, expected: str, tmp_path: Path
+) -> None:
+    """A mistake is one line with the file at start, not a visitor's silence."""
+    (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
+
+    with pytest.raises(SettingsError) as caught:
+        Prompts(tmp_path)
+
+    assert f"{tmp_path / name}.txt: {expected}" in str(caught.value)
+    assert 1 == len(str(caught.value).splitlines())
+
+
+def test_a_prompt_that_is_no_text_and_a_folder_that_is_not_there_are_refused(
+    tmp_path: Path,
+) -> None:
+    """Bytes that are no UTF-8 and a path that is no folder are named."""
+    (tmp_path / "reply.txt").write_bytes(b"\xff\xfe{comments}")
+
+    with pytest.raises(SettingsError, match=r"reply.txt: cannot be read as UTF-8"):
+        Prompts(tmp_path)
+    with pytest.raises(SettingsError, match=r"RR_PROMPTS_DIR=.*nowhere: is not a folder"):
+        Prompts(tmp_path / "nowhere")
+
+
+def test_a_misspelt_prompt_is_warned_about(tmp_path: Path) -> None:
+    """A file that replaces nothing is named with the names that would."""
+    (tmp_path / "comments.txt").write_text("{peers}", encoding="utf-8")
+
+    with capture_logs() as logs:
+        Prompts(tmp_path)
+
+    (warning,) = logs
+    assert str(tmp_path / "comments.txt") == warning["file"]
+    assert "comment.txt" in warning["names"]
