@@ -36,6 +36,19 @@ def test_without_a_file_the_six_are_there() -> None:
     assert {(REHEARSAL,)} == {profile.fallback for profile in DEFAULT_PROFILES}
 
 
+def test_the_example_in_the_readme_is_well(tmp_path: Path, project_root: Path) -> None:
+    """What is copied from the README works as it stands."""
+    readme = (project_root / "README.md").read_text("utf-8")
+    example = readme.split("### agents.toml")[1].split("```toml\n")[1].split("```")[0]
+
+    found = load(tmp_path, example)
+
+    assert "gpt-5.1" not in found
+    chain = [choice.model for choice in found["heron"].chain]
+    expected = ["openai-chat:qwen/qwen3-32b", "anthropic:claude-sonnet-4-5", "openai-chat:llama3.2"]
+    assert expected == chain
+
+
 def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
     """A file without an agent leaves the built-in ones."""
     assert list(DEFAULT_PROFILES) == list(load(tmp_path, "").values())
