@@ -52,7 +52,9 @@ class Settings(BaseSettings):
     )
     log_level: LogLevel = Field("info", description="Least severe level that is logged.")
     max_sessions: int = Field(4, ge=1, le=64, description="Sessions that may run at once.")
-    agent_timeout_s: float = Field(30, gt=0, le=600, description="Limit for one agent's answer, with retries and fallbacks.")
+    agent_timeout_s: float = Field(
+        30, gt=0, le=600, description="Limit for one agent's answer, with retries and fallbacks."
+    )
     agent_memory_tokens: int = Field(
         1500, ge=0, le=100_000, description="Tokens a slot remembers of earlier visits, estimated."
     )

@@ -132,8 +132,7 @@ def _profile(entry: _Agent, base: AgentProfile | None) -> AgentProfile:
         )
     profile_fields = {field.name for field in fields(AgentProfile)} - {"fallback"}
     said = entry.model_dump(include=profile_fields, exclude_none=True)
-    if "model" in said:  # another model is not at the built-in one's address
-        said = {"base_url": None, "key": None, **said}
+    if "model" in said:
         said["provider"] = said["model"].partition(":")[0]
     profile = replace(base, **said)
     if entry.fallback is None:

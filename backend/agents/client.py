@@ -107,10 +107,11 @@ class Client:
         """Ask each candidate until one answers; the failure told is that of the first."""
         ends_at = asyncio.get_running_loop().time() + self._timeout_s
         failures: list[AgentError] = []
+        candidates: Sequence[Candidate] = ()
         try:
-            candidates = list(self._model_factory(profile, turn))
+            candidates = self._model_factory(profile, turn)
         except Exception as error:  # noqa: BLE001 - one slot's failure touches nobody else
-            raise self._failure(error, profile, turn, "none") from None
+            failures.append(self._failure(error, profile, turn, "none"))
         for number, candidate in enumerate(candidates):
             limit_s = self._share_s(candidates[number:], ends_at)
             try:
@@ -166,12 +167,10 @@ class Client:
     ) -> AgentError:
         """Log `error` and return the slot's own.
 
-        A provider's error and a validation error hold what was said and parts of keys: they are
-        never chained to ours, so they cannot reach a log through somebody's traceback.
+        A provider's error and a validation error hold what was said and parts of keys: ours is
+        raised after they were handled, so they cannot reach a log through somebody's traceback.
         """
         failure = as_agent_error(error, profile)
-        failure.__cause__ = None
-        failure.__context__ = None
         log.warning(
             "agent failed",
             **_where(profile, turn),

@@ -74,6 +74,15 @@ async def test_reset_clears_and_counts() -> None:
     assert agents.reset() == 0
 
 
+async def test_memory_has_the_bound_it_is_given() -> None:
+    """With no tokens to spare a slot remembers nothing."""
+    agents = Agents(Registry(), memory_tokens=0)
+
+    await agents.respond(SLOT, "Hello", seed=1)
+
+    assert agents.reset() == 0
+
+
 async def test_a_call_under_way_does_not_undo_a_reset() -> None:
     """An answer that comes after the reset is given but not remembered."""
     gate = Gate()

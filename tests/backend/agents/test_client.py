@@ -165,6 +165,7 @@ async def test_a_factory_that_fails_is_the_slots_failure() -> None:
         await Agents(Registry(), model_factory=factory).respond(SLOT, WORDS, seed=1)
 
     assert SECRET not in str(caught.value)
+    assert caught.value.__context__ is None
 
 
 async def test_an_invalid_output_is_asked_for_again_once() -> None:

@@ -171,9 +171,9 @@ async def test_every_mode_has_its_events(
 
     Neither events nor logs, those of the libraries included, hold the key or the visitor's words.
     """
-    caplog.set_level(logging.DEBUG)
     for name in NOISY:
         caplog.set_level(logging.WARNING, name)
+    caplog.set_level(logging.DEBUG)  # last, for it sets what is caught as well
     outcome = PECULIAR.get((mode, provider), OUTCOMES[mode])
     stub.modes[model_of(provider)] = mode
     pauses = Pauses()

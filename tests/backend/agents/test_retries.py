@@ -119,3 +119,21 @@ async def test_a_provider_that_says_no_is_not_asked_again() -> None:
     status, pauses, stub = await send("500 final", 60)
 
     assert (500, [], 1) == (status, pauses, len(stub.calls))
+
+
+async def test_a_limit_that_a_library_sets_is_not_kept() -> None:
+    """A request ends at the client's own limit, whatever the library that sends it wants."""
+    patience = Patience(sleep=asyncio.sleep, pause_s=0)
+    with Stub() as stub:
+        stub.modes["m"] = "slow"
+        async with PatientClient("openai", timeout_s=0.2, patience=patience) as client:
+            with pytest.raises(httpx2.ReadTimeout):
+                await asyncio.wait_for(
+                    client.post(
+                        stub.url("/openai/v1/chat/completions"),
+                        json={"model": "m", "messages": ["x"]},
+                        headers={"authorization": f"Bearer {KEY}"},
+                        timeout=1200,
+                    ),
+                    10,
+                )
