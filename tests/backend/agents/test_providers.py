@@ -81,6 +81,12 @@ class Silence:
         """Write a tenth of a second."""
         return write_wav(path, bytes(1600), 8000, self._temporary)
 
+    def check(self) -> str:
+        return "silent"
+
+    def close(self) -> None:
+        pass
+
 
 @pytest.fixture(scope="module")
 def stub() -> Iterator[Stub]:
