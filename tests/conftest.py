@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Each test process compiles librosa's functions for itself: cold processes that share numba's cache
 # can leave a function in it that crashes every later process (numba/numba issue 10128).
@@ -14,6 +15,9 @@ os.environ["NUMBA_CACHE_DIR"] = str(
     / "numba"
     / os.environ.get("PYTEST_XDIST_WORKER", "main")
 )
+
+settings.register_profile("patient", deadline=None)  # a busy machine is no defect
+settings.load_profile("patient")
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "ELEVENLABS_API_KEY")
 
