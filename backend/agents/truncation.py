@@ -29,7 +29,14 @@ def truncate(text: str, limit: int) -> str:
     if not text[limit].isspace():
         words, gap, _ = _rpartition_at_space(head)
         head = words if gap else head
-    return head.rstrip(_DANGLING) or head.rstrip()
+    return _without_dangling(head) or head.rstrip()
+
+
+def _without_dangling(text: str) -> str:
+    """Return `text` without the marks, and white space of any kind, that nothing follows."""
+    while (trimmed := text.rstrip().rstrip(_DANGLING)) != text:
+        text = trimmed
+    return text
 
 
 def _rpartition_at_space(text: str) -> tuple[str, str, str]:
