@@ -146,6 +146,7 @@ class Lane(threading.Thread):
                 self._discard()
                 if self.job is not None:
                     self._finish(self.job, "error", f"{type(error).__name__}: {error}")
+                self._ended.wait(FIRST_BACK_OFF_S)  # a defect that stays must not fill the log
         self._discard()
         if self.job is not None:
             self._finish(self.job, "stopped", "the host stopped before the job was done")
@@ -181,6 +182,8 @@ class Lane(threading.Thread):
                 problem = report.message if report.reason else ""
             except (WorkerDiedError, WorkerTimeoutError) as error:
                 problem = str(error)
+            except Exception as error:  # noqa: BLE001 - logged as the problem, with a pause after it
+                problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
         if self._ended.is_set():
             return
         self.ready, self.problem = not problem, problem
@@ -202,6 +205,7 @@ class Lane(threading.Thread):
             next_try_s=seconds,
         )
         self._discard()
+        self._desk.note(self)  # also where there was no worker to discard
         if self.job is not None:
             job, self.job = self.job, None
             self._desk.give_back(job)
