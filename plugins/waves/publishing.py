@@ -110,7 +110,7 @@ def sweep(temporary: Path, *, pid: int | None = None) -> int:
     """
     prefix = PRIVATE_PREFIX if pid is None else f"{PRIVATE_PREFIX}{pid}-"
     try:
-        leftovers = [name for name in os.listdir(temporary) if name.startswith(prefix)]  # noqa: PTH208
+        leftovers = [name for name in os.listdir(temporary) if name.startswith(prefix)]
     except FileNotFoundError:
         return 0
     for name in sorted(leftovers):
@@ -127,7 +127,7 @@ def make_directory(path: Path) -> None:
         path = path.parent
     for directory in reversed(missing):
         with suppress(FileExistsError):  # another publisher was faster; a file fails further on
-            os.mkdir(directory, 0o755)  # noqa: PTH102
+            os.mkdir(directory, 0o755)
         _flush(directory.parent)
 
 
@@ -137,7 +137,7 @@ def _private_directory(temporary: Path) -> Iterator[Path]:
     make_directory(temporary)
     token = os.urandom(6).hex()
     private = temporary / f"{PRIVATE_PREFIX}{os.getpid()}-{token}"
-    os.mkdir(private)  # noqa: PTH102 - mode 0o700 would mark the files on Windows as one user's
+    os.mkdir(private)
     try:
         yield private
     finally:
@@ -227,7 +227,7 @@ def _undo(private: Path) -> None:
 
 def _write_journal(targets: Sequence[Path], private: Path) -> None:
     """Note where the drafts go, durably, before the first of them is moved."""
-    contents = json.dumps([os.path.abspath(target) for target in targets])  # noqa: PTH100
+    contents = json.dumps([os.path.abspath(target) for target in targets])
     wavefile.write_new(private / JOURNAL, contents.encode())
     _flush(private)
     _flush(private.parent)
@@ -261,24 +261,24 @@ def _remove(private: Path) -> None:
     """
     for path in (*_drafts(private), *_olds(private), private / JOURNAL):
         _unlink(path)
-    os.rmdir(private)  # noqa: PTH106
+    os.rmdir(private)
 
 
 def _replace(source: Path, target: Path) -> None:
     for pause_s in _PAUSES_S:
         try:
-            os.replace(source, target)  # noqa: PTH105
+            os.replace(source, target)
         except PermissionError:
             time.sleep(pause_s)
         else:
             return
-    os.replace(source, target)  # noqa: PTH105
+    os.replace(source, target)
 
 
 def _unlink(path: Path) -> bool:
     """Remove `path` if it is there; tell whether it was."""
     try:
-        os.unlink(path)  # noqa: PTH108
+        os.unlink(path)
     except FileNotFoundError:
         return False
     return True

@@ -27,7 +27,7 @@ _SURE_MARGIN = 1e-9
 
 
 @inline()
-def _find_troughs(x, troughs):  # type: ignore[no-untyped-def]
+def _find_troughs(x, troughs):
     """List the local minima of `x`: lower than the left neighbour, not above the right one."""
     last = x.shape[0] - 1
     count = 0
@@ -45,7 +45,7 @@ def _find_troughs(x, troughs):  # type: ignore[no-untyped-def]
 
 
 @inline()
-def _first_threshold_above(height, thresholds):  # type: ignore[no-untyped-def]
+def _first_threshold_above(height, thresholds):
     """Index t of the first ``thresholds[t + 1] > height``; the number of thresholds if none."""
     n_thresholds = thresholds.shape[0] - 1
     t = 0
@@ -58,7 +58,7 @@ def _first_threshold_above(height, thresholds):  # type: ignore[no-untyped-def]
 
 
 @inline()
-def _parabolic_shift(x, i):  # type: ignore[no-untyped-def]
+def _parabolic_shift(x, i):
     """Offset of the vertex of the parabola through x[i - 1 .. i + 1]; 0 at an edge or if beyond."""
     if i == 0 or i == x.shape[0] - 1:
         return 0.0
@@ -70,7 +70,7 @@ def _parabolic_shift(x, i):  # type: ignore[no-untyped-def]
 
 
 @inline()
-def _place(x, troughs, probs, n_troughs, pitch, bins, values, counts, m):  # type: ignore[no-untyped-def]
+def _place(x, troughs, probs, n_troughs, pitch, bins, values, counts, m):
     """Write the candidates of frame `m` in ascending order of bin; return the voiced probability.
 
     Of two candidates in one bin the one with the longer period stays; bins beyond the last are
@@ -102,7 +102,7 @@ def _place(x, troughs, probs, n_troughs, pitch, bins, values, counts, m):  # typ
 
 
 @inline()
-def _is_doubtful(x, error, troughs, probs, levels, n_troughs, lowest, thresholds, pitch):  # type: ignore[no-untyped-def]
+def _is_doubtful(x, error, troughs, probs, levels, n_troughs, lowest, thresholds, pitch):
     """Whether an error of up to `error` in `x` could change a decision that matters."""
     last = x.shape[0] - 1
     limit = max(pitch[5], x[troughs[lowest]]) if n_troughs > 0 else np.inf
@@ -157,7 +157,7 @@ def _is_doubtful(x, error, troughs, probs, levels, n_troughs, lowest, thresholds
     " int32[:, ::1], float64[:, ::1], int32[::1], float64[::1], uint8[::1],"
     " int64[:, ::1], float64[::1])",
 )
-def find_candidates(  # type: ignore[no-untyped-def]
+def find_candidates(
     cmnd,
     error,
     thresholds,
@@ -251,7 +251,7 @@ def find_candidates(  # type: ignore[no-untyped-def]
 @kernel(
     "int64(float64[::1], float64[::1], float64[:, ::1], int64[::1], float64[:, ::1])",
 )
-def trough_prior(x, thresholds, pmf, troughs, prior):  # type: ignore[no-untyped-def]
+def trough_prior(x, thresholds, pmf, troughs, prior):
     """Write the prior of every trough of `x` under every threshold; return the number of troughs.
 
     ``prior[q, t]`` is the Boltzmann weight of trough q among the troughs below threshold t.
@@ -278,7 +278,7 @@ def trough_prior(x, thresholds, pmf, troughs, prior):  # type: ignore[no-untyped
     "float64(float64[::1], float64[::1], int64[::1], float64[::1], float64[::1], float64,"
     " float64[::1], int32[::1], float64[::1], int32[::1], int64)",
 )
-def place_candidates(  # type: ignore[no-untyped-def]
+def place_candidates(
     x,
     probs,
     troughs,

@@ -37,7 +37,7 @@ _U0, _U1, _U2, _U3, _U4, _U5, _U6, _U7, _U8, _U31, _U32 = (
 
 
 @inline(fastmath=frozenset({"contract"}))
-def _correlate_block(y, start, size, n_lags, scratch, inside, beyond):  # type: ignore[no-untyped-def]
+def _correlate_block(y, start, size, n_lags, scratch, inside, beyond):
     """Correlate ``y[start : start + size]`` with itself and with the block after it.
 
     ``inside[k]`` sums y[n] y[n + k] over the pairs within the block, ``beyond[k]`` over those that
@@ -94,7 +94,7 @@ def _correlate_block(y, start, size, n_lags, scratch, inside, beyond):  # type: 
     " float64[:, :, ::1], float64[::1], float64[:, ::1])",
     fastmath=frozenset({"contract"}),
 )
-def difference_frames(  # type: ignore[no-untyped-def]
+def difference_frames(
     y,
     hop_length,
     blocks_per_frame,

@@ -32,7 +32,7 @@ _LANES = np.uint64(LANES)
 
 
 @inline(fastmath=frozenset({"nnan", "nsz"}))
-def _bracket(source, pad, to_target, half, lowest, highest, sums):  # type: ignore[no-untyped-def]
+def _bracket(source, pad, to_target, half, lowest, highest, sums):
     """Find the lowest and highest source within `NEAR_TIE` of the best at every `LANES`-th target.
 
     The last entry is that of the last target.
@@ -61,9 +61,7 @@ def _bracket(source, pad, to_target, half, lowest, highest, sums):  # type: igno
 
 
 @inline(fastmath=frozenset({"nnan", "nsz"}))
-def _spread(  # type: ignore[no-untyped-def]
-    source, pad, to_target, from_source, stride, half, lowest, highest, sums, out
-):
+def _spread(source, pad, to_target, from_source, stride, half, lowest, highest, sums, out):
     """Raise ``out[j]`` to the best of ``source[k] + move(k, j)`` over the band, for every j.
 
     Best sources rise with the target, so those of a block lie between those at its two ends.
@@ -94,7 +92,7 @@ def _spread(  # type: ignore[no-untyped-def]
 
 
 @inline(fastmath=frozenset({"nnan", "nsz"}))
-def _spread_few(first, last, bins, voiced, pad, from_source, stride, half, width, out):  # type: ignore[no-untyped-def]
+def _spread_few(first, last, bins, voiced, pad, from_source, stride, half, width, out):
     """Do as `_spread` from the candidates `first` to `last` - 1 alone."""
     for q in range(first, last):
         value = voiced[q]
@@ -108,7 +106,7 @@ def _spread_few(first, last, bins, voiced, pad, from_source, stride, half, width
 
 
 @inline(fastmath=frozenset({"nnan", "nsz"}))
-def _best_move(source, base, moves, best):  # type: ignore[no-untyped-def]
+def _best_move(source, base, moves, best):
     """Return the greater of `best` and the best of ``source[base + i] + moves[i]``."""
     for i in range(np.uint64(moves.shape[0])):
         x = source[base + i] + moves[i]
@@ -117,7 +115,7 @@ def _best_move(source, base, moves, best):  # type: ignore[no-untyped-def]
 
 
 @inline(fastmath=frozenset({"nnan", "nsz"}))
-def _add_and_find_top(row, first, last, value, top):  # type: ignore[no-untyped-def]
+def _add_and_find_top(row, first, last, value, top):
     """Add `value` to ``row[first:last]``; return the greater of `top` and the greatest."""
     for j in range(first, last):
         x = row[j] + value
@@ -131,7 +129,7 @@ def _add_and_find_top(row, first, last, value, top):  # type: ignore[no-untyped-
     " boolean[::1], float64, float64[:, :, ::1], float64[:, ::1], int64, int64,"
     " float64[::1], float64[:, ::1], float64[:, ::1], float64[::1], int64[:, ::1], float64[::1])",
 )
-def forward(  # type: ignore[no-untyped-def]
+def forward(
     start,
     stop,
     offsets,
@@ -262,7 +260,7 @@ def forward(  # type: ignore[no-untyped-def]
 
 
 @inline()
-def _move(to_target, target, source, half, otherwise):  # type: ignore[no-untyped-def]
+def _move(to_target, target, source, half, otherwise):
     """Return the move from bin `source` to bin `target`, `otherwise` if it is outside the band."""
     i = source - target + half
     if 0 <= i <= 2 * half and to_target[target, i] > _NEG_INF:
@@ -271,7 +269,7 @@ def _move(to_target, target, source, half, otherwise):  # type: ignore[no-untype
 
 
 @inline()
-def _predecessor(  # type: ignore[no-untyped-def]
+def _predecessor(
     state,
     t,
     offsets,
@@ -347,7 +345,7 @@ def _predecessor(  # type: ignore[no-untyped-def]
     "int64(int64, int64, int64, int64[::1], int32[::1], float64[::1], boolean[::1], float64[::1],"
     " float64, float64[:, :, ::1], int64, float64[:, ::1], float64[:, ::1], int64, int32[::1])",
 )
-def backtrack(  # type: ignore[no-untyped-def]
+def backtrack(
     start,
     stop,
     state,

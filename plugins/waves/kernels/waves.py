@@ -23,7 +23,7 @@ _ROTATIONS = np.uint64(16)
     " float64[::1], float64[:, ::1])",
     fastmath=frozenset({"contract"}),
 )
-def harmonic_magnitudes(y, f0, window, cosine, sr, magnitudes, x, sums):  # type: ignore[no-untyped-def]
+def harmonic_magnitudes(y, f0, window, cosine, sr, magnitudes, x, sums):
     """Step 4: magnitude of the spectrum at the bins of the first three harmonics.
 
     Only the bins asked for are computed. A bin is a sum over 512 samples; taking every 16th sample
@@ -85,7 +85,7 @@ def harmonic_magnitudes(y, f0, window, cosine, sr, magnitudes, x, sums):  # type
     "void(float32[::1], float64[::1])",
     fastmath=frozenset({"contract"}),
 )
-def block_energies(y, energies):  # type: ignore[no-untyped-def]
+def block_energies(y, energies):
     """Step 6: sum of squares of each hop of samples; the last hop may be short."""
     for b in range(energies.shape[0]):
         total = 0.0
@@ -97,7 +97,7 @@ def block_energies(y, energies):  # type: ignore[no-untyped-def]
 @kernel(
     "float64(float64[::1], float64, float64, int64, int64, float64, float64[::1])",
 )
-def accumulate_phase(f0, lowest, highest, sr, start, phase, phases):  # type: ignore[no-untyped-def]
+def accumulate_phase(f0, lowest, highest, sr, start, phase, phases):
     """Steps 2, 3 and 5: phase of the first harmonic at each sample from `start` on.
 
     Parameters
@@ -143,7 +143,7 @@ def accumulate_phase(f0, lowest, highest, sr, start, phase, phases):  # type: ig
     "void(float64[::1], float64[:, ::1], int64, float64[:, ::1], float64[::1])",
     fastmath=frozenset({"contract"}),
 )
-def modulate(cosines, amplitudes, start, raw, energies):  # type: ignore[no-untyped-def]
+def modulate(cosines, amplitudes, start, raw, energies):
     """Steps 4 to 6: the three raw waves and the energy of their sum in each hop.
 
     Parameters
@@ -188,7 +188,7 @@ def modulate(cosines, amplitudes, start, raw, energies):  # type: ignore[no-unty
     "float64(float64[:, ::1], float64[::1], float32[::1], int64)",
     fastmath=frozenset({"contract"}),
 )
-def apply_gain(waves, gain, y, start):  # type: ignore[no-untyped-def]
+def apply_gain(waves, gain, y, start):
     """Steps 6 and 7: scale `waves` in place; return the squared error of their sum.
 
     Parameters
@@ -224,7 +224,7 @@ def apply_gain(waves, gain, y, start):  # type: ignore[no-untyped-def]
 @kernel(
     "int64(float64[:, ::1], int16[:, ::1])",
 )
-def quantise(waves, pcm):  # type: ignore[no-untyped-def]
+def quantise(waves, pcm):
     """Step 8: convert to 16 bits as libsndfile does, over 32 bits; return how many clipped."""
     clipped = 0
     for h in range(waves.shape[0]):
