@@ -153,7 +153,7 @@ def _run(
         lanes=min(workers, len(sources)),
         queue_max_size=len(sources),
         timeout_s=settings.job_timeout_s,
-        warm_up=partial(worker.warm_up, temporary, settings.engine),
+        warm_up=partial(worker.warm_up, temporary, settings.engine, settings.kernel_cache),
         memory_limit_mb=settings.memory_limit_mb,
     )
     progress = Progress(

@@ -37,6 +37,8 @@ from plugins.waves.synthesis import HOP_LENGTH, PROCESSING_SR, Synthesis
 
 ALGORITHM = "v3"
 WARM_UP_HZ = 220.0
+REASON_LENGTH = 200
+"""A compiler may say a lot; characters of it that are logged in one line."""
 
 Engine = Literal["exact", "librosa"]
 Float32 = npt.NDArray[np.float32]
@@ -190,10 +192,12 @@ def usable_engine(wanted: Engine) -> Engine:
         return wanted
     try:
         synthesis.load_kernels()
-    except Exception:  # whatever a compiler can do wrong, the water still has to move
+    except Exception as error:  # whatever a compiler can do wrong, the water still has to move
         logger.warning(
-            "the exact engine cannot be compiled here; librosa does the work, some hundred times "
-            "slower",
+            "the exact engine cannot be compiled here (%s: %s); librosa does the work, some "
+            "hundred times slower",
+            type(error).__name__,
+            (str(error).strip().splitlines() or [""])[0][:REASON_LENGTH],
             exc_info=True,
         )
         return "librosa"

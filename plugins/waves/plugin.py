@@ -46,7 +46,7 @@ async def lifespan(host: Host, settings: WavesSettings) -> AsyncIterator[None]:
         lanes=settings.max_workers,
         queue_max_size=settings.queue_max_size,
         timeout_s=settings.job_timeout_s,
-        warm_up=partial(worker.warm_up, temporary, settings.engine),
+        warm_up=partial(worker.warm_up, temporary, settings.engine, settings.kernel_cache),
         memory_limit_mb=settings.memory_limit_mb,
         on_state=host.report,
     )

@@ -3,6 +3,7 @@
 Light on purpose: a host with the plugin switched off imports this module and nothing else of it.
 """
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -42,6 +43,11 @@ class WavesSettings(PluginSettings):
     )
     stop_limit_s: float = Field(
         4, ge=0, le=5, description="Seconds that running utterances get to end when the host stops."
+    )
+
+    kernel_cache: Path | None = Field(
+        None,
+        description="Directory of compiled code; if empty, the user's cache directory.",
     )
 
     @field_validator("processing_sr")

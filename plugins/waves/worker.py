@@ -5,6 +5,7 @@ the top imports nothing heavy: the audio libraries are imported where they are u
 `warm_up`.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -31,11 +32,20 @@ class Order:
     engine: "Engine"
 
 
-def warm_up(temporary: str, engine: "Engine", first: bool, replaced_pid: int | None) -> Report:
+def warm_up(
+    temporary: str,
+    engine: "Engine",
+    kernel_cache: Path | None,
+    first: bool,
+    replaced_pid: int | None,
+) -> Report:
     """Load or compile all that `decompose` needs; undo what a dead worker half published."""
     started = perf_counter()
     from plugins.waves import decompose_v3, publishing
+    from plugins.waves.kernels import cache
 
+    if kernel_cache is not None:
+        os.environ[cache.ROOT_VARIABLE] = str(kernel_cache)
     swept = 0
     if first:
         swept = publishing.sweep(Path(temporary))

@@ -21,13 +21,13 @@ logger = logging.getLogger(__name__)
 
 APP = "reflective-resonance"
 ROOT_VARIABLE = "RR_WAVES_KERNEL_CACHE"
-"""Names the directory above the cache; inherited by child processes."""
+"""Names the directory above the cache; a worker sets it to what the plugin's settings say."""
 _DIGEST_SIZE = 32
 
 
 def default_root() -> Path:
-    """Return the user's cache directory of this program."""
-    if ROOT_VARIABLE in os.environ:
+    """Return the directory that the environment names, else the user's cache of this program."""
+    if os.environ.get(ROOT_VARIABLE):
         return Path(os.environ[ROOT_VARIABLE])
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
@@ -86,12 +86,31 @@ def read(path: Path) -> bytes | None:
     except OSError as error:
         logger.warning("cannot read compiled kernels from %s: %s", path, error)
         return None
-    content = data[_DIGEST_SIZE:]
-    if hashlib.sha256(content).digest() == data[:_DIGEST_SIZE]:
-        return content
-    logger.warning("compiled kernels in %s are damaged: deleted, compiling them again", path)
-    path.unlink(missing_ok=True)
+    if _is_sound(data):
+        return data[_DIGEST_SIZE:]
+    _delete_damaged(path.parent)
     return None
+
+
+def _is_sound(data: bytes) -> bool:
+    return hashlib.sha256(data[_DIGEST_SIZE:]).digest() == data[:_DIGEST_SIZE]
+
+
+def _delete_damaged(directory: Path) -> None:
+    """Delete every damaged file of the cache: a power cut seldom hits one, but is told once."""
+    deleted = []
+    for path in sorted(directory.glob("*.kernels")):
+        try:
+            if not _is_sound(path.read_bytes()):
+                path.unlink(missing_ok=True)
+                deleted.append(path.name)
+        except OSError as error:
+            logger.warning("cannot delete compiled kernels in %s: %s", path, error)
+    logger.warning(
+        "compiled kernels in %s are damaged: %s deleted, compiling them again",
+        directory,
+        ", ".join(deleted),
+    )
 
 
 def write(path: Path, content: bytes) -> None:

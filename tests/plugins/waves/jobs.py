@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from plugins.waves.child import Report
 
 if TYPE_CHECKING:
+    from plugins.waves.decompose_v3 import Engine
     from plugins.waves.lane import Outcome
     from plugins.waves.worker import Order
 
@@ -244,14 +245,32 @@ def decompose(order: "Order") -> Report:
 
 
 def warm_up_like_waves(
-    temporary: str, engine: str, first: bool, replaced_pid: int | None
+    temporary: str, engine: str, kernel_cache: Path | None, first: bool, replaced_pid: int | None
 ) -> Report:
     """Stand in for the real warm-up."""
     return Report()
 
 
+def warm_up_without_a_compiler(
+    temporary: str,
+    engine: "Engine",
+    kernel_cache: Path | None,
+    first: bool,
+    replaced_pid: int | None,
+) -> Report:
+    """Warm up where the compiler does not know the machine."""
+    from plugins.waves import worker
+    from plugins.waves.kernels import store
+
+    def fail(module: str) -> NoReturn:
+        raise RuntimeError(f"no target for this machine\n{module}")
+
+    store._compile = fail
+    return worker.warm_up(temporary, engine, kernel_cache, first, replaced_pid)
+
+
 def refuse_to_start_like_waves(
-    temporary: str, engine: str, first: bool, replaced_pid: int | None
+    temporary: str, engine: str, kernel_cache: Path | None, first: bool, replaced_pid: int | None
 ) -> Report:
     """Report a problem at start."""
     return Report("error", "no module named 'sound'")

@@ -131,6 +131,30 @@ async def test_a_real_recording_gets_its_three_waves(
     assert end["clipped_samples"] == done.clipped_samples
 
 
+@pytest.mark.faults
+async def test_the_first_start_ever(
+    artifacts: Artifacts, listener: Listener, tmp_path: Path
+) -> None:
+    """F27: with nothing compiled yet jobs are accepted at once, wait, and none is lost.
+
+    One worker compiles, and says so in the log; the other finds what it made.
+    """
+    events = [utterance(artifacts, f"slot-{n}_gpt_calm") for n in range(1, 7)]
+
+    with capture_logs() as logs:
+        async with running(artifacts, max_workers=2, kernel_cache=tmp_path / "cache") as states:
+            for event in events:
+                send(event)
+            assert states == [("warming", "the workers are starting")]
+            done = await listener.wait_for(len(events))
+
+    assert {type(outcome) for outcome in done} == {WavesWritten}
+    assert {id(outcome.source) for outcome in done} == {id(event) for event in events}
+    compiled = [entry["event"] for entry in logs if entry["event"].startswith("compiling")]
+    assert len(compiled) == len(set(compiled)) >= 4
+    assert {entry["log_level"] for entry in logs} <= {"debug", "info"}
+
+
 @pytest.mark.usefixtures("stand_in")
 async def test_outcomes_are_sent_on_the_event_loop(
     artifacts: Artifacts, listener: Listener

@@ -86,7 +86,7 @@ def test_warming_up_sweeps_what_dead_workers_left(
     for pid in (11, 12):
         (tmp_path / f".waves-{pid}-abc").mkdir()
 
-    report = worker.warm_up(str(tmp_path), "exact", first, replaced_pid)
+    report = worker.warm_up(str(tmp_path), "exact", None, first, replaced_pid)
 
     assert report.reason == ""
     assert report.data["swept"] == swept
