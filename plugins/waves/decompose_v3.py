@@ -31,7 +31,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from plugins.waves import paths, publishing, synthesis, wavefile
+from plugins.waves import paths, pcm16, publishing, synthesis, wavefile
 from plugins.waves.resampling import resample
 from plugins.waves.synthesis import HOP_LENGTH, PROCESSING_SR, Synthesis
 
@@ -134,7 +134,7 @@ def decompose_pcm16(y: Float32, *, engine: Engine = "exact") -> PcmDecomposition
     """
     if engine != "exact":
         result = decompose(y, engine=engine)
-        converted = [wavefile.to_pcm16(wave) for wave in result.waves]
+        converted = [pcm16.to_pcm16(wave) for wave in result.waves]
         pcm = np.stack([samples for samples, _ in converted])
         clipped = sum(count for _, count in converted)
         return PcmDecomposition(pcm, clipped, result.rmse, result.voiced_ratio)
@@ -176,7 +176,7 @@ def decompose_audio(
     if save_files:
         directory = Path(output_dir)
         publishing.publish(
-            [wavefile.to_pcm16(wave)[0] for wave in result.waves],
+            [pcm16.to_pcm16(wave)[0] for wave in result.waves],
             result.sr,
             paths.targets_in(directory, Path(input_file)),
             temporary=directory,

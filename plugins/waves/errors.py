@@ -10,6 +10,7 @@ None of them crosses a process border: the child side turns them into plain data
 """
 
 import errno
+import os
 from typing import Literal
 
 from backend.errors import ReflectiveResonanceError
@@ -30,6 +31,9 @@ AudioReason = Literal[
     "out_of_range",
 ]
 """Why an input is refused, for programs; the message says it for people, with the value."""
+
+
+_SHOWN_CHARACTERS = 200
 
 
 class WavesError(ReflectiveResonanceError):
@@ -57,3 +61,11 @@ def describe(error: OSError) -> str:
     """Return `error` as a log line needs it: the errno's name and the system's words for it."""
     name = errno.errorcode.get(error.errno or 0, "unknown errno")
     return f"{name}: {error.strerror or error}"
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """Return `path` for a message: on one line, quoted, and never thousands of characters."""
+    text = repr(os.fspath(path))
+    if len(text) <= _SHOWN_CHARACTERS:
+        return text
+    return f"{text[:_SHOWN_CHARACTERS]}... ({len(text) - 2} characters)"

@@ -34,8 +34,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.artifacts import flush_directory
-from plugins.waves import paths, riff, wavefile
-from plugins.waves.errors import PublishError, describe
+from plugins.waves import paths, pcm16, riff
+from plugins.waves.errors import PublishError, describe, shown
 
 PRIVATE_PREFIX = ".waves-"
 JOURNAL = "targets.json"
@@ -54,7 +54,7 @@ class PublishedFile:
 
 
 def publish(
-    waves: Sequence[wavefile.Pcm16], rate: int, targets: Sequence[Path], temporary: Path
+    waves: Sequence[pcm16.Pcm16], rate: int, targets: Sequence[Path], temporary: Path
 ) -> tuple[PublishedFile, ...]:
     """Write `waves` as mono 16-bit WAV files to `targets`, all of them or none.
 
@@ -81,7 +81,7 @@ def publish(
                 _move_in(targets, private)
     except OSError as error:
         raise PublishError(
-            f"cannot publish {wavefile.shown(targets[0])} and its siblings: {describe(error)}"
+            f"cannot publish {shown(targets[0])} and its siblings: {describe(error)}"
         ) from error
     return published
 
@@ -147,12 +147,12 @@ def _private_directory(temporary: Path) -> Iterator[Path]:
 
 
 def _write_drafts(
-    waves: Sequence[wavefile.Pcm16], rate: int, targets: Sequence[Path], private: Path
+    waves: Sequence[pcm16.Pcm16], rate: int, targets: Sequence[Path], private: Path
 ) -> tuple[PublishedFile, ...]:
     published = []
     for wave, target, draft in zip(waves, targets, _drafts(private), strict=True):
-        intended = wavefile.write_pcm16(draft, wave, rate)
-        found = wavefile.verify(draft, len(wave), rate)
+        intended = pcm16.write_pcm16(draft, wave, rate)
+        found = pcm16.verify(draft, len(wave), rate)
         if found != intended:
             raise PublishError(f"{target.name}: read back {found}, {intended} written")
         size = riff.PCM16_HEADER_BYTES + 2 * len(wave)
@@ -228,7 +228,7 @@ def _undo(private: Path) -> None:
 def _write_journal(targets: Sequence[Path], private: Path) -> None:
     """Note where the drafts go, durably, before the first of them is moved."""
     contents = json.dumps([os.path.abspath(target) for target in targets])
-    wavefile.write_new(private / JOURNAL, contents.encode())
+    pcm16.write_new(private / JOURNAL, contents.encode())
     _flush(private)
     _flush(private.parent)
 

@@ -26,66 +26,16 @@ is some 4,000 cycles or 1.3 us at 3 GHz; measured are 5 to 7 us, half of them in
 short loops wait for loads. Memory: the input, 40 bytes per candidate (about 6 per frame) and 25 MB.
 """
 
-from __future__ import annotations
-
-import math
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from plugins.waves.errors import PitchError
-from plugins.waves.kernels import candidates, difference
-from plugins.waves.pyin_priors import threshold_prior, trough_weights
-from plugins.waves.pyin_reference import reference_difference
-from plugins.waves.viterbi import Transitions, build_transitions, decode
-
-FloatArray = npt.NDArray[np.float64]
-AudioArray = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+from plugins.waves.pyin_candidates import AudioArray, FloatArray, track_chunk
+from plugins.waves.pyin_model import build_model, check_parameters
+from plugins.waves.viterbi import decode
 
 CHUNK_FRAMES = 512
 """Frames whose candidates are found at a time, so that their arrays stay in the cache."""
-
-
-@dataclass(frozen=True)
-class _Model:
-    """All that depends on the parameters alone."""
-
-    frame_length: int
-    hop_length: int
-    min_period: int
-    max_period: int
-    thresholds: FloatArray
-    beta_probs: FloatArray
-    beta_tail: FloatArray
-    beta_sums: FloatArray
-    weights: FloatArray
-    no_trough_prob: float
-    pitch: FloatArray
-    freqs: FloatArray
-    transitions: Transitions
-
-    @property
-    def shares_blocks(self) -> bool:
-        """Whether frames can share the autocorrelations of their blocks."""
-        lags = -(-(self.max_period + 1) // difference.LAG_MULTIPLE) * difference.LAG_MULTIPLE
-        return (
-            self.frame_length % self.hop_length == 0
-            and self.hop_length % difference.BLOCK_MULTIPLE == 0
-            and lags <= self.hop_length
-        )
-
-
-@dataclass(frozen=True)
-class _Candidates:
-    """Pitch candidates of consecutive frames: bins and probabilities, one frame after another."""
-
-    bins: npt.NDArray[np.int32]
-    probs: FloatArray
-    counts: npt.NDArray[np.int32]
-    voiced_prob: FloatArray
 
 
 def pyin(
@@ -165,18 +115,18 @@ def pyin(
        music", JASA 111(4), 2002.
     """
     hop_length = frame_length // 4 if hop_length is None else hop_length
-    _check_parameters(
+    check_parameters(
         fmin, fmax, sr, frame_length, hop_length, n_thresholds, resolution, switch_prob,
         no_trough_prob, boltzmann_parameter,
     )  # fmt: skip
-    model = _build_model(
+    model = build_model(
         fmin, fmax, sr, frame_length, hop_length, n_thresholds, tuple(beta_parameters),
         boltzmann_parameter, resolution, max_transition_rate, switch_prob, no_trough_prob,
     )  # fmt: skip
     n_frames = _count_frames(y, frame_length, hop_length, center)
 
     found = [
-        _track_chunk(y, start, min(CHUNK_FRAMES, n_frames - start), model, center, pad_mode)
+        track_chunk(y, start, min(CHUNK_FRAMES, n_frames - start), model, center, pad_mode)
         for start in range(0, n_frames, CHUNK_FRAMES)
     ]
     voiced_prob = np.concatenate([c.voiced_prob for c in found])
@@ -194,105 +144,6 @@ def pyin(
     if fill_na is not None:
         f0[~voiced_flag] = fill_na
     return f0, voiced_flag, voiced_prob
-
-
-def _check_parameters(
-    fmin: float,
-    fmax: float,
-    sr: float,
-    frame_length: int,
-    hop_length: int,
-    n_thresholds: int,
-    resolution: float,
-    switch_prob: float,
-    no_trough_prob: float,
-    boltzmann_parameter: float,
-) -> None:
-    """Refuse parameters outside the range in which pYIN is defined."""
-    if not 0 < fmin < fmax <= sr / 2:
-        raise PitchError(
-            f"fmin={fmin!r}, fmax={fmax!r}: need 0 < fmin < fmax <= sr / 2 = {sr / 2} Hz"
-        )
-    if hop_length < 1:
-        raise PitchError(f"hop_length={hop_length!r}: need at least 1 sample")
-    if sr / fmin >= frame_length - 1:
-        raise PitchError(
-            f"fmin={fmin!r} Hz does not fit into frame_length={frame_length}: raise fmin to "
-            f"{sr / (frame_length - 1):.3f} Hz or frame_length to {math.ceil(sr / fmin) + 2}"
-        )
-    if n_thresholds < 1:
-        raise PitchError(f"n_thresholds={n_thresholds!r}: need at least 1")
-    if not 0 < resolution < 1:
-        raise PitchError(f"resolution={resolution!r}: need a value between 0 and 1 semitone")
-    if not 0 < switch_prob < 1:
-        raise PitchError(f"switch_prob={switch_prob!r}: need a value between 0 and 1")
-    if not 0 <= no_trough_prob <= 1:
-        raise PitchError(f"no_trough_prob={no_trough_prob!r}: need a value from 0 to 1")
-    if not boltzmann_parameter > 0:
-        raise PitchError(f"boltzmann_parameter={boltzmann_parameter!r}: need a value above 0")
-
-
-@lru_cache(maxsize=8)
-def _build_model(
-    fmin: float,
-    fmax: float,
-    sr: float,
-    frame_length: int,
-    hop_length: int,
-    n_thresholds: int,
-    beta_parameters: tuple[float, float],
-    boltzmann_parameter: float,
-    resolution: float,
-    max_transition_rate: float,
-    switch_prob: float,
-    no_trough_prob: float,
-) -> _Model:
-    """Compute the priors and transitions, once for each set of parameters."""
-    min_period = math.floor(sr / fmax)
-    max_period = min(math.ceil(sr / fmin), frame_length - 1)
-    bins_per_semitone = math.ceil(1.0 / resolution)
-    n_bins = int(np.floor(12 * bins_per_semitone * np.log2(fmax / fmin))) + 1
-    width = round(max_transition_rate * 12 * hop_length / sr) * bins_per_semitone + 1
-    if not 1 <= width <= n_bins or n_bins < 2:
-        raise PitchError(
-            f"max_transition_rate={max_transition_rate!r} octaves/s spans {width} of {n_bins} "
-            "pitch bins between frames: use a lower rate, a shorter hop or a wider fmin to fmax"
-        )
-    if max_period - min_period < 2:
-        raise PitchError(f"fmin={fmin!r} to fmax={fmax!r} Hz spans fewer than 3 lags: widen it")
-    try:
-        transitions = build_transitions(n_bins, width, switch_prob)
-    except ValueError as error:
-        raise PitchError(str(error)) from error
-    thresholds = np.linspace(0, 1, n_thresholds + 1)
-    beta_probs = threshold_prior(n_thresholds, beta_parameters)
-    beta_tail = np.append(np.cumsum(beta_probs[::-1])[::-1], 0.0)
-    used = np.flatnonzero(beta_probs)
-    n_max = (max_period - min_period + 1) // 2 + 1
-    return _Model(
-        frame_length=frame_length,
-        hop_length=hop_length,
-        min_period=min_period,
-        max_period=max_period,
-        thresholds=thresholds,
-        beta_probs=beta_probs,
-        beta_tail=beta_tail,
-        beta_sums=np.array([np.sum(beta_probs[:n]) for n in range(n_thresholds + 1)]),
-        weights=trough_weights(n_max, boltzmann_parameter),
-        no_trough_prob=no_trough_prob,
-        pitch=np.array(
-            [
-                min_period,
-                sr,
-                fmin,
-                12 * bins_per_semitone,
-                n_bins,
-                thresholds[used[-1] + 1] if used.size else 1.0,
-            ]
-        ),
-        freqs=fmin * 2 ** (np.arange(n_bins) / (12 * bins_per_semitone)),
-        transitions=transitions,
-    )
 
 
 def _count_frames(y: AudioArray, frame_length: int, hop_length: int, center: bool) -> int:
@@ -313,106 +164,3 @@ def _count_frames(y: AudioArray, frame_length: int, hop_length: int, center: boo
             f"{y.size} samples are fewer than frame_length={frame_length}: use center=True"
         )
     return 1 + (padded - frame_length) // hop_length
-
-
-def _take(
-    y: AudioArray, first: int, count: int, center: bool, frame_length: int, pad_mode: str
-) -> AudioArray:
-    """Return `count` samples from `first` on of the padded signal, zeros beyond it."""
-    if center and pad_mode != "constant":
-        y = np.pad(y, frame_length // 2, mode=pad_mode)  # type: ignore[call-overload]  # any mode
-    elif center:
-        first -= frame_length // 2
-    taken = np.zeros(count, dtype=y.dtype)
-    lo, hi = max(first, 0), min(first + count, y.size)
-    if hi > lo:
-        taken[lo - first : hi - first] = y[lo:hi]
-    return taken
-
-
-def _track_chunk(
-    y: AudioArray, start: int, n_frames: int, model: _Model, center: bool, pad_mode: str
-) -> _Candidates:
-    """Find the candidates of `n_frames` frames from frame `start` on."""
-    hop_length, frame_length = model.hop_length, model.frame_length
-    n_lags = model.max_period - model.min_period + 1
-    blocks = -(-frame_length // hop_length)
-    samples = _take(
-        y, start * hop_length, (n_frames + blocks) * hop_length, center, frame_length, pad_mode
-    )
-    windows: npt.NDArray[Any] = np.lib.stride_tricks.sliding_window_view(samples, frame_length)
-    frames = windows[::hop_length][:n_frames]
-    cmnd = np.empty((n_frames, n_lags))
-    error = np.empty((n_frames, n_lags))
-    fast = model.shares_blocks and samples.dtype == np.float32
-    if fast:
-        difference.difference_frames(
-            samples.astype(np.float64), hop_length, blocks, model.min_period, model.max_period,
-            cmnd, error,
-            *difference.workspace(n_frames, hop_length, blocks, model.max_period),
-        )  # fmt: skip
-    else:
-        reference_difference(frames, model.min_period, model.max_period, cmnd)
-
-    width = n_lags // 2 + 2
-    bins = np.empty((n_frames, width), dtype=np.int32)
-    probs = np.empty((n_frames, width))
-    counts = np.empty(n_frames, dtype=np.int32)
-    voiced_prob = np.empty(n_frames)
-    flags = np.empty(n_frames, dtype=np.uint8)
-    results: list[npt.NDArray[Any]] = [bins, probs, counts, voiced_prob, flags]
-    _find(cmnd, error, model, fast, results)
-    doubtful = np.flatnonzero(flags & candidates.DOUBTFUL)
-    if doubtful.size:
-        again = np.empty((doubtful.size, n_lags))
-        reference_difference(frames[doubtful], model.min_period, model.max_period, again)
-        redone = [array[doubtful] for array in results]
-        _find(again, again, model, False, redone)
-        cmnd[doubtful] = again
-        for array, part in zip(results, redone, strict=True):
-            array[doubtful] = part
-    sure = np.flatnonzero(flags & candidates.SURE)
-    if sure.size:
-        _sum_like_librosa(sure, cmnd, model, bins, probs, counts, voiced_prob)
-    taken = np.arange(width) < counts[:, np.newaxis]
-    return _Candidates(bins[taken], probs[taken], counts, voiced_prob)
-
-
-def _find(
-    cmnd: FloatArray,
-    error: FloatArray,
-    model: _Model,
-    check: bool,
-    results: list[npt.NDArray[Any]],
-) -> None:
-    """Call the candidate kernel with the model's tables."""
-    candidates.find_candidates(
-        cmnd, error, model.thresholds, model.beta_tail, model.beta_sums, model.weights,
-        model.no_trough_prob, model.pitch, int(check), *results,
-        np.empty((2, cmnd.shape[1]), dtype=np.int64), np.empty(cmnd.shape[1]),
-    )  # fmt: skip
-
-
-def _sum_like_librosa(
-    sure: npt.NDArray[np.intp],
-    cmnd: FloatArray,
-    model: _Model,
-    bins: npt.NDArray[np.int32],
-    probs: FloatArray,
-    counts: npt.NDArray[np.int32],
-    voiced_prob: FloatArray,
-) -> None:
-    """Redo the probabilities of frames that are voiced with probability 1 up to rounding.
-
-    The matrix has one row per trough and the product is one BLAS call on it, as in librosa, so
-    that the terms are added in the same order.
-    """
-    prior = np.empty((model.weights.shape[1] + 1, model.beta_probs.size))
-    troughs = np.empty(cmnd.shape[1], dtype=np.int64)
-    for m in sure:
-        x = cmnd[m]
-        n = candidates.trough_prior(x, model.thresholds, model.weights, troughs, prior)
-        voiced_prob[m] = candidates.place_candidates(
-            x, prior[:n].dot(model.beta_probs), troughs, model.thresholds, model.beta_sums,
-            model.no_trough_prob, model.pitch, bins[m], probs[m], counts, m,
-        )  # fmt: skip

@@ -6,8 +6,6 @@ not merely close ones: the distribution function of beta (2, 18) is kept as a ta
 importing SciPy for 100 constants would double the start of a worker. Other parameters import it.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

@@ -6,8 +6,6 @@ with such a tie are sent here: the same FFT library, the same order of operation
 Double precision input always comes here.
 """
 
-from __future__ import annotations
-
 import importlib.machinery
 import importlib.util
 import sys
@@ -30,7 +28,8 @@ def _fft_functions() -> tuple[Callable[..., Any], Callable[..., Any]]:
     """Return SciPy's forward and inverse real FFT as functions of (frames, n).
 
     Only the compiled transform is loaded where possible, because importing `scipy.fft` takes as
-    long as all the rest of a worker; elsewhere the public functions are imported.
+    long as all the rest of a worker; elsewhere the public functions are imported. NumPy's
+    transform was rejected: in single precision it rounds otherwise.
     """
     name = "scipy.fft._pocketfft.pypocketfft"
     if name not in sys.modules:
@@ -43,7 +42,7 @@ def _fft_functions() -> tuple[Callable[..., Any], Callable[..., Any]]:
                     transform = importlib.util.module_from_spec(spec)
                     spec.loader.exec_module(transform)
                     return _from_transform(transform)
-                except (ImportError, AttributeError, TypeError):
+                except (ImportError, AttributeError, TypeError, ValueError, RuntimeError):
                     break
     import scipy.fft  # only where the transform alone cannot be loaded
 

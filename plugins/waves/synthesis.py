@@ -5,8 +5,6 @@ The steps are those of `plugins.waves.decompose_v3`; the loops over samples stan
 raw waves are made a little beyond it and made again for the next block.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import cache
@@ -14,7 +12,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from plugins.waves.kernels import candidates, difference, search
+from plugins.waves.kernels import backtrack, candidates, difference, search
 from plugins.waves.kernels import waves as kernels
 from plugins.waves.kernels.store import load
 from plugins.waves.pyin import pyin
@@ -43,7 +41,7 @@ FloatArray = npt.NDArray[np.float64]
 
 def load_kernels() -> None:
     """Load the machine code of every kernel, compiling what is not cached."""
-    for module in (kernels, difference, candidates, search):
+    for module in (kernels, difference, candidates, search, backtrack):
         load(module.__name__)
 
 

@@ -30,14 +30,13 @@ the best path, lowest state first among equals. Long inputs are decoded in block
 keeps the first row of each block, a second pass recomputes the blocks from the last to the first.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from plugins.waves.kernels.search import GROUP, LANES, backtrack, forward
+from plugins.waves.kernels.backtrack import backtrack
+from plugins.waves.kernels.search import GROUP, LANES, forward
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -201,7 +200,7 @@ def decode(
     sums = np.empty(transitions.to_target.shape[2])
 
     def run(start: int, stop: int) -> None:
-        """Search the frames from `start` to `stop`."""
+        """Compute the values of frames start to stop - 1."""
         forward(
             start, stop, offsets, bins, log_prob, log_unvoiced, log_init, dense, LOG_TINY,
             transitions.to_target, transitions.from_source, transitions.half, pad,

@@ -5,8 +5,6 @@ A file carries a checksum: one that a power cut left empty or truncated is delet
 with a warning. It appears under its name complete or not at all, so cold processes may race.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

@@ -1,16 +1,13 @@
 """Compiled kernels of pYIN: from the difference function of frames to their pitch candidates.
 
 `find_candidates` finds the troughs of d', their probabilities and the pitch bins they fall into. It
-also marks two kinds of frames that need more care than plain arithmetic gives: *doubtful* ones, in
-which a decision (is this a trough, is it below a threshold, which bin) is closer to a tie than the
-rounding of a single precision reference, and *sure* ones, whose voiced probability is 1 up to
-rounding, so that the order of summation decides whether it is exactly 1. `trough_prior` and
-`place_candidates` redo the latter around a dot product of the caller.
+marks frames that need more care: *doubtful* ones, in which a decision (is this a trough, is it
+below a threshold, which bin) is closer to a tie than a single precision reference rounds, and
+*sure* ones, whose voiced probability is 1 up to rounding, so that the order of summation decides.
+`trough_prior` and `place_candidates` redo the latter around a dot product of the caller.
 
 Kernels allocate nothing; `plugins.waves.kernels.store` says why.
 """
-
-from __future__ import annotations
 
 import math
 

@@ -7,8 +7,6 @@ on how far single precision, the reference's, may be from it.
 The kernel allocates nothing; `plugins.waves.kernels.store` says why.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 

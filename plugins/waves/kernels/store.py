@@ -14,8 +14,6 @@ being (memory, parent, items, item size, data, shape..., strides...). Types and 
 checked at each call, since nothing else would notice a wrong one.
 """
 
-from __future__ import annotations
-
 import ctypes
 import hashlib
 import inspect

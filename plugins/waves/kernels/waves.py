@@ -5,8 +5,6 @@ sample ``m * HOP`` and the next; after the last frame they stay. Step numbers ar
 `plugins.waves.decompose_v3`.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from plugins.waves.kernels.store import kernel

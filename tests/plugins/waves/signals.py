@@ -1,7 +1,5 @@
 """Signals of every kind a pitch tracker may meet, each made from a seed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -12,7 +12,7 @@ import soundfile as sf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plugins.waves import decompose_v3, synthesis, wavefile
+from plugins.waves import decompose_v3, pcm16, synthesis
 from plugins.waves.errors import AudioError
 from plugins.waves.resampling import resample
 from tests import oracle
@@ -87,7 +87,7 @@ def test_edges_are_within_one_step_of_the_oracle(name: str, tmp_path: Path) -> N
     assert np.isfinite(result.rmse)
     assert 0 <= result.voiced_ratio <= 1
     for wave, pcm in zip(result.waves, expected.pcm, strict=True):
-        ours, _ = wavefile.to_pcm16(wave)
+        ours, _ = pcm16.to_pcm16(wave)
         assert np.abs(ours.astype(int) - pcm.astype(int)).max() <= 1
     np.testing.assert_array_equal(result.mix, result.waves.sum(axis=0))
     assert result.rmse == pytest.approx(expected.rmse, rel=1e-5, abs=1e-9)
@@ -146,7 +146,7 @@ def assert_same_waves(y: npt.NDArray[np.float32], scratch: Path) -> None:
     result = decompose_v3.decompose(y)
     pcm = decompose_v3.decompose_pcm16(y)
 
-    converted = [wavefile.to_pcm16(wave) for wave in result.waves]
+    converted = [pcm16.to_pcm16(wave) for wave in result.waves]
     np.testing.assert_array_equal(np.stack([samples for samples, _ in converted]), pcm.waves)
     assert np.abs(pcm.waves.astype(int) - expected.pcm.astype(int)).max() <= 1
     assert sum(count for _, count in converted) == pcm.clipped

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from backend.artifacts import flush_directory
-from plugins.waves import paths, publishing, wavefile
+from plugins.waves import paths, pcm16, publishing
 from plugins.waves.errors import PublishError
 
 ROOT = Path(__file__).parents[3]
@@ -33,7 +33,7 @@ class Place:
     """An artifacts tree to publish in."""
 
     root: Path
-    waves: list[wavefile.Pcm16] = field(default_factory=list)
+    waves: list[pcm16.Pcm16] = field(default_factory=list)
 
     @property
     def temporary(self) -> Path:
@@ -54,7 +54,7 @@ class Place:
         return sorted(path.name for path in self.temporary.rglob("*") if self.temporary.exists())
 
 
-def three_waves(seed: int, frames: int = 1_000) -> list[wavefile.Pcm16]:
+def three_waves(seed: int, frames: int = 1_000) -> list[pcm16.Pcm16]:
     rng = np.random.default_rng(seed)
     return [rng.integers(-32768, 32768, frames).astype(np.int16) for _ in range(3)]
 
@@ -79,7 +79,7 @@ def test_three_files_are_published(place: Place) -> None:
         contents = file.path.read_bytes()
         assert contents[44:] == wave.tobytes()
         assert (file.size, file.sha256) == (2_044, hashlib.sha256(contents).hexdigest())
-        assert wavefile.verify(file.path, 1_000, SR) == file.sha256
+        assert pcm16.verify(file.path, 1_000, SR) == file.sha256
     assert publishing.complete(place.targets)
     assert place.leftovers() == []
     assert len(list(place.targets[0].parent.iterdir())) == 3
@@ -477,7 +477,7 @@ def test_the_process_may_die_at_every_step(before: str, tmp_path: Path) -> None:
     assert "new" in outcomes
 
 
-def bodies(waves: list[wavefile.Pcm16]) -> list[bytes]:
+def bodies(waves: list[pcm16.Pcm16]) -> list[bytes]:
     return [wave.tobytes() for wave in waves]
 
 

@@ -1,7 +1,5 @@
 """pYIN agrees with librosa, frame by frame and bit by bit where that is promised."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
@@ -217,18 +215,6 @@ def test_bound_on_single_precision(kind: Maker) -> None:
 
     known = np.isfinite(error)
     assert (np.abs(single - double)[known] <= error[known] / 2).all()
-
-
-def test_reference_difference_is_librosas() -> None:
-    """The difference function in single precision equals librosa's to the last bit."""
-    y = signals.make(signals.noisy_tone, 2, 9000, 0.3).astype(np.float32)
-    frames = librosa.util.frame(y, frame_length=2048, hop_length=128)
-    expected = librosa.core.pitch._cumulative_mean_normalized_difference(frames, 3, 123)
-    actual = np.empty(expected.T.shape)
-
-    pyin_reference.reference_difference(frames.T, 3, 123, actual)
-
-    np.testing.assert_array_equal(actual, expected.T)
 
 
 def test_threshold_prior_is_scipys() -> None:

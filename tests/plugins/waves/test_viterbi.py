@@ -1,7 +1,5 @@
 """The decoder returns the path of a full search, ties included."""
 
-from __future__ import annotations
-
 import librosa
 import numpy as np
 import numpy.typing as npt

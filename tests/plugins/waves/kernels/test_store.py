@@ -1,7 +1,5 @@
 """Kernels load without numba, survive power cuts, and refuse what would corrupt memory."""
 
-from __future__ import annotations
-
 import logging
 import os
 import subprocess
