@@ -14,6 +14,7 @@ made again from the waves that stand in the session's directory; their figures a
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,6 +71,9 @@ class Utterance:
     reason: str | None = None
     message: str | None = None
     """Why it failed, in one word and in words."""
+    source_size: int | None = None
+    source_mtime_ns: int | None = None
+    """Which contents of the source failed for good; None if trying again may help."""
 
 
 def entries(
@@ -100,7 +104,8 @@ def record(artifacts: Artifacts, session_id: str, utterance: Utterance) -> bool:
     OSError
         If the record cannot be written; the one before still stands.
     """
-    if not (artifacts.sessions("tts") / safe_part(session_id)).is_dir():
+    speech = artifacts.sessions("tts") / safe_part(session_id)
+    if not speech.is_dir():
         log.info("session gone, nothing recorded", session_id=session_id, source=utterance.source)
         return False
     utterances = load(artifacts, session_id)
@@ -115,8 +120,34 @@ def record(artifacts: Artifacts, session_id: str, utterance: Utterance) -> bool:
         "utterances": [asdict(kept_utterance) for kept_utterance in kept],
     }
     text = json.dumps(data, indent=2, ensure_ascii=True, allow_nan=False)
-    write_bytes(path_of(artifacts, session_id), text.encode(), artifacts.temporary)
+    path = path_of(artifacts, session_id)
+    write_bytes(path, text.encode(), artifacts.temporary)
+    if not speech.is_dir():  # deleted in between
+        with suppress(OSError):
+            path.unlink()
+            path.parent.rmdir()
+        return False
     return True
+
+
+def read(artifacts: Artifacts, session_id: str) -> dict[str, Utterance]:
+    """Return the recorded utterances by source, oldest first; change nothing.
+
+    Raises
+    ------
+    OSError
+        If the record cannot be opened or read.
+    ValueError
+        If it holds something else than a record; the message says what is wrong.
+    """
+    with path_of(artifacts, session_id).open("rb") as stream:
+        contents = stream.read(MAX_BYTES + 1)
+    if len(contents) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES} bytes")
+    try:
+        return _parse(json.loads(contents))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__}: {str(error)[:200]}") from error
 
 
 def load(artifacts: Artifacts, session_id: str) -> dict[str, Utterance]:
@@ -125,20 +156,15 @@ def load(artifacts: Artifacts, session_id: str) -> dict[str, Utterance]:
     A record that cannot be read is moved aside as `session.json.corrupt-N` with a WARNING, and what
     the session's directory holds is returned instead.
     """
-    path = path_of(artifacts, session_id)
     try:
-        with path.open("rb") as stream:
-            contents = stream.read(MAX_BYTES + 1)
+        return read(artifacts, session_id)
     except FileNotFoundError:
         return {}
     except OSError as error:
-        return _start_again(artifacts, path, describe(error))
-    try:
-        if len(contents) > MAX_BYTES:
-            raise ValueError(f"more than {MAX_BYTES} bytes")
-        return _parse(json.loads(contents))
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        return _start_again(artifacts, path, f"{type(error).__name__}: {str(error)[:200]}")
+        problem = describe(error)
+    except ValueError as error:
+        problem = str(error)
+    return _start_again(artifacts, path_of(artifacts, session_id), problem)
 
 
 def _parse(data: Mapping[str, Any]) -> dict[str, Utterance]:
@@ -181,15 +207,20 @@ def _from_files(artifacts: Artifacts, directory: Path) -> dict[str, Utterance]:
             continue
         turn = first.parent.name
         source = f"tts/sessions/{directory.name}/{turn}/{base}{paths.SUFFIX}"
-        written_at = datetime.fromtimestamp(first.stat().st_mtime, UTC)
-        utterances[source] = Utterance(
-            source=source,
-            status="written",
-            app_version="unknown",
-            finished_at=written_at.isoformat(timespec="milliseconds"),
-            files=tuple(_entry(artifacts, target) for target in targets),
-        )
+        utterances[source] = from_files(artifacts, source, targets)
     return utterances
+
+
+def from_files(artifacts: Artifacts, source: str, targets: paths.Targets) -> Utterance:
+    """Return what the complete set of waves at `targets` tells; the figures it cannot are None."""
+    written_at = datetime.fromtimestamp(targets[0].stat().st_mtime, UTC)
+    return Utterance(
+        source=source,
+        status="written",
+        app_version="unknown",
+        finished_at=written_at.isoformat(timespec="milliseconds"),
+        files=tuple(_entry(artifacts, target) for target in targets),
+    )
 
 
 def _entry(artifacts: Artifacts, path: Path) -> WaveEntry:

@@ -41,6 +41,12 @@ class WavesSettings(PluginSettings):
     memory_limit_mb: int = Field(
         2048, ge=256, le=65_536, description="Megabytes of memory one worker may use (Linux)."
     )
+    min_free_mb: int = Field(
+        200, ge=0, description="Free megabytes of disk below which utterances wait; 0 is off."
+    )
+    backfill_interval_s: float = Field(
+        60, ge=0, le=86_400, description="Seconds between searches for missing waves; 0 is off."
+    )
     stop_limit_s: float = Field(
         4, ge=0, le=5, description="Seconds that running utterances get to end when the host stops."
     )

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from plugins.waves.decompose_v3 import Engine
 
 
+NOT_FINAL = ("missing", "unreadable", "changed")
+"""Refusals that say nothing about what the recording holds: another attempt may succeed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What is to be decomposed, and where the waves go; sent to a worker."""
@@ -60,13 +64,15 @@ def decompose(order: Order) -> Report:
     """Decompose one recording and publish its waves; report a refusal, do not raise it."""
     from plugins.waves import decompose_v3, publishing, wavefile
 
+    source = Path(order.wav_path)
+    identity = _identity(source)
     try:
-        source = Path(order.wav_path)
         if order.root is not None:
             wavefile.check_source(source, order.root)
         wave = wavefile.read(source, max_duration_s=order.max_duration_s, rate=order.sr)
         engine = decompose_v3.usable_engine(order.engine)
         result = decompose_v3.decompose_pcm16(wave.samples, engine=engine)
+        _check_still_there(source)
         published = publishing.publish(
             list(result.waves),
             order.sr,
@@ -74,7 +80,10 @@ def decompose(order: Order) -> Report:
             Path(order.temporary),
         )
     except AudioError as error:
-        return Report("invalid_audio", str(error))
+        if order.root is not None and not source.parent.parent.is_dir():
+            return Report("session_gone", f"the session was deleted: {error}")
+        final = error.reason not in NOT_FINAL
+        return Report("invalid_audio", str(error), data=identity if final else {})
     except PublishError as error:
         return Report("publish_failed", str(error))
     return Report(
@@ -89,3 +98,18 @@ def decompose(order: Order) -> Report:
             "warnings": tuple(wave.warnings),
         }
     )
+
+
+def _identity(source: Path) -> dict[str, object]:
+    """Return what changes when the recording does; nothing if there is none."""
+    try:
+        status = source.lstat()
+    except (OSError, ValueError):
+        return {}
+    return {"source_size": status.st_size, "source_mtime_ns": status.st_mtime_ns}
+
+
+def _check_still_there(source: Path) -> None:
+    """Refuse a recording that was deleted while it was decomposed: nobody wants its waves."""
+    if not source.exists():
+        raise AudioError("missing", "the recording was deleted while it was decomposed")
