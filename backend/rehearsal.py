@@ -75,6 +75,8 @@ class _Watch:
         self.written[event.wav_path] = (event, perf_counter())
 
     def on_ended(self, _: object, *, event: WorkDone | WorkFailed) -> None:
+        if event.source.wav_path not in self.written:
+            return  # waves of an earlier session, made up for
         self.ended[event.source.wav_path] = (event, perf_counter())
         self._unseen.put_nowait(event)
 

@@ -77,6 +77,7 @@ def server(root: Path) -> Iterator[LiveServer]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RR_WAVES_MAX_WORKERS", str(MAX_WORKERS))
         patch.setenv("RR_WAVES_QUEUE_MAX_SIZE", str(QUEUE_MAX_SIZE))
+        patch.setenv("RR_WAVES_BACKFILL_INTERVAL_S", "0")  # outcomes are counted
         app = create_app(Settings(artifacts_dir=root, seed=1))
     with LiveServer(app) as live:
         warm = Watch()

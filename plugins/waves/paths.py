@@ -59,6 +59,11 @@ def base_name(wav_path: Path) -> str:
     return name[: -len(SUFFIX)] if name.lower().endswith(SUFFIX) else name
 
 
+def is_turn(name: str) -> bool:
+    """Tell whether a directory called `name` holds the recordings of a turn."""
+    return _TURN.fullmatch(name) is not None
+
+
 def is_wave(path: Path) -> bool:
     """Tell whether `path` has the name of a wave."""
     return _WAVE_NAME.fullmatch(path.name) is not None

@@ -1,237 +1,66 @@
 """The waves plugin: every `tts_written` becomes a job of the pool, every job a signal.
 
 tts_written --receive()--> Pool --> worker process
-(event loop)                |
-                            v   on a thread of the pool
-            log line, session.json --call_soon_threadsafe--> waves_written | waves_failed
-                                                             (event loop)
+(event loop)              ^  |
+                          |  v   on a thread of the pool
+             Backfill ----+  log line, session.json --call_soon_threadsafe--> waves_written
+             (thread)                                 (event loop)            | waves_failed
 """
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Any, cast
 
-from blinker import NamedSignal
-
-from backend.artifacts import TEMPORARY_DIRECTORY
 from backend.plugins import Host
-from backend.signals import TtsWritten, emit, tts_written
-from plugins.waves import paths, record, worker
+from backend.signals import TtsWritten, tts_written
+from plugins.waves import worker
+from plugins.waves.backfill import Backfill
+from plugins.waves.diskspace import DiskSpace
 from plugins.waves.lane import Outcome
-from plugins.waves.logs import SafeLog
 from plugins.waves.pool import Pool
 from plugins.waves.settings import WavesSettings
-from plugins.waves.signals import Reason, WavesFailed, WavesWritten, waves_failed, waves_written
-
-log = SafeLog(__name__)
-
-SENDER = "waves"
-DROPPED = ("queue_full", "stopped", "quarantined")
-"""Reasons that say nothing about a decomposition, since there was none: a WARNING each."""
+from plugins.waves.utterance import Bench, Utterance
 
 
 @asynccontextmanager
 async def lifespan(host: Host, settings: WavesSettings) -> AsyncIterator[None]:
     """Subscribe to `tts_written` with a running pool; at the end unsubscribe, then drain."""
-    bench = Bench(host, settings, asyncio.get_running_loop(), _app_version())
-    temporary = str(bench.temporary)
-    pool = Pool(
-        worker.decompose,
-        lanes=settings.max_workers,
-        queue_max_size=settings.queue_max_size,
-        timeout_s=settings.job_timeout_s,
-        warm_up=partial(worker.warm_up, temporary, settings.engine, settings.kernel_cache),
-        memory_limit_mb=settings.memory_limit_mb,
-        on_state=host.report,
-    )
+    bench = Bench(host, settings, asyncio.get_running_loop())
+    pool = create_pool(bench, queue_max_size=settings.queue_max_size, lanes=settings.max_workers)
+    backfill = Backfill(bench, pool) if settings.backfill_interval_s else None
 
     def receive(sender: object, *, event: TtsWritten) -> None:  # noqa: ARG001 - blinker's signature
-        pool.submit(Utterance(str(event.wav_path), event, bench))
+        pool.submit(Utterance(str(event.wav_path), event, bench, on_end=look_again))
+
+    def look_again(utterance: Utterance, reason: str, message: str, outcome: Outcome) -> None:  # noqa: ARG001 - the signature of `on_end`
+        if backfill is not None and reason == "queue_full":
+            backfill.wake()
 
     pool.start()
+    if backfill is not None:
+        backfill.start()
     try:
         with tts_written.connected_to(receive):
             yield
     finally:
+        if backfill is not None:
+            backfill.end()  # its thread ends with its next step, which may be the disk's
         await asyncio.to_thread(pool.stop, settings.stop_limit_s)
 
 
-@dataclass(slots=True, eq=False)
-class Bench:
-    """What all utterances share."""
-
-    host: Host
-    settings: WavesSettings
-    loop: asyncio.AbstractEventLoop
-    app_version: str
-    recording: threading.Lock = field(default_factory=threading.Lock)
-    """`session.json` has one writer at a time."""
-
-    @property
-    def temporary(self) -> Path:
-        """Where waves stand while they are being written."""
-        return self.host.artifacts.root / TEMPORARY_DIRECTORY
-
-    def announce(self, signal: NamedSignal, event: WavesWritten | WavesFailed) -> None:
-        """Send a signal on the event loop's thread; a loop that is closed hears nothing."""
-        try:
-            self.loop.call_soon_threadsafe(emit, signal, SENDER, event)
-        except RuntimeError:
-            log.warning(
-                "the event loop is closed; nobody was told",
-                signal=signal.name,
-                **_context(event.source),
-            )
-
-
-@dataclass(slots=True, eq=False)
-class Utterance:
-    """One `tts_written` on its way to one of the two outcomes; see `plugins.waves.lane.Work`."""
-
-    path: str
-    event: TtsWritten
-    bench: Bench
-
-    def begin(self, queued_ms: float) -> worker.Order:
-        """Log the start; return what the worker gets."""
-        targets = paths.session_targets(self.event.wav_path, self.bench.host.artifacts.root)
-        log.info(
-            "decomposition started",
-            **_context(self.event),
-            output_dir=str(targets[0].parent),
-            queued_ms=round(queued_ms, 1),
-        )
-        first, second, third = map(str, targets)
-        return worker.Order(
-            wav_path=self.path,
-            targets=(first, second, third),
-            temporary=str(self.bench.temporary),
-            root=str(self.bench.host.artifacts.root),
-            sr=self.bench.settings.processing_sr,
-            max_duration_s=self.bench.settings.max_duration_s,
-            engine=self.bench.settings.engine,
-        )
-
-    def end(self, outcome: Outcome) -> None:
-        """Log the end, record it, send the signal."""
-        if outcome.reason:
-            self._fail(outcome, cast("Reason", outcome.reason), outcome.message)
-        else:
-            self._succeed(outcome)
-
-    def _succeed(self, outcome: Outcome) -> None:
-        data: dict[str, Any] = dict(outcome.report.data)
-        files = tuple(Path(path) for path, _, _ in data["files"])
-        figures: dict[str, Any] = {
-            name: data[name]
-            for name in ("duration_s", "sample_rate", "rmse", "clipped_samples", "voiced_ratio")
-        }
-        times: dict[str, Any] = _times(outcome)
-        for warning in data["warnings"]:
-            log.warning("the recording is odd", **_context(self.event), warning=warning)
-        relative = self.bench.host.artifacts.relative
-        entries = tuple(
-            record.WaveEntry(relative(Path(path)), size, sha) for path, size, sha in data["files"]
-        )
-        if not self._record("written", files=entries, **figures, **times):
-            _take_back(files)
-            self._fail(outcome, "session_gone", "the session was deleted while its waves were made")
-            return
-        log.info(
-            "decomposition finished",
-            **_context(self.event),
-            output_dir=str(files[0].parent),
-            **times,
-            rmse=round(data["rmse"], 6),
-            clipped_samples=data["clipped_samples"],
-            attempts=outcome.attempts,
-        )
-        self.bench.announce(waves_written, WavesWritten(self.event, files, **figures, **times))
-
-    def _fail(self, outcome: Outcome, reason: Reason, message: str) -> None:
-        times: dict[str, Any] = _times(outcome)
-        if reason in DROPPED:
-            log.warning("utterance dropped", **_context(self.event), reason=reason, message=message)
-        else:
-            log.error(
-                "decomposition failed",
-                **_context(self.event),
-                output_dir=self._output_dir(),
-                reason=reason,
-                message=message,
-                **times,
-                attempts=outcome.attempts,
-                traceback=outcome.report.detail or None,
-            )
-            if reason != "session_gone":
-                self._record(
-                    "failed",
-                    reason=reason,
-                    message=message[: record.MAX_MESSAGE_CHARACTERS],
-                    **times,
-                )
-        self.bench.announce(waves_failed, WavesFailed(self.event, reason, message, **times))
-
-    def _record(self, status: record.Status, **fields: Any) -> bool:
-        """Write the utterance into `session.json`; tell whether its session still exists."""
-        artifacts = self.bench.host.artifacts
-        try:
-            utterance = record.Utterance(
-                source=artifacts.relative(self.event.wav_path),
-                status=status,
-                app_version=self.bench.app_version,
-                finished_at=record.now(),
-                **fields,
-            )
-            with self.bench.recording:
-                return record.record(artifacts, self.event.session_id, utterance)
-        except Exception:
-            log.exception("the outcome could not be recorded", **_context(self.event))
-            return True
-
-    def _output_dir(self) -> str | None:
-        try:
-            return str(
-                paths.session_targets(self.event.wav_path, self.bench.host.artifacts.root)[0].parent
-            )
-        except Exception:  # noqa: BLE001 - the path is what is wrong then, and is in the log line
-            return None
-
-
-def _take_back(files: tuple[Path, ...]) -> None:
-    """Remove the waves of a session that is gone, and its directories if nothing else is there."""
-    with suppress(OSError):
-        for file in files:
-            file.unlink(missing_ok=True)
-        files[0].parent.rmdir()
-        files[0].parent.parent.rmdir()
-
-
-def _context(event: TtsWritten) -> dict[str, object]:
-    """Return what every log line about an utterance names; never its words."""
-    return {
-        "session_id": event.session_id,
-        "turn_index": event.turn_index,
-        "slot_id": event.slot_id,
-        "input_path": str(event.wav_path),
-    }
-
-
-def _times(outcome: Outcome) -> dict[str, float]:
-    return {
-        "queued_ms": round(outcome.queued_ms, 1),
-        "running_ms": round(outcome.running_ms, 1),
-    }
-
-
-def _app_version() -> str:
-    try:
-        return version("reflective-resonance")
-    except PackageNotFoundError:
-        return "unknown"
+def create_pool(bench: Bench, *, lanes: int, queue_max_size: int) -> Pool:
+    """Return a pool that decomposes the utterances of `bench`, not yet started."""
+    settings = bench.settings
+    return Pool(
+        worker.decompose,
+        lanes=lanes,
+        queue_max_size=queue_max_size,
+        timeout_s=settings.job_timeout_s,
+        warm_up=partial(
+            worker.warm_up, str(bench.temporary), settings.engine, settings.kernel_cache
+        ),
+        memory_limit_mb=settings.memory_limit_mb,
+        on_state=bench.host.report,
+        hindrance=DiskSpace(bench.host.artifacts.root, settings.min_free_mb).problem,
+    )

@@ -69,6 +69,9 @@ class Pool:
         Memory for one worker.
     on_state : callable
         `on_state(state, reason)`, called on a thread of the pool whenever the state changes.
+    hindrance : callable
+        `hindrance() -> str`, called on the lanes' threads about once a second: why no job should
+        begin now, or nothing. Jobs wait meanwhile.
     """
 
     def __init__(
@@ -81,10 +84,13 @@ class Pool:
         warm_up: Task = no_warm_up,
         memory_limit_mb: int = 2048,
         on_state: Callable[[State, str], None] | None = None,
+        hindrance: Callable[[], str] = str,
     ) -> None:
         self._capacity = queue_max_size + lanes
         self._quarter = queue_max_size / 4
         self._on_state = on_state
+        self._hindrance = hindrance
+        self._hindered_by = ""
         self._state: tuple[State, str] | None = None
         self._changed = threading.Condition()
         self._open = False
@@ -135,7 +141,20 @@ class Pool:
     @property
     def has_room_for_backfill(self) -> bool:
         """Whether so few jobs wait that work without a visitor behind it may be added."""
-        return self._open and self.queued < self._quarter
+        room = self.queued < max(1, self._quarter) and len(self._jobs) < self._capacity
+        return self._open and room and not self._hindered_by
+
+    def holds(self, path: str) -> bool:
+        """Tell whether a job for `path` is waiting or running."""
+        return path in self._jobs
+
+    def is_quarantined(self, path: str) -> bool:
+        """Tell whether `path` crashed two workers and has not changed since."""
+        known = self._quarantine.get(path)
+        if known is None or known == _identity(path):
+            return known is not None
+        self._quarantine.pop(path, None)
+        return False
 
     def start(self) -> None:
         """Start the lanes; jobs are accepted from now on and run as soon as a worker is ready."""
@@ -149,8 +168,9 @@ class Pool:
         """Accept or refuse one job; return at once.
 
         A path that is already waiting or running is not done twice: the second `work` ends with the
-        first. Live jobs go before backfill jobs. Returns whether the job was accepted; `work.end`
-        is called exactly once either way, later and on another thread.
+        first. Live jobs go before backfill jobs, and into a full queue in the place of one. Returns
+        whether the job was accepted; `work.end` is called exactly once either way, later and on
+        another thread.
         """
         with self._changed:
             job = self._jobs.get(work.path)
@@ -162,7 +182,7 @@ class Pool:
                     self._backfill.remove(job)
                     self._enqueue(job, live=True)
                 return True
-            elif len(self._jobs) >= self._capacity:
+            elif len(self._jobs) >= self._capacity and not (live and self._displace()):
                 refusal = Outcome(
                     "queue_full", f"{self._capacity} utterances are already waiting or running"
                 )
@@ -216,7 +236,11 @@ class Pool:
         return len(dropped) + len(killed)
 
     def take(self, lane: Lane, timeout_s: float) -> Job | None:
-        """Give `lane` the next job, None if none came in time."""
+        """Give `lane` the next job, None if none came in time, or if none should begin now."""
+        if self._is_hindered(lane):
+            with self._changed:
+                self._changed.wait_for(lambda: not self._open, timeout_s)
+            return None
         with self._changed:
             self._changed.wait_for(
                 lambda: self._live or self._backfill or not self._open, timeout_s
@@ -224,7 +248,7 @@ class Pool:
             queue = self._live or self._backfill
             job = queue.popleft() if queue and self._open else None
             lane.job = job
-        if job is not None and self._is_quarantined(job.path):
+        if job is not None and self.is_quarantined(job.path):
             lane.job = None
             self.finish(
                 job,
@@ -286,6 +310,8 @@ class Pool:
                     "degraded",
                     f"{len(down)} of {len(self._lanes)} workers cannot start: {down[0].problem}",
                 )
+            elif self._hindered_by:
+                state = ("degraded", self._hindered_by)
             elif not any(other.ready for other in self._lanes):
                 state = ("warming", "the workers are starting")
             if state == self._state or not self._open:
@@ -294,16 +320,27 @@ class Pool:
             if self._on_state is not None:
                 self._on_state(*state)
 
+    def _is_hindered(self, lane: Lane) -> bool:
+        hindered_by = self._hindrance()
+        if hindered_by != self._hindered_by:
+            self._hindered_by = hindered_by
+            self.note(lane)
+        return bool(hindered_by)
+
+    def _displace(self) -> bool:
+        """Turn the last backfill job away, if one waits and the doorman can tell its owner."""
+        if not self._backfill or not self._doorman_listens:
+            return False
+        job = self._backfill.pop()
+        del self._jobs[job.path]
+        refusal = job.outcome("queue_full", "a live utterance took its place")
+        for work in job.works:
+            self._refused.put((work, refusal))
+        return True
+
     def _enqueue(self, job: Job, *, live: bool) -> None:
         job.live = live
         (self._live if live else self._backfill).append(job)
-
-    def _is_quarantined(self, path: str) -> bool:
-        known = self._quarantine.get(path)
-        if known is None or known == _identity(path):
-            return known is not None
-        self._quarantine.pop(path, None)
-        return False
 
     def _wait_for_jobs(self, deadline: float) -> None:
         with self._changed:

@@ -150,6 +150,21 @@ def read(artifacts: Artifacts, session_id: str) -> dict[str, Utterance]:
         raise ValueError(f"{type(error).__name__}: {str(error)[:200]}") from error
 
 
+def adopt(artifacts: Artifacts, session_id: str, source: str, targets: paths.Targets) -> bool:
+    """Record a complete set of waves that nobody recorded; tell whether it is recorded now.
+
+    Raises
+    ------
+    OSError
+        If the waves cannot be read or the record cannot be written.
+    """
+    known = load(artifacts, session_id).get(source)
+    fresh = from_files(artifacts, source, targets)
+    if known is not None and known.files == fresh.files:
+        return True
+    return record(artifacts, session_id, fresh)
+
+
 def load(artifacts: Artifacts, session_id: str) -> dict[str, Utterance]:
     """Return the recorded utterances by source, oldest first.
 

@@ -33,6 +33,8 @@ class WavesWritten(WorkDone):
     voiced_ratio: float
     queued_ms: float
     running_ms: float
+    backfill: bool = False
+    """Whether these were made up for later; nobody waits for them then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class WavesFailed(WorkFailed):
     reason: Reason
     queued_ms: float
     running_ms: float
+    backfill: bool = False
+    """Whether this was an attempt to make up for waves that were missing."""
 
 
 waves_written = define(

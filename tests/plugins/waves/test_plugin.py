@@ -23,9 +23,10 @@ from backend.artifacts import Artifacts
 from backend.plugins import Host
 from backend.signals import TtsWritten, emit, tts_written
 from plugins.waves import record, worker
-from plugins.waves.plugin import Bench, lifespan
+from plugins.waves.plugin import lifespan
 from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
+from plugins.waves.utterance import Bench
 from tests.plugins.waves import jobs
 from tests.plugins.waves.jobs import LIMIT_S
 
@@ -77,7 +78,8 @@ def listener() -> Iterator[Listener]:
 
 @asynccontextmanager
 async def running(artifacts: Artifacts, **settings: Any) -> AsyncIterator[list[tuple[str, str]]]:
-    """Run the plugin; yield the states it reports."""
+    """Run the plugin, without its backfill unless asked for; yield the states it reports."""
+    settings.setdefault("backfill_interval_s", 0)
     states: list[tuple[str, str]] = []
     host = Host(artifacts, lambda state, reason: states.append((state, reason)))
     async with lifespan(host, WavesSettings(**settings)):

@@ -1,0 +1,66 @@
+"""Tells when the disk is nearly full, so that the pool waits instead of failing every utterance."""
+
+import shutil
+import threading
+from pathlib import Path
+from time import monotonic
+
+from plugins.waves.logs import SafeLog
+
+log = SafeLog(__name__)
+
+WARN_EVERY_S = 60.0
+MEGABYTE = 2**20
+
+
+class DiskSpace:
+    """The free space of the disk that `root` is on, against a limit.
+
+    Parameters
+    ----------
+    root : Path
+        A directory, which need not exist yet.
+    min_free_mb : int >= 0
+        Megabytes below which the disk counts as full; 0 never does.
+    """
+
+    def __init__(self, root: Path, min_free_mb: int) -> None:
+        self._root = root
+        self._min_free_mb = min_free_mb
+        self._lock = threading.Lock()
+        self._warned_at: float | None = None
+
+    def problem(self) -> str:
+        """Return why nothing should be written now, or nothing; warn of it once a minute."""
+        free_mb = self._free_mb() if self._min_free_mb else None
+        low = free_mb is not None and free_mb < self._min_free_mb
+        reason = f"less than {self._min_free_mb} MB free on the disk of {self._root}" if low else ""
+        with self._lock:
+            self._tell(reason, free_mb)
+        return reason
+
+    def _free_mb(self) -> int | None:
+        """Return the free megabytes; None if nobody can tell, which is for the jobs to find out."""
+        for directory in (self._root, *self._root.parents):
+            try:
+                return shutil.disk_usage(directory).free // MEGABYTE
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return None
+        return None
+
+    def _tell(self, reason: str, free_mb: int | None) -> None:
+        now = monotonic()
+        if not reason:
+            if self._warned_at is not None:
+                log.info("there is room on the disk again; waves are made", free_mb=free_mb)
+            self._warned_at = None
+        elif self._warned_at is None or now - self._warned_at >= WARN_EVERY_S:
+            self._warned_at = now
+            log.warning(
+                "the disk is nearly full; utterances wait until there is room",
+                free_mb=free_mb,
+                min_free_mb=self._min_free_mb,
+                root=str(self._root),
+            )

@@ -1,0 +1,234 @@
+"""One utterance on its way through the pool: its order, its log lines, its record, its signal."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, cast
+
+from blinker import NamedSignal
+
+from backend.artifacts import TEMPORARY_DIRECTORY
+from backend.plugins import Host
+from backend.signals import TtsWritten, emit
+from plugins.waves import paths, record, worker
+from plugins.waves.lane import Outcome
+from plugins.waves.logs import SafeLog
+from plugins.waves.settings import WavesSettings
+from plugins.waves.signals import Reason, WavesFailed, WavesWritten, waves_failed, waves_written
+
+log = SafeLog(__name__)
+
+SENDER = "waves"
+DROPPED = ("queue_full", "stopped", "quarantined")
+"""Reasons that say nothing about a decomposition, since there was none: a WARNING each."""
+
+
+@dataclass(slots=True, eq=False)
+class Bench:
+    """What all utterances share."""
+
+    host: Host
+    settings: WavesSettings
+    loop: asyncio.AbstractEventLoop | None
+    """Where signals are sent; None: nobody listens."""
+    app_version: str = field(default_factory=lambda: app_version())
+    recording: threading.Lock = field(default_factory=threading.Lock)
+    """`session.json` has one writer at a time."""
+
+    @property
+    def temporary(self) -> Path:
+        """Where waves stand while they are being written."""
+        return self.host.artifacts.root / TEMPORARY_DIRECTORY
+
+    def announce(self, signal: NamedSignal, event: WavesWritten | WavesFailed) -> None:
+        """Send a signal on the event loop's thread; a loop that is closed hears nothing."""
+        if self.loop is None:
+            return
+        try:
+            self.loop.call_soon_threadsafe(emit, signal, SENDER, event)
+        except RuntimeError:
+            log.warning(
+                "the event loop is closed; nobody was told",
+                signal=signal.name,
+                **_context(event.source),
+            )
+
+
+@dataclass(slots=True, eq=False)
+class Utterance:
+    """One `tts_written` on its way to one of the two outcomes; see `plugins.waves.lane.Work`.
+
+    An utterance of the backfill that is dropped is told to nobody: it will be found again.
+    """
+
+    path: str
+    event: TtsWritten
+    bench: Bench
+    backfill: bool = False
+    on_end: "OnEnd | None" = None
+    """Called last: `on_end(self, reason, message, outcome)`; `reason` is empty after success."""
+
+    def begin(self, queued_ms: float) -> worker.Order:
+        """Log the start; return what the worker gets."""
+        targets = paths.session_targets(self.event.wav_path, self.bench.host.artifacts.root)
+        log.info(
+            "decomposition started",
+            **self._context(),
+            output_dir=str(targets[0].parent),
+            queued_ms=round(queued_ms, 1),
+        )
+        first, second, third = map(str, targets)
+        return worker.Order(
+            wav_path=self.path,
+            targets=(first, second, third),
+            temporary=str(self.bench.temporary),
+            root=str(self.bench.host.artifacts.root),
+            sr=self.bench.settings.processing_sr,
+            max_duration_s=self.bench.settings.max_duration_s,
+            engine=self.bench.settings.engine,
+        )
+
+    def end(self, outcome: Outcome) -> None:
+        """Log the end, record it, send the signal."""
+        reason, message = outcome.reason, outcome.message
+        if not reason and not self._succeed(outcome):
+            reason, message = "session_gone", "the session was deleted while its waves were made"
+        try:
+            if reason and not (self.backfill and reason in DROPPED):
+                self._fail(outcome, cast("Reason", reason), message)
+        finally:
+            if self.on_end is not None:
+                self.on_end(self, reason, message, outcome)
+
+    def _succeed(self, outcome: Outcome) -> bool:
+        """Record and announce the waves; tell whether their session still exists."""
+        data: dict[str, Any] = dict(outcome.report.data)
+        files = tuple(Path(path) for path, _, _ in data["files"])
+        figures: dict[str, Any] = {
+            name: data[name]
+            for name in ("duration_s", "sample_rate", "rmse", "clipped_samples", "voiced_ratio")
+        }
+        times: dict[str, Any] = _times(outcome)
+        for warning in data["warnings"]:
+            log.warning("the recording is odd", **self._context(), warning=warning)
+        relative = self.bench.host.artifacts.relative
+        entries = tuple(
+            record.WaveEntry(relative(Path(path)), size, sha) for path, size, sha in data["files"]
+        )
+        if not self._record("written", files=entries, **figures, **times):
+            _take_back(files)
+            return False
+        log.info(
+            "decomposition finished",
+            **self._context(),
+            output_dir=str(files[0].parent),
+            **times,
+            rmse=round(data["rmse"], 6),
+            clipped_samples=data["clipped_samples"],
+            attempts=outcome.attempts,
+        )
+        done = WavesWritten(self.event, files, **figures, **times, backfill=self.backfill)
+        self.bench.announce(waves_written, done)
+        return True
+
+    def _fail(self, outcome: Outcome, reason: Reason, message: str) -> None:
+        times: dict[str, Any] = _times(outcome)
+        if reason in DROPPED:
+            log.warning("utterance dropped", **self._context(), reason=reason, message=message)
+        else:
+            log.error(
+                "decomposition failed",
+                **self._context(),
+                output_dir=self._output_dir(),
+                reason=reason,
+                message=message,
+                **times,
+                attempts=outcome.attempts,
+                traceback=outcome.report.detail or None,
+            )
+            if reason != "session_gone":
+                self._record(
+                    "failed",
+                    reason=reason,
+                    message=message[: record.MAX_MESSAGE_CHARACTERS],
+                    **_identity(outcome),
+                    **times,
+                )
+        failed = WavesFailed(self.event, reason, message, **times, backfill=self.backfill)
+        self.bench.announce(waves_failed, failed)
+
+    def _record(self, status: record.Status, **fields: Any) -> bool:
+        """Write the utterance into `session.json`; tell whether its session still exists."""
+        artifacts = self.bench.host.artifacts
+        try:
+            utterance = record.Utterance(
+                source=artifacts.relative(self.event.wav_path),
+                status=status,
+                app_version=self.bench.app_version,
+                finished_at=record.now(),
+                **fields,
+            )
+            with self.bench.recording:
+                return record.record(artifacts, self.event.session_id, utterance)
+        except Exception:
+            log.exception("the outcome could not be recorded", **self._context())
+            return True
+
+    def _context(self) -> dict[str, object]:
+        marked: dict[str, object] = {"backfill": True} if self.backfill else {}
+        return {**_context(self.event), **marked}
+
+    def _output_dir(self) -> str | None:
+        try:
+            return str(
+                paths.session_targets(self.event.wav_path, self.bench.host.artifacts.root)[0].parent
+            )
+        except Exception:  # noqa: BLE001 - the path is what is wrong then, and is in the log line
+            return None
+
+
+OnEnd = Callable[[Utterance, str, str, Outcome], None]
+
+
+def _take_back(files: tuple[Path, ...]) -> None:
+    """Remove the waves of a session that is gone, and its directories if nothing else is there."""
+    with suppress(OSError):
+        for file in files:
+            file.unlink(missing_ok=True)
+        files[0].parent.rmdir()
+        files[0].parent.parent.rmdir()
+
+
+def _context(event: TtsWritten) -> dict[str, object]:
+    """Return what every log line about an utterance names; never its words."""
+    return {
+        "session_id": event.session_id,
+        "turn_index": event.turn_index,
+        "slot_id": event.slot_id,
+        "input_path": str(event.wav_path),
+    }
+
+
+def _identity(outcome: Outcome) -> dict[str, Any]:
+    """Return which contents were refused, if the worker says that they always will be."""
+    names = ("source_size", "source_mtime_ns")
+    return {name: outcome.report.data[name] for name in names if name in outcome.report.data}
+
+
+def _times(outcome: Outcome) -> dict[str, float]:
+    return {
+        "queued_ms": round(outcome.queued_ms, 1),
+        "running_ms": round(outcome.running_ms, 1),
+    }
+
+
+def app_version() -> str:
+    """Return the version of this program, as records name it."""
+    try:
+        return version("reflective-resonance")
+    except PackageNotFoundError:
+        return "unknown"
