@@ -11,22 +11,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from plugins.waves.backfill_command import backfill
+from plugins.waves.terminal import FAILED, INTERRUPTED, bad_usage, bar, outcomes
+
 if TYPE_CHECKING:
     from plugins.waves.lane import Outcome
-    from plugins.waves.pool import Pool
     from plugins.waves.settings import WavesSettings
     from plugins.waves.worker import Order
 
 app = typer.Typer(name="waves", no_args_is_help=True, help="Waves from recordings, by hand.")
 
-FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
-CHECK_S = 0.2
-GIVE_UP_AFTER_STARTS = 3
+app.command()(backfill)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def decompose(
     try:
         settings = load_settings(plugin)
     except PluginError as error:
-        raise _bad_usage(str(error)) from error
+        raise bad_usage(str(error)) from error
     assert isinstance(settings, WavesSettings)  # noqa: S101 - `plugin` is ours
     sources = _check(_find(paths, out), paths)
     rows = _run(sources, out, settings, workers or settings.max_workers)
@@ -120,9 +120,9 @@ def _check(found: Iterable[Source], paths: Sequence[Path]) -> list[Source]:
         key = (source.directory, base_name(source.path).lower())
         other = taken.setdefault(key, source).path
         if _absolute(other) != _absolute(source.path):
-            raise _bad_usage(f"{other} and {source.path} would write the same waves")
+            raise bad_usage(f"{other} and {source.path} would write the same waves")
     if not taken:
-        raise _bad_usage(f"no WAV file in {', '.join(map(str, paths))}")
+        raise bad_usage(f"no WAV file in {', '.join(map(str, paths))}")
     return list(taken.values())
 
 
@@ -130,15 +130,6 @@ def _run(
     sources: Sequence[Source], out: Path, settings: "WavesSettings", workers: int
 ) -> list[dict[str, Any]]:
     """Decompose `sources` with a progress bar; return a row for each, in their order."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
     from plugins.waves import worker
     from plugins.waves.pool import Pool
 
@@ -147,7 +138,7 @@ def _run(
         out.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.mkdtemp(prefix=".waves-", dir=out)
     except OSError as error:
-        raise _bad_usage(f"cannot write to {out}: {error}") from error
+        raise bad_usage(f"cannot write to {out}: {error}") from error
     pool = Pool(
         worker.decompose,
         lanes=min(workers, len(sources)),
@@ -156,24 +147,18 @@ def _run(
         warm_up=partial(worker.warm_up, temporary, settings.engine, settings.kernel_cache),
         memory_limit_mb=settings.memory_limit_mb,
     )
-    progress = Progress(
-        TextColumn("decomposing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
+    progress = bar()
     try:
         with progress:
-            bar = progress.add_task("files", total=len(sources))
+            task = progress.add_task("files", total=len(sources))
             pool.start()
             for source in sources:
                 order = _order(source, temporary, settings)
                 pool.submit(Recording(order.wav_path, order, ended))
-            outcomes: dict[str, Outcome] = {}
-            for path, outcome in _outcomes(pool, ended, len(sources)):
-                outcomes[path] = outcome
-                progress.advance(bar)
+            done: dict[str, Outcome] = {}
+            for path, outcome in outcomes(pool, ended, len(sources)):
+                done[path] = outcome
+                progress.advance(task)
     except KeyboardInterrupt:
         pool.stop(0)
         typer.echo("interrupted: the waves made so far are whole", err=True)
@@ -181,20 +166,7 @@ def _run(
     finally:
         pool.stop(0)
         shutil.rmtree(temporary, ignore_errors=True)
-    return [_row(source, outcomes[_absolute(source.path)]) for source in sources]
-
-
-def _outcomes(
-    pool: "Pool", ended: "SimpleQueue[tuple[str, Outcome]]", count: int
-) -> "Iterator[tuple[str, Outcome]]":
-    """Yield `count` outcomes as they come; end the pool if no worker can be started."""
-    while count:
-        try:
-            yield ended.get(timeout=CHECK_S)
-            count -= 1
-        except Empty:
-            if pool.failed_starts >= GIVE_UP_AFTER_STARTS:
-                pool.stop(0)
+    return [_row(source, done[_absolute(source.path)]) for source in sources]
 
 
 def _order(source: Source, temporary: str, settings: "WavesSettings") -> "Order":
@@ -249,8 +221,3 @@ def _print_table(rows: Sequence[dict[str, Any]]) -> None:
 
 def _absolute(path: Path) -> str:
     return os.path.abspath(path)  # noqa: PTH100 - a link is the reader's business
-
-
-def _bad_usage(message: str) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(BAD_USAGE)

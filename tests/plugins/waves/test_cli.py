@@ -15,7 +15,7 @@ import soundfile as sf
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from plugins.waves import cli, worker
+from plugins.waves import terminal, worker
 from plugins.waves.cli import app
 from tests.plugins.waves import jobs
 from tests.plugins.waves.jobs import LIMIT_S, Gate
@@ -141,7 +141,7 @@ def test_workers_that_cannot_start_end_the_command(
 ) -> None:
     """If no worker can be started the command gives up and says so for every file."""
     monkeypatch.setattr(worker, "warm_up", jobs.refuse_to_start_like_waves)
-    monkeypatch.setattr(cli, "GIVE_UP_AFTER_STARTS", 1)
+    monkeypatch.setattr(terminal, "GIVE_UP_AFTER_STARTS", 1)
 
     result = runner.invoke(
         app, ["decompose", str(folder), "--out", str(tmp_path / "out"), "--json"]

@@ -1,0 +1,201 @@
+"""`reflective-resonance waves backfill`: make up for all missing waves, without a server.
+
+A recording is done once its waves stand and are recorded, so whatever ends the command, running it
+again goes on where it ended. What it needs is imported when it runs; see `plugins.waves.cli`.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from plugins.waves.terminal import FAILED, INTERRUPTED, bad_usage, bar, outcomes
+
+if TYPE_CHECKING:
+    from backend.artifacts import Artifacts
+    from plugins.waves.lane import Outcome
+    from plugins.waves.pending import Found
+    from plugins.waves.settings import WavesSettings
+    from plugins.waves.utterance import Utterance
+
+PURPOSE = "reflective-resonance waves backfill"
+_DURATION = re.compile(r"([0-9]+)([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+LISTED_AS = {"pending": "missing", "unrecorded": "unrecorded"}
+
+Row = dict[str, Any]
+
+
+def backfill(
+    artifacts: Annotated[
+        Path | None,
+        typer.Argument(help="The artifacts directory; that of the settings by default."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION|DATE",
+            help="Only speech from the last 90s, 30m, 12h, 7d, 2w, or since 2026-11-22[T18:00].",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be done.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, max=16, help="Files done at the same time.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Make the waves that are missing below an artifacts directory.
+
+    Exits with 0 if nothing is missing any more, 1 if a file failed, 2 on bad usage or if a server
+    is running there, 130 on Ctrl-C; run it again to go on.
+    """
+    from backend.errors import ArtifactsInUseError
+    from backend.lock import holding
+    from backend.logs import configure_logging
+    from plugins.waves.pending import Search
+
+    settings, root = _settings(artifacts)
+    since_s = _moment(since).timestamp() if since else 0.0
+    configure_logging("warning")
+    with ExitStack() as stack, _interruptible():
+        if not dry_run:
+            try:
+                stack.enter_context(holding(root, PURPOSE))
+            except ArtifactsInUseError as error:
+                raise bad_usage(str(error)) from error
+        left = Search(root, settings.processing_sr).run()
+        found = [item for item in left if item.written_at_s >= since_s]
+        if dry_run:
+            rows = [_row(item, LISTED_AS[item.standing]) for item in found]
+        else:
+            rows = _run(found, root, settings, workers or settings.max_workers)
+    _show(rows, as_json)
+    raise typer.Exit(FAILED if any(row["result"] == "failed" for row in rows) else 0)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("interrupted: what is made is whole; run it again to go on", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _settings(path: Path | None) -> "tuple[WavesSettings, Artifacts]":
+    from backend.artifacts import Artifacts
+    from backend.config import Settings
+    from backend.errors import ReflectiveResonanceError
+    from backend.plugins import load_settings
+    from plugins.waves.settings import WavesSettings, plugin
+
+    try:
+        root = path or Settings.load().artifacts_dir
+        settings = load_settings(plugin)
+    except ReflectiveResonanceError as error:
+        raise bad_usage(str(error)) from error
+    assert isinstance(settings, WavesSettings)  # noqa: S101 - `plugin` is ours
+    if not root.is_dir():
+        raise bad_usage(f"{root} is not a directory: name the artifacts directory of a server")
+    return settings, Artifacts(root)
+
+
+def _moment(since: str) -> datetime:
+    """Return the moment that `since` means: a duration ago, or a date in local time."""
+    duration = _DURATION.fullmatch(since)
+    try:
+        if duration:
+            ago = timedelta(**{_UNITS[duration[2]]: int(duration[1])})
+            return datetime.now().astimezone() - ago
+        return datetime.fromisoformat(since).astimezone()
+    except (ValueError, OverflowError, OSError) as error:
+        raise bad_usage(f"--since {since!r} is neither like 12h or 7d nor a date") from error
+
+
+def _run(
+    found: "Sequence[Found]", root: "Artifacts", settings: "WavesSettings", workers: int
+) -> list[Row]:
+    """Do what is left to do with a progress bar; return a row for each, in their order."""
+    from backend.plugins import Host
+    from plugins.waves.backfill import adopt, prepared
+    from plugins.waves.plugin import create_pool
+    from plugins.waves.utterance import Bench
+
+    bench = Bench(Host(root, _no_board), settings, None)
+    rows = {
+        str(item.path): _row(item, "recorded" if adopt(bench, item) else "failed")
+        for item in found
+        if item.standing == "unrecorded"
+    }
+    missing = [item for item in found if item.standing == "pending"]
+    ended: SimpleQueue[Row] = SimpleQueue()
+
+    def on_end(utterance: "Utterance", reason: str, message: str, outcome: "Outcome") -> None:
+        figures = {"reason": reason, "message": message, "running_ms": round(outcome.running_ms, 1)}
+        path = utterance.path
+        result = "failed" if reason else "written"
+        ended.put({"path": path, "result": result, **figures})
+
+    pool = create_pool(bench, lanes=min(workers, max(1, len(missing))), queue_max_size=len(missing))
+    progress = bar()
+    try:
+        if missing:
+            pool.start()
+        with progress:
+            task = progress.add_task("files", total=len(missing))
+            for item in missing:
+                pool.submit(prepared(bench, item, on_end), live=False)
+            for row in outcomes(pool, ended, len(missing)):
+                rows[row["path"]] = row
+                progress.advance(task)
+    finally:
+        pool.stop(0)
+    return [rows[str(item.path)] for item in found]
+
+
+def _no_board(state: str, reason: str) -> None:
+    """Keep the pool's state to itself: what it means for a file is in the file's row."""
+
+
+def _row(item: "Found", result: str) -> Row:
+    return {
+        "path": str(item.path),
+        "result": result,
+        "reason": "",
+        "message": "",
+        "running_ms": 0.0,
+    }
+
+
+def _show(rows: Sequence[Row], as_json: bool) -> None:
+    """Print all rows as JSON, or their numbers and a table of what was not done."""
+    numbers: dict[str, int] = {}
+    for row in rows:
+        numbers[row["result"]] = numbers.get(row["result"], 0) + 1
+    if as_json:
+        typer.echo(json.dumps({"files": rows, "numbers": numbers}, indent=2))
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    told = [row for row in rows if row["result"] not in {"written", "recorded"}]
+    if told:
+        table = Table("file", "result", "reason")
+        for row in told:
+            reason = f"{row['reason']}: {row['message']}" if row["reason"] else ""
+            table.add_row(escape(row["path"]), row["result"], escape(reason))
+        Console().print(table)
+    summary = ", ".join(f"{count} {result}" for result, count in numbers.items())
+    typer.echo(summary or "nothing is missing")
