@@ -22,6 +22,9 @@ from plugins.waves.pool import Pool
 from plugins.waves.settings import WavesSettings
 from plugins.waves.utterance import Bench, Utterance
 
+SEARCH_LIMIT_S = 0.5
+"""How long the end of a plugin waits for its search, which may be waiting for a disk."""
+
 
 @asynccontextmanager
 async def lifespan(host: Host, settings: WavesSettings) -> AsyncIterator[None]:
@@ -45,8 +48,10 @@ async def lifespan(host: Host, settings: WavesSettings) -> AsyncIterator[None]:
             yield
     finally:
         if backfill is not None:
-            backfill.end()  # its thread ends with its next step, which may be the disk's
+            backfill.end()
         await asyncio.to_thread(pool.stop, settings.stop_limit_s)
+        if backfill is not None:
+            await asyncio.to_thread(backfill.join, SEARCH_LIMIT_S)
 
 
 def create_pool(bench: Bench, *, lanes: int, queue_max_size: int) -> Pool:

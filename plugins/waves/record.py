@@ -158,10 +158,11 @@ def adopt(artifacts: Artifacts, session_id: str, source: str, targets: paths.Tar
     OSError
         If the waves cannot be read or the record cannot be written.
     """
-    known = load(artifacts, session_id).get(source)
     fresh = from_files(artifacts, source, targets)
-    if known is not None and known.files == fresh.files:
-        return True
+    with suppress(OSError, ValueError):  # a record that cannot be read is made anew by `record`
+        known = read(artifacts, session_id).get(source)
+        if known is not None and known.files == fresh.files:
+            return True
     return record(artifacts, session_id, fresh)
 
 

@@ -8,6 +8,7 @@ import ctypes
 import os
 import pickle
 import select
+import shutil
 import signal
 import sys
 import threading
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from plugins.waves.child import Report
+from plugins.waves.worker import decompose as _real_decompose
 
 if TYPE_CHECKING:
     from plugins.waves.decompose_v3 import Engine
@@ -242,6 +244,40 @@ def decompose(order: "Order") -> Report:
             "warnings": ("an odd byte",) if name == "odd" else (),
         }
     )
+
+
+def count_and_decompose(order: "Order") -> Report:
+    """Add a line to `counted` beside the artifacts root, then do the real thing."""
+    with (Path(order.root or "").parent / "counted").open("a") as stream:
+        stream.write(order.wav_path + "\n")
+    return _real_decompose(order)
+
+
+def decompose_or_die(order: "Order") -> Report:
+    """Do the real thing, unless the recording is called `kill`."""
+    return _kill() if Path(order.wav_path).stem == "kill" else _real_decompose(order)
+
+
+def lose_the_session_while_reading(order: "Order") -> Report:
+    """Have the speech of the session deleted as soon as it has been read."""
+    from plugins.waves import wavefile
+
+    original = wavefile.read
+
+    def read(*args: Any, **options: Any) -> wavefile.Wave:
+        wave = original(*args, **options)
+        shutil.rmtree(Path(order.wav_path).parents[1])
+        return wave
+
+    wavefile.read = read
+    return _real_decompose(order)
+
+
+def lose_the_session_after_publishing(order: "Order") -> Report:
+    """Have the speech of the session deleted once the waves stand in their place."""
+    report = _real_decompose(order)
+    shutil.rmtree(Path(order.wav_path).parents[1])
+    return report
 
 
 def warm_up_like_waves(

@@ -19,7 +19,9 @@ def artifacts(tmp_path: Path) -> Artifacts:
     return Artifacts(tmp_path / "artifacts")
 
 
-def publish(artifacts: Artifacts, wav: Path, *, recorded: bool = True) -> record.Utterance:
+def publish(
+    artifacts: Artifacts, wav: Path, *, recorded: bool = True, session: str = "session-1"
+) -> record.Utterance:
     """Give a recording its waves."""
     targets = paths.session_targets(wav, artifacts.root)
     waves = [np.arange(100, dtype=np.int16)] * 3
@@ -29,7 +31,7 @@ def publish(artifacts: Artifacts, wav: Path, *, recorded: bool = True) -> record
         finished_at=record.now(), files=record.entries(artifacts, files),
     )  # fmt: skip
     if recorded:
-        record.record(artifacts, "session-1", utterance)
+        record.record(artifacts, session, utterance)
     return utterance
 
 

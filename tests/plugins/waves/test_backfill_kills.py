@@ -1,0 +1,61 @@
+"""F24: the server is killed again and again, as at the wall socket, and started again."""
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from backend.artifacts import Artifacts
+from tests.command import Running, free_port
+from tests.plugins.waves.jobs import LIMIT_S
+from tests.plugins.waves.speeches import check_all_whole, left, speak
+
+SEED = 24
+PER_KILL = 8
+EARLIEST_S, LATEST_S = 0.3, 5.0
+"""When the server is killed after its start: while it imports, warms up, works, has ended."""
+GONE_LIMIT_S = 5.0
+
+
+def serve(directory: Path) -> Running:
+    """Start a server on an artifacts root that others may have left in any state."""
+    return Running("serve", "--port", str(free_port()), cwd=directory)
+
+
+def kill_again_and_again(directory: Path, kills: int) -> int:
+    """Kill and restart, with new recordings each time; return how many all have their waves."""
+    rng = random.Random(SEED)
+    artifacts = Artifacts(directory / "artifacts")
+    for number in range(kills):
+        for n in range(PER_KILL):
+            name = f"slot-{n % 6 + 1}_gpt-{n}_calm"
+            speak(artifacts, name, session=f"session-{number}", turn=n % 3 + 1)
+        with serve(directory) as server:
+            time.sleep(rng.uniform(EARLIEST_S, LATEST_S))  # not to wait: the moment is the fault
+            children = server.children
+            server.stop(signal.SIGKILL)
+            _, orphans = psutil.wait_procs(children, GONE_LIMIT_S)
+            assert [] == orphans
+    with serve(directory) as server:
+        deadline = time.monotonic() + LIMIT_S
+        while left(artifacts):
+            assert time.monotonic() < deadline, left(artifacts)
+            time.sleep(0.1)
+        server.stop(signal.SIGINT)
+        assert "Traceback" not in "".join(server.log)
+    return check_all_whole(artifacts)
+
+
+@pytest.mark.faults
+def test_four_kills(tmp_path: Path) -> None:
+    """F24: after four SIGKILLs at random moments everything has its waves, once, recorded."""
+    assert 4 * PER_KILL == kill_again_and_again(tmp_path, 4)
+
+
+@pytest.mark.faults_slow
+def test_thirty_kills(tmp_path: Path) -> None:
+    """F24: the same after thirty."""
+    assert 30 * PER_KILL == kill_again_and_again(tmp_path, 30)
