@@ -19,6 +19,8 @@ os.environ["NUMBA_CACHE_DIR"] = str(
 settings.register_profile("patient", deadline=None)  # a busy machine is no defect
 settings.load_profile("patient")
 
+pytest_plugins = ("tests.counts",)
+
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "ELEVENLABS_API_KEY")
 
 

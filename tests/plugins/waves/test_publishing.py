@@ -18,6 +18,7 @@ import pytest
 from backend.artifacts import flush_directory
 from plugins.waves import paths, pcm16, publishing
 from plugins.waves.errors import PublishError
+from tests.counts import CRASH_POINTS, FAILED_CALLS
 
 ROOT = Path(__file__).parents[3]
 SR = 8_000
@@ -26,6 +27,7 @@ NEEDED = ("open", "write", "fsync", "replace", "mkdir")
 """The calls that make something."""
 UNDOING = ("unlink", "rmdir")
 """The calls that remove something: they need no space, but a read-only disk refuses them, too."""
+Count = Callable[[str, object], None]
 
 
 @dataclass
@@ -241,7 +243,12 @@ class Fault:
 @pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
 @pytest.mark.parametrize("number", ERRNOS, ids=[errno.errorcode[n] for n in ERRNOS])
 def test_every_call_may_fail(
-    number: int, for_ever: bool, before: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: int,
+    for_ever: bool,
+    before: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Count,
 ) -> None:
     """F22: whichever call fails, once or for ever, 0 or 3 files stand and nothing is left over."""
     for n in itertools.count(1):
@@ -263,7 +270,7 @@ def test_every_call_may_fail(
         assert publishing.sweep(place.temporary) == 0
         place.publish()  # the next try succeeds
         assert [contents[44:] for contents in place.there()] == new
-    print(f"{errno.errorcode[number]}: {n - 1} calls failed {'for ever' if for_ever else 'once'}")
+    record_property(FAILED_CALLS, n - 1)
     assert n > 20
 
 
@@ -273,7 +280,12 @@ def test_every_call_may_fail(
 @pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
 @pytest.mark.parametrize("number", [errno.EIO, errno.EROFS], ids=["EIO", "EROFS"])
 def test_undoing_may_fail_too(
-    number: int, for_ever: bool, before: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: int,
+    for_ever: bool,
+    before: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Count,
 ) -> None:
     """F22: if even removing fails, `sweep` brings 0 or 3 files once the disk is well again."""
     for n in itertools.count(1):
@@ -292,6 +304,7 @@ def test_undoing_may_fail_too(
             assert [contents[44:] for contents in found] == new, n
         if not fault.hits:
             break
+    record_property(FAILED_CALLS, n - 1)
     assert n > 25
 
 
@@ -445,7 +458,9 @@ print(n)
 @pytest.mark.faults
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="crash points are made by fork")
 @pytest.mark.parametrize("before", ["nothing", "another set", "a partial set"])
-def test_the_process_may_die_at_every_step(before: str, tmp_path: Path) -> None:
+def test_the_process_may_die_at_every_step(
+    before: str, tmp_path: Path, record_property: Count
+) -> None:
     """F23: a process killed at any step leaves, once swept, 0 or 3 files and nothing else."""
     command = [sys.executable, "-c", CRASHING, str(tmp_path), before]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
@@ -471,7 +486,7 @@ def test_the_process_may_die_at_every_step(before: str, tmp_path: Path) -> None:
             assert publishing.remove_partial(place.targets) == 2
         place.publish()
         assert publishing.complete(place.targets)
-    print(f"{before}: killed at {steps - 1} steps, {partial} left a partial set, then {outcomes}")
+    record_property(CRASH_POINTS, steps - 1)
     assert steps > 25
     assert partial >= 2
     assert "new" in outcomes
