@@ -77,6 +77,11 @@ class Running:
             self._process.stderr.close()
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
     def children(self) -> list[psutil.Process]:
         """The processes it has started, and theirs."""
         return psutil.Process(self._process.pid).children(recursive=True)
