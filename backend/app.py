@@ -7,6 +7,7 @@ from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated
 
+import anyio
 import structlog
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
@@ -30,9 +31,9 @@ from backend.stream import SessionStream
 log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
-BODY_LIMIT_S = 10.0
-"""A body of 64 kB takes far less; who sends it drop by drop is cut off."""
 PING_S = 15
+STOP_GRACE_S = 3.0
+"""A stream ends with its session's `done`; only then may sse-starlette cut it at a stop."""
 RETRY_AFTER_S = 10
 
 
@@ -150,7 +151,7 @@ def create_app(
 
 def _guard(app: FastAPI, settings: Settings) -> None:
     """Put what every request passes around the routes; what is added last is met first."""
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, limit_s=BODY_LIMIT_S)
+    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, limit_s=settings.request_limit_s)
     app.add_middleware(
         Access,
         allowed_hosts=(settings.host, *settings.allowed_hosts),
@@ -189,6 +190,8 @@ def _add_routes(app: FastAPI, hosting: Hosting) -> None:
         return EventSourceResponse(
             _frames(stream),
             ping=PING_S,
+            shutdown_event=anyio.Event(),
+            shutdown_grace_period=STOP_GRACE_S,
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
 

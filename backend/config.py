@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     )
     log_level: LogLevel = Field("info", description="Least severe level that is logged.")
     max_sessions: int = Field(4, ge=1, le=64, description="Sessions that may run at once.")
+    request_limit_s: float = Field(
+        10, gt=0, le=600, description="Time a client may take to send a request."
+    )
     agent_timeout_s: float = Field(
         30, gt=0, le=600, description="Limit for one agent's answer, with retries and fallbacks."
     )

@@ -20,6 +20,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pkgutil import resolve_name
+from time import monotonic
 from typing import Any, ClassVar, Literal
 
 import structlog
@@ -34,8 +35,10 @@ log = structlog.get_logger(__name__)
 
 GROUP = "reflective_resonance.plugins"
 START_LIMIT_S = 30.0
-STOP_LIMIT_S = 7.0
-"""A plugin bounds its own stop; this is what happens to one that does not."""
+STOP_LIMIT_S = 5.0
+"""For all plugins together; a plugin bounds its own stop, this is for one that does not."""
+STOP_MINIMUM_S = 0.5
+"""What a plugin gets if those before it have used up the time."""
 
 State = Literal["ok", "warming", "degraded", "disabled", "failed"]
 
@@ -185,15 +188,36 @@ async def running(
     chosen: Mapping[str, tuple[Plugin, PluginSettings]], board: Board, artifacts: Artifacts
 ) -> AsyncIterator[None]:
     """Start the chosen plugins in order; stop them in reverse. Never raises for a plugin."""
+    allowance = _Allowance()
     async with AsyncExitStack() as stack:
         for name, (plugin, settings) in chosen.items():
-            await stack.enter_async_context(_isolated(name, plugin, settings, board, artifacts))
+            await stack.enter_async_context(
+                _isolated(name, plugin, settings, board, artifacts, allowance)
+            )
         yield
+
+
+class _Allowance:
+    """The time that all plugins together may take to stop, from the first one's stop on."""
+
+    def __init__(self) -> None:
+        self._until: float | None = None
+
+    def limit_s(self) -> float:
+        """Return what is left of it."""
+        now = monotonic()
+        self._until = self._until or now + STOP_LIMIT_S
+        return max(self._until - now, min(STOP_LIMIT_S, STOP_MINIMUM_S))
 
 
 @asynccontextmanager
 async def _isolated(
-    name: str, plugin: Plugin, settings: PluginSettings, board: Board, artifacts: Artifacts
+    name: str,
+    plugin: Plugin,
+    settings: PluginSettings,
+    board: Board,
+    artifacts: Artifacts,
+    allowance: _Allowance,
 ) -> AsyncIterator[None]:
     host = Host(artifacts, lambda state, reason: board.set(name, state, reason))
     if board.get(name) is None:  # its routes may have been found wanting
@@ -212,7 +236,7 @@ async def _isolated(
         yield
     finally:
         try:
-            async with asyncio.timeout(STOP_LIMIT_S):
+            async with asyncio.timeout(allowance.limit_s()):
                 await lifespan.__aexit__(None, None, None)
             log.info("plugin stopped", plugin=name)
         except (Exception, SystemExit):

@@ -13,6 +13,9 @@ from backend.workflow import Workflow
 
 log = structlog.get_logger(__name__)
 
+STOP_LIMIT_S = 0.75
+"""What a session gets to write its manifest at a stop; then as long again without it."""
+
 
 class TooManySessionsError(ReflectiveResonanceError):
     """As many sessions are running as may."""
@@ -55,10 +58,20 @@ class SessionRunner:
         return stream
 
     async def aclose(self) -> None:
-        """End the running sessions; each still sends its `done`."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """End the running sessions within twice `STOP_LIMIT_S`; each still sends its `done`.
+
+        The first cancellation interrupts the turns, after which a session saves its manifest on a
+        thread of the speech. If hanging voices hold all of those, the second interrupts that too.
+        """
+        for _ in range(2):
+            tasks = list(self._tasks)
+            if not tasks:
+                return
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=STOP_LIMIT_S)
+        if self._tasks:
+            log.error("sessions did not end", tasks=len(self._tasks))
 
     async def _run(self, stream: SessionStream, message: str, slots: Sequence[Slot]) -> None:
         log.info("session started", session_id=stream.session_id, slots=len(slots))

@@ -1,6 +1,23 @@
-"""Runs the web application under uvicorn, with a stop that is bounded."""
+"""Runs the web application under uvicorn, with a stop that is bounded.
 
-from collections.abc import Iterable
+    signal        no new session; the deadline of the whole stop is set
+    sessions      each is ended and still sends its `done`             at most 1.5 s
+    connections   what is being sent goes on                           at most 1 s
+    plugins       in reverse order, in one allowance for all of them   at most 5 s
+    deadline      whatever still hangs is left behind                  7.5 s after the signal
+
+uvicorn would wait for the streams before it ends the sessions that feed them, has no limit for the
+lifespan, sends itself the signal again after a clean stop, and drops the lifespan at the second
+Ctrl-C. The interpreter waits at its exit for threads of executors, hence the deadline of our own.
+A stop that was asked for is exit code 0; what had to be left behind is an ERROR in the log.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -8,13 +25,47 @@ import uvicorn
 from backend.app import create_app
 from backend.artifacts import Artifacts
 from backend.config import Settings
+from backend.host import Hosting
 from backend.lock import holding
 from backend.plugins import Discovered
+from backend.protocol import limited_to
 
 log = structlog.get_logger(__name__)
 
-GRACE_S = 2
-"""How long open connections may go on after Ctrl-C; the plugins have their own limit after it."""
+GRACE_S = 1
+"""How long open connections may go on once their sessions have ended."""
+STOP_DEADLINE_S = 7.5
+"""A service manager's usual patience is longer; F28 of the fault table allows 8 s."""
+
+
+class BoundedServer(uvicorn.Server):
+    """Ends the sessions first, and itself after `STOP_DEADLINE_S` at the latest."""
+
+    def __init__(self, config: uvicorn.Config, hosting: Hosting) -> None:
+        super().__init__(config)
+        self._hosting = hosting
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals while the block runs; a stop they caused is not repeated after it."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Begin the stop; a second signal changes nothing, since the stop is bounded."""
+        if not self.should_exit:
+            deadline = threading.Timer(STOP_DEADLINE_S, _leave)
+            deadline.daemon = True
+            deadline.start()
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Refuse new connections, end the sessions, then do what uvicorn does."""
+        for server in self.servers:
+            server.close()
+        await self._hosting.runner.aclose()
+        await super().shutdown(sockets)
 
 
 def run(settings: Settings, discovered: Iterable[Discovered]) -> int:
@@ -24,17 +75,18 @@ def run(settings: Settings, discovered: Iterable[Discovered]) -> int:
 
 
 def _serve(settings: Settings, discovered: Iterable[Discovered]) -> int:
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings, discovered),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
-        )
+    app = create_app(settings, discovered)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=limited_to(settings.request_limit_s),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
     )
+    server = BoundedServer(config, app.state.hosting)
     log.info(
         "starting",
         address=f"http://{settings.host}:{settings.port}",
@@ -42,13 +94,16 @@ def _serve(settings: Settings, discovered: Iterable[Discovered]) -> int:
     )
     try:
         server.run()
-    except KeyboardInterrupt:
-        log.info("stopped")
-        return 0
     except SystemExit:
         log.error(
             "the server did not start: is the port taken? Set RR_PORT or stop the other program",
             port=settings.port,
         )
         return 1
+    log.info("stopped")
     return 0 if server.started else 1
+
+
+def _leave() -> None:
+    log.error("the stop took too long; what still runs is left behind", limit_s=STOP_DEADLINE_S)
+    os._exit(0)

@@ -156,7 +156,9 @@ def test_a_misspelt_setting_is_a_warning_with_the_right_name(tmp_path: Path) -> 
 def test_config_shows_sources_and_no_secret(tmp_path: Path) -> None:
     """Each setting comes with its value and where it was set; keys are redacted."""
     (tmp_path / ".env").write_text(
-        "RR_PORT=8100\nRR_HOST=localhost\nANTHROPIC_API_KEY=sk-canary-file\n", encoding="utf-8"
+        "RR_PORT=8100\nRR_HOST=0.0.0.0\nRR_API_TOKEN=canary-token\n"
+        "ANTHROPIC_API_KEY=sk-canary-file\n",
+        encoding="utf-8",
     )
     env = {"RR_PORT": "8200", "RR_WAVES_MAX_WORKERS": "3", "OPENAI_API_KEY": "sk-canary"}
 
@@ -164,7 +166,7 @@ def test_config_shows_sources_and_no_secret(tmp_path: Path) -> None:
 
     settings = json.loads(as_json.stdout)
     assert {"value": "8200", "source": "environment"} == settings["host"]["RR_PORT"]
-    assert {"value": "localhost", "source": ".env"} == settings["host"]["RR_HOST"]
+    assert {"value": "0.0.0.0", "source": ".env"} == settings["host"]["RR_HOST"]
     assert {"value": "artifacts", "source": "default"} == settings["host"]["RR_ARTIFACTS_DIR"]
     assert {"value": "3", "source": "environment"} == settings["waves"]["RR_WAVES_MAX_WORKERS"]
     assert "environment" == settings["host"]["OPENAI_API_KEY"]["source"]
