@@ -137,6 +137,12 @@ def create_app(
         version=version("reflective-resonance"),
         lifespan=lifespan,
         openapi_url="/v1/openapi.json",
+        responses=problems.responses(
+            HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.FORBIDDEN,
+            HTTPStatus.MISDIRECTED_REQUEST,
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+        ),
         docs_url=None,
         redoc_url=None,
     )
@@ -173,7 +179,15 @@ def _add_routes(app: FastAPI, hosting: Hosting) -> None:
         response_class=EventSourceResponse,
         tags=["sessions"],
         responses={
-            200: {"content": {"text/event-stream": {}}, "description": "The session's events."}
+            200: {"content": {"text/event-stream": {}}, "description": "The session's events."},
+            **problems.responses(
+                HTTPStatus.BAD_REQUEST,
+                HTTPStatus.REQUEST_TIMEOUT,
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                HTTPStatus.SERVICE_UNAVAILABLE,
+            ),
         },
     )
     async def chat(request: ChatRequest) -> EventSourceResponse:

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
+from backend import problems
 from backend.artifacts import Artifacts
 from backend.errors import ArtifactError
 from backend.problems import ProblemError
@@ -38,8 +39,7 @@ def audio_router(artifacts: Artifacts) -> APIRouter:
             200: {"content": {"audio/wav": {}}, "description": "The WAV."},
             206: {"content": {"audio/wav": {}}, "description": "One range of the WAV."},
             304: {"description": "The copy you have is right."},
-            404: {"description": "No finished WAV has that name."},
-            416: {"description": "The range lies outside the WAV."},
+            **problems.responses(HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
         },
     )
     def audio(path: str, request: Request) -> Response:

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 MEDIA_TYPE = "application/problem+json"
@@ -68,8 +69,36 @@ def problem_response(
     )
 
 
+def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """Return what a route declares for the problems it may answer with."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status.value: {"description": status.phrase, "content": content} for status in statuses}
+
+
+def _described(document: dict[str, Any]) -> dict[str, Any]:
+    """Put the problem into the OpenAPI document, and FastAPI's own form of a 422 out of it."""
+    template = "#/components/schemas/{model}"
+    _, models = models_json_schema([(Problem, "serialization")], ref_template=template)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas.update(models["$defs"])
+    for path in document["paths"].values():
+        for operation in path.values():
+            declared = operation["responses"].get("422", {})
+            if "HTTPValidationError" in str(declared):
+                del operation["responses"]["422"]
+    return document
+
+
 def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem."""
+    """Make every error of `app` a problem, in what it answers and in its OpenAPI document."""
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        return app.openapi_schema or _described(describe())
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
     @app.exception_handler(ProblemError)
     async def _problem(_: Request, error: ProblemError) -> JSONResponse:
