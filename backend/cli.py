@@ -197,7 +197,9 @@ def _load(*, quiet: bool = True, **overrides: object) -> tuple[Settings, list[Di
     try:
         settings = Settings.load(**overrides)
         if not quiet or "log_level" in settings.model_fields_set:
-            configure_logging(settings.log_level)
+            configure_logging(settings.log_level, settings.secrets())
+        else:
+            configure_logging("warning", settings.secrets())
         discovered = discover()
         for item in discovered:
             if item.plugin is not None:

@@ -148,6 +148,10 @@ class Settings(BaseSettings):
             raise ValueError("not an address: write it like http://localhost:8880/v1")
         return value
 
+    def secrets(self) -> list[SecretStr]:
+        """Return the values that are shown to nobody."""
+        return [value for _, value in self if isinstance(value, SecretStr)]
+
     @classmethod
     def load(cls, **overrides: object) -> Self:
         """Read the settings; `overrides` (from the command line) win over the environment.

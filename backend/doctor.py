@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from time import monotonic
@@ -18,7 +19,14 @@ from backend.plugins import Discovered
 FREE_BYTES = 1_000_000_000
 """A session of 18 utterances takes about 6 MB with its waves: this is some 150 visitors."""
 KILL_LIMIT_S = 5.0
-_HANG = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); input()"
+HANG_LIMIT_S = 0.5
+_HANG = """
+import ctypes, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(flush=True)
+ctypes.PyDLL(None if hasattr(signal, "SIGKILL") else "kernel32")[{sleep!r}]({amount})
+"""
+"""Sleeps in C without giving the interpreter back (PyDLL keeps the GIL), deaf to SIGTERM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +115,22 @@ def _services(settings: Settings, artifacts: Artifacts) -> list[tuple[str, Calla
 
 def _kill() -> str:
     with subprocess.Popen(  # noqa: S603 - our own interpreter, a constant program
-        [sys.executable, "-I", "-S", "-c", _HANG], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-I", "-S", "-c", _hang()], stdout=subprocess.PIPE
     ) as child:
         try:
             if child.stdout is None or not child.stdout.readline():
                 raise OSError("the child did not start")
             started = monotonic()
+            if sys.platform != "win32":
+                child.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(HANG_LIMIT_S)
+                raise OSError("the child did not hang, so nothing was proved")
+            hung_ms = 1000 * (monotonic() - started)
+            killed = monotonic()
             child.kill()
             child.wait(KILL_LIMIT_S)
+            gone_ms = 1000 * (monotonic() - killed)
         except subprocess.TimeoutExpired as error:
             raise OSError(f"it lived on for {KILL_LIMIT_S} s after kill()") from error
     how = (
@@ -122,7 +138,15 @@ def _kill() -> str:
         if child.returncode < 0
         else f"exit {child.returncode}"
     )
-    return f"gone {1000 * (monotonic() - started):.0f} ms after kill ({how})"
+    return (
+        f"hung in C for {hung_ms:.0f} ms, deaf to SIGTERM, gone {gone_ms:.0f} ms after kill ({how})"
+    )
+
+
+def _hang() -> str:
+    if sys.platform == "win32":
+        return _HANG.format(sleep="Sleep", amount=60_000)
+    return _HANG.format(sleep="sleep", amount=60)
 
 
 def _port(host: str, port: int) -> str:

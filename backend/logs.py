@@ -1,15 +1,24 @@
 """Logging: one readable line per event on standard error, the same for us and for libraries.
 
 A log must never break a visitor's session, so a record goes through the standard library's handler,
-which survives a closed stream, and line breaks in values are escaped, so that nothing a stranger
-sends can forge a line.
+which survives a closed stream. Nothing a stranger sends can forge a line: what is not printable is
+escaped, and the lines of a traceback are indented. No secret and no visitor's word gets in:
+
+- the values of secret settings are replaced, whoever logs them
+- libraries are never heard below INFO: at DEBUG they log requests with headers and bodies
+- of a pydantic error the fields are told, not the input it quotes
 """
 
 import logging
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from io import StringIO
+from typing import Any, TextIO
 
 import structlog
-from structlog.typing import EventDict, WrappedLogger
+from pydantic import SecretStr, ValidationError
+from structlog.typing import EventDict, ExcInfo, WrappedLogger
 
 NOISY = (
     *("httpx", "httpx2", "httpcore", "httpcore2", "asyncio", "numba"),
@@ -18,44 +27,111 @@ NOISY = (
 """Chatter at their lower levels; those in the second line would log what was said."""
 
 
-def configure_logging(level: str) -> None:
-    """Send everything from `level` up to standard error; called once, by the command line."""
+OWN = ("backend", "plugins")
+"""Only these are heard at DEBUG."""
+REDACTED = "**********"
+_INDENT = "    | "
+
+
+def configure_logging(level: str, secrets: Iterable[SecretStr | None] = ()) -> None:
+    """Send everything from `level` up to standard error; called by the command line.
+
+    Parameters
+    ----------
+    level : str
+        Least severe level that is logged.
+    secrets : iterable of SecretStr or None
+        What must not appear in any line.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=False),
     ]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        _Redacting(
+            [secret.get_secret_value() for secret in secrets if secret],
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _escape_line_breaks,
+                _escape_unprintable,
                 structlog.dev.ConsoleRenderer(
-                    colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+                    colors=sys.stderr.isatty(), exception_formatter=_indented_traceback
                 ),
             ],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    root.setLevel(max(logging.getLevelName(level.upper()), logging.INFO))
+    for name in OWN:
+        logging.getLogger(name).setLevel(level.upper())
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.raiseExceptions = False
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=_unfailing(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
 
 
-def _escape_line_breaks(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def _unfailing(level: str) -> type[Any]:
+    """Return a logger class whose callers never hear of a handler that raises."""
+
+    class Unfailing(structlog.make_filtering_bound_logger(level)):  # type: ignore[misc]  # made at run time
+        def _proxy_to_logger(self, *arguments: Any, **fields: Any) -> Any:
+            with suppress(Exception):  # nothing is left to report a failing log to
+                return super()._proxy_to_logger(*arguments, **fields)
+
+    return Unfailing
+
+
+class _Redacting(structlog.stdlib.ProcessorFormatter):
+    """Replaces secrets in whatever was formatted, tracebacks included."""
+
+    def __init__(self, secrets: list[str], **options: Any) -> None:
+        super().__init__(**options)
+        self._secrets = secrets
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        for secret in self._secrets:
+            line = line.replace(secret, REDACTED)
+        return line
+
+
+def _escape_unprintable(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     for key, value in event.items():
-        if isinstance(value, str) and key not in {"exception", "stack"}:
-            event[key] = "".join(
-                char if char.isprintable() else char.encode("unicode_escape").decode()
-                for char in value
-            )
+        if key in {"exception", "stack"}:
+            event[key] = _indented(str(value))
+        elif isinstance(value, str):
+            event[key] = _escaped(value)
     return event
+
+
+def _indented_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
+    """Write a traceback that cannot be taken for lines of the log."""
+    written = StringIO()
+    structlog.dev.plain_traceback(written, exc_info)
+    text = written.getvalue()
+    error: BaseException | None = exc_info[1]
+    while error is not None:
+        if isinstance(error, ValidationError):
+            fields = ", ".join(
+                f"{'.'.join(map(str, item['loc']))}: {item['type']}" for item in error.errors()
+            )
+            text = text.replace(str(error), f"{error.error_count()} wrong fields: {fields}")
+        error = error.__cause__ or error.__context__
+    stream.write("\n" + _indented(text))
+
+
+def _indented(text: str) -> str:
+    return "\n".join(_INDENT + _escaped(line) for line in text.strip("\n").split("\n"))
+
+
+def _escaped(text: str) -> str:
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )

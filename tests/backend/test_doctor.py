@@ -1,5 +1,6 @@
 """Each check of the doctor: well on a good machine, and failing with words that help."""
 
+import re
 import shutil
 import socket
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import pytest
 from pydantic import SecretStr
 
+from backend import doctor
 from backend.config import Settings
 from backend.doctor import Finding, examine
 from backend.plugins import Discovered
@@ -101,8 +103,23 @@ def test_a_plugin_that_cannot_be_loaded_fails(tmp_path: Path) -> None:
 
 
 def test_a_child_can_be_killed(tmp_path: Path) -> None:
-    """The child ignored SIGTERM, so what ended it was the kill."""
-    assert "after kill" in found(tmp_path)["a hanging child can be killed"].detail
+    """The child held the GIL and ignored SIGTERM, so what ended it was the kill, measured."""
+    finding = found(tmp_path)["a hanging child can be killed"]
+
+    assert finding.ok
+    assert re.fullmatch(
+        r"hung in C for \d+ ms, deaf to SIGTERM, gone \d+ ms after kill \(SIGKILL\)",
+        finding.detail,
+    )
+
+
+def test_a_child_that_does_not_hang_proves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check fails if the child ends by itself."""
+    monkeypatch.setattr(doctor, "_hang", lambda: "print(flush=True)")
+
+    assert "did not hang" in failures(found(tmp_path))["a hanging child can be killed"]
 
 
 def test_each_service_is_asked_once(tmp_path: Path) -> None:

@@ -1,0 +1,138 @@
+"""F28 for the whole server: whatever it does when the signal comes, it ends in time."""
+
+import json
+import signal
+import sys
+import threading
+from pathlib import Path
+from time import monotonic
+
+import psutil
+import pytest
+
+from tests import command
+from tests.backend.serving import READY, Serving
+from tests.live import LIMIT_S, chat_body, get, post
+
+STOP_LIMIT_S = 8.0
+pytestmark = pytest.mark.faults
+
+HANGING_VOICE = """
+import sys
+from backend.speech import factory, embedded
+voice = (sys.executable, "-c", "import ctypes; print(flush=True); ctypes.PyDLL(None).sleep(60)")
+factory.EmbeddedEngine = lambda **options: embedded.EmbeddedEngine(command=voice, **options)
+from backend.__main__ import main
+main()
+"""
+
+
+def workers(serving: Serving) -> list[psutil.Process]:
+    """Return the processes that make waves, once they are there."""
+    deadline = monotonic() + LIMIT_S
+    while monotonic() < deadline:
+        found = [
+            child
+            for child in serving.process.children(recursive=True)
+            if "spawn_main" in " ".join(child.cmdline())
+        ]
+        state = json.loads(get(serving.port, "/v1/health/ready").body)["plugins"]["waves"]["state"]
+        if len(found) == 2 and state == "ok":
+            return found
+    raise AssertionError("the workers did not start")
+
+
+def ask(serving: Serving) -> None:
+    """Run one session of six slots."""
+    body = json.dumps(chat_body(1, 2, 3, 4, 5, 6)).encode()
+    post(serving.port, "/v1/chat", body, "Content-Type: application/json")
+
+
+def stop(serving: Serving, *, twice: bool = False) -> tuple[int, float, list[psutil.Process]]:
+    """Stop the server; return its exit code, the seconds it took, and its orphans."""
+    children = serving.children
+    started = monotonic()
+    serving.tell(signal.SIGTERM)
+    if twice:
+        serving.wait_for("Shutting down")
+        serving.tell(signal.SIGTERM)
+        serving.tell(signal.SIGINT)
+    code = serving.wait(LIMIT_S)
+    took_s = monotonic() - started
+    _, alive = psutil.wait_procs(children, 2.0)
+    return code, took_s, alive
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+def test_an_idle_server_ends(tmp_path: Path, twice: bool) -> None:
+    """F28: idle, told once or several times, it is gone in time with exit code 0 and no orphan."""
+    with Serving(tmp_path) as serving:
+        serving.wait_for(READY)
+        workers(serving)
+
+        code, took_s, orphans = stop(serving, twice=twice)
+
+    assert (0, []) == (code, orphans)
+    assert took_s < STOP_LIMIT_S
+    assert "Traceback" not in "".join(serving.log)
+
+
+def test_a_server_that_is_starting_ends(tmp_path: Path) -> None:
+    """F28: told while its plugins start, it is gone in time with exit code 0 and no orphan."""
+    with Serving(tmp_path) as serving:
+        serving.wait_for("Waiting for application startup")
+
+        code, took_s, orphans = stop(serving)
+
+    assert (0, []) == (code, orphans)
+    assert took_s < STOP_LIMIT_S
+
+
+def test_hung_workers_and_a_full_queue_do_not_hold_it(tmp_path: Path) -> None:
+    """F28: with 2 hung workers, jobs queued and a session running it ends, telling what it lost."""
+    with Serving(tmp_path) as serving:
+        serving.wait_for(READY)
+        for worker in workers(serving):
+            worker.suspend()
+        ask(serving)
+        running = threading.Thread(target=ask, args=(serving,))
+        running.start()
+
+        code, took_s, orphans = stop(serving)
+        running.join(LIMIT_S)
+
+    (line,) = [line for line in serving.log if "jobs were dropped at stop" in line]
+    waiting, running_jobs = (
+        int(line.partition(f"{name}=")[2].split()[0]) for name in ("waiting", "running")
+    )
+    ended = [line for line in serving.log if "utterance dropped" in line]
+    assert waiting + running_jobs == len(ended) >= 10
+    assert (0, []) == (code, orphans)
+    assert took_s < STOP_LIMIT_S
+
+
+def test_hung_voices_do_not_hold_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F28: six voices that hang in C keep neither the stream from `done` nor the process."""
+    monkeypatch.setattr(command, "COMMAND", (sys.executable, "-c", HANGING_VOICE))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    received: list[bytes] = []
+    with Serving(tmp_path, {"RR_SPEECH_TIMEOUT_S": "60"}) as serving:
+        serving.wait_for(READY)
+        body = json.dumps(chat_body(1, 2, 3, 4, 5, 6)).encode()
+        visitor = threading.Thread(
+            target=lambda: received.append(
+                post(serving.port, "/v1/chat", body, "Content-Type: application/json").body
+            )
+        )
+        known = len(workers(serving))
+        visitor.start()
+        deadline = monotonic() + LIMIT_S
+        while len(serving.children) < known + 6 and monotonic() < deadline:
+            pass
+
+        code, took_s, orphans = stop(serving)
+        visitor.join(LIMIT_S)
+
+    assert b"event: done" in received[0]
+    assert (0, []) == (code, orphans)
+    assert took_s < STOP_LIMIT_S
