@@ -143,15 +143,20 @@ async def test_a_drop_is_made_up_for(
     assert 8 == check_all_whole(artifacts)
 
 
-async def test_the_live_path_has_its_time(artifacts: Artifacts, listener: Listener) -> None:
-    """A recording of this moment is left to the live path."""
-    async with running(artifacts, backfill_interval_s=EVERY_S):
-        speak(artifacts, "slot-1_gpt_calm", age_s=-1)
-        young = speak(artifacts, "slot-2_gpt_calm", age_s=0)
-        set_age(young, 0)
-        (event,) = list(await listener.wait_for(1))
+async def test_the_live_path_has_its_time(
+    artifacts: Artifacts, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recording of this moment is left to the live path, however often it is found."""
+    monkeypatch.setattr(backfill, "MIN_AGE_S", 3600.0)
 
-    assert "slot-1_gpt_calm" == event.source.wav_path.stem
+    async with running(artifacts, backfill_interval_s=EVERY_S):
+        young = speak(artifacts, "young", age_s=0)
+        for n in range(3):
+            late = speak(artifacts, f"late-{n}", age_s=7200)
+            await until(partial(_is_recorded, artifacts, late))
+
+    assert young not in [event.source.wav_path for event in listener.events]
+    assert [("young", "pending")] == left(artifacts)
 
 
 @pytest.mark.faults
@@ -272,6 +277,28 @@ async def test_stopping_during_a_backfill(artifacts: Artifacts, listener: Listen
     assert "waves-backfill" not in names
     written = sum(isinstance(event, WavesWritten) for event in listener.events)
     assert 200 - len(left(artifacts)) >= written > 0
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("live_first", [True, False])
+def test_one_path_from_both_sides(tmp_path: Path, live_first: bool) -> None:
+    """F16: a path that both sides submit is one job, with the right of way of the live one."""
+    gate, ran = Gate(tmp_path / "gate"), tmp_path / "ran"
+    with running_pool(1) as pool:
+        all_ready(pool, 1)
+        busy = Asked("busy.wav", "pass_gate", gate.path)
+        pool.submit(busy)
+        other = Asked("other.wav", "append", str(ran), "other")
+        pool.submit(other, live=False)
+        both = [Asked("same.wav", "append", str(ran), "same") for _ in range(2)]
+        for work, is_live in zip(both, (live_first, not live_first), strict=True):
+            assert pool.submit(work, live=is_live)
+        gate.open()
+        values = [job.value() for job in (*both, other)]
+    gate.close()
+
+    assert ["same", "same", "other"] == values
+    assert ["same", "other"] == lines_of(ran)
 
 
 def test_a_live_job_takes_the_place_of_a_backfill_job(tmp_path: Path) -> None:

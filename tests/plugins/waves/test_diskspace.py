@@ -107,9 +107,9 @@ def test_jobs_wait_for_room_on_the_disk(disk: Disk, tmp_path: Path) -> None:
         all_ready(pool, 1)
         disk.free_mb = 12
         wait_for("degraded")
+        had_room = pool.has_room_for_backfill
         asked = [Asked(f"{n}.wav", "echo", str(n)) for n in range(6)]
         accepted = [pool.submit(job) for job in asked]
-        had_room = pool.has_room_for_backfill
         assert asked[5].outcome().reason == "queue_full"
         begun = [job.begun.is_set() for job in asked]
         disk.free_mb = 1000
