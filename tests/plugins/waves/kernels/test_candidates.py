@@ -21,3 +21,18 @@ def test_troughs_with_ties_are_librosas(seed: int, levels: int) -> None:
     )
 
     np.testing.assert_array_equal(troughs[:count], np.flatnonzero(expected))
+
+
+def test_of_two_candidates_in_a_bin_the_longer_period_stays() -> None:
+    """Two troughs whose pitch falls into one bin are one candidate, as in librosa."""
+    x = np.array([1.0, 0.5, 1.0, 0.2, 1.0, 1.0])
+    pitch = np.array([100.0, 8000.0, 70.0, 12.0, 24.0, 1.0])  # lags from 100, bins of a semitone
+    bins, values = np.zeros(8, dtype=np.int32), np.zeros(8)
+    counts = np.zeros(1, dtype=np.int32)
+
+    total = candidates.place_candidates(
+        x, np.array([0.3, 0.6]), np.array([1, 3]), np.array([0.0, 1.0]), np.zeros(2), 0.0,
+        pitch, bins, values, counts, 0,
+    )  # fmt: skip
+
+    assert (counts[0], values[0], total) == (1, 0.6, 0.6)
