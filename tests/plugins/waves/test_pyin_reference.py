@@ -5,12 +5,14 @@ import importlib.machinery
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import librosa.core.pitch  # not a part of librosa until somebody imports it
 import numpy as np
 import pytest
+import scipy
 
 from plugins.waves import pyin_reference
 from tests.plugins.waves import signals
@@ -42,6 +44,9 @@ def assert_librosas() -> None:
 def test_the_compiled_transform_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The difference function equals librosa's with SciPy's compiled transform and no SciPy."""
 
+    folder = Path(scipy.__file__).with_name("fft") / "_pocketfft"
+    if not folder.is_dir():
+        pytest.skip("this SciPy has another transform; its public functions are used")
     monkeypatch.setitem(sys.modules, "scipy.fft", None)
     pyin_reference._fft_functions()
     monkeypatch.undo()
