@@ -21,15 +21,6 @@ settings.load_profile("patient")
 
 pytest_plugins = ("tests.counts",)
 
-# Each test process compiles librosa's functions for itself: cold processes that share numba's cache
-# can leave a function in it that crashes every later process (numba/numba issue 10128).
-os.environ["NUMBA_CACHE_DIR"] = str(
-    Path(__file__).parents[1]
-    / ".pytest_cache"
-    / "numba"
-    / os.environ.get("PYTEST_XDIST_WORKER", "main")
-)
-
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "ELEVENLABS_API_KEY")
 
 

@@ -159,6 +159,7 @@ def test_ac2_output_completeness(
 
     produced = below(waves)
 
+    assert [] == [event for event in watch.outcomes if isinstance(event, WavesFailed)]
     assert sorted(f"{base}_v3_wave{n}.wav" for base in bases for n in (1, 2, 3)) == produced
     spoken = [f"tts/sessions/{session_id}/{base}.wav" for base in bases]
     assert sorted(announced(events)) == spoken

@@ -12,7 +12,7 @@ _NEG_INF = -np.inf
 
 
 @inline()
-def _move(to_target, target, source, half, otherwise):  # type: ignore[no-untyped-def]
+def _move(to_target, target, source, half, otherwise):
     """Return the move from bin `source` to bin `target`, `otherwise` if it is outside the band."""
     i = source - target + half
     if 0 <= i <= 2 * half and to_target[target, i] > _NEG_INF:
@@ -21,7 +21,7 @@ def _move(to_target, target, source, half, otherwise):  # type: ignore[no-untype
 
 
 @inline()
-def _predecessor(  # type: ignore[no-untyped-def]
+def _predecessor(
     state,
     t,
     offsets,
@@ -97,7 +97,7 @@ def _predecessor(  # type: ignore[no-untyped-def]
     "int64(int64, int64, int64, int64[::1], int32[::1], float64[::1], boolean[::1], float64[::1],"
     " float64, float64[:, :, ::1], int64, float64[:, ::1], float64[:, ::1], int64, int32[::1])",
 )
-def backtrack(  # type: ignore[no-untyped-def]
+def backtrack(
     start,
     stop,
     state,

@@ -59,9 +59,7 @@ def _bracket(source, pad, to_target, half, lowest, highest, sums):
 
 
 @inline(fastmath=frozenset({"nnan", "nsz"}))
-def _spread(
-    source, pad, to_target, from_source, stride, half, lowest, highest, sums, out
-):
+def _spread(source, pad, to_target, from_source, stride, half, lowest, highest, sums, out):
     """Raise ``out[j]`` to the best of ``source[k] + move(k, j)`` over the band, for every j.
 
     Best sources rise with the target, so those of a block lie between those at its two ends.
