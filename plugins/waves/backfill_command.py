@@ -5,6 +5,7 @@ again goes on where it ended. What it needs is imported when it runs; see `plugi
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -80,7 +81,7 @@ def backfill(
             rows = [_row(item, LISTED_AS[item.standing]) for item in found]
         else:
             rows = _run(found, root, settings, workers or settings.max_workers)
-    _show(rows, as_json)
+    _show(rows, root.root, as_json)
     raise typer.Exit(FAILED if any(row["result"] == "failed" for row in rows) else 0)
 
 
@@ -178,8 +179,8 @@ def _row(item: "Found", result: str) -> Row:
     }
 
 
-def _show(rows: Sequence[Row], as_json: bool) -> None:
-    """Print all rows as JSON, or their numbers and a table of what was not done."""
+def _show(rows: Sequence[Row], root: Path, as_json: bool) -> None:
+    """Print all rows as JSON, or their numbers and a table of what was not done below `root`."""
     numbers: dict[str, int] = {}
     for row in rows:
         numbers[row["result"]] = numbers.get(row["result"], 0) + 1
@@ -195,7 +196,7 @@ def _show(rows: Sequence[Row], as_json: bool) -> None:
         table = Table("file", "result", "reason")
         for row in told:
             reason = f"{row['reason']}: {row['message']}" if row["reason"] else ""
-            table.add_row(escape(row["path"]), row["result"], escape(reason))
+            table.add_row(escape(os.path.relpath(row["path"], root)), row["result"], escape(reason))
         Console().print(table)
     summary = ", ".join(f"{count} {result}" for result, count in numbers.items())
     typer.echo(summary or "nothing is missing")

@@ -85,14 +85,14 @@ class Desk(Protocol):
     def finish(self, job: Job, outcome: Outcome) -> None:
         """End a job."""
 
-    def note(self, lane: "Lane") -> None:
-        """Look at the lane's `ready` and `problem` again."""
+    def note(self) -> None:
+        """Look at every lane's `ready` and `problem` again."""
 
     def pass_on(self, note: Note) -> None:
         """Log what a worker says."""
 
     def starting(self) -> AbstractContextManager[bool]:
-        """Hold this while a worker starts; it tells whether none of the pool was ready before."""
+        """Hold this until a new worker is `ready`; it tells whether none of the pool was before."""
 
 
 class Lane(threading.Thread):
@@ -184,15 +184,15 @@ class Lane(threading.Thread):
                 problem = str(error)
             except Exception as error:  # noqa: BLE001 - logged as the problem, with a pause after it
                 problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            self.ready, self.problem = not problem, problem
         if self._ended.is_set():
             return
-        self.ready, self.problem = not problem, problem
         self.failed_starts = self.failed_starts + 1 if problem else 0
         if problem:
             self._back_off()
             return
         log.debug("a worker is ready", lane=self.name, pid=worker.pid, report=report.data)
-        self._desk.note(self)
+        self._desk.note()
 
     def _back_off(self) -> None:
         seconds = min(FIRST_BACK_OFF_S * 2 ** (self.failed_starts - 1), MAX_BACK_OFF_S)
@@ -205,7 +205,7 @@ class Lane(threading.Thread):
             next_try_s=seconds,
         )
         self._discard()
-        self._desk.note(self)  # also where there was no worker to discard
+        self._desk.note()  # also where there was no worker to discard
         if self.job is not None:
             job, self.job = self.job, None
             self._desk.give_back(job)
@@ -253,4 +253,4 @@ class Lane(threading.Thread):
         self._worker.discard()
         self._replaced_pid = self._worker.pid
         self._worker, self.ready = None, False
-        self._desk.note(self)
+        self._desk.note()

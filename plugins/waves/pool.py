@@ -162,7 +162,7 @@ class Pool:
         self._open = self._doorman_listens = True
         for lane in self._lanes:
             lane.start()
-            self.note(lane)
+            self.note()
 
     def submit(self, work: Work, *, live: bool = True) -> bool:
         """Accept or refuse one job; return at once.
@@ -237,7 +237,7 @@ class Pool:
 
     def take(self, lane: Lane, timeout_s: float) -> Job | None:
         """Give `lane` the next job, None if none came in time, or if none should begin now."""
-        if self._is_hindered(lane):
+        if self._is_hindered():
             with self._changed:
                 self._changed.wait_for(lambda: not self._open, timeout_s)
             return None
@@ -295,15 +295,18 @@ class Pool:
 
     @contextmanager
     def starting(self) -> Iterator[bool]:
-        """Let one lane warm up alone first: cold workers would race on numba's cache."""
+        """Let one lane warm up alone first: cold workers would race on numba's cache.
+
+        Only that one is told so, and sweeps: the next would sweep away what the first publishes.
+        """
         with nullcontext() if self._was_ready else self._first_start:
             yield not self._was_ready
+            self._was_ready = self._was_ready or any(lane.ready for lane in self._lanes)
 
-    def note(self, lane: Lane) -> None:
+    def note(self) -> None:
         """Work the pool's state out again and tell it if it changed."""
         with self._changed:
-            self._was_ready = self._was_ready or lane.ready
-            down = [other for other in self._lanes if other.failed_starts]
+            down = [lane for lane in self._lanes if lane.failed_starts]
             state: tuple[State, str] = ("ok", "")
             if down:
                 state = (
@@ -312,7 +315,7 @@ class Pool:
                 )
             elif self._hindered_by:
                 state = ("degraded", self._hindered_by)
-            elif not any(other.ready for other in self._lanes):
+            elif not any(lane.ready for lane in self._lanes):
                 state = ("warming", "the workers are starting")
             if state == self._state or not self._open:
                 return
@@ -320,11 +323,11 @@ class Pool:
             if self._on_state is not None:
                 self._on_state(*state)
 
-    def _is_hindered(self, lane: Lane) -> bool:
+    def _is_hindered(self) -> bool:
         hindered_by = self._hindrance()
         if hindered_by != self._hindered_by:
             self._hindered_by = hindered_by
-            self.note(lane)
+            self.note()
         return bool(hindered_by)
 
     def _displace(self) -> bool:

@@ -272,10 +272,10 @@ def test_a_worker_that_reports_a_problem_at_start_makes_the_pool_degraded() -> N
     assert told[-1] == ("degraded", "1 of 1 workers cannot start: no module named 'sound'")
 
 
-def test_the_first_worker_warms_up_alone_and_a_new_one_knows_whom_it_replaces(
+def test_the_first_worker_warms_up_alone(
     gate: GateMaker,
 ) -> None:
-    """Only the first start is marked as first, and the next lane starts after it."""
+    """While the first worker warms up, no other is started."""
     told = gate("told")
 
     with running(lanes=2, warm_up=partial(jobs.hang_at_start, told.path)):
@@ -284,6 +284,38 @@ def test_the_first_worker_warms_up_alone_and_a_new_one_knows_whom_it_replaces(
             told.line(0.5)
 
     assert int(first) > 0
+
+
+class Dawdler(Pool):
+    """A pool that hears late that its first worker is ready: the second starts before."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.firsts: list[bool] = []
+        self.second_starts = threading.Event()
+
+    def note(self) -> None:
+        if self.worker_pids:
+            assert self.second_starts.wait(LIMIT_S)
+        super().note()
+
+    @contextmanager
+    def starting(self) -> Iterator[bool]:
+        with super().starting() as first:
+            self.firsts.append(first)
+            if len(self.firsts) == 2:
+                self.second_starts.set()
+            yield first
+
+
+def test_one_worker_is_the_first() -> None:
+    """The second worker is not told that it is the first: what the first publishes is not swept."""
+    pool = Dawdler(jobs.work, lanes=2, queue_max_size=10, timeout_s=LIMIT_S, warm_up=jobs.warm_up)
+
+    with pool:
+        both_ready(pool)
+
+    assert [True, False] == pool.firsts
 
 
 def test_a_lane_without_a_worker_gives_its_job_to_another(
