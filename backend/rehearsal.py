@@ -66,6 +66,7 @@ class _Watch:
     """Follows every utterance from `tts_written` to the signal that ends its work."""
 
     def __init__(self) -> None:
+        self.session_id = ""
         self.written: dict[Path, tuple[TtsWritten, float]] = {}
         self.ended: dict[Path, tuple[WorkDone | WorkFailed, float]] = {}
         self._unseen: asyncio.Queue[WorkDone | WorkFailed] = asyncio.Queue()
@@ -75,7 +76,7 @@ class _Watch:
         self.written[event.wav_path] = (event, perf_counter())
 
     def on_ended(self, _: object, *, event: WorkDone | WorkFailed) -> None:
-        if event.source.wav_path not in self.written:
+        if event.source.session_id != self.session_id:
             return  # waves of an earlier session, made up for
         self.ended[event.source.wav_path] = (event, perf_counter())
         self._unseen.put_nowait(event)
@@ -128,6 +129,7 @@ async def rehearse(
         async with hosting.running():
             following = asyncio.create_task(watch.follow(progress))
             stream = hosting.runner.start(message, slots)
+            watch.session_id = stream.session_id
             problems, texts = await _follow(stream, progress)
             status = hosting.board.get(WAVES)
             if status is None or status.state in {"failed", "disabled"}:

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from backend.artifacts import Artifacts
+from tests.backend.serving import READY
 from tests.command import Running, free_port
 from tests.plugins.waves.jobs import LIMIT_S
 from tests.plugins.waves.speeches import check_all_whole, left, speak
@@ -40,6 +41,7 @@ def kill_again_and_again(directory: Path, kills: int) -> int:
             _, orphans = psutil.wait_procs(children, GONE_LIMIT_S)
             assert [] == orphans
     with serve(directory) as server:
+        server.wait_for(READY)  # an interpreter that is not up yet meets a signal with a traceback
         deadline = time.monotonic() + LIMIT_S
         while left(artifacts):
             assert time.monotonic() < deadline, left(artifacts)
