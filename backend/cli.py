@@ -37,7 +37,7 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class _WithPlugins(TyperGroup):
-    """Adds the commands of every installed plugin, enabled or not, under the plugin's name."""
+    """Adds the commands of every installed plugin, enabled or not, under the word it chose."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [*super().list_commands(ctx), *sorted(_with_commands())]
@@ -49,7 +49,7 @@ class _WithPlugins(TyperGroup):
         item = _with_commands().get(cmd_name)
         if item is None or item.plugin is None:
             return None
-        return typer.main.get_group(item.plugin.resolve("commands"))
+        return typer.main.get_command(item.plugin.resolve("commands"))
 
 
 app = typer.Typer(
@@ -235,4 +235,5 @@ def _guarded(command: Callable[[], Any]) -> Any:
 
 
 def _with_commands() -> dict[str, Discovered]:
-    return {item.name: item for item in discover() if item.plugin and item.plugin.commands}
+    found = [item for item in discover() if item.plugin and item.plugin.commands]
+    return {(item.plugin and item.plugin.command) or item.name: item for item in found}

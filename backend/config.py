@@ -148,6 +148,12 @@ class Settings(BaseSettings):
             raise ValueError("not an address: write it like http://localhost:8880/v1")
         return value
 
+    @property
+    def base_url(self) -> str:
+        """Where the server can be reached from this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
     def secrets(self) -> list[SecretStr]:
         """Return the values that are shown to nobody."""
         return [value for _, value in self if isinstance(value, SecretStr)]

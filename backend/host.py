@@ -60,7 +60,9 @@ class Hosting:
     async def running(self) -> AsyncIterator[None]:
         """Start the plugins; at the end stop voices, sessions, plugins and agents."""
         try:
-            async with plugins.running(self.plugins, self.board, self.artifacts):
+            async with plugins.running(
+                self.plugins, self.board, self.artifacts, self.settings.base_url
+            ):
                 try:
                     yield
                 finally:

@@ -12,12 +12,17 @@ entry point group `reflective_resonance.plugins`; ours are declared in pyproject
 Whatever a plugin does, raise, hang or misconfigure itself, at import, start or stop, is logged with
 its name and kept on the `Board`; the host goes on without it. What belongs to a plugin may be named
 as "module:attribute": it is imported when first needed, so a disabled plugin costs its settings.
+
+What a plugin's context manager yields is its *service*: its routes get it with
+`backend.services.service_of`, and nobody else does. Plugins that have something to tell each other
+do it by signals; numbers about themselves they show as gauges (`Host.gauge`).
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from pkgutil import resolve_name
 from time import monotonic
@@ -61,11 +66,23 @@ class PluginStatus:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A number that a plugin shows about itself; `read` is called on any thread and only looks."""
+
+    plugin: str
+    name: str
+    doc: str
+    read: Callable[[], float]
+
+
 @dataclass(slots=True)
 class Board:
-    """The state of every plugin, by name."""
+    """The state of every plugin by name, the gauges and the services of those that run."""
 
     _statuses: dict[str, PluginStatus] = field(default_factory=dict)
+    _gauges: dict[tuple[str, str], Gauge] = field(default_factory=dict)
+    _services: dict[str, Any] = field(default_factory=dict)
 
     def set(self, name: str, state: State, reason: str = "") -> None:
         """Note the state of a plugin; `reason` is one sentence for the artist."""
@@ -74,6 +91,29 @@ class Board:
     def get(self, name: str) -> PluginStatus | None:
         """Return the state of the plugin called `name`, None if there is no such plugin."""
         return self._statuses.get(name)
+
+    def show(self, gauge: Gauge) -> None:
+        """Show a number, in the place of an earlier one of that name."""
+        self._gauges[gauge.plugin, gauge.name] = gauge
+
+    @property
+    def gauges(self) -> tuple[Gauge, ...]:
+        """The numbers that the running plugins show, by plugin and name."""
+        return tuple(gauge for _, gauge in sorted(self._gauges.items(), key=lambda item: item[0]))
+
+    def open_service(self, name: str, service: Any) -> None:
+        """Note what the plugin called `name` yielded."""
+        self._services[name] = service
+
+    def service(self, name: str) -> Any:
+        """Return what the plugin called `name` yielded, None unless it runs."""
+        return self._services.get(name)
+
+    def close(self, name: str) -> None:
+        """Forget the service and the gauges of a plugin that stops."""
+        self._services.pop(name, None)
+        for key in [key for key in self._gauges if key[0] == name]:
+            del self._gauges[key]
 
     def __iter__(self) -> Iterator[tuple[str, PluginStatus]]:
         return iter(sorted(self._statuses.items()))
@@ -86,9 +126,19 @@ class Host:
     artifacts: Artifacts
     report: Callable[[State, str], None]
     """Say how the plugin is, with a reason; callable from any thread."""
+    name: str = ""
+    base_url: str = ""
+    """Where the server can be reached from this machine, such as http://127.0.0.1:8000; empty
+    without a server."""
+    board: Board = field(default_factory=Board)
+    """How the other plugins are."""
+
+    def gauge(self, name: str, doc: str, read: Callable[[], float]) -> None:
+        """Show a number for as long as the plugin runs: `read()` is asked for it, on any thread."""
+        self.board.show(Gauge(self.name, name, doc, read))
 
 
-Lifespan = Callable[[Host, Any], AbstractAsyncContextManager[None]]
+Lifespan = Callable[[Host, Any], AbstractAsyncContextManager[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +152,14 @@ class Plugin:
     settings : type[PluginSettings]
         Its settings class.
     lifespan : callable or "module:attribute"
-        `lifespan(host, settings)` returns the async context manager.
+        `lifespan(host, settings)` returns the async context manager; what that yields is the
+        plugin's service, which its routes get.
     router : fastapi.APIRouter or "module:attribute", optional
         Routes added to the server while the plugin is enabled.
     commands : typer.Typer or "module:attribute", optional
-        Commands shown as `reflective-resonance <name> ...`.
+        Commands shown as `reflective-resonance <command> ...`.
+    command : str, optional
+        Another word for them than the plugin's name; an app of one command is that command.
     outcomes : "module:attribute", optional
         A pair of signals (done, failed) with payloads derived from `WorkDone` and `WorkFailed`:
         every utterance handed to the plugin ends in exactly one of them. A rehearsal waits for it.
@@ -119,6 +172,7 @@ class Plugin:
     lifespan: Lifespan | str
     router: Any = None
     commands: Any = None
+    command: str = ""
     outcomes: Any = None
     order: int = 100
 
@@ -185,15 +239,17 @@ def enabled(
 
 @asynccontextmanager
 async def running(
-    chosen: Mapping[str, tuple[Plugin, PluginSettings]], board: Board, artifacts: Artifacts
+    chosen: Mapping[str, tuple[Plugin, PluginSettings]],
+    board: Board,
+    artifacts: Artifacts,
+    base_url: str = "",
 ) -> AsyncIterator[None]:
     """Start the chosen plugins in order; stop them in reverse. Never raises for a plugin."""
     allowance = _Allowance()
     async with AsyncExitStack() as stack:
         for name, (plugin, settings) in chosen.items():
-            await stack.enter_async_context(
-                _isolated(name, plugin, settings, board, artifacts, allowance)
-            )
+            host = Host(artifacts, partial(board.set, name), name, base_url, board)
+            await stack.enter_async_context(_isolated(plugin, settings, host, allowance))
         yield
 
 
@@ -212,29 +268,26 @@ class _Allowance:
 
 @asynccontextmanager
 async def _isolated(
-    name: str,
-    plugin: Plugin,
-    settings: PluginSettings,
-    board: Board,
-    artifacts: Artifacts,
-    allowance: _Allowance,
+    plugin: Plugin, settings: PluginSettings, host: Host, allowance: _Allowance
 ) -> AsyncIterator[None]:
-    host = Host(artifacts, lambda state, reason: board.set(name, state, reason))
+    name, board = host.name, host.board
     if board.get(name) is None:  # its routes may have been found wanting
         board.set(name, "ok")
     try:
         async with asyncio.timeout(START_LIMIT_S):
             lifespan = plugin.resolve("lifespan")(host, settings)
-            await lifespan.__aenter__()
+            board.open_service(name, await lifespan.__aenter__())
     except (Exception, SystemExit) as error:
         log.exception("plugin failed to start; the show goes on without it", plugin=name)
         board.set(name, "failed", _in_one_line(error))
+        board.close(name)
         yield
         return
     log.info("plugin started", plugin=name)
     try:
         yield
     finally:
+        board.close(name)
         try:
             async with asyncio.timeout(allowance.limit_s()):
                 await lifespan.__aexit__(None, None, None)

@@ -80,6 +80,20 @@ class SessionFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class EventPublished:
+    """Payload of `event_published`: one event of a session's stream.
+
+    `number` counts from 1 within the session; `data` is the JSON of the event's `data:` line. The
+    last one is `done`.
+    """
+
+    session_id: str
+    number: int
+    name: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkDone:
     """Base payload of a plugin's signal that says: the files made from one utterance are there."""
 
@@ -120,6 +134,11 @@ session_finished = define(
     "session_finished",
     "Sent by the workflow on the event loop's thread at the very end, next to `done`, also when "
     "the session was cut short. Payload: SessionFinished.",
+)
+event_published = define(
+    "event_published",
+    "Sent by a session's stream on the event loop's thread right after each event is put on it. "
+    "Payload: EventPublished.",
 )
 
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from backend.events import Event
+from backend.signals import EventPublished, emit, event_published
 
 MAX_EVENTS = 2 + 3 * (2 + 6 * 4)
 """session.start and done; per turn its two frames and, of six slots, at most four events each."""
@@ -34,6 +35,10 @@ class SessionStream:
             raise RuntimeError(f"{event.name} after the end of session {self.session_id}")
         self._events.append(event)
         self._wake()
+        if event_published.receivers:
+            number = len(self._events)
+            published = EventPublished(self.session_id, number, event.name, event.data())
+            emit(event_published, self, published)
 
     def close(self) -> None:
         """Let the readers end once they have read what is there."""

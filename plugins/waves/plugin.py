@@ -40,6 +40,7 @@ async def lifespan(host: Host, settings: WavesSettings) -> AsyncIterator[None]:
         if backfill is not None and reason == "queue_full":
             backfill.wake()
 
+    _show_gauges(host, pool)
     pool.start()
     if backfill is not None:
         backfill.start()
@@ -52,6 +53,11 @@ async def lifespan(host: Host, settings: WavesSettings) -> AsyncIterator[None]:
         await asyncio.to_thread(pool.stop, settings.stop_limit_s)
         if backfill is not None:
             await asyncio.to_thread(backfill.join, SEARCH_LIMIT_S)
+
+
+def _show_gauges(host: Host, pool: Pool) -> None:
+    host.gauge("queued", "Utterances that wait for a worker.", lambda: pool.queued)
+    host.gauge("workers", "Workers that are ready.", lambda: len(pool.worker_pids))
 
 
 def create_pool(bench: Bench, *, lanes: int, queue_max_size: int) -> Pool:

@@ -172,6 +172,25 @@ async def test_a_plugin_says_how_it_is(tmp_path: Path) -> None:
     assert PluginStatus("degraded", "one lamp is dark") == board.get("lamp")
 
 
+async def test_gauges_and_services_last_as_long_as_their_plugin(tmp_path: Path) -> None:
+    """A running plugin's numbers and its service stand on the board, and go when it stops."""
+    board = Board()
+
+    @asynccontextmanager
+    async def lifespan(host: Host, _: PluginSettings) -> AsyncIterator[str]:
+        host.gauge("lit", "Lamps that are lit.", lambda: 3)
+        yield "the lamps"
+
+    found = [Discovered("lamp", Plugin("lamp", PluginSettings, lifespan))]
+    async with running(enabled(found, board), board, Artifacts(tmp_path)):
+        shown = [(gauge.plugin, gauge.name, gauge.doc, gauge.read()) for gauge in board.gauges]
+        service = board.service("lamp")
+
+    assert [("lamp", "lit", "Lamps that are lit.", 3)] == shown
+    assert "the lamps" == service
+    assert ((), None) == (board.gauges, board.service("lamp"))
+
+
 @pytest.fixture
 def module() -> Iterator[Callable[..., EntryPoint]]:
     """Return a function that makes an importable module and the entry point to its `plugin`."""

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from backend.events import Event, SessionStart, TurnStart
+from backend.signals import EventPublished, event_published
 from backend.stream import MAX_EVENTS, SessionStream
 
 
@@ -71,3 +72,21 @@ async def test_a_stream_is_bounded() -> None:
 
     with pytest.raises(RuntimeError):
         stream.publish(turn(1))
+
+
+async def test_what_is_published_is_told_to_subscribers() -> None:
+    """Each event goes out as `event_published`, numbered, with the JSON a client sees."""
+    heard: list[EventPublished] = []
+
+    def receive(_: object, *, event: EventPublished) -> None:
+        heard.append(event)
+
+    stream = SessionStream("s")
+    with event_published.connected_to(receive):
+        stream.publish(turn(1))
+        stream.publish(turn(2))
+
+    assert [
+        EventPublished("s", 1, "turn.start", '{"sessionId":"s","turnIndex":1}'),
+        EventPublished("s", 2, "turn.start", '{"sessionId":"s","turnIndex":2}'),
+    ] == heard
