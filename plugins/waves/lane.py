@@ -42,7 +42,7 @@ class Outcome:
 
 
 class Work(Protocol):
-    """One thing to be done for one file; both methods are called on a thread of the pool."""
+    """One thing to be done for one file; neither method is called on the event loop."""
 
     path: str
 
@@ -64,6 +64,7 @@ class Job:
     started_at: float | None = None
     payload: object = None
     attempts: int = 0
+    ended: bool = False
 
     def outcome(self, reason: str, message: str, report: Report | None = None) -> Outcome:
         """Return how this job ended, with its times until now."""

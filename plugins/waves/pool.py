@@ -1,18 +1,19 @@
 """The bounded pool: admit jobs, hand them to lanes, recover, drain.
 
     submit(work) --> [ live ][ backfill ]     at most queue_max_size + lanes jobs, in order
-        |                    |
-        | refused            | take()
-        v                    v
-    doorman thread      lane thread 1..n  --- task, payload -->  worker process 1..n
-        |                    |            <------ Report ------  (spawned, nice 19)
-        v                    v
-    work.end(outcome)   work.begin() ... work.end(outcome)
+        |                    | take()
+        | refused            v
+        |               lane thread 1..n: work.begin() --- task, payload -->  worker process 1..n
+        |                    |                         <------ Report ------  (spawned, nice 19)
+        v                    v finish()
+    doorman thread: work.end(outcome), one after the other
 
 `submit` is called on the event loop between two steps of a visitor's session. So it touches no
 file, writes no log line and calls nobody back: it takes a lock, appends and returns. A worker that
 dies or hangs costs its own lane a restart and nothing else (see `lane.py`); a job whose worker died
-is tried once more, and a file that kills two workers is quarantined until it changes.
+is tried once more, and a file that kills two workers is quarantined until it changes. All ends are
+told by one thread, the doorman: a lane takes its next job while the last one's end is still being
+written down, and a slow disk there fills the queue instead of holding up a worker.
 
 Rejected: concurrent.futures and loky (an idle worker's death ends them for good, a hung worker
 stays), pebble (see `process.py`), an asyncio queue (the command line uses the pool too, and
@@ -98,8 +99,8 @@ class Pool:
         self._backfill: deque[Job] = deque()
         self._jobs: dict[str, Job] = {}
         self._quarantine: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
-        self._refused: SimpleQueue[tuple[Work, Outcome] | None] = SimpleQueue()
-        self._doorman = threading.Thread(target=self._turn_away, name="waves-doorman", daemon=True)
+        self._endings: SimpleQueue[tuple[Work | Job, Outcome] | None] = SimpleQueue()
+        self._doorman = threading.Thread(target=self._see_off, name="waves-doorman", daemon=True)
         self._doorman_listens = False
         self._first_start = threading.Lock()
         self._was_ready = False
@@ -193,7 +194,7 @@ class Pool:
                 self._changed.notify()
                 return True
             if self._doorman_listens:
-                self._refused.put((work, refusal))
+                self._endings.put((work, refusal))
                 return False
         _end(work, refusal)
         return False
@@ -229,7 +230,7 @@ class Pool:
             self.finish(job, job.outcome("stopped", "the host stopped before the job was done"))
         with self._changed:
             self._doorman_listens = False
-            self._refused.put(None)
+            self._endings.put(None)
         self._doorman.join(KILL_LIMIT_S)
         if dropped or killed:
             log.warning("jobs were dropped at stop", waiting=len(dropped), running=len(killed))
@@ -270,20 +271,20 @@ class Pool:
         self.finish(job, job.outcome("stopped", "the host stopped before the job was done"))
 
     def finish(self, job: Job, outcome: Outcome) -> None:
-        """End a job, once: tell everyone who asked for it."""
+        """End a job, once."""
         poison = _identity(job.path) if outcome.reason == "crashed" else None
         with self._changed:
-            if self._jobs.get(job.path) is not job:
+            if job.ended or self._jobs.get(job.path) is not job:
                 return
-            del self._jobs[job.path]
+            job.ended = True
             if poison is not None:
                 self._quarantine[job.path] = poison
                 while len(self._quarantine) > QUARANTINE_SIZE:
                     self._quarantine.popitem(last=False)
-            if not self._open:
-                self._changed.notify_all()
-        for work in job.works:
-            _end(work, outcome)
+            if self._doorman_listens:
+                self._endings.put((job, outcome))
+                return
+        self._tell(job, outcome)
 
     def pass_on(self, note: Note) -> None:
         """Log what a worker says; a warning that every worker has to give comes once."""
@@ -338,7 +339,7 @@ class Pool:
         del self._jobs[job.path]
         refusal = job.outcome("queue_full", "a live utterance took its place")
         for work in job.works:
-            self._refused.put((work, refusal))
+            self._endings.put((work, refusal))
         return True
 
     def _enqueue(self, job: Job, *, live: bool) -> None:
@@ -349,9 +350,28 @@ class Pool:
         with self._changed:
             self._changed.wait_for(lambda: not self._jobs, max(0.0, deadline - monotonic()))
 
-    def _turn_away(self) -> None:
-        while (refused := self._refused.get()) is not None:
-            _end(*refused)
+    def _see_off(self) -> None:
+        while (ending := self._endings.get()) is not None:
+            self._tell(*ending)
+
+    def _tell(self, ended: Work | Job, outcome: Outcome) -> None:
+        """Tell everyone who asked for it; who asks for the same file meanwhile is told as well."""
+        if not isinstance(ended, Job):
+            _end(ended, outcome)
+            return
+        while works := self._askers(ended):
+            for work in works:
+                _end(work, outcome)
+
+    def _askers(self, job: Job) -> list[Work]:
+        """Take those who are to be told; when there are none left, the job is gone."""
+        with self._changed:
+            works, job.works = job.works, []
+            if not works:
+                del self._jobs[job.path]
+                if not self._open:
+                    self._changed.notify_all()
+            return works
 
 
 def _end(work: Work, outcome: Outcome) -> None:

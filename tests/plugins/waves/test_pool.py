@@ -16,6 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from plugins.waves import lane
+from plugins.waves.lane import Outcome
 from plugins.waves.pool import Pool
 from tests.plugins.waves import jobs
 from tests.plugins.waves.jobs import LIMIT_S, Asked, Gate
@@ -160,6 +161,34 @@ def test_a_failing_begin_is_the_outcome_of_its_job() -> None:
 
         assert (job.outcome().reason, job.outcome().message) == ("error", "no such turn")
         assert following.value() == "on"
+
+
+class SlowToHear(Asked):
+    """A job whose end takes until it is told to be over."""
+
+    def __init__(self, path: str, *payload: str) -> None:
+        super().__init__(path, *payload)
+        self.may_end = threading.Event()
+
+    def end(self, outcome: Outcome) -> None:
+        assert self.may_end.wait(LIMIT_S)
+        super().end(outcome)
+
+
+def test_a_slow_end_holds_no_lane_up() -> None:
+    """While the end of a job is being told, its lane does the next; a duplicate joins the first."""
+    first, second = SlowToHear("a.wav", "pid"), Asked("b.wav", "pid")
+    third = Asked("a.wav", "pid")
+
+    with running() as pool:
+        pool.submit(first)
+        pool.submit(second)
+        assert second.begun.wait(LIMIT_S)
+        pool.submit(third)
+        first.may_end.set()
+
+        assert first.value() == second.value() == third.value()
+    assert not third.begun.is_set()
 
 
 def test_a_failing_end_is_logged_and_harms_nobody() -> None:
