@@ -22,24 +22,24 @@ draining must not depend on a loop that is closing).
 
 import logging
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic
 from typing import Literal, Self
 
+from plugins.waves.backlog import Backlog
 from plugins.waves.child import Note, Report
 from plugins.waves.lane import Job, Lane, Outcome, Work
 from plugins.waves.logs import SafeLog
 from plugins.waves.process import Task
+from plugins.waves.quarantine import Quarantine, identity
 
 log = SafeLog(__name__)
 
 KILL_LIMIT_S = 1.5
 """What `stop` adds to its limit, at most, to bury what it had to kill."""
-QUARANTINE_SIZE = 1000
 WARNINGS_KEPT = 100
 
 State = Literal["ok", "warming", "degraded"]
@@ -95,10 +95,9 @@ class Pool:
         self._state: tuple[State, str] | None = None
         self._changed = threading.Condition()
         self._open = False
-        self._live: deque[Job] = deque()
-        self._backfill: deque[Job] = deque()
+        self._waiting = Backlog()
         self._jobs: dict[str, Job] = {}
-        self._quarantine: OrderedDict[str, tuple[int, int, int]] = OrderedDict()
+        self._quarantine = Quarantine()
         self._endings: SimpleQueue[tuple[Work | Job, Outcome] | None] = SimpleQueue()
         self._doorman = threading.Thread(target=self._see_off, name="waves-doorman", daemon=True)
         self._doorman_listens = False
@@ -127,7 +126,7 @@ class Pool:
     @property
     def queued(self) -> int:
         """How many jobs wait for a lane."""
-        return len(self._live) + len(self._backfill)
+        return len(self._waiting)
 
     @property
     def worker_pids(self) -> tuple[int, ...]:
@@ -151,11 +150,7 @@ class Pool:
 
     def is_quarantined(self, path: str) -> bool:
         """Tell whether `path` crashed two workers and has not changed since."""
-        known = self._quarantine.get(path)
-        if known is None or known == _identity(path):
-            return known is not None
-        self._quarantine.pop(path, None)
-        return False
+        return path in self._quarantine
 
     def start(self) -> None:
         """Start the lanes; jobs are accepted from now on and run as soon as a worker is ready."""
@@ -179,9 +174,8 @@ class Pool:
                 refusal = Outcome("stopped", "the pool is not running")
             elif job is not None:
                 job.works.append(work)
-                if live and not job.live and job in self._backfill:
-                    self._backfill.remove(job)
-                    self._enqueue(job, live=True)
+                if live:
+                    self._waiting.promote(job)
                 return True
             elif len(self._jobs) >= self._capacity and not (live and self._displace()):
                 refusal = Outcome(
@@ -190,7 +184,7 @@ class Pool:
             else:
                 job = Job(work.path, [work], live, monotonic())
                 self._jobs[work.path] = job
-                self._enqueue(job, live=live)
+                self._waiting.put(job)
                 self._changed.notify()
                 return True
             if self._doorman_listens:
@@ -209,9 +203,7 @@ class Pool:
                 self._changed.wait_for(lambda: not self._jobs, limit_s + KILL_LIMIT_S)
                 return 0
             self._open = False
-            dropped = [*self._live, *self._backfill]
-            self._live.clear()
-            self._backfill.clear()
+            dropped = self._waiting.clear()
             busy = [lane for lane in self._lanes if lane.job is not None]
             self._changed.notify_all()
         for lane in self._lanes:
@@ -243,11 +235,8 @@ class Pool:
                 self._changed.wait_for(lambda: not self._open, timeout_s)
             return None
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._live or self._backfill or not self._open, timeout_s
-            )
-            queue = self._live or self._backfill
-            job = queue.popleft() if queue and self._open else None
+            self._changed.wait_for(lambda: self._waiting or not self._open, timeout_s)
+            job = self._waiting.pop() if self._open else None
             lane.job = job
         if job is not None and self.is_quarantined(job.path):
             lane.job = None
@@ -265,22 +254,20 @@ class Pool:
         """Put a job first in the queue again."""
         with self._changed:
             if self._open:
-                (self._live if job.live else self._backfill).appendleft(job)
+                self._waiting.put_first(job)
                 self._changed.notify()
                 return
         self.finish(job, job.outcome("stopped", "the host stopped before the job was done"))
 
     def finish(self, job: Job, outcome: Outcome) -> None:
         """End a job, once."""
-        poison = _identity(job.path) if outcome.reason == "crashed" else None
+        poison = identity(job.path) if outcome.reason == "crashed" else None
         with self._changed:
             if job.ended or self._jobs.get(job.path) is not job:
                 return
             job.ended = True
             if poison is not None:
-                self._quarantine[job.path] = poison
-                while len(self._quarantine) > QUARANTINE_SIZE:
-                    self._quarantine.popitem(last=False)
+                self._quarantine.add(job.path, poison)
             if self._doorman_listens:
                 self._endings.put((job, outcome))
                 return
@@ -333,18 +320,14 @@ class Pool:
 
     def _displace(self) -> bool:
         """Turn the last backfill job away, if one waits and the doorman can tell its owner."""
-        if not self._backfill or not self._doorman_listens:
+        job = self._waiting.displace() if self._doorman_listens else None
+        if job is None:
             return False
-        job = self._backfill.pop()
         del self._jobs[job.path]
         refusal = job.outcome("queue_full", "a live utterance took its place")
         for work in job.works:
             self._endings.put((work, refusal))
         return True
-
-    def _enqueue(self, job: Job, *, live: bool) -> None:
-        job.live = live
-        (self._live if live else self._backfill).append(job)
 
     def _wait_for_jobs(self, deadline: float) -> None:
         with self._changed:
@@ -379,12 +362,3 @@ def _end(work: Work, outcome: Outcome) -> None:
         work.end(outcome)
     except Exception:
         log.exception("the end of a job could not be told", path=work.path, reason=outcome.reason)
-
-
-def _identity(path: str) -> tuple[int, int, int] | None:
-    """Return what changes when a file does; None if there is none."""
-    try:
-        status = Path(path).stat()
-    except (OSError, ValueError):
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino

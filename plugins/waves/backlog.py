@@ -1,0 +1,50 @@
+"""The jobs that wait for a lane: those of visitors first, then those of the backfill, in order."""
+
+from collections import deque
+
+from plugins.waves.lane import Job
+
+
+class Backlog:
+    """Two queues in one; whoever uses it holds a lock."""
+
+    def __init__(self) -> None:
+        self._live: deque[Job] = deque()
+        self._backfill: deque[Job] = deque()
+
+    def __len__(self) -> int:
+        return len(self._live) + len(self._backfill)
+
+    def put(self, job: Job) -> None:
+        """Append a job to those of its kind."""
+        self._queue_of(job).append(job)
+
+    def put_first(self, job: Job) -> None:
+        """Put a job before all others of its kind."""
+        self._queue_of(job).appendleft(job)
+
+    def pop(self) -> Job | None:
+        """Take the next job, None if none waits."""
+        queue = self._live or self._backfill
+        return queue.popleft() if queue else None
+
+    def promote(self, job: Job) -> None:
+        """Make a waiting backfill job a live one."""
+        if job in self._backfill:
+            self._backfill.remove(job)
+            job.live = True
+            self._live.append(job)
+
+    def displace(self) -> Job | None:
+        """Take the last backfill job, the one that can wait best; None if there is none."""
+        return self._backfill.pop() if self._backfill else None
+
+    def clear(self) -> list[Job]:
+        """Take them all."""
+        jobs = [*self._live, *self._backfill]
+        self._live.clear()
+        self._backfill.clear()
+        return jobs
+
+    def _queue_of(self, job: Job) -> deque[Job]:
+        return self._live if job.live else self._backfill
