@@ -32,6 +32,7 @@ from pathlib import Path
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 BELOW_NORMAL_PRIORITY_CLASS = 0x4000  # <winbase.h>
 LOWEST_NICENESS = 19
+AUTOGROUP = Path("/proc/self/autogroup")
 MOST_LIKELY_VICTIM = "1000"  # proc(5), oom_score_adj
 ONE_THREAD = (
     "OMP_NUM_THREADS",
@@ -159,6 +160,11 @@ def _step_back() -> None:
     with suppress(OSError):
         os.nice(LOWEST_NICENESS)
     if sys.platform == "linux":
+        with suppress(OSError):
+            # Where the kernel groups processes by session (sched(7), autogroup), niceness counts
+            # within a session only: a voice in a session of its own would not go first.
+            os.setsid()
+            AUTOGROUP.write_text(str(LOWEST_NICENESS), encoding="ascii")
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(MOST_LIKELY_VICTIM, encoding="ascii")
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from plugins.waves.child import Report
+from plugins.waves.child import AUTOGROUP, Report
 from plugins.waves.worker import decompose as _real_decompose
 
 if TYPE_CHECKING:
@@ -84,6 +84,14 @@ class Gate:
         os.close(self._descriptor)
 
 
+def group_niceness() -> int | None:
+    """Return how nice the session of this process is, None where the kernel does not say."""
+    try:
+        return int(AUTOGROUP.read_text().split()[-1])
+    except OSError:
+        return None
+
+
 def work(payload: tuple[str, ...]) -> Report:
     """Do what the payload names: one task that can be anything."""
     name, *arguments = payload
@@ -131,6 +139,7 @@ def surroundings() -> Report:
     return Report(
         data={
             "nice": os.nice(0),
+            "group_nice": group_niceness(),
             "threads": os.environ.get("OMP_NUM_THREADS"),
             "numba_threads": os.environ.get("NUMBA_NUM_THREADS"),
             "sigint_blocked": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()),

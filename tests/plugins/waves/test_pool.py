@@ -80,7 +80,7 @@ def test_a_worker_is_kept_for_the_next_job() -> None:
 
 
 def test_the_child_is_guarded() -> None:
-    """A worker is nice, single-threaded, deaf to Ctrl-C, limited in memory, without numpy yet."""
+    """A worker and its session are nice; it has one thread, a memory limit, no ear for Ctrl-C."""
     job = Asked("a.wav", "surroundings")
 
     with running(memory_limit_mb=700) as pool:
@@ -88,6 +88,7 @@ def test_the_child_is_guarded() -> None:
         data = job.outcome().report.data
 
     assert data["nice"] == 19
+    assert data["group_nice"] == (None if jobs.group_niceness() is None else 19)
     assert data["threads"] == data["numba_threads"] == "1"
     assert data["sigint_ignored"] is data["sigint_blocked"] is True
     assert data["memory"] == 700 * 2**20
