@@ -22,6 +22,7 @@ from backend.errors import ArtifactError
 SERVED_TREES = ("tts", "waves")
 SERVED_SUFFIX = ".wav"
 TEMPORARY_DIRECTORY = ".tmp"
+DRAFT_PREFIX = ".draft-"
 _SAFE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
 
 
@@ -116,7 +117,7 @@ def writing(path: Path, temporary: Path) -> Iterator[Path]:
         If the file cannot be flushed or moved; the caller adds what it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=temporary, suffix=path.suffix)
+    descriptor, name = tempfile.mkstemp(dir=temporary, prefix=DRAFT_PREFIX, suffix=path.suffix)
     os.close(descriptor)
     draft = Path(name)
     try:
@@ -135,6 +136,20 @@ def write_bytes(path: Path, data: bytes, temporary: Path) -> None:
     """Replace `path` by `data` atomically; see `writing`."""
     with writing(path, temporary) as draft:
         draft.write_bytes(data)
+
+
+def sweep_drafts(temporary: Path) -> int:
+    """Remove what processes that died while `writing` left; return how many files that were.
+
+    Call it only when nobody else writes there.
+    """
+    if not temporary.is_dir():
+        return 0
+    drafts = [path for path in temporary.iterdir() if path.name.startswith(DRAFT_PREFIX)]
+    for draft in drafts:
+        with suppress(OSError):  # the next holder of the root will try again
+            draft.unlink()
+    return len(drafts)
 
 
 def flush_file(path: Path) -> None:

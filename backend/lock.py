@@ -1,7 +1,8 @@
 """One process per artifacts root: two servers would undo each other's work.
 
 The lock is the operating system's, on `<root>/.lock`, so it ends with the process, however that
-ends. Who holds it is written beside it, for the message to whoever comes second.
+ends. Who holds it is written beside it, for the message to whoever comes second. Who gets it is
+alone there, and so removes the drafts of files that the one before did not live to finish.
 """
 
 import json
@@ -13,7 +14,7 @@ from datetime import datetime
 
 from filelock import FileLock, Timeout
 
-from backend.artifacts import Artifacts, write_bytes
+from backend.artifacts import Artifacts, sweep_drafts, write_bytes
 from backend.errors import ArtifactsInUseError
 
 LOCK_FILE = ".lock"
@@ -39,6 +40,7 @@ def holding(artifacts: Artifacts, purpose: str) -> Iterator[None]:
             "stop that one, or choose another directory with --artifacts or RR_ARTIFACTS_DIR"
         ) from None
     try:
+        sweep_drafts(artifacts.temporary)
         holder = {
             "pid": os.getpid(),
             "host": socket.gethostname(),

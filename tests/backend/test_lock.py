@@ -53,3 +53,31 @@ def test_the_root_is_free_again_after_the_block(tmp_path: Path) -> None:
     for purpose in ("first", "second"):
         with holding(Artifacts(tmp_path), purpose):
             pass
+
+
+DIE_WRITING = """
+import os, signal, sys
+from pathlib import Path
+from backend.artifacts import Artifacts, writing
+artifacts = Artifacts(Path(sys.argv[1]))
+with writing(artifacts.root / "session.json", artifacts.temporary) as draft:
+    draft.write_text("{")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_drafts_of_the_dead_are_removed(tmp_path: Path, project_root: Path) -> None:
+    """Whoever gets the root finds what a killed process was writing, and removes that alone."""
+    artifacts = Artifacts(tmp_path)
+    subprocess.run(
+        [sys.executable, "-c", DIE_WRITING, str(tmp_path)], cwd=project_root, check=False
+    )
+    left = list(artifacts.temporary.iterdir())
+    other = artifacts.temporary / ".waves-1-a"
+    other.mkdir()
+
+    with holding(artifacts, "the next"):
+        found = list(artifacts.temporary.iterdir())
+
+    assert 1 == len(left)
+    assert [other] == found
