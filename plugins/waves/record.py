@@ -7,8 +7,10 @@ their place, so what the record names is there, with that size and that SHA-256.
 writer, the thread of the waves plugin in the server; every change rewrites the file atomically.
 
 The file is read anew for every change: a session has at most 18 utterances, and so nothing is kept
-in memory that could grow or differ from the disk. A record that cannot be read is moved aside and
-made again from the waves that stand in the session's directory; their figures are lost then.
+in memory that could grow or differ from the disk. A record that holds something else than a record
+is moved aside and made again from the waves that stand in the session's directory; their figures
+are lost then. One that cannot be opened or read at the moment (no descriptor left, a disk that
+fails) may be whole: it stays, and the backfill records the waves later.
 """
 
 import hashlib
@@ -102,7 +104,7 @@ def record(artifacts: Artifacts, session_id: str, utterance: Utterance) -> bool:
     Raises
     ------
     OSError
-        If the record cannot be written; the one before still stands.
+        If the record cannot be read or written; the one before still stands.
     """
     speech = artifacts.sessions("tts") / safe_part(session_id)
     if not speech.is_dir():
@@ -159,7 +161,7 @@ def adopt(artifacts: Artifacts, session_id: str, source: str, targets: paths.Tar
         If the waves cannot be read or the record cannot be written.
     """
     fresh = from_files(artifacts, source, targets)
-    with suppress(OSError, ValueError):  # a record that cannot be read is made anew by `record`
+    with suppress(OSError, ValueError):  # `record` meets the same, and says what it means
         known = read(artifacts, session_id).get(source)
         if known is not None and known.files == fresh.files:
             return True
@@ -169,18 +171,20 @@ def adopt(artifacts: Artifacts, session_id: str, source: str, targets: paths.Tar
 def load(artifacts: Artifacts, session_id: str) -> dict[str, Utterance]:
     """Return the recorded utterances by source, oldest first.
 
-    A record that cannot be read is moved aside as `session.json.corrupt-N` with a WARNING, and what
-    the session's directory holds is returned instead.
+    A record that holds something else is moved aside as `session.json.corrupt-N` with a WARNING,
+    and what the session's directory holds is returned instead.
+
+    Raises
+    ------
+    OSError
+        If the record, or what would take its place, cannot be opened or read; nothing was moved.
     """
     try:
         return read(artifacts, session_id)
     except FileNotFoundError:
         return {}
-    except OSError as error:
-        problem = describe(error)
     except ValueError as error:
-        problem = str(error)
-    return _start_again(artifacts, path_of(artifacts, session_id), problem)
+        return _start_again(artifacts, path_of(artifacts, session_id), str(error))
 
 
 def _parse(data: Mapping[str, Any]) -> dict[str, Utterance]:
@@ -195,6 +199,7 @@ def _parse(data: Mapping[str, Any]) -> dict[str, Utterance]:
 
 
 def _start_again(artifacts: Artifacts, path: Path, reason: str) -> dict[str, Utterance]:
+    found = _from_files(artifacts, path.parent)  # first: what fails here must cost no record
     aside = _aside(path)
     try:
         path.replace(aside)
@@ -204,7 +209,7 @@ def _start_again(artifacts: Artifacts, path: Path, reason: str) -> dict[str, Utt
     else:
         log.warning("record unreadable, moved aside and made again from the files",
                     path=str(path), moved_to=aside.name, reason=reason)  # fmt: skip
-    return _from_files(artifacts, path.parent)
+    return found
 
 
 def _aside(path: Path) -> Path:

@@ -4,8 +4,10 @@ import errno
 import hashlib
 import json
 import os
+import resource
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -192,6 +194,40 @@ def test_a_record_that_cannot_be_written_leaves_the_old_one(
 
     assert list(record.load(artifacts, SESSION)) == [first.source]
     assert list(artifacts.temporary.iterdir()) == []
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """Let this process open nothing more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("contents", [None, b"broken"], ids=["whole", "corrupt"])
+def test_a_record_that_cannot_be_opened_is_not_corrupt(
+    artifacts: Artifacts, logs: list[Any], contents: bytes | None
+) -> None:
+    """F34: without a free descriptor a record is neither moved aside nor made again."""
+    first, second = published(artifacts, 1), published(artifacts, 2)
+    record.record(artifacts, SESSION, first)
+    path = record.path_of(artifacts, SESSION)
+    if contents is not None:
+        path.write_bytes(contents)
+    before = path.read_bytes()
+
+    with no_descriptor_left(), pytest.raises(OSError, match="Too many open files"):
+        record.record(artifacts, SESSION, second)
+
+    assert [path] == list(path.parent.glob("session.json*"))
+    assert before == path.read_bytes()
+    assert [] == logs
 
 
 @pytest.mark.parametrize("session_id", ["..", "", "a/b", ".hidden", "a\0b"])
