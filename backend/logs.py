@@ -132,6 +132,5 @@ def _indented(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
+    # ascii() and no codec: the first use of one imports it, which takes a file descriptor.
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -1,25 +1,42 @@
-"""HTTP/1.1 that does not wait for ever for a request.
+"""HTTP/1.1 that does not wait for ever for a request, nor for any number of clients.
 
 uvicorn limits the pause after an answer, not the time until the first request or the time its head
-takes: whoever opens connections and says nothing would use up the server's descriptors.
+takes: whoever opens connections and says nothing would use up the server's descriptors. Those that
+voices, workers and files need are kept back, so that a session comes through in any crowd.
 """
 
 import asyncio
+import os
+from time import monotonic
 
 import h11
+import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+log = structlog.get_logger(__name__)
+
+MAX_CONNECTIONS = 256
+MIN_CONNECTIONS = 4
+RESERVED_DESCRIPTORS = 48
+"""About 20 of the server and its workers, 24 of six voices while they start, some files."""
+WARNING_EVERY_S = 60.0
 
 
 class LimitedProtocol(H11Protocol):
-    """Closes a connection whose request line and headers are not there after `limit_s`."""
+    """Closes a connection without a whole request head after `limit_s`, or one too many."""
 
     limit_s: float
+    max_connections: int
     _expiry: asyncio.TimerHandle | None = None
+    _warn_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        """Begin to wait for a request."""
+        """Begin to wait for a request, unless there are too many connections."""
         super().connection_made(transport)
-        self._watch()
+        if len(self.connections) > self.max_connections:
+            self._refuse()
+        else:
+            self._watch()
 
     def data_received(self, data: bytes) -> None:
         """Take what came; wait on if it is only a part of a request's head."""
@@ -34,6 +51,12 @@ class LimitedProtocol(H11Protocol):
         self._rest()
         super().connection_lost(exc)
 
+    def _refuse(self) -> None:
+        self.transport.abort()
+        if monotonic() >= self._warn_at:
+            type(self)._warn_at = monotonic() + WARNING_EVERY_S
+            log.warning("too many connections; new ones are cut", limit=self.max_connections)
+
     def _watch(self) -> None:
         if self._expiry is None:
             self._expiry = self.loop.call_later(self.limit_s, self.transport.abort)
@@ -45,5 +68,18 @@ class LimitedProtocol(H11Protocol):
 
 
 def limited_to(limit_s: float) -> type[LimitedProtocol]:
-    """Return the protocol with its limit, as uvicorn's `http` option wants it."""
-    return type("LimitedProtocol", (LimitedProtocol,), {"limit_s": limit_s})
+    """Return the protocol with its limits, as uvicorn's `http` option wants it."""
+    limits = {"limit_s": limit_s, "max_connections": _max_connections()}
+    return type("LimitedProtocol", (LimitedProtocol,), limits)
+
+
+def _max_connections() -> int:
+    """Return how many connections leave enough descriptors for everything else."""
+    if os.name != "posix":
+        return MAX_CONNECTIONS
+    import resource
+
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(MIN_CONNECTIONS, min(MAX_CONNECTIONS, descriptors - RESERVED_DESCRIPTORS))

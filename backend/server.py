@@ -38,6 +38,14 @@ STOP_DEADLINE_S = 7.5
 """A service manager's usual patience is longer; F28 of the fault table allows 8 s."""
 
 
+WAITING_CONNECTIONS = 128
+"""How many the kernel holds that are not accepted yet."""
+ACCEPTED_AT_ONCE = 1 if os.name == "posix" else WAITING_CONNECTIONS
+"""What asyncio calls `backlog`. Without a free descriptor its selector loop fails that often, and
+as often again for each failure a second later: more than one would keep it busy for good
+(python/cpython issue 151615). It also passes the number to listen(), hence `_listen_again`."""
+
+
 class BoundedServer(uvicorn.Server):
     """Ends the sessions first, and itself after `STOP_DEADLINE_S` at the latest."""
 
@@ -51,6 +59,12 @@ class BoundedServer(uvicorn.Server):
         with super().capture_signals():
             yield
             self._captured_signals.clear()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, with room for a crowd."""
+        await super().startup(sockets)
+        if self.started:
+            _listen_again(server.sockets for server in self.servers)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Begin the stop; a second signal changes nothing, since the stop is bounded."""
@@ -85,6 +99,7 @@ def _serve(settings: Settings, discovered: Iterable[Discovered]) -> int:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
+        backlog=ACCEPTED_AT_ONCE,
     )
     server = BoundedServer(config, app.state.hosting)
     log.info(
@@ -102,6 +117,14 @@ def _serve(settings: Settings, discovered: Iterable[Discovered]) -> int:
         return 1
     log.info("stopped")
     return 0 if server.started else 1
+
+
+def _listen_again(listening: Iterable[Iterable[socket.socket]]) -> None:
+    """Let the kernel hold more connections than are accepted at once."""
+    for sockets in listening:
+        for one in sockets:
+            with one.dup() as again:
+                again.listen(WAITING_CONNECTIONS)
 
 
 def _leave() -> None:
