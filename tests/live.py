@@ -174,3 +174,27 @@ def chunks(body: bytes) -> list[bytes]:
             found.append(rest[:length])
         body = rest[length + 2 :]
     return found
+
+
+def read_events(connection: socket.socket, count: int) -> bytes:
+    """Read from an open stream until `count` events have come."""
+    received = b""
+    while received.count(b"event: ") < count or b"\r\n\r\n" not in received:
+        chunk = connection.recv(65_536)
+        assert chunk, f"the server closed the stream: {received!r}"
+        received += chunk
+    return received
+
+
+def leave_after(server: LiveServer, count: int, *slot_ids: int) -> str:
+    """Start a session, read `count` events, go away; return the first bytes that came."""
+    body = json.dumps(chat_body(*slot_ids)).encode()
+    head = (
+        "POST /v1/chat HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT_S) as connection:
+        connection.sendall(head.encode() + body)
+        received = read_events(connection, count)
+    assert 200 == parse(received).status
+    return received.decode()

@@ -1,5 +1,6 @@
 """A server without plugins for the tests of the HTTP surface."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 
 from backend.app import create_app
 from backend.config import Settings
-from tests.live import LiveServer
+from backend.speech.embedded import EmbeddedEngine
+from backend.speech.engine import Spoken
+from tests.live import LIMIT_S, LiveServer
 
 WEB_CLIENT = "http://localhost:5173"
 
@@ -24,3 +27,25 @@ def server(root: Path) -> Iterator[LiveServer]:
     settings = Settings(artifacts_dir=root, seed=1, max_sessions=64, cors_origins=(WEB_CLIENT,))
     with LiveServer(create_app(settings, discovered=[])) as live:
         yield live
+
+
+class Gate:
+    """Speech that waits until it is let through."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.opened = threading.Event()
+        speak = EmbeddedEngine.generate_wav_to_file
+
+        def wait(engine: EmbeddedEngine, text: str, voice_profile: str, path: Path) -> Spoken:
+            assert self.opened.wait(LIMIT_S)
+            return speak(engine, text, voice_profile, path)
+
+        patch.setattr(EmbeddedEngine, "generate_wav_to_file", wait)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """Return a gate that keeps every session in its first turn; opened at the end."""
+    gate = Gate(monkeypatch)
+    yield gate
+    gate.opened.set()

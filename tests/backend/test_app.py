@@ -1,11 +1,7 @@
 """The HTTP contract: a session's events, the agents, health, reset, CORS, and who may leave."""
 
-import asyncio
 import json
 import re
-import socket
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,19 +10,15 @@ from backend.agents import DEFAULT_PROFILES
 from backend.app import MAX_BODY_BYTES, RETRY_AFTER_S, create_app
 from backend.config import Settings
 from backend.plugins import Discovered, Host, Plugin, PluginSettings
-from backend.speech.embedded import EmbeddedEngine
-from backend.speech.engine import Spoken
-from tests.backend.conftest import WEB_CLIENT
+from tests.backend.conftest import WEB_CLIENT, Gate
 from tests.live import (
-    LIMIT_S,
-    Data,
     LiveServer,
     Sequence,
     chat,
     chat_body,
     chunks,
     get,
-    parse,
+    leave_after,
     post,
 )
 
@@ -287,113 +279,6 @@ def test_another_origin_may_not(server: LiveServer) -> None:
     assert 400 == preflight.status_code
     assert "access-control-allow-origin" not in preflight.headers
     assert "access-control-allow-origin" not in answer.headers
-
-
-def read_events(connection: socket.socket, count: int) -> bytes:
-    """Read from an open stream until `count` events have come."""
-    received = b""
-    while received.count(b"event: ") < count or b"\r\n\r\n" not in received:
-        chunk = connection.recv(65_536)
-        assert chunk, f"the server closed the stream: {received!r}"
-        received += chunk
-    return received
-
-
-def leave_after(server: LiveServer, count: int, *slot_ids: int) -> str:
-    """Start a session, read `count` events, go away; return the first bytes that came."""
-    body = json.dumps(chat_body(*slot_ids)).encode()
-    head = (
-        "POST /v1/chat HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    with socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT_S) as connection:
-        connection.sendall(head.encode() + body)
-        received = read_events(connection, count)
-    assert 200 == parse(received).status
-    return received.decode()
-
-
-async def names_of_tasks() -> set[str]:
-    """Return what runs on the loop, this task apart."""
-    return {
-        str(task.get_coro()) for task in asyncio.all_tasks() if task is not asyncio.current_task()
-    }
-
-
-async def all_but(known: set[str]) -> None:
-    """Wait until only tasks that are `known` are left."""
-    others = [
-        task
-        for task in asyncio.all_tasks()
-        if task is not asyncio.current_task() and str(task.get_coro()) not in known
-    ]
-    await asyncio.wait_for(asyncio.gather(*others, return_exceptions=True), LIMIT_S)
-
-
-def manifests(root: Path) -> dict[str, Data]:
-    """Return the manifest of every session below `root`."""
-    found = (root / "tts" / "sessions").glob("*/session.json")
-    return {path.parent.name: json.loads(path.read_bytes()) for path in found}
-
-
-def threads_of_their_own() -> int:
-    """Count the threads that no bounded pool keeps for the next utterance or file."""
-    pools = ("speech", "AnyIO")
-    return sum(not thread.name.startswith(pools) for thread in threading.enumerate())
-
-
-def test_a_visitor_who_leaves_stops_nothing(server: LiveServer, root: Path) -> None:
-    """Whatever event a client leaves after, its session ends whole, and another reader's too."""
-    whole = chat(server, 1, 2)
-    server.settle()
-    before = manifests(root).keys()
-    tasks, threads = server.run(names_of_tasks()), threads_of_their_own()
-    other: list[Sequence] = []
-    reader = threading.Thread(target=lambda: other.append(chat(server, 1, 2)))
-
-    reader.start()
-    for count in range(len(whole) + 1):
-        leave_after(server, count, 1, 2)
-    reader.join(LIMIT_S)
-    server.settle()
-    server.run(all_but(tasks))
-
-    found = manifests(root)
-    sessions = [found[session_id] for session_id in found.keys() - before]
-    assert len(whole) + 2 == len(sessions)
-    spoken = sum(name == "slot.audio" for name, _ in whole)
-    for manifest in sessions:
-        assert "finished" == manifest["status"]
-        paths = [utterance["audio_path"] for utterance in manifest["utterances"]]
-        assert spoken == len(paths)
-        assert all((root / path).stat().st_size > 44 for path in paths)
-    assert [name for name, _ in whole if "slot" not in name] == [
-        name for name, _ in other[0] if "slot" not in name
-    ]
-    assert tasks == server.run(names_of_tasks())
-    assert threads >= threads_of_their_own()
-
-
-class Gate:
-    """Speech that waits until it is let through."""
-
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.opened = threading.Event()
-        speak = EmbeddedEngine.generate_wav_to_file
-
-        def wait(engine: EmbeddedEngine, text: str, voice_profile: str, path: Path) -> Spoken:
-            assert self.opened.wait(LIMIT_S)
-            return speak(engine, text, voice_profile, path)
-
-        patch.setattr(EmbeddedEngine, "generate_wav_to_file", wait)
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    """Return a gate that keeps every session in its first turn; opened at the end."""
-    gate = Gate(monkeypatch)
-    yield gate
-    gate.opened.set()
 
 
 def test_too_many_sessions_are_told_to_come_back(tmp_path: Path, gate: Gate) -> None:

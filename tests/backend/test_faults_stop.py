@@ -4,15 +4,18 @@ import json
 import signal
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 from time import monotonic
 
 import psutil
 import pytest
 
+from backend.artifacts import Artifacts
 from tests import command
 from tests.backend.serving import READY, Serving
 from tests.live import LIMIT_S, chat_body, get, post
+from tests.plugins.waves.speeches import left, speak
 
 STOP_LIMIT_S = 8.0
 pytestmark = pytest.mark.faults
@@ -109,6 +112,24 @@ def test_hung_workers_and_a_full_queue_do_not_hold_it(tmp_path: Path) -> None:
     assert waiting + running_jobs == len(ended) >= 10
     assert (0, []) == (code, orphans)
     assert took_s < STOP_LIMIT_S
+
+
+def test_a_backfill_does_not_hold_it(tmp_path: Path) -> None:
+    """F28: told with a hundred recordings left to make up for, it ends, and no set is half made."""
+    artifacts = Artifacts(tmp_path / "artifacts")
+    for n in range(100):
+        speak(artifacts, f"slot-{n}_gpt_calm")
+    with Serving(tmp_path) as serving:
+        serving.wait_for("decomposition finished")
+
+        code, took_s, orphans = stop(serving)
+
+    assert (0, []) == (code, orphans)
+    assert took_s < STOP_LIMIT_S
+    assert 100 > len(left(artifacts)) > 0
+    sets = Counter(path.parent / path.name[:-5] for path in artifacts.root.rglob("*_wave?.wav"))
+    assert {3} == set(sets.values())
+    assert "Traceback" not in "".join(serving.log)
 
 
 def test_hung_voices_do_not_hold_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

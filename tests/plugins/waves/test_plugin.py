@@ -19,14 +19,17 @@ import soundfile as sf
 import structlog
 from structlog.testing import capture_logs
 
+from backend.app import create_app
 from backend.artifacts import Artifacts
-from backend.plugins import Host
+from backend.config import Settings
+from backend.plugins import Host, discover
 from backend.signals import TtsWritten, emit, tts_written
 from plugins.waves import record, worker
 from plugins.waves.plugin import lifespan
 from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
 from plugins.waves.utterance import Bench
+from tests.live import LiveServer, chat
 from tests.plugins.waves import jobs
 from tests.plugins.waves.jobs import LIMIT_S
 
@@ -264,6 +267,34 @@ async def test_stopping_unsubscribes_first_and_ends_every_utterance(
     assert [getattr(event, "reason", "") for event in listener.events] == ["stopped"] * 5
     assert connected == 1
     assert list(tts_written.receivers_for("workflow")) == []
+
+
+@pytest.mark.faults
+async def test_a_dead_pool_is_degraded_over_http(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listener: Listener
+) -> None:
+    """F13: with no worker to be had the plugin is degraded, the host ready, the visitor served."""
+    monkeypatch.setattr(worker, "warm_up", jobs.refuse_to_start_like_waves)
+    app = create_app(Settings(artifacts_dir=tmp_path, seed=1), discover())
+
+    def ask() -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+        with LiveServer(app) as server, server.client() as client:
+            session = [name for name, _ in chat(server, 1)]
+            deadline = perf_counter() + LIMIT_S
+            ready: dict[str, Any] = {"plugins": {"waves": {"state": "warming"}}}
+            while ready["plugins"]["waves"]["state"] == "warming" and perf_counter() < deadline:
+                ready = client.get("/v1/health/ready").raise_for_status().json()
+            return client.get("/v1/health").raise_for_status().json(), ready, session
+
+    alive, ready, session = await asyncio.to_thread(ask)
+
+    assert alive == {"status": "ok"}
+    assert ready["status"] == "ready"
+    waves = ready["plugins"]["waves"]
+    assert waves["state"] == "degraded"
+    assert waves["reason"].endswith("of 2 workers cannot start: no module named 'sound'")
+    assert "slot.audio" in session
+    assert "slot.error" not in session
 
 
 @pytest.mark.usefixtures("stand_in")

@@ -81,8 +81,9 @@ def test_no_writable_directory(tmp_path: Path) -> None:
     assert "no writable cache" in log
 
 
+@pytest.mark.faults
 def test_two_cold_processes_at_once(tmp_path: Path) -> None:
-    """Two processes that compile at the same time both do their job and leave one sound file."""
+    """F27: two processes that compile at once both do their job and leave one sound file."""
     environment = {**os.environ, cache.ROOT_VARIABLE: str(tmp_path)}
     jobs = [
         subprocess.Popen([sys.executable, "-c", JOB], cwd=ROOT, env=environment, stdout=-1)
