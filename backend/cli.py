@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 from backend.config import Settings
 from backend.errors import ArtifactsInUseError, ReflectiveResonanceError, SettingsError
 from backend.logs import configure_logging
+from backend.logwriter import flushed
 from backend.plugins import Discovered, discover, load_settings
 from backend.settings_report import EffectiveSetting, effective
 
@@ -195,16 +196,17 @@ def _load(*, quiet: bool = True, **overrides: object) -> tuple[Settings, list[Di
     from backend.agents.factory import check_agents
 
     try:
-        settings = Settings.load(**overrides)
-        if not quiet or "log_level" in settings.model_fields_set:
-            configure_logging(settings.log_level, settings.secrets())
-        else:
-            configure_logging("warning", settings.secrets())
-        discovered = discover()
-        for item in discovered:
-            if item.plugin is not None:
-                load_settings(item.plugin)
-        check_agents(settings)
+        with flushed():
+            settings = Settings.load(**overrides)
+            if not quiet or "log_level" in settings.model_fields_set:
+                configure_logging(settings.log_level, settings.secrets())
+            else:
+                configure_logging("warning", settings.secrets())
+            discovered = discover()
+            for item in discovered:
+                if item.plugin is not None:
+                    load_settings(item.plugin)
+            check_agents(settings)
     except ReflectiveResonanceError as error:
         _show_wrong_settings(error)
         raise typer.Exit(EXIT_USAGE) from error
@@ -219,7 +221,8 @@ def _show_wrong_settings(error: Exception) -> None:
 def _guarded(command: Callable[[], Any]) -> Any:
     """Run a command; what goes wrong on purpose is one line, Ctrl-C is exit code 130."""
     try:
-        return command()
+        with flushed():
+            return command()
     except KeyboardInterrupt:
         errors.print("interrupted")
         raise typer.Exit(EXIT_INTERRUPTED) from None

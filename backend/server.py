@@ -27,6 +27,7 @@ from backend.artifacts import Artifacts
 from backend.config import Settings
 from backend.host import Hosting
 from backend.lock import holding
+from backend.logwriter import flush
 from backend.plugins import Discovered
 from backend.protocol import limited_to
 
@@ -36,6 +37,8 @@ GRACE_S = 1
 """How long open connections may go on once their sessions have ended."""
 STOP_DEADLINE_S = 7.5
 """A service manager's usual patience is longer; F28 of the fault table allows 8 s."""
+LAST_WORDS_S = 0.3
+"""What the log gets then, which may be what hangs."""
 
 
 WAITING_CONNECTIONS = 128
@@ -129,4 +132,5 @@ def _listen_again(listening: Iterable[Iterable[socket.socket]]) -> None:
 
 def _leave() -> None:
     log.error("the stop took too long; what still runs is left behind", limit_s=STOP_DEADLINE_S)
+    flush(LAST_WORDS_S)
     os._exit(0)

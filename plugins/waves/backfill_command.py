@@ -64,12 +64,13 @@ def backfill(
     from backend.errors import ArtifactsInUseError
     from backend.lock import holding
     from backend.logs import configure_logging
+    from backend.logwriter import flushed
     from plugins.waves.pending import Search
 
     settings, root = _settings(artifacts)
     since_s = _moment(since).timestamp() if since else 0.0
     configure_logging("warning")
-    with ExitStack() as stack, _interruptible():
+    with _interruptible(), flushed(), ExitStack() as stack:
         if not dry_run:
             try:
                 stack.enter_context(holding(root, PURPOSE))

@@ -1,5 +1,6 @@
 """What gets into the log, and what never does."""
 
+import fcntl
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from backend.logs import configure_logging
+from backend.logwriter import flush
 from tests.backend.serving import READY, Serving
 from tests.command import free_port
 from tests.live import LIMIT_S, chat_body, get, post
@@ -38,6 +40,7 @@ class Said:
 
     def text(self) -> str:
         """Return everything that was logged."""
+        flush()
         return self._stream.getvalue()
 
 
@@ -52,6 +55,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
         patch.setattr(sys, "stderr", stream)
         configure_logging("debug", [SecretStr(TOKEN), None])
     yield Said(stream)
+    root.handlers[0].close()
     root.handlers[:], logging.raiseExceptions = handlers, raising
     root.setLevel(level)
     structlog.configure(**configuration)
@@ -181,10 +185,16 @@ main()
 """
 
 
+SMALLEST_PIPE = 4096  # bytes; a few lines
+
+
 @pytest.mark.faults
-@pytest.mark.parametrize("fault", ["handler", "closed"])
+@pytest.mark.parametrize("fault", ["handler", "closed", "blocked"])
 def test_a_failing_log_stops_no_session(tmp_path: Path, fault: str, project_root: Path) -> None:
-    """F33: with a handler that raises or stderr closed, a session comes through with its waves."""
+    """F33: whatever the log does, a session comes through with its waves, and so does the stop.
+
+    Its handler raises, or standard error is closed, or a full pipe that nobody reads.
+    """
     port = free_port()
     program = ["-c", FAILING_LOG] if fault == "handler" else ["-m", "backend"]
     body = json.dumps(chat_body(1, 2)).encode()
@@ -193,9 +203,11 @@ def test_a_failing_log_stops_no_session(tmp_path: Path, fault: str, project_root
         [sys.executable, *program, "serve", "--port", str(port)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(project_root), "RR_LOG_LEVEL": "debug"},
-        stderr=subprocess.PIPE if fault == "closed" else subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL if fault == "handler" else subprocess.PIPE,
     ) as serving:
-        if serving.stderr is not None:
+        if serving.stderr is not None and fault == "blocked":
+            fcntl.fcntl(serving.stderr, fcntl.F_SETPIPE_SZ, SMALLEST_PIPE)
+        elif serving.stderr is not None:
             serving.stderr.close()
         try:
             wait_until(lambda: listens(port))
@@ -205,6 +217,7 @@ def test_a_failing_log_stops_no_session(tmp_path: Path, fault: str, project_root
             wait_until(lambda: 3 * spoken == len(list(waves.rglob("*.wav"))))
         finally:
             serving.terminate()
+            serving.wait(LIMIT_S)
 
     assert 4 <= spoken
     assert b"event: done" in answer.body

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backend.logs import configure_logging
+from backend.logwriter import flushed
 from tests.benchmarks.reliability import emit, inputs, load, restart, water, workers
 from tests.benchmarks.reliability.figures import Figure
 
@@ -54,7 +55,8 @@ def logging_to(path: Path) -> Iterator[None]:
     with path.open("w", encoding="utf-8") as stream:
         with contextlib.redirect_stderr(stream):
             configure_logging("info")
-        yield
+        with flushed():
+            yield
 
 
 def main() -> None:
