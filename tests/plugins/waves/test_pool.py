@@ -164,7 +164,6 @@ def test_a_failing_begin_is_the_outcome_of_its_job() -> None:
         assert following.value() == "on"
 
 
-<<<<<<< HEAD
 class SlowToHear(Asked):
     """A job whose end takes until it is told to be over."""
 
@@ -191,7 +190,8 @@ def test_a_slow_end_holds_no_lane_up() -> None:
 
         assert first.value() == second.value() == third.value()
     assert not third.begun.is_set()
-=======
+
+
 def test_a_job_is_held_until_its_end_is_told() -> None:
     """While somebody learns how a job ended, and records it, the pool still holds its path."""
     held: list[bool] = []
@@ -213,7 +213,6 @@ def test_a_job_is_held_until_its_end_is_told() -> None:
         held.append(pool.holds(job.path))
 
     assert [True, False] == held
->>>>>>> db5a9d1 (Hold a job's path until its end is told, so that no search brings it again)
 
 
 def test_a_failing_end_is_logged_and_harms_nobody() -> None:
