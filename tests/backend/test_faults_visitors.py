@@ -45,12 +45,17 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(root: Path) -> Iterator[LiveServer]:
-    """Return a server with the plugins that are installed, as visitors meet it."""
+    """Return a server with the plugins that are installed, after its first visitor.
+
+    What the first one leaves for the next, such as the watch of sse-starlette for the server's end,
+    is no leak.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RR_WAVES_BACKFILL_INTERVAL_S", "0")  # the live path alone makes the waves
         settings = Settings(artifacts_dir=root, seed=1, max_sessions=MAX_SESSIONS)
         app = create_app(settings, discover())
     with LiveServer(app) as live:
+        chat(live, 1)
         yield live
 
 
