@@ -1,10 +1,12 @@
 """Child processes that speak: run one to its end, or end all of them at the host's stop."""
 
+import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -34,17 +36,18 @@ class Children:
         OSError
             If it cannot be started.
         """
-        # A group of its own, so that Ctrl-C in the terminal reaches the server only. What the child
-        # says on stderr is dropped: it may hold the text.
-        child = subprocess.Popen(  # noqa: S603 - our own script, no shell, no text in the arguments
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=cwd,
-            start_new_session=True,
-            creationflags=CREATION_FLAGS,
-        )
+        # No session of its own: Linux shares a core between sessions first and heeds niceness only
+        # within one (sched(7), autogroup), so the workers that make waves would not yield to it.
+        # What the child says on stderr is dropped: it may hold the text.
+        with _deaf_to_ctrl_c():
+            child = subprocess.Popen(  # noqa: S603 - our own script, no shell, no text in the arguments
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                cwd=cwd,
+                creationflags=CREATION_FLAGS,
+            )
         with self._lock:
             self._running.add(child)
             closed = self._closed
@@ -99,3 +102,19 @@ class Children:
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Block SIGINT in this thread meanwhile: a child inherits that, even while it starts.
+
+    Ctrl-C in a terminal reaches every process; it is the server that ends its voices.
+    """
+    if os.name != "posix":  # CREATE_NO_WINDOW keeps the child off the terminal
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,5 +1,6 @@
 """The embedded engine, with real child processes."""
 
+import os
 import signal
 import string
 import sys
@@ -220,10 +221,25 @@ def test_a_child_that_cannot_start(temporary: Path, tmp_path: Path) -> None:
 
 @posix
 def test_ctrl_c_does_not_reach_the_child(temporary: Path, tmp_path: Path) -> None:
-    """The child leads a session of its own, away from the terminal's Ctrl-C."""
-    code = 'import os; print(\'{"error": "leads: %s"}\' % (os.getsid(0) == os.getpid()))'
+    """The child is deaf to the terminal's Ctrl-C from its first moment; its parent is not."""
+    code = (
+        "import os, signal; os.kill(os.getpid(), signal.SIGINT); "
+        'print(\'{"error": "still there"}\')'
+    )
 
-    assert "leads: True" in refusal(saying(code, temporary), tmp_path / "a.wav")
+    assert "still there" in refusal(saying(code, temporary), tmp_path / "a.wav")
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@posix
+def test_the_child_stays_in_the_session(temporary: Path, tmp_path: Path) -> None:
+    """The child shares its parent's session, or niceness would not count between voice and waves.
+
+    See sched(7), "The autogroup feature".
+    """
+    code = 'import os; print(\'{"error": "in session %d"}\' % os.getsid(0))'
+
+    assert f"in session {os.getsid(0)}" in refusal(saying(code, temporary), tmp_path / "a.wav")
 
 
 def test_the_text_is_on_stdin_only(temporary: Path, tmp_path: Path) -> None:
