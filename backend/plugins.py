@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 GROUP = "reflective_resonance.plugins"
 START_LIMIT_S = 30.0
-STOP_LIMIT_S = 5.0
+STOP_LIMIT_S = 4.5
 """For all plugins together; a plugin bounds its own stop, this is for one that does not."""
 STOP_MINIMUM_S = 0.5
 """What a plugin gets if those before it have used up the time."""

@@ -3,8 +3,8 @@
     signal        no new session; the deadline of the whole stop is set
     sessions      each is ended and still sends its `done`             at most 1.5 s
     connections   what is being sent goes on                           at most 1 s
-    plugins       in reverse order, in one allowance for all of them   at most 5 s
-    deadline      whatever still hangs is left behind                  7.5 s after the signal
+    plugins       in reverse order, in one allowance for all of them   at most 4.5 s
+    deadline      whatever still hangs is left behind                  7 s after the signal
 
 uvicorn would wait for the streams before it ends the sessions that feed them, has no limit for the
 lifespan, sends itself the signal again after a clean stop, and drops the lifespan at the second
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 GRACE_S = 1
 """How long open connections may go on once their sessions have ended."""
-STOP_DEADLINE_S = 7.5
+STOP_DEADLINE_S = 7.0
 """A service manager's usual patience is longer; F28 of the fault table allows 8 s."""
 LAST_WORDS_S = 0.3
 """What the log gets then, which may be what hangs."""

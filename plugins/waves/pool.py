@@ -193,7 +193,7 @@ class Pool:
         _end(work, refusal)
         return False
 
-    def stop(self, limit_s: float = 4.0) -> int:
+    def stop(self, limit_s: float = 3.0) -> int:
         """Refuse new jobs, let running ones end within `limit_s`, kill the rest; count the losses.
 
         Every accepted job has ended when this returns, after at most `limit_s` + `KILL_LIMIT_S`.

@@ -1,6 +1,7 @@
 """F28 for the whole server: whatever it does when the signal comes, it ends in time."""
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -112,6 +113,35 @@ def test_hung_workers_and_a_full_queue_do_not_hold_it(tmp_path: Path) -> None:
     assert waiting + running_jobs == len(ended) >= 10
     assert (0, []) == (code, orphans)
     assert took_s < STOP_LIMIT_S
+
+
+def test_ctrl_c_in_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F28: Ctrl-C reaches voices and workers too: the stream ends with `done`, nobody complains."""
+    monkeypatch.setattr(command, "COMMAND", ("setsid", *command.COMMAND))
+    received: list[bytes] = []
+    body = json.dumps(chat_body(1, 2, 3, 4, 5, 6)).encode()
+    with Serving(tmp_path) as serving:
+        serving.wait_for(READY)
+        workers(serving)
+        visitor = threading.Thread(
+            target=lambda: received.append(
+                post(serving.port, "/v1/chat", body, "Content-Type: application/json").body
+            )
+        )
+        visitor.start()
+        serving.wait_for("agent answered")
+        children = serving.children
+
+        os.killpg(serving.pid, signal.SIGINT)
+        code = serving.wait(STOP_LIMIT_S)
+        visitor.join(LIMIT_S)
+
+    _, orphans = psutil.wait_procs(children, 2.0)
+    assert (0, []) == (code, orphans)
+    assert b"event: done" in received[0]
+    said = "".join(serving.log)
+    assert "Traceback" not in said
+    assert "SIGINT" not in said
 
 
 def test_a_backfill_does_not_hold_it(tmp_path: Path) -> None:
