@@ -50,7 +50,9 @@ class _WithPlugins(TyperGroup):
         item = _with_commands().get(cmd_name)
         if item is None or item.plugin is None:
             return None
-        return typer.main.get_command(item.plugin.resolve("commands"))
+        command = typer.main.get_command(item.plugin.resolve("commands"))
+        command.name = cmd_name  # --help lists it by this, whatever its function is called
+        return command
 
 
 app = typer.Typer(

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from backend import cli
+from backend.plugins import Discovered, Plugin, PluginSettings
 from tests.command import Running, free_port, run
 from tests.live import LIMIT_S
 
@@ -31,6 +35,24 @@ def test_help_names_everything(command: tuple[str, ...], tmp_path: Path) -> None
     assert (0, "") == (done.returncode, done.stderr)
     assert [] == [word for word in COMMANDS[command] if word not in done.stdout]
     assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("command", "word"), [("", "lamp"), ("light", "light")])
+def test_a_plugin_chooses_the_word_of_its_commands(
+    command: str, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its commands stand under the word it chose, else its name; a lone one needs no second."""
+    commands = typer.Typer()
+    commands.command()(lambda: print("it is lit"))
+    plugin = Plugin("lamp", PluginSettings, "never:imported", commands=commands, command=command)
+    monkeypatch.setattr(cli, "discover", lambda: [Discovered("lamp", plugin)])
+
+    done, listed = (CliRunner().invoke(cli.app, [argument]) for argument in (word, "--help"))
+    other = CliRunner().invoke(cli.app, ["light" if word == "lamp" else "lamp"])
+
+    assert (0, "it is lit\n") == (done.exit_code, done.stdout)
+    assert word in listed.stdout.split()
+    assert 2 == other.exit_code
 
 
 def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
