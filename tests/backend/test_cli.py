@@ -16,12 +16,13 @@ from tests.live import LIMIT_S
 
 OFF = {"RR_WAVES_ENABLED": "false"}
 COMMANDS = {
-    (): ["serve", "rehearse", "voices", "config", "doctor", "waves"],
+    (): ["serve", "rehearse", "voices", "config", "doctor", "stats", "waves"],
     ("serve",): ["--host", "--port", "--artifacts"],
     ("rehearse",): ["message", "--slots", "--seed", "--artifacts", "--json"],
     ("voices",): ["--say", "--out", "--json"],
     ("config",): ["--json"],
     ("doctor",): ["--artifacts", "--json"],
+    ("stats",): ["--url", "--json"],
     ("waves",): ["decompose"],
     ("waves", "decompose"): ["paths", "--out"],
 }

@@ -1,0 +1,1 @@
+"""Figures of the show for Prometheus, and as a table."""

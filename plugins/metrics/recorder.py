@@ -1,0 +1,140 @@
+"""Counts what the bus tells: sessions, utterances, and what became of their waves.
+
+Conventions: every name begins with `reflective_resonance_`, times are seconds, and a label takes a
+value from a fixed, small set. No label names a session, a slot's agent or a file: the number of
+series stays what it was at the start, however long the show runs. A value from outside its set is
+counted as `other`.
+
+    written --written_to_queued--> queued --queued_to_started--> started --started_to_ready--> ready
+    `------------------------------- waves_ready_seconds -------------------------------------'
+
+Waves that were made up for later are counted, but not timed: nobody waited for them.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from backend.signals import (
+    Kind,
+    SessionFinished,
+    SessionStarted,
+    TtsWritten,
+    session_finished,
+    session_started,
+    tts_written,
+)
+from plugins.waves.signals import (
+    Reason,
+    WavesFailed,
+    WavesWritten,
+    waves_failed,
+    waves_written,
+)
+
+PREFIX = "reflective_resonance"
+OTHER = "other"
+KINDS: tuple[str, ...] = get_args(Kind)
+DROPS = ("queue_full", "stopped", "quarantined")
+"""Reasons why nothing was tried; the others are failures."""
+FAILURES = tuple(reason for reason in get_args(Reason) if reason not in DROPS)
+STAGES = ("written_to_queued", "queued_to_started", "started_to_ready")
+BUCKETS_S = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75),
+    *(1, 1.5, 2.5, 5, 10, 30, 60),
+)
+
+
+class Recorder:
+    """The counters and histograms of one start of the plugin, in `registry`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, doc: str, label: str = "", values: Iterable[str] = ()) -> Counter:
+            labels = (label,) if label else ()
+            made = Counter(name, doc, labels, namespace=PREFIX, registry=registry)
+            for value in values:
+                made.labels(value)
+            return made
+
+        self._started = counter("sessions_started", "Sessions begun.")
+        self._finished = counter("sessions_finished", "Sessions ended, cut short or not.")
+        self._running = Gauge(
+            "sessions_running", "Sessions running now.", namespace=PREFIX, registry=registry
+        )
+        self._utterances = counter("utterances", "Utterances spoken.", "kind", KINDS)
+        self._written = counter(
+            "waves_written", "Utterances with their waves.", "made", ("live", "backfill")
+        )
+        self._dropped = counter(
+            "waves_dropped", "Utterances dropped: no waves were tried.", "reason", DROPS
+        )
+        self._failed = counter("waves_failed", "Utterances whose waves failed.", "reason", FAILURES)
+        self._stages = Histogram(
+            "waves_stage_seconds",
+            "Stage before the waves.",
+            ("stage",),
+            namespace=PREFIX,
+            registry=registry,
+            buckets=BUCKETS_S,
+        )
+        for stage in STAGES:
+            self._stages.labels(stage)
+        self._ready = Histogram(
+            "waves_ready_seconds",
+            "From speech to waves.",
+            namespace=PREFIX,
+            registry=registry,
+            buckets=BUCKETS_S,
+        )
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Count while the block runs."""
+        with ExitStack() as stack:
+            for signal, receiver in (
+                (session_started, self._on_session_started),
+                (session_finished, self._on_session_finished),
+                (tts_written, self._on_tts_written),
+                (waves_written, self._on_waves_written),
+                (waves_failed, self._on_waves_failed),
+            ):
+                stack.enter_context(signal.connected_to(receiver))
+            yield
+
+    def _on_session_started(self, _: object, *, event: SessionStarted) -> None:  # noqa: ARG002
+        self._started.inc()
+        self._running.inc()
+
+    def _on_session_finished(self, _: object, *, event: SessionFinished) -> None:  # noqa: ARG002
+        self._finished.inc()
+        self._running.dec()
+
+    def _on_tts_written(self, _: object, *, event: TtsWritten) -> None:
+        self._utterances.labels(_known(event.kind, KINDS)).inc()
+        self._stages.labels("written_to_queued").observe(_since(event.written_at))
+
+    def _on_waves_written(self, _: object, *, event: WavesWritten) -> None:
+        self._written.labels("backfill" if event.backfill else "live").inc()
+        if event.backfill:
+            return
+        self._stages.labels("queued_to_started").observe(event.queued_ms / 1000)
+        self._stages.labels("started_to_ready").observe(event.running_ms / 1000)
+        self._ready.observe(_since(event.source.written_at))
+
+    def _on_waves_failed(self, _: object, *, event: WavesFailed) -> None:
+        if event.reason in DROPS:
+            self._dropped.labels(event.reason).inc()
+        else:
+            self._failed.labels(_known(event.reason, FAILURES)).inc()
+
+
+def _known(value: str, values: tuple[str, ...]) -> str:
+    return value if value in values else OTHER
+
+
+def _since(moment: datetime) -> float:
+    """Return the seconds since `moment`; none if the clock was set back meanwhile."""
+    return max(0.0, (datetime.now(UTC) - moment).total_seconds())

@@ -1,0 +1,25 @@
+"""`GET /metrics`."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from backend.problems import responses
+from backend.services import service_of
+from plugins.metrics.plugin import Metrics
+
+router = APIRouter()
+
+
+@router.get(
+    "/metrics",
+    response_class=PlainTextResponse,
+    tags=["metrics"],
+    responses=responses(HTTPStatus.SERVICE_UNAVAILABLE),
+)
+async def metrics(service: Annotated[Metrics, Depends(service_of("metrics"))]) -> Response:
+    """Tell the figures of the show in Prometheus's text format."""
+    return Response(await service.exposition(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

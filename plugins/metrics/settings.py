@@ -1,0 +1,22 @@
+"""Settings of the metrics plugin, and the plugin itself as the host discovers it."""
+
+from pydantic_settings import SettingsConfigDict
+
+from backend.plugins import Plugin, PluginSettings
+
+
+class MetricsSettings(PluginSettings):
+    """Settings of the metrics plugin, each from `RR_METRICS_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="RR_METRICS_")
+
+
+plugin = Plugin(
+    name="metrics",
+    settings=MetricsSettings,
+    lifespan="plugins.metrics.plugin:lifespan",
+    router="plugins.metrics.routes:router",
+    commands="plugins.metrics.stats:app",
+    command="stats",
+    order=5,  # before the waves, so that it hears the last of them
+)

@@ -1,0 +1,54 @@
+"""An exposition read back: the numbers are those that were counted."""
+
+import json
+import math
+
+import pytest
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+
+from plugins.metrics.figures import Distribution, quantile, read
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [(0.25, 0.5), (0.5, 1.0), (0.75, 2.0), (0.9, 3.2), (0.95, 3.6), (1.0, 4.0)],
+)
+def test_a_quantile_is_interpolated_in_its_bucket(share: float, expected: float) -> None:
+    """Five values to 1, five to 4: a share of them lies on the straight lines between."""
+    values = [(1.0, 10.0), (2.0, 15.0), (4.0, 20.0), (math.inf, 20.0)]
+
+    assert expected == pytest.approx(quantile(values, share))
+
+
+def test_a_quantile_beyond_the_last_limit_is_that_limit() -> None:
+    """Of values above every bucket no more is known; of no values nothing is."""
+    assert 60.0 == quantile([(1.0, 1.0), (60.0, 1.0), (math.inf, 10.0)], 0.95)
+    assert quantile([(1.0, 0.0), (math.inf, 0.0)], 0.5) is None
+
+
+def test_a_histogram_is_read_by_its_labels() -> None:
+    """Count and mean are exact, for each set of labels."""
+    registry = CollectorRegistry()
+    histogram = Histogram("t_seconds", "Times.", ("stage",), registry=registry, buckets=(1, 2))
+    for value in (0.5, 1.5):
+        histogram.labels("a").observe(value)
+    histogram.labels("b")
+
+    (figure, *_) = read(generate_latest(registry).decode())
+
+    (first, a), second = figure.values
+    assert isinstance(a, Distribution)
+    assert ({"stage": "a"}, 2, 1.0, 1.0) == (first, a.count, a.mean, a.p50)
+    assert 1.9 == pytest.approx(a.p95)
+    assert ({"stage": "b"}, Distribution(0, None, None, None)) == second
+
+
+def test_figures_are_data_that_every_reader_takes() -> None:
+    """What is not a number is null, since JSON has no name for it."""
+    registry = CollectorRegistry()
+    Gauge("lit", "Lamps.", registry=registry).set(math.nan)
+
+    (figure,) = read(generate_latest(registry).decode())
+
+    text = json.dumps(figure.to_dict(), allow_nan=False)
+    assert [{"labels": {}, "value": None}] == json.loads(text)["values"]

@@ -1,0 +1,126 @@
+"""What is counted, and under which labels."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+
+from backend.artifacts import Artifacts
+from backend.plugins import Host
+from backend.signals import (
+    SessionFinished,
+    SessionStarted,
+    TtsWritten,
+    emit,
+    session_finished,
+    session_started,
+    tts_written,
+)
+from plugins.metrics.plugin import lifespan
+from plugins.metrics.recorder import Recorder
+from plugins.metrics.settings import MetricsSettings
+from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
+from tests.plugins.metrics.expositions import Figures
+
+NOW = datetime.now(UTC)
+SPOKEN = TtsWritten("s", 1, "response", 1, "gpt-4o", "calm", None, Path("a.wav"), "tts/a.wav", NOW)
+WRITTEN = WavesWritten(SPOKEN, (), 0.1, 2.0, 8000, 0, 0.5, queued_ms=40, running_ms=80)
+
+
+@pytest.fixture
+def registry() -> Iterator[CollectorRegistry]:
+    """Return the registry of a recorder that listens."""
+    registry = CollectorRegistry()
+    with Recorder(registry).listening():
+        yield registry
+
+
+def figures(registry: CollectorRegistry) -> Figures:
+    return Figures(generate_latest(registry).decode())
+
+
+def test_sessions_that_run_are_those_begun_and_not_ended(registry: CollectorRegistry) -> None:
+    """Of two sessions one has ended, so one is running."""
+    for name in ("a", "b"):
+        emit(session_started, None, SessionStarted(name, (1,), NOW))
+    emit(session_finished, None, SessionFinished("a", (), NOW))
+
+    shown = figures(registry)
+
+    assert 2 == shown.value("sessions_started_total")
+    assert 1 == shown.value("sessions_finished_total")
+    assert 1 == shown.value("sessions_running")
+
+
+def test_waves_made_up_for_later_are_not_timed(registry: CollectorRegistry) -> None:
+    """Waves of the backfill are counted, and leave the times alone."""
+    emit(waves_written, None, replace(WRITTEN, backfill=True))
+
+    shown = figures(registry)
+
+    assert {"backfill": 1} == shown.by("made", "waves_written_total")
+    assert 0 == shown.value("waves_ready_seconds_count")
+    assert {} == shown.by("stage", "waves_stage_seconds_count")
+
+
+def test_a_clock_that_is_set_back_is_no_time(registry: CollectorRegistry) -> None:
+    """A recording from the future counts as just written."""
+    emit(tts_written, None, replace(SPOKEN, written_at=NOW + timedelta(hours=1)))
+
+    shown = figures(registry)
+
+    stage = "written_to_queued"
+    assert 1 == shown.value("waves_stage_seconds_bucket", stage=stage, le="0.001")
+    assert 0 == shown.value("waves_stage_seconds_sum", stage=stage)
+
+
+def test_what_nobody_knows_is_other(registry: CollectorRegistry) -> None:
+    """Kinds and reasons from outside their sets share one label."""
+    strangers: list[Any] = ["one", "another", ""]
+    for stranger in strangers:
+        emit(tts_written, None, replace(SPOKEN, kind=stranger))
+        emit(waves_failed, None, WavesFailed(SPOKEN, stranger, "m", 0, 0))
+
+    shown = figures(registry)
+
+    assert {"other": 3} == shown.by("kind", "utterances_total")
+    assert {"other": 3} == shown.by("reason", "waves_failed_total")
+
+
+@pytest.mark.parametrize("reason", ["queue_full", "stopped", "quarantined"])
+def test_what_was_not_tried_is_a_drop(registry: CollectorRegistry, reason: Any) -> None:
+    """A refused utterance is a drop and no failure."""
+    emit(waves_failed, None, WavesFailed(SPOKEN, reason, "m", 0, 0))
+
+    shown = figures(registry)
+
+    assert {reason: 1} == shown.by("reason", "waves_dropped_total")
+    assert {} == shown.by("reason", "waves_failed_total")
+
+
+def test_nothing_is_counted_after_the_end() -> None:
+    """A recorder that no longer listens has no receiver left."""
+    registry = CollectorRegistry()
+    with Recorder(registry).listening():
+        emit(waves_written, None, WRITTEN)
+    emit(waves_written, None, WRITTEN)
+
+    assert {"live": 1} == figures(registry).by("made", "waves_written_total")
+
+
+async def test_every_start_counts_anew(tmp_path: Path) -> None:
+    """Figures are those of one start, in no registry that outlives it."""
+    host = Host(Artifacts(tmp_path), lambda state, reason: None)
+    counted = []
+    for _ in range(2):
+        async with lifespan(host, MetricsSettings()) as metrics:
+            emit(session_started, None, SessionStarted("a", (1,), NOW))
+            counted.append(Figures((await metrics.exposition()).decode()))
+
+    assert [1, 1] == [shown.value("sessions_started_total") for shown in counted]
+    assert not session_started.receivers
+    assert not [family for family in REGISTRY.collect() if "resonance" in family.name]
