@@ -192,7 +192,7 @@ def _load(*, quiet: bool = True, **overrides: object) -> tuple[Settings, list[Di
     """Read all settings; a wrong one ends the command with one line each and exit code 2.
 
     A `quiet` command shows its own progress, and of the log what is at least a warning, unless a
-    level was asked for.
+    level or the signals were asked for.
     """
     configure_logging("warning")
     from backend.agents.factory import check_agents
@@ -200,7 +200,8 @@ def _load(*, quiet: bool = True, **overrides: object) -> tuple[Settings, list[Di
     try:
         with flushed():
             settings = Settings.load(**overrides)
-            if not quiet or "log_level" in settings.model_fields_set:
+            asked = "log_level" in settings.model_fields_set or settings.trace_signals
+            if not quiet or asked:
                 configure_logging(settings.log_level, settings.secrets())
             else:
                 configure_logging("warning", settings.secrets())

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
         False, description="Listen to the network without a token; anybody there can use it."
     )
     log_level: LogLevel = Field("info", description="Least severe level that is logged.")
+    trace_signals: bool = Field(
+        False, description="Log every emission of a signal with its receivers and microseconds."
+    )
     max_sessions: int = Field(4, ge=1, le=64, description="Sessions that may run at once.")
     request_limit_s: float = Field(
         10, gt=0, le=600, description="Time a client may take to send a request."

@@ -18,6 +18,7 @@ from backend.config import PREFIX, Settings
 from backend.plugins import Board, Discovered, Plugin, PluginSettings
 from backend.runner import SessionRunner
 from backend.settings_report import unknown_variables
+from backend.signals import tracing
 from backend.speech import create_speech
 from backend.workflow import Workflow
 
@@ -60,15 +61,16 @@ class Hosting:
     async def running(self) -> AsyncIterator[None]:
         """Start the plugins; at the end stop voices, sessions, plugins and agents."""
         try:
-            async with plugins.running(
-                self.plugins, self.board, self.artifacts, self.settings.base_url
-            ):
-                try:
-                    yield
-                finally:
-                    # First: a voice that hangs would hold the sessions' last files up.
-                    self.speech.close()
-                    await self.runner.aclose()
+            with tracing(self.settings.trace_signals):
+                async with plugins.running(
+                    self.plugins, self.board, self.artifacts, self.settings.base_url
+                ):
+                    try:
+                        yield
+                    finally:
+                        # First: a voice that hangs would hold the sessions' last files up.
+                        self.speech.close()
+                        await self.runner.aclose()
         finally:
             await self.agents.aclose()
             self._threads.shutdown(wait=False, cancel_futures=True)

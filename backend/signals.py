@@ -16,7 +16,8 @@ receiver, logs the one that fails, warns about the one that is slow, and returns
 """
 
 import inspect
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -141,6 +142,19 @@ event_published = define(
     "Payload: EventPublished.",
 )
 
+_tracing = False
+
+
+@contextmanager
+def tracing(on: bool) -> Iterator[None]:
+    """Log every emission while the block runs, if `on`: its receivers and their microseconds."""
+    global _tracing
+    before, _tracing = _tracing, _tracing or on
+    try:
+        yield
+    finally:
+        _tracing = before
+
 
 def emit(signal: NamedSignal, sender: Any, event: object) -> None:
     """Send `event` to every receiver of `signal`, whatever any of them does.
@@ -151,7 +165,10 @@ def emit(signal: NamedSignal, sender: Any, event: object) -> None:
     """
     if signal.is_muted:
         return
-    for receiver in list(signal.receivers_for(sender)):
+    receivers = list(signal.receivers_for(sender))
+    if _tracing:
+        receivers = _traced(signal, receivers)
+    for receiver in receivers:
         started = perf_counter()
         try:
             result = receiver(sender, event=event)
@@ -177,9 +194,43 @@ def emit(signal: NamedSignal, sender: Any, event: object) -> None:
             )
 
 
+def _traced(signal: NamedSignal, receivers: list[Any]) -> list[Any]:
+    """Return `receivers`, each of them timed, and a last one that logs the emission.
+
+    Of the payload only its class is told: some carry what was said.
+    """
+    times_us: list[tuple[str, float]] = []
+
+    def timed(receiver: Any) -> Any:
+        def call(sender: Any, *, event: object) -> Any:
+            started = perf_counter()
+            try:
+                return receiver(sender, event=event)
+            finally:
+                times_us.append((_name(receiver), (perf_counter() - started) * 1e6))
+
+        call.__module__ = getattr(receiver, "__module__", "?")
+        call.__qualname__ = getattr(receiver, "__qualname__", None) or repr(receiver)
+        return call
+
+    def tell(_: object, *, event: object) -> None:
+        log.info(
+            "signal emitted",
+            signal=signal.name,
+            payload=type(event).__name__,
+            receivers=", ".join(f"{name} {took_us:.0f}" for name, took_us in times_us) or None,
+            microseconds=round(sum(took_us for _, took_us in times_us)),
+        )
+
+    return [*map(timed, receivers), tell]
+
+
 def _log(level: str, message: str, signal: NamedSignal, receiver: Any, **fields: object) -> None:
     """Log about a receiver; a log that cannot be written must not reach the sender either."""
-    name = getattr(receiver, "__qualname__", None) or repr(receiver)
-    module = getattr(receiver, "__module__", "?")
     with suppress(Exception):  # nothing is left to report a failing log to
-        getattr(log, level)(message, signal=signal.name, receiver=f"{module}.{name}", **fields)
+        getattr(log, level)(message, signal=signal.name, receiver=_name(receiver), **fields)
+
+
+def _name(receiver: Any) -> str:
+    name = getattr(receiver, "__qualname__", None) or repr(receiver)
+    return f"{getattr(receiver, '__module__', '?')}.{name}"

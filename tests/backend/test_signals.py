@@ -15,7 +15,10 @@ from blinker import NamedSignal
 from structlog.testing import capture_logs
 
 from backend import signals
-from backend.signals import TtsWritten, define, emit, tts_written
+from backend.app import create_app
+from backend.config import Settings
+from backend.signals import TtsWritten, define, emit, tracing, tts_written
+from tests.live import LiveServer, chat
 
 EVENT = TtsWritten(
     session_id="s",
@@ -170,6 +173,66 @@ def test_a_log_that_fails_does_not_reach_the_sender(
     logging.getLogger(signals.__name__).removeHandler(handler)
 
     assert [EVENT] == good.events
+
+
+def test_a_traced_emission_is_logged_with_its_receivers(signal: NamedSignal) -> None:
+    """While tracing, each emission is a line: signal, payload, receivers and microseconds."""
+    good = Receiver()
+
+    with signal.connected_to(good.method), signal.connected_to(blocks), capture_logs() as logs:
+        with tracing(True):
+            emit(signal, None, EVENT)
+        emit(signal, None, EVENT)
+
+    (line,) = [entry for entry in logs if entry["event"] == "signal emitted"]
+    times = dict(told.rsplit(" ", 1) for told in line["receivers"].split(", "))
+    assert (signal.name, "TtsWritten") == (line["signal"], line["payload"])
+    assert {f"{__name__}.Receiver.method", f"{__name__}.blocks"} == times.keys()
+    assert int(times[f"{__name__}.blocks"]) >= 20_000
+    assert line["microseconds"] >= 20_000
+    assert [EVENT, EVENT] == good.events
+
+
+def test_an_emission_nobody_hears_is_traced_too(signal: NamedSignal) -> None:
+    """Without a receiver the line is there, and names none; without tracing there is no line."""
+    with tracing(True), tracing(False), capture_logs() as logs:
+        emit(signal, None, EVENT)
+        with signal.muted():
+            emit(signal, None, EVENT)
+    with tracing(False), capture_logs() as untraced:
+        emit(signal, None, EVENT)
+
+    assert [(None, 0)] == [(entry["receivers"], entry["microseconds"]) for entry in logs]
+    assert [] == untraced
+
+
+@pytest.mark.parametrize("bad", [raises, wrong_signature, is_async])
+def test_tracing_changes_nothing_about_a_bad_receiver(signal: NamedSignal, bad: Any) -> None:
+    """It is logged by its own name as without tracing, and the good one is called."""
+    good = Receiver()
+
+    with signal.connected_to(bad), signal.connected_to(good), capture_logs() as logs, tracing(True):
+        emit(signal, None, EVENT)
+
+    bad_name = f"{__name__}.{bad.__name__}"
+    assert [EVENT] == good.events
+    assert [bad_name] == [entry["receiver"] for entry in logs if "receiver" in entry]
+    assert bad_name in logs[-1]["receivers"]
+
+
+def test_a_host_that_is_told_to_traces_its_signals(tmp_path: Path) -> None:
+    """RR_TRACE_SIGNALS=true shows a session's signals in order, and no word of a visitor."""
+    settings = Settings(artifacts_dir=tmp_path, seed=1, trace_signals=True)
+
+    with capture_logs() as logs, LiveServer(create_app(settings, [])) as live:
+        events = chat(live, 1, message="a word of a visitor")
+
+    lines = [entry for entry in logs if entry["event"] == "signal emitted"]
+    told = ["session_started", "tts_written", *["turn_finished"] * 3, "session_finished"]
+    assert sorted(told) == sorted(entry["signal"] for entry in lines)
+    assert ("session_started", "session_finished") == (lines[0]["signal"], lines[-1]["signal"])
+    words = [data["text"] for name, data in events if name == "slot.done"]
+    assert not [word for word in ["a word of a visitor", *words] if word in str(lines)]
 
 
 def every_signal() -> list[NamedSignal]:
