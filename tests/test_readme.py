@@ -1,0 +1,111 @@
+"""The subscriber of the README, as it stands there: built, installed beside our wheel, and run."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import readme
+from tests.command import RUN_LIMIT_S, environment
+
+TITLE = "Write your own subscriber"
+MODULE, TEST = "utterance_csv.py", "test_utterance_csv.py"
+MAX_LINES = 25
+
+
+def call(*command: str | Path, cwd: Path, **env: str) -> str:
+    """Run a command that ends well; return what it printed."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=environment(env),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=RUN_LIMIT_S,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the files of the README's section."""
+    folder = tmp_path_factory.mktemp("own") / "utterance-csv"
+    folder.mkdir()
+    for name, text in readme.files(TITLE).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clean(package: Path) -> dict[str, str]:
+    """Return the variables of an environment with our wheel, the package's wheel and pytest.
+
+    Only this needs a package index, or what uv has of it in its cache.
+    """
+    work = package.parent
+    for project in (readme.ROOT, package):
+        call("uv", "build", "--quiet", "--wheel", "--out-dir", work / "dist", cwd=project)
+    call("uv", "venv", "--quiet", "--python", sys.executable, work / "venv", cwd=work)
+    python = work / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    wheels = sorted((work / "dist").glob("*.whl"))
+    call("uv", "pip", "install", "--quiet", "--python", python, "pytest", *wheels, cwd=work)
+    path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
+    return {"PATH": path, "PYTHONPATH": "", "VIRTUAL_ENV": str(work / "venv")}
+
+
+def test_the_subscriber_is_short() -> None:
+    """A whole plugin, its project file and its test stand in the README; the plugin is short."""
+    files = readme.files(TITLE)
+
+    assert {MODULE, "pyproject.toml", TEST} == files.keys()
+    assert len(files[MODULE].splitlines()) <= MAX_LINES
+
+
+def test_the_subscriber_passes_its_own_test(package: Path, clean: dict[str, str]) -> None:
+    """Installed and nothing more, it runs in a rehearsal with waves, and its test passes."""
+    told = call("pytest", "-q", "--basetemp", package.parent / "tests", cwd=package, **clean)
+
+    assert "1 passed" in told
+    (written,) = (package.parent / "tests").rglob("utterances.csv")
+    with written.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    root = written.parent
+    assert 6 == len(rows)
+    assert all((root / row[3]).is_file() for row in rows)
+    assert 6 == len({tuple(row) for row in rows})
+    assert 3 * 6 == len(list((root / "waves").rglob("*.wav")))
+
+
+def test_the_trace_names_the_subscriber(
+    package: Path, clean: dict[str, str], tmp_path: Path
+) -> None:
+    """With RR_TRACE_SIGNALS=true a developer sees each utterance reach it; off, it is not there."""
+    command = Path(clean["PATH"].partition(os.pathsep)[0]) / "reflective-resonance"
+    env = {**clean, "RR_WAVES_ENABLED": "false", "RR_TRACE_SIGNALS": "true"}
+
+    on, off = (
+        subprocess.run(
+            [command, "rehearse", "--slots", "1", "--json"],
+            cwd=tmp_path,
+            env=environment({**env, "RR_CSV_ENABLED": enabled}),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=RUN_LIMIT_S,
+            check=False,
+        )
+        for enabled in ("true", "false")
+    )
+
+    traced = [line for line in on.stderr.splitlines() if "signal=tts_written" in line]
+    assert 1 == len(traced) == len(json.loads(on.stdout)["utterances"])
+    assert "utterance_csv.lifespan.<locals>.receive" in traced[0]
+    assert "utterance_csv" not in off.stderr
+    assert 1 == len((tmp_path / "artifacts/utterances.csv").read_text("utf-8").splitlines())
