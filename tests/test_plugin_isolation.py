@@ -1,4 +1,4 @@
-"""Whatever a plugin does, the visitor's stream is the same, byte for byte."""
+"""Whichever plugins run and whatever they do, the visitor's stream is the same, byte for byte."""
 
 import json
 import re
@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from backend.app import create_app
 from backend.config import Settings
 from backend.plugins import GROUP, Discovered, discover
+from tests import installed
 from tests.command import RUN_LIMIT_S, environment
 from tests.live import LiveServer, chat_body, chunks, post
 
@@ -37,18 +38,21 @@ TROUBLES = {
     "plugins:receives_async": "ok",
     "plugins:changes_events": "ok",
 }
+SELECTIONS = [*((name,) for name in installed.NAMES), installed.NAMES]
 
 
-def streams(root: Path, found: list[Discovered]) -> tuple[list[bytes], list[bytes], str, list[str]]:
-    """Return the chunks of a session of 1 and of 6 slots, the plugin's state, and its log."""
+def streams(
+    root: Path, found: list[Discovered]
+) -> tuple[list[bytes], list[bytes], dict[str, str], list[str]]:
+    """Return the chunks of a session of 1 and of 6 slots, the plugins' states, and the log."""
     settings = Settings(artifacts_dir=root, seed=1)
     with capture_logs() as logs, LiveServer(create_app(settings, found)) as live:
         one, six = (session(live, *slots) for slots in ((1,), (1, 2, 3, 4, 5, 6)))
         with live.client() as client:
             plugins = client.get("/v1/health/ready").json()["plugins"]
-    state = plugins["troubled"]["state"] if plugins else ""
+    states = {name: plugin["state"] for name, plugin in plugins.items()}
     told = [log["event"] for log in logs if log["log_level"] in {"error", "warning"}]
-    return one, sorted(six, key=turn_and_slot), state, told
+    return one, sorted(six, key=turn_and_slot), states, told
 
 
 def session(server: LiveServer, *slot_ids: int) -> list[bytes]:
@@ -84,11 +88,34 @@ def test_a_troubled_plugin_changes_nothing(
     with capture_logs() as logs:
         found = [Discovered("troubled", item.plugin, item.problem) for item in discover([point])]
 
-    one, six, state, told = streams(tmp_path, found)
+    one, six, states, told = streams(tmp_path, found)
 
     assert plain == (one, six)
-    assert TROUBLES[trouble] == state
+    assert {"troubled": TROUBLES[trouble]} == states
     assert told or logs, "nobody was told"
+
+
+@pytest.mark.parametrize(
+    "on", [*((name,) for name in installed.NAMES), installed.NAMES], ids="+".join
+)
+def test_plugins_that_run_change_nothing(
+    on: tuple[str, ...],
+    plain: tuple[list[bytes], list[bytes]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each plugin alone, and all of them together, leave the stream that of a host with none."""
+    monkeypatch.setenv("RR_WAVES_STOP_LIMIT_S", "0")
+    for name, value in installed.switches(*on).items():
+        monkeypatch.setenv(name, value)
+
+    one, six, states, _ = streams(tmp_path, discover())
+
+    assert plain == (one, six)
+    assert set(on) == {name for name, state in states.items() if state in {"ok", "warming"}}
+    assert set(installed.NAMES) - set(on) == {
+        name for name, state in states.items() if state == "disabled"
+    }
 
 
 SERVE = """

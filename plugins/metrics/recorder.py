@@ -14,7 +14,7 @@ Waves that were made up for later are counted, but not timed: nobody waited for 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -37,10 +37,10 @@ from plugins.waves.signals import (
 
 PREFIX = "reflective_resonance"
 OTHER = "other"
-KINDS: tuple[str, ...] = get_args(Kind)
+KINDS: tuple[str, ...] = (*get_args(Kind), OTHER)
 DROPS = ("queue_full", "stopped", "quarantined")
 """Reasons why nothing was tried; the others are failures."""
-FAILURES = tuple(reason for reason in get_args(Reason) if reason not in DROPS)
+FAILURES = (*(reason for reason in get_args(Reason) if reason not in DROPS), OTHER)
 STAGES = ("written_to_queued", "queued_to_started", "started_to_ready")
 BUCKETS_S = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75),
@@ -49,46 +49,43 @@ BUCKETS_S = (
 
 
 class Recorder:
-    """The counters and histograms of one start of the plugin, in `registry`."""
+    """The counters and histograms of one start of the plugin, in `registry`.
+
+    The child of every label is looked up once, here: a receiver runs between two steps of a
+    visitor's session.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, doc: str, label: str = "", values: Iterable[str] = ()) -> Counter:
-            labels = (label,) if label else ()
-            made = Counter(name, doc, labels, namespace=PREFIX, registry=registry)
-            for value in values:
-                made.labels(value)
-            return made
+        options: dict[str, Any] = {"namespace": PREFIX, "registry": registry}
 
-        self._started = counter("sessions_started", "Sessions begun.")
-        self._finished = counter("sessions_finished", "Sessions ended, cut short or not.")
-        self._running = Gauge(
-            "sessions_running", "Sessions running now.", namespace=PREFIX, registry=registry
+        def counters(name: str, doc: str, label: str, values: Iterable[str]) -> dict[str, Counter]:
+            parent = Counter(name, doc, (label,), **options)
+            return {value: parent.labels(value) for value in values}
+
+        self._started = Counter("sessions_started", "Sessions begun.", **options)
+        self._finished = Counter(
+            "sessions_finished", "Sessions ended, cut short or not.", **options
         )
-        self._utterances = counter("utterances", "Utterances spoken.", "kind", KINDS)
-        self._written = counter(
+        self._running = Gauge("sessions_running", "Sessions running now.", **options)
+        self._utterances = counters("utterances", "Utterances spoken.", "kind", KINDS)
+        self._written = counters(
             "waves_written", "Utterances with their waves.", "made", ("live", "backfill")
         )
-        self._dropped = counter(
+        self._dropped = counters(
             "waves_dropped", "Utterances dropped: no waves were tried.", "reason", DROPS
         )
-        self._failed = counter("waves_failed", "Utterances whose waves failed.", "reason", FAILURES)
-        self._stages = Histogram(
+        self._failed = counters(
+            "waves_failed", "Utterances whose waves failed.", "reason", FAILURES
+        )
+        stages = Histogram(
             "waves_stage_seconds",
             "Stage before the waves.",
             ("stage",),
-            namespace=PREFIX,
-            registry=registry,
             buckets=BUCKETS_S,
+            **options,
         )
-        for stage in STAGES:
-            self._stages.labels(stage)
-        self._ready = Histogram(
-            "waves_ready_seconds",
-            "From speech to waves.",
-            namespace=PREFIX,
-            registry=registry,
-            buckets=BUCKETS_S,
-        )
+        self._stages = {stage: stages.labels(stage) for stage in STAGES}
+        self._ready = Histogram("waves_ready_seconds", "From speech to waves.", **options)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -113,26 +110,20 @@ class Recorder:
         self._running.dec()
 
     def _on_tts_written(self, _: object, *, event: TtsWritten) -> None:
-        self._utterances.labels(_known(event.kind, KINDS)).inc()
-        self._stages.labels("written_to_queued").observe(_since(event.written_at))
+        self._utterances.get(event.kind, self._utterances[OTHER]).inc()
+        self._stages["written_to_queued"].observe(_since(event.written_at))
 
     def _on_waves_written(self, _: object, *, event: WavesWritten) -> None:
-        self._written.labels("backfill" if event.backfill else "live").inc()
+        self._written["backfill" if event.backfill else "live"].inc()
         if event.backfill:
             return
-        self._stages.labels("queued_to_started").observe(event.queued_ms / 1000)
-        self._stages.labels("started_to_ready").observe(event.running_ms / 1000)
+        self._stages["queued_to_started"].observe(event.queued_ms / 1000)
+        self._stages["started_to_ready"].observe(event.running_ms / 1000)
         self._ready.observe(_since(event.source.written_at))
 
     def _on_waves_failed(self, _: object, *, event: WavesFailed) -> None:
-        if event.reason in DROPS:
-            self._dropped.labels(event.reason).inc()
-        else:
-            self._failed.labels(_known(event.reason, FAILURES)).inc()
-
-
-def _known(value: str, values: tuple[str, ...]) -> str:
-    return value if value in values else OTHER
+        dropped = self._dropped.get(event.reason)
+        (dropped or self._failed.get(event.reason, self._failed[OTHER])).inc()
 
 
 def _since(moment: datetime) -> float:

@@ -1,16 +1,21 @@
 """What the bus costs a visitor: `uv run python -m tests.benchmarks.bus [--json]`.
 
-(a) The time of `emit(tts_written)` with the waves plugin subscribed, idle and with its queue full.
-(b) The time from the start of a session to each of its `slot.audio` events, with the plugin on and
-    off, in blocks that take turns so that both see the same machine.
+Measured with whichever plugins are installed, all of them switched on, and with none:
+
+(a) The time of `emit(tts_written)` without a plugin, with each alone, and with all of them, one at
+    a time and with the waves' queue full; and of `emit(event_published)` without and with all.
+(b) The time from the start of a session to each of its `slot.audio` events, with all plugins and
+    with none, in blocks that take turns so that both see the same machine.
 """
 
 import argparse
 import asyncio
+import gc
 import json
+import os
 import platform
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,9 +34,12 @@ from backend.events import SlotAudio
 from backend.host import Hosting
 from backend.logs import configure_logging
 from backend.plugins import Board, discover, enabled, running
-from backend.signals import TtsWritten, emit, tts_written
+from backend.signals import EventPublished, TtsWritten, emit, event_published, tts_written
+from tests import installed
 
 EMITS = 10_000
+BURST = 50
+EVENTS_PER_SESSION = 60
 SESSIONS = 20
 BLOCK = 5
 EVENT = TtsWritten(
@@ -54,47 +62,73 @@ def p50_p99(values: list[float]) -> tuple[float, float]:
 
 
 @asynccontextmanager
-async def waves_on(root: Path) -> AsyncIterator[None]:
+async def plugins_on(root: Path, *names: str) -> AsyncIterator[None]:
+    os.environ.update(installed.switches(*names))
     board = Board()
     chosen = enabled(discover(), board)
     async with running(chosen, board, Artifacts(root)):
+        await warm(board)
+        gc.collect()
         yield
 
 
-async def emit_times_us(root: Path) -> dict[str, list[float]]:
-    """Time each emit with no plugin, then with the plugin: one at a time, then without a pause."""
+async def warm(board: Board) -> None:
+    # a benchmark may poll: a plugin reports its state to nobody else
+    while any(status.state == "warming" for _, status in board):  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
 
-    def timed(number: int) -> float:
+
+async def emit_times_us(root: Path) -> dict[str, list[float]]:
+    """Time emits of both signals: with no plugin, each, and all of them."""
+
+    def utterance(number: int) -> float:
         path = root / "tts" / "sessions" / EVENT.session_id / "turn_1" / f"{number}.wav"
         event = replace(EVENT, wav_path=path)
         started = perf_counter()
         emit(tts_written, None, event)
         return (perf_counter() - started) * 1e6
 
-    times = {"no plugin": [timed(number) for number in range(EMITS)]}
-    async with waves_on(root):
-        times["plugin on, queue full"] = [timed(number) for number in range(EMITS)]
-    async with waves_on(root):
-        paced = []
+    def published(number: int) -> float:
+        session, position = divmod(number, EVENTS_PER_SESSION)
+        session_id = f"20261122T000000Z-{session:08x}"
+        name = "slot.done" if position + 1 < EVENTS_PER_SESSION else "done"
+        event = EventPublished(session_id, position + 1, name, f'{{"sessionId": "{session_id}"}}')
+        started = perf_counter()
+        emit(event_published, None, event)
+        return (perf_counter() - started) * 1e6
+
+    async def paced(emit_one: Callable[[int], float]) -> list[float]:
+        times = []
         for number in range(EMITS):
-            paced.append(timed(number))
-            if number % 50 == 0:
+            times.append(emit_one(number))
+            if number % BURST == 0:
                 await asyncio.sleep(0.01)
-        times["plugin on, as jobs end"] = paced
+        return times
+
+    times: dict[str, list[float]] = {}
+    for names in ((), *((name,) for name in installed.NAMES), installed.NAMES):
+        who = "all plugins" if names is installed.NAMES else " ".join(names) or "no plugin"
+        async with plugins_on(root, *names):
+            times[f"tts_written, {who}"] = await paced(utterance)
+    async with plugins_on(root, *installed.NAMES):
+        times["tts_written, all plugins, queue full"] = [utterance(n) for n in range(EMITS)]
+    for names in ((), installed.NAMES):
+        async with plugins_on(root, *names):
+            who = "all plugins" if names else "no plugin"
+            times[f"event_published, {who}"] = await paced(published)
     return times
 
 
 async def audio_times_ms(root: Path) -> dict[str, list[float]]:
-    """Time every `slot.audio` of sessions, in blocks with the plugin off and on in turns."""
-    times: dict[str, list[float]] = {"off": [], "on": []}
+    """Time every `slot.audio` of sessions, in blocks with no plugin and all of them in turns."""
+    times: dict[str, list[float]] = {"no plugin": [], "all plugins": []}
     for _ in range(SESSIONS // BLOCK):
-        for name, discovered in (("off", []), ("on", discover())):
-            hosting = Hosting(Settings.load(artifacts_dir=root), discovered)
+        for name, names in (("no plugin", ()), ("all plugins", installed.NAMES)):
+            os.environ.update(installed.switches(*names))
+            hosting = Hosting(Settings.load(artifacts_dir=root))
             async with hosting.running():
                 await session_ms(hosting)
-                # a benchmark may poll: the plugin reports its state to nobody else
-                while any(status.state == "warming" for _, status in hosting.board):  # noqa: ASYNC110
-                    await asyncio.sleep(0.05)
+                await warm(hosting.board)
                 for _ in range(BLOCK):
                     times[name] += await session_ms(hosting)
     return times
@@ -113,7 +147,7 @@ async def session_ms(hosting: Hosting) -> list[float]:
 
 
 def measure() -> dict[str, Any]:
-    configure_logging("error")
+    configure_logging("critical")  # the recordings do not exist, and every worker says so
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         emits = asyncio.run(emit_times_us(root / "emit"))
@@ -122,11 +156,11 @@ def measure() -> dict[str, Any]:
     for name, values in emits.items():
         p50, p99 = p50_p99(values)
         rows.append(
-            {"figure": f"emit, {name}", "unit": "us", "p50": p50, "p99": p99, "n": len(values)}
+            {"figure": f"emit({name})", "unit": "us", "p50": p50, "p99": p99, "n": len(values)}
         )
     for name, values in audio.items():
         p50, p99 = p50_p99(values)
-        figure = f"start of session to slot.audio, waves {name}"
+        figure = f"start of session to slot.audio, {name}"
         rows.append({"figure": figure, "unit": "ms", "p50": p50, "p99": p99, "n": len(values)})
     return {"machine": f"{platform.platform()}, Python {platform.python_version()}", "rows": rows}
 

@@ -11,6 +11,7 @@ from backend.plugins import discover
 from backend.signals import TtsWritten, tts_written
 from plugins.metrics import disk
 from plugins.metrics.plugin import Metrics
+from tests import readme
 from tests.live import LIMIT_S, LiveServer, chat
 from tests.plugins.metrics.expositions import Figures
 from tests.test_acceptance import Watch, stopped_workers
@@ -88,6 +89,8 @@ def test_every_figure_is_there_from_the_start(
 
     assert SERIES == {name: family.type for name, family in before.families.items()}
     assert all(family.documentation for family in before.families.values())
+    described = readme.section("Plugins")
+    assert [] == [name for name in SERIES if f"`{name}" not in described]
     assert 0 == before.value("sessions_started_total")
     assert 0 == before.value("waves_dropped_total", reason="queue_full")
 
