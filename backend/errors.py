@@ -4,7 +4,8 @@
     ├── SettingsError      a setting is wrong; the command line exits with 2
     ├── PluginError        a plugin cannot be found, configured or started
     ├── ArtifactError      a path or a file under the artifacts root
-    │   └── ArtifactsInUseError  another process holds it; the command line exits with 2
+    │   ├── ArtifactsInUseError  another process holds it; the command line exits with 2
+    │   └── SessionGoneError     the session's files are being removed
     ├── AgentError         an agent gave no usable answer
     └── SpeechError        an utterance could not be spoken
 
@@ -36,6 +37,10 @@ class ArtifactError(ReflectiveResonanceError):
 
 class ArtifactsInUseError(ArtifactError):
     """Another process holds the artifacts root."""
+
+
+class SessionGoneError(ArtifactError):
+    """The session's files are being removed; there is nothing to hold on to."""
 
 
 class AgentError(ReflectiveResonanceError):

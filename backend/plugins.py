@@ -34,6 +34,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backend.artifacts import Artifacts
 from backend.errors import PluginError
+from backend.leases import Leases
 from backend.settings_report import describe_problems
 
 log = structlog.get_logger(__name__)
@@ -109,6 +110,10 @@ class Board:
         """Return what the plugin called `name` yielded, None unless it runs."""
         return self._services.get(name)
 
+    def runs(self, name: str) -> bool:
+        """Tell whether the plugin called `name` has started and not begun to stop."""
+        return name in self._services
+
     def close(self, name: str) -> None:
         """Forget the service and the gauges of a plugin that stops."""
         self._services.pop(name, None)
@@ -132,6 +137,8 @@ class Host:
     without a server."""
     board: Board = field(default_factory=Board)
     """How the other plugins are."""
+    leases: Leases = field(default_factory=Leases)
+    """Which sessions' files somebody needs: whoever does holds them there."""
 
     def gauge(self, name: str, doc: str, read: Callable[[], float]) -> None:
         """Show a number for as long as the plugin runs: `read()` is asked for it, on any thread."""
@@ -246,9 +253,10 @@ async def running(
 ) -> AsyncIterator[None]:
     """Start the chosen plugins in order; stop them in reverse. Never raises for a plugin."""
     allowance = _Allowance()
+    leases = Leases()
     async with AsyncExitStack() as stack:
         for name, (plugin, settings) in chosen.items():
-            host = Host(artifacts, partial(board.set, name), name, base_url, board)
+            host = Host(artifacts, partial(board.set, name), name, base_url, board, leases)
             await stack.enter_async_context(_isolated(plugin, settings, host, allowance))
         yield
 

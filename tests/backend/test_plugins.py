@@ -238,3 +238,24 @@ def test_plugins_start_by_order_and_name(module: Callable[..., EntryPoint]) -> N
 def test_the_built_in_plugins_come_through_entry_points() -> None:
     """The waves plugin is found the way a third party's is."""
     assert "waves" in {item.name for item in discover()}
+
+
+async def test_the_plugins_share_their_leases_and_see_who_runs(tmp_path: Path) -> None:
+    """What one plugin holds another one sees held; a plugin runs from its start to its stop."""
+    hosts: list[Host] = []
+
+    @asynccontextmanager
+    async def lifespan(host: Host, _: PluginSettings) -> AsyncIterator[None]:
+        hosts.append(host)
+        yield
+
+    board = Board()
+    found = [Discovered(name, Plugin(name, PluginSettings, lifespan)) for name in ("a", "b")]
+    async with running(enabled(found, board), board, Artifacts(tmp_path)):
+        with hosts[0].leases.held("session"):
+            seen = "session" in hosts[1].leases
+        during = [board.runs(name) for name in ("a", "b", "c")]
+
+    assert seen
+    assert [True, True, False] == during
+    assert not board.runs("a")

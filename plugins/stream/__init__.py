@@ -1,0 +1,1 @@
+"""The stream plugin: a session's events again, for any number of readers."""

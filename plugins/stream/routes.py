@@ -1,0 +1,82 @@
+"""`GET /v1/sessions/{id}/events`: a session's events as server-sent events, from any point on.
+
+A reader that comes back sends the last id it has seen as `Last-Event-ID`, which browsers do by
+themselves, and gets what came after it; 204 once it has seen all there will ever be, at which a
+browser stops coming back. An id that this stream never gave is ignored, as the HTML standard lets a
+server do, and the events come from the start: a browser cannot change the id it sends, and takes
+every error for the end.
+"""
+
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Annotated
+
+import anyio
+from fastapi import APIRouter, Depends, Header, Response
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from backend import problems
+from backend.problems import ProblemError
+from backend.services import service_of
+from plugins.stream.journal import Journal
+from plugins.stream.journals import Journals
+
+PING_S = 15
+STOP_GRACE_S = 3.0
+"""At a stop of the server the session still gets to its `done`; see `backend.app`."""
+MAX_ID_DIGITS = 9
+
+router = APIRouter()
+
+
+@router.get(
+    "/v1/sessions/{session_id}/events",
+    response_class=EventSourceResponse,
+    tags=["sessions"],
+    responses={
+        200: {"content": {"text/event-stream": {}}, "description": "The session's events."},
+        204: {"description": "You have seen them all."},
+        **problems.responses(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
+    },
+)
+async def events(
+    session_id: str,
+    journals: Annotated[Journals, Depends(service_of("stream"))],
+    last_event_id: Annotated[
+        str | None, Header(description="The last id you have seen; the answer goes on after it.")
+    ] = None,
+) -> Response:
+    """Read a session's events again, from the start or from where you were."""
+    journal = journals.find(session_id)
+    if journal is None:
+        raise ProblemError(HTTPStatus.NOT_FOUND, "No session of that id is known any more.")
+    after = _seen(last_event_id, len(journal))
+    if journal.closed and after == len(journal):
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers={"cache-control": "no-store"})
+    stopping = anyio.Event()
+    return EventSourceResponse(
+        _frames(journals, journal, after, stopping),
+        ping=PING_S,
+        shutdown_event=stopping,
+        shutdown_grace_period=STOP_GRACE_S,
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+    )
+
+
+def _seen(last_event_id: str | None, count: int) -> int:
+    """Return how many events a reader has seen; 0 if its id is none of this stream's."""
+    given = last_event_id or ""
+    if not (given.isascii() and given.isdigit() and len(given) <= MAX_ID_DIGITS):
+        return 0
+    return int(given) if int(given) <= count else 0
+
+
+async def _frames(
+    journals: Journals, journal: Journal, after: int, stopping: anyio.Event
+) -> AsyncIterator[ServerSentEvent]:
+    journals.readers += 1
+    try:
+        async for entry in journal.read(after, stopping):
+            yield ServerSentEvent(entry.data, event=entry.name, id=str(entry.id), sep="\n")
+    finally:
+        journals.readers -= 1

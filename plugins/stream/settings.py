@@ -1,0 +1,29 @@
+"""Settings of the stream plugin, and the plugin itself as the host discovers it."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from backend.plugins import Plugin, PluginSettings
+
+
+class StreamSettings(PluginSettings):
+    """Settings of the stream plugin, each from `RR_STREAM_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="RR_STREAM_")
+
+    keep_sessions: int = Field(
+        100, ge=1, le=10_000, description="Finished sessions whose events can still be read."
+    )
+    waves: bool = Field(False, description="Whether the events tell of waves, as slot.waves.")
+    waves_limit_s: float = Field(
+        120, gt=0, le=3600, description="Seconds after done that a session's waves are waited for."
+    )
+
+
+plugin = Plugin(
+    name="stream",
+    settings=StreamSettings,
+    lifespan="plugins.stream.plugin:lifespan",
+    router="plugins.stream.routes:router",
+    order=20,
+)

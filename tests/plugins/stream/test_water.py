@@ -1,0 +1,259 @@
+"""`slot.waves` among a session's events: real waves, and every way in which there are none."""
+
+import signal
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+
+import anyio
+import httpx2
+import pytest
+
+from backend.artifacts import Artifacts
+from backend.events import Done, SessionStart
+from backend.plugins import Host
+from backend.signals import (
+    SessionFinished,
+    SessionStarted,
+    TtsWritten,
+    emit,
+    session_finished,
+    session_started,
+    tts_written,
+)
+from backend.stream import SessionStream
+from plugins.stream.journals import Journals
+from plugins.stream.plugin import lifespan
+from plugins.stream.settings import StreamSettings
+from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
+from tests.backend.serving import READY, Serving
+from tests.live import LIMIT_S, LiveServer, chat_body, events
+from tests.plugins.stream.conftest import Serve
+from tests.plugins.stream.reader import EventSource, Message
+
+WAVES_LIMIT_S = 120
+SESSION = "20261122T180000Z-00000001"
+NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def server(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """Return a server that tells of waves, and makes them."""
+    root = tmp_path_factory.mktemp("artifacts")
+    variables = {"RR_STREAM_WAVES": "true", "RR_WAVES_BACKFILL_INTERVAL_S": "0"}
+    with serve(root, with_waves=True, **variables) as live:
+        yield live
+
+
+def test_waves_are_told_of_at_the_same_place_to_everybody(server: LiveServer) -> None:
+    """Each utterance has one `slot.waves`; ids are the same at every drop, also during the show."""
+    with ThreadPoolExecutor(1) as pool:
+        with (
+            server.client() as client,
+            client.stream("POST", "/v1/chat", json=chat_body(1, 2)) as answer,
+        ):
+            coming = events(answer.iter_lines())
+            first = next(coming)
+            during = EventSource(server, first[1]["sessionId"])
+            reading = pool.submit(during.read_all)
+            heard = [first, *coming]
+        reading.result(WAVES_LIMIT_S)
+    messages = during.messages
+
+    waves = [message.content for message in messages if message.name == "slot.waves"]
+    others = [
+        (message.name, message.content) for message in messages if message.name != "slot.waves"
+    ]
+    assert heard == others
+    assert [str(number) for number in range(1, len(messages) + 1)] == [m.id for m in messages]
+    spoken = {data["audioPath"]: data for name, data in heard if name == "slot.audio"}
+    assert 6 == len(spoken)
+    assert sorted(spoken) == sorted(data["audioPath"] for data in waves)
+    with server.client() as client:
+        for data in waves:
+            announced = spoken[data["audioPath"]]
+            same = ("sessionId", "turnIndex", "kind", "slotId", "agentId")
+            assert [announced[key] for key in same] == [data[key] for key in same]
+            assert ("reason" in data, 8000, 3) == (False, data["sampleRate"], len(data["files"]))
+            for path in data["files"]:
+                assert HTTPStatus.OK == client.head(f"/v1/audio/{path}").status_code
+    for k in range(len(messages) + 1):
+        source = EventSource(server, during.session_id)
+        source.connect(k)
+        source.read_all()
+        assert messages == source.messages, f"dropped after {k}"
+
+
+@asynccontextmanager
+async def telling(tmp_path: Path, limit_s: float = LIMIT_S, **more: int) -> AsyncIterator[Journals]:
+    """Run the plugin, in a host whose waves seem to be made, in the middle of a session."""
+    host = Host(Artifacts(tmp_path), lambda state, reason: None, "stream")
+    host.board.open_service("waves", None)
+    settings = StreamSettings.model_validate(
+        {"waves": True, "waves_limit_s": limit_s, "enabled": True, **more}
+    )
+    async with lifespan(host, settings) as journals:
+        yield journals
+
+
+def begin(session_id: str = SESSION) -> SessionStream:
+    """Start a session as the workflow does."""
+    stream = SessionStream(session_id)
+    stream.publish(SessionStart(session_id=session_id))
+    emit(session_started, None, SessionStarted(session_id, (1,), NOW))
+    return stream
+
+
+def speak(tmp_path: Path, slot_id: int = 1) -> TtsWritten:
+    """Tell of an utterance as the workflow does."""
+    path = f"tts/sessions/{SESSION}/turn_1/slot-{slot_id}_heron_calm.wav"
+    written = TtsWritten(
+        SESSION, 1, "response", slot_id, "heron", "calm", None, tmp_path / path, path, NOW
+    )
+    emit(tts_written, None, written)
+    return written
+
+
+def finish(stream: SessionStream) -> None:
+    """End a session as the workflow does."""
+    stream.publish(Done(session_id=stream.session_id, completed_slots=1))
+    emit(session_finished, None, SessionFinished(stream.session_id, (1,), NOW))
+    stream.close()
+
+
+def fail(source: TtsWritten, reason: str = "queue_full") -> None:
+    """Tell that an utterance gets no waves."""
+    failed = WavesFailed(source, reason, "no room in /home/show", 0, 0)  # type: ignore[arg-type]
+    emit(waves_failed, "waves", failed)
+
+
+def succeed(source: TtsWritten, tmp_path: Path) -> None:
+    """Tell that an utterance has its waves."""
+    base = tmp_path / "waves/sessions" / SESSION / "turn_1/slot-1_heron_calm_v3_wave"
+    files = tuple(Path(f"{base}{n}.wav") for n in (1, 2, 3))
+    emit(waves_written, "waves", WavesWritten(source, files, 0.1, 2.0, 8000, 0, 0.5, 1.0, 1.0))
+
+
+async def read(journals: Journals) -> list[Message]:
+    """Read the session to its end."""
+    journal = journals.find(SESSION)
+    assert journal is not None
+    with anyio.fail_after(LIMIT_S):
+        return [
+            Message(str(entry.id), entry.name, entry.data)
+            async for entry in journal.read(0, anyio.Event())
+        ]
+
+
+async def test_a_failure_is_told_with_its_reason(tmp_path: Path) -> None:
+    """Waves that will not come are told of in one word, without any path of this machine."""
+    async with telling(tmp_path) as journals:
+        stream = begin()
+        fail(speak(tmp_path), "invalid_audio")
+        finish(stream)
+
+        told = await read(journals)
+
+    assert ["session.start", "slot.waves", "done"] == [message.name for message in told]
+    assert ("invalid_audio", []) == (told[1].content["reason"], told[1].content["files"])
+    assert "/home" not in told[1].data
+
+
+async def test_the_first_outcome_of_an_utterance_is_the_one_told(tmp_path: Path) -> None:
+    """Waves that are made up for after a refusal are not told of a second time."""
+    async with telling(tmp_path) as journals:
+        stream = begin()
+        first, second = speak(tmp_path, 1), speak(tmp_path, 2)
+        fail(first)
+        finish(stream)
+        succeed(first, tmp_path)
+        succeed(second, tmp_path)
+
+        told = await read(journals)
+
+    assert ["session.start", "slot.waves", "done", "slot.waves"] == [m.name for m in told]
+    assert [1, 2] == [m.content["slotId"] for m in told if m.name == "slot.waves"]
+
+
+async def test_what_does_not_come_in_time_is_late(tmp_path: Path) -> None:
+    """The stream ends at the time limit, and says of which utterances it knows nothing."""
+    async with telling(tmp_path, limit_s=0.01) as journals:
+        stream = begin()
+        source = speak(tmp_path)
+        finish(stream)
+        told = await read(journals)
+
+        succeed(source, tmp_path)
+        again = await read(journals)
+
+    assert ["session.start", "done", "slot.waves"] == [message.name for message in told]
+    assert "late" == told[2].content["reason"]
+    assert told == again
+
+
+async def test_nobody_waits_for_waves_that_are_not_made(tmp_path: Path) -> None:
+    """With the waves switched off or failed the stream ends with `done`."""
+    host = Host(Artifacts(tmp_path), lambda state, reason: None, "stream")
+    async with lifespan(host, StreamSettings(waves=True)) as journals:
+        stream = begin()
+        speak(tmp_path)
+        finish(stream)
+
+        told = await read(journals)
+
+    assert ["session.start", "done"] == [message.name for message in told]
+
+
+async def test_a_session_that_nobody_follows_is_left_alone(tmp_path: Path) -> None:
+    """Waves made up for a session of before the start are told of nowhere."""
+    async with telling(tmp_path) as journals:
+        succeed(speak(tmp_path), tmp_path)
+
+        assert journals.find(SESSION) is None
+
+
+async def test_a_forgotten_session_ends_for_its_readers(tmp_path: Path) -> None:
+    """A session that is pushed out while its waves are due ends where it is."""
+    async with telling(tmp_path, keep_sessions=1) as journals:
+        stream = begin()
+        source = speak(tmp_path)
+        journal = journals.find(SESSION)
+        assert journal is not None
+        finish(stream)
+        finish(begin("another"))
+        succeed(source, tmp_path)
+
+        with anyio.fail_after(LIMIT_S):
+            told = [entry.name async for entry in journal.read(0, anyio.Event())]
+
+        assert journals.find(SESSION) is None
+    assert ["session.start", "done"] == told
+
+
+def test_readers_do_not_hold_up_a_stop(tmp_path: Path) -> None:
+    """A reader that waits for waves ends with the server's stop, which is clean and in time."""
+    full = {"RR_WAVES_MIN_FREE_MB": "1000000000"}  # utterances wait for room on the disk
+    env = {"RR_STREAM_WAVES": "true", "RR_WAVES_STOP_LIMIT_S": "0", **full}
+    with Serving(tmp_path, env) as serving:
+        serving.wait_for(READY)
+        url = f"http://127.0.0.1:{serving.port}"
+        with httpx2.Client(base_url=url, timeout=LIMIT_S) as client:
+            with client.stream("POST", "/v1/chat", json=chat_body(1)) as answer:
+                heard = list(events(answer.iter_lines()))
+            session_id = heard[0][1]["sessionId"]
+            with client.stream("GET", f"/v1/sessions/{session_id}/events") as answer:
+                coming = events(answer.iter_lines())
+                told = [next(coming) for _ in heard]
+                serving.tell(signal.SIGTERM)
+                rest = list(coming)
+        code = serving.wait(LIMIT_S)
+        log = "".join(serving.log)
+
+    assert heard == told
+    assert [] == rest
+    assert 0 == code
+    assert "left behind" not in log
+    assert "exceeded" not in log
