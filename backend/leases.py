@@ -27,7 +27,7 @@ class Leases:
         self._held: Counter[str] = Counter()
         self._going: set[str] = set()
 
-    def __contains__(self, session_id: str) -> bool:
+    def __contains__(self, session_id: object) -> bool:
         return session_id in self._held
 
     def __len__(self) -> int:

@@ -1,0 +1,46 @@
+"""Settings of the retention plugin, and the plugin itself as the host discovers it.
+
+Off by default, since it deletes. Every limit is off until it is set.
+"""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from backend.plugins import Plugin, PluginSettings
+
+
+class RetentionSettings(PluginSettings):
+    """Settings of the retention plugin, each from `RR_RETENTION_<NAME>`; a limit of 0 is none."""
+
+    model_config = SettingsConfigDict(env_prefix="RR_RETENTION_")
+
+    enabled: bool = Field(False, description="Whether the server removes what is over a limit.")
+    tts_ttl_min: float = Field(
+        0, ge=0, description="Minutes after its last word that a session's speech is kept."
+    )
+    tts_max_mb: float = Field(
+        0, ge=0, description="Megabytes of speech that are kept; the oldest sessions go first."
+    )
+    tts_keep_last: int = Field(0, ge=0, description="Newest sessions whose speech is kept.")
+    waves_ttl_h: float = Field(
+        0, ge=0, description="Hours after its last wave that a session is kept, speech and waves."
+    )
+    waves_max_mb: float = Field(
+        0, ge=0, description="Megabytes of waves that are kept; the oldest sessions go first."
+    )
+    waves_keep_last: int = Field(
+        0, ge=0, description="Newest sessions that are kept, speech and waves."
+    )
+    interval_s: float = Field(
+        60, gt=0, le=86_400, description="Seconds between looks at what is over a limit."
+    )
+
+
+plugin = Plugin(
+    name="retention",
+    settings=RetentionSettings,
+    lifespan="plugins.retention.plugin:lifespan",
+    commands="plugins.retention.prune_command:app",
+    command="prune",
+    order=200,
+)

@@ -1,0 +1,25 @@
+"""What the retention plugin tells: a session's files are gone."""
+
+from dataclasses import dataclass
+
+from backend.signals import define
+
+
+@dataclass(frozen=True, slots=True)
+class FilesRemoved:
+    """Payload of `files_removed`: one session is gone from one tree."""
+
+    session_id: str
+    tree: str
+    """`tts` or `waves`."""
+    size: int
+    """Bytes."""
+    why: str
+    """`age`, `number`, `size`, or `waves` for speech that went because its waves did."""
+
+
+files_removed = define(
+    "files_removed",
+    "Sent by the retention plugin on the event loop's thread, once a session's files are out of "
+    "one tree. Payload: FilesRemoved.",
+)

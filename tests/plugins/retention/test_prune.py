@@ -1,0 +1,148 @@
+"""`reflective-resonance prune`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from backend.artifacts import Artifacts
+from backend.lock import holding
+from plugins.retention import prune_command
+from plugins.retention.trash import Trash
+from tests.command import run
+from tests.plugins.retention.stores import store, stored
+
+HOUR_S = 3600
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the log of this process to the other tests."""
+    monkeypatch.setattr("backend.logs.configure_logging", lambda level: None)
+
+
+def prune(*arguments: str, **limits: str) -> Result:
+    """Run the command in this process."""
+    env = {f"RR_RETENTION_{name.upper()}": value for name, value in limits.items()}
+    return CliRunner().invoke(
+        prune_command.app, list(arguments), env={**env, "COLUMNS": "200"}, catch_exceptions=False
+    )
+
+
+def rows(done: Result) -> list[tuple[Any, ...]]:
+    """Return who goes, from where, why and with what result, from `--json`."""
+    keys = ("session_id", "tree", "bytes", "why", "result")
+    return [tuple(row[key] for key in keys) for row in json.loads(done.stdout)["sessions"]]
+
+
+def test_a_dry_run_tells_what_a_run_does(tmp_path: Path, artifacts: Artifacts) -> None:
+    """As a process: the dry run changes nothing, the run removes just what it said, 0 each time."""
+    env = {"RR_RETENTION_TTS_TTL_MIN": "30", "RR_RETENTION_WAVES_KEEP_LAST": "2"}
+    for name, age_s in (("old", 9 * HOUR_S), ("later", HOUR_S), ("new", 60)):
+        store(artifacts, name, size=1_500_000, age_s=age_s)
+    before = sorted(artifacts.root.rglob("*"))
+
+    told = run("prune", "--dry-run", cwd=tmp_path, env=env)
+    after = sorted(artifacts.root.rglob("*"))
+    done = run("prune", "--json", cwd=tmp_path, env=env)
+
+    assert before == after
+    assert (0, 0) == (told.returncode, done.returncode)
+    lines = [line.split("│") for line in told.stdout.splitlines() if "would go │" in line]
+    assert [
+        ["old", "speech", "1.5 MB", "9 h", "its waves go", "would go"],
+        ["old", "waves", "1.5 MB", "9 h", "not among the newest 2", "would go"],
+        ["later", "speech", "1.5 MB", "60 min", "older than 30 min", "would go"],
+    ] == [[cell.strip() for cell in line[1:-1]] for line in lines]
+    assert "speech: 2 sessions would go, 3.0 MB, 1.5 MB left" in told.stdout
+    assert "waves: 1 session would go, 1.5 MB, 3.0 MB left" in told.stdout
+    result = json.loads(done.stdout)
+    assert [("old", "tts"), ("old", "waves"), ("later", "tts")] == [
+        (row["session_id"], row["tree"]) for row in result["sessions"]
+    ]
+    expected = {"sessions": 2, "bytes": 3_000_000, "bytes_left": 1_500_000}
+    assert expected == result["totals"]["tts"]
+    assert {"tts": ["new"], "waves": ["later", "new"], "trash": []} == stored(artifacts)
+
+
+def test_nothing_goes_without_a_limit(artifacts: Artifacts) -> None:
+    """With the settings as they come nothing goes, and the command says why."""
+    store(artifacts, "session-1", age_s=1e7)
+
+    done = prune(str(artifacts.root))
+
+    assert 0 == done.exit_code
+    assert "no limit is set" in done.stderr
+    assert ["session-1"] == stored(artifacts)["waves"]
+
+
+def test_beside_a_server_only_a_dry_run_may_look(artifacts: Artifacts) -> None:
+    """While somebody holds the artifacts a run ends with 2 and names them; a dry run lists."""
+    store(artifacts, "session-1", age_s=HOUR_S)
+    with holding(artifacts, "reflective-resonance serve"):
+        refused = prune(str(artifacts.root), tts_ttl_min="1")
+        listed = prune(str(artifacts.root), "--dry-run", "--json", tts_ttl_min="1")
+
+    assert (2, 0) == (refused.exit_code, listed.exit_code)
+    assert "in use by reflective-resonance serve, process" in refused.stderr
+    assert [("session-1", "tts", 1000, "age", "would go")] == rows(listed)
+    assert ["session-1"] == stored(artifacts)["tts"]
+
+
+def test_what_cannot_be_removed_is_named(artifacts: Artifacts) -> None:
+    """A session that stays although it should go is in the table with the reason; exit 1."""
+    store(artifacts, "session-1", age_s=HOUR_S)
+    (artifacts.root / ".trash").write_bytes(b"in the way")
+
+    failed = prune(str(artifacts.root), waves_ttl_h="0.5")
+    as_json = prune(str(artifacts.root), "--json", waves_ttl_h="0.5")
+
+    assert (1, 1) == (failed.exit_code, as_json.exit_code)
+    assert "failed: FileExistsError" in failed.stdout
+    assert {"failed"} == {row[-1] for row in rows(as_json)}
+    assert {"sessions": 0, "bytes": 0, "bytes_left": 1000} == json.loads(as_json.stdout)["totals"][
+        "tts"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "limits", "problem"),
+    [
+        ((".",), {"tts_ttl_min": "-1"}, "RR_RETENTION_TTS_TTL_MIN='-1'"),
+        (("nowhere",), {}, "nowhere is not a directory"),
+        (("--no-such-option",), {}, "No such option"),
+    ],
+)
+def test_wrong_usage_is_2(arguments: tuple[str, ...], limits: dict[str, str], problem: str) -> None:
+    """A wrong setting, directory or option is named, and nothing is done."""
+    done = prune(*arguments, **limits)
+
+    assert 2 == done.exit_code
+    assert problem in done.stderr
+
+
+def test_an_interruption_leaves_whole_sessions(
+    artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C is 130; what had gone is gone, what had not stays, and the next run goes on."""
+    for name, age_s in (("old", 3 * HOUR_S), ("later", 2 * HOUR_S)):
+        store(artifacts, name, age_s=age_s)
+    take = Trash.take
+
+    def interrupted(trash: Trash, tree: Any, session_id: str) -> None:
+        if session_id == "later":
+            raise KeyboardInterrupt
+        take(trash, tree, session_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trash, "take", interrupted)
+        stopped = prune(str(artifacts.root), waves_ttl_h="1")
+    between = stored(artifacts)
+    again = prune(str(artifacts.root), waves_ttl_h="1")
+
+    assert (130, 0) == (stopped.exit_code, again.exit_code)
+    assert "what stayed is whole" in stopped.stderr
+    assert {"tts": ["later"], "waves": ["later"], "trash": []} == between
+    assert {"tts": [], "waves": [], "trash": []} == stored(artifacts)
