@@ -5,10 +5,15 @@ two things: the name it asked for (`Host`), which betrays a name that was pointe
 (DNS rebinding), and the page it comes from (`Origin`). So a Host must be an IP address, this
 machine's own name or one that is configured, and an Origin must be this server's or a configured
 one. The token, where `RR_API_TOKEN` is set, is asked of every request but the liveness probe.
+
+A browser cannot send an Authorization header with a WebSocket. It offers the token as a subprotocol
+instead, `bearer.` and the token in base64url without padding, beside the one it means to speak. In
+the address (`?token=`) it would end up in logs and histories, so it is not taken from there.
 """
 
 import ipaddress
 import socket
+from base64 import urlsafe_b64decode
 from collections.abc import Iterable
 from hmac import compare_digest
 from http import HTTPStatus
@@ -21,6 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from backend.problems import problem_response
 
 OPEN_PATHS = ("/v1/health",)
+SUBPROTOCOL_PREFIX = "bearer."
 _WEBSOCKET_REFUSED = 4403
 """Close code of a refused WebSocket; sent as a plain 403 before the handshake ends."""
 
@@ -85,9 +91,10 @@ class Access:
                 "Pages of that origin may not use this server; add it to RR_CORS_ORIGINS.",
             )
         if self._token is not None and scope["path"] not in OPEN_PATHS:
-            scheme, _, given = headers.get("authorization", "").partition(" ")
-            known = compare_digest(given.strip().encode(), self._token)
-            if scheme.lower() != "bearer" or not known:
+            given = _bearer(headers)
+            if given is None and scope["type"] == "websocket":
+                given = _bearer_subprotocol(scope.get("subprotocols", ()))
+            if given is None or not compare_digest(given, self._token):
                 return (
                     HTTPStatus.UNAUTHORIZED,
                     "Send the header Authorization: Bearer <RR_API_TOKEN>.",
@@ -113,3 +120,19 @@ class Access:
             return True
         scheme, _, rest = origin.partition("://")
         return scheme in {"http", "https"} and rest.lower() == host.lower()
+
+
+def _bearer(headers: Headers) -> bytes | None:
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    return given.strip().encode() if scheme.lower() == "bearer" else None
+
+
+def _bearer_subprotocol(offered: Iterable[str]) -> bytes | None:
+    for name in offered:
+        if name.startswith(SUBPROTOCOL_PREFIX):
+            encoded = name.removeprefix(SUBPROTOCOL_PREFIX)
+            try:
+                return urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+            except ValueError:
+                return None
+    return None

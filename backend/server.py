@@ -30,6 +30,7 @@ from backend.lock import holding
 from backend.logwriter import flush
 from backend.plugins import Discovered
 from backend.protocol import limited_to
+from backend.websocket_protocol import WEBSOCKETS
 
 log = structlog.get_logger(__name__)
 
@@ -98,6 +99,7 @@ def _serve(settings: Settings, discovered: Iterable[Discovered]) -> int:
         host=settings.host,
         port=settings.port,
         http=limited_to(settings.request_limit_s),
+        **WEBSOCKETS,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -12,6 +12,8 @@ import httpx2
 import uvicorn
 from fastapi import FastAPI
 
+from backend.websocket_protocol import WEBSOCKETS
+
 LIMIT_S = 30.0
 """After this a wait has failed; nothing here takes nearly as long."""
 
@@ -41,7 +43,13 @@ class LiveServer:
         self.url = f"http://127.0.0.1:{self.port}"
         self._listening = threading.Event()
         self._server = _Announcing(
-            uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2),
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=2,
+                **WEBSOCKETS,
+            ),
             self._listening,
         )
         self._loop: asyncio.AbstractEventLoop | None = None

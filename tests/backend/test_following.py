@@ -1,6 +1,5 @@
 """Sessions as they are followed: what is told, in which order, and what nobody waits for."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -82,7 +81,7 @@ def _short(event: Followed) -> str:
 
 
 @pytest.fixture
-def follower() -> Iterator[Follower]:
+def follower() -> Follower:
     return Follower()
 
 

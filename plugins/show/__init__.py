@@ -1,0 +1,1 @@
+"""Events over a WebSocket for TouchDesigner and every other client that plays the waves."""

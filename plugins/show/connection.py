@@ -1,0 +1,99 @@
+"""One WebSocket: who says hello gets what it missed; everybody gets what happens.
+
+A client that never says anything just receives, after a moment in which a `hello` could come: so
+what is replayed is sent before what happens. Whatever else a client says is ignored. One that is
+too slow is told so with code 4002; whether it hears it is its own business.
+"""
+
+import asyncio
+import json
+from contextlib import suppress
+
+import structlog
+from fastapi import WebSocket, WebSocketDisconnect, status
+from pydantic import ValidationError
+
+from plugins.show.hub import Client, Hub
+from plugins.show.messages import Hello
+
+log = structlog.get_logger(__name__)
+
+SUBPROTOCOL = "reflective-resonance.v1"
+"""What a browser names beside its token; see `backend.access`."""
+TOO_SLOW = 4002
+HELLO_GRACE_S = 0.25
+CLOSE_LIMIT_S = 2.0
+MAX_HELLO_CHARACTERS = 4096
+
+
+async def serve(socket: WebSocket, hub: Hub) -> None:
+    """Serve a client until it leaves or is dropped."""
+    offered = socket.scope.get("subprotocols") or []
+    await socket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
+    client = hub.connect()
+    if client is None:
+        log.warning("too many clients; one more was turned away", clients=hub.clients)
+        await socket.close(status.WS_1013_TRY_AGAIN_LATER, "too many clients")
+        return
+    log.info("client connected", clients=hub.clients)
+    try:
+        await _until_it_ends(socket, hub, client)
+    finally:
+        hub.disconnect(client)
+        log.info("client gone", clients=hub.clients, too_slow=client.slow.is_set())
+    if client.slow.is_set():
+        with suppress(TimeoutError, OSError, RuntimeError, WebSocketDisconnect):
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await socket.close(TOO_SLOW, "too slow")
+        hub.dropped += 1
+
+
+async def _until_it_ends(socket: WebSocket, hub: Hub, client: Client) -> None:
+    greeted = asyncio.Event()
+    tasks = [
+        asyncio.create_task(_listen(socket, hub, client, greeted)),
+        asyncio.create_task(_send(socket, client, greeted)),
+        asyncio.create_task(client.slow.wait()),
+    ]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, Exception) and not isinstance(end, WebSocketDisconnect | OSError):
+            log.error("a connection ended with an error", exc_info=end)
+
+
+async def _listen(socket: WebSocket, hub: Hub, client: Client, greeted: asyncio.Event) -> None:
+    while True:
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        hello = _hello(message.get("text"))
+        if hello is not None:
+            hub.greet(client, hello.cursor)
+            greeted.set()
+
+
+async def _send(socket: WebSocket, client: Client, greeted: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(greeted.wait(), HELLO_GRACE_S)
+    while True:
+        await socket.send_text(await client.next())
+
+
+def _hello(text: str | None) -> Hello | None:
+    """Return what a client said if it was a hello, flat or in an envelope."""
+    if text is None or len(text) > MAX_HELLO_CHARACTERS:
+        return None
+    try:
+        said = json.loads(text)
+        if not isinstance(said, dict) or said.get("type") != Hello.type:
+            return None
+        payload = said.get("payload")
+        return Hello.model_validate(payload if isinstance(payload, dict) else said, strict=True)
+    except (ValueError, RecursionError, ValidationError) as error:
+        log.debug("a client said something else", error=str(error).splitlines()[0])
+        return None

@@ -1,0 +1,180 @@
+"""Number events, keep the latest, hand each to every client: nobody waits for anybody.
+
+publish(payload) --> envelope as text --> Ring
+                                     \\--> Client 1: what waits (bounded) --> its sender
+                                      \\-> Client 2: ...
+
+The text is made once. A client for which too much waits is marked `slow` and left to its connection
+to be dropped; the others do not notice. Everything runs on the event loop's thread.
+"""
+
+import asyncio
+import json
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from plugins.show.messages import VERSION, Heartbeat, HelloAck, Payload, ReplayGap
+from plugins.show.ring import Entry, Ring
+
+MAX_SESSIONS = 4096
+"""Sessions whose `seq` is remembered; far more than the ring holds."""
+
+
+class Client:
+    """What waits for one connection."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._replay: deque[str] = deque()
+        self._live: deque[str] = deque()
+        self._wake = asyncio.Event()
+        self.slow = asyncio.Event()
+        """Set once more than `limit` events wait."""
+
+    def __len__(self) -> int:
+        return len(self._replay) + len(self._live)
+
+    def offer(self, text: str) -> None:
+        """Let a new event wait, unless too many do."""
+        if len(self._live) >= self._limit:
+            self.slow.set()
+            self._live.clear()
+            self._replay.clear()
+        elif not self.slow.is_set():
+            self._live.append(text)
+            self._wake.set()
+
+    def answer(self, texts: list[str], *, instead: bool) -> None:
+        """Send `texts` first; `instead` of what waits if they contain that."""
+        if instead:
+            self._live.clear()
+        self._replay = deque(texts)
+        self._wake.set()
+
+    async def next(self) -> str:
+        """Return what is to be sent next, as soon as there is something."""
+        while not self._replay and not self._live:
+            self._wake.clear()
+            await self._wake.wait()
+        return (self._replay or self._live).popleft()
+
+
+class Hub:
+    """Everything that the clients share.
+
+    Parameters
+    ----------
+    ring_size, client_queue, max_clients : int
+        Latest events that are kept, events that may wait for a client, clients at once.
+    heartbeat_s : float
+        Told in every heartbeat.
+    base_url : str
+        Where the server is.
+    now : callable
+        The time.
+    """
+
+    def __init__(
+        self,
+        *,
+        ring_size: int,
+        client_queue: int,
+        max_clients: int,
+        heartbeat_s: float,
+        base_url: str = "",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._now = now
+        self._client_queue = client_queue
+        self._max_clients = max_clients
+        self._heartbeat_s = heartbeat_s
+        self._seqs: OrderedDict[str, int] = OrderedDict()
+        self._clients: set[Client] = set()
+        self.ring = Ring(ring_size, base=_milliseconds(now()))
+        self.run = secrets.token_hex(4)
+        self.restored = self.ring.last
+        self.base_url = base_url
+        self.dropped = 0
+        """Clients that were too slow."""
+
+    @property
+    def clients(self) -> int:
+        """How many clients are connected."""
+        return len(self._clients)
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions have their `seq` remembered."""
+        return len(self._seqs)
+
+    def connect(self) -> Client | None:
+        """Return a client that gets every event from now on; None if there are too many."""
+        if len(self._clients) >= self._max_clients:
+            return None
+        client = Client(self._client_queue)
+        self._clients.add(client)
+        return client
+
+    def disconnect(self, client: Client) -> None:
+        """Forget a client."""
+        self._clients.discard(client)
+
+    def publish(self, session_id: str, payload: Payload, at: datetime | None = None) -> None:
+        """Number an event of a session, keep it and hand it to every client."""
+        seq = self._seqs.pop(session_id, 0) + 1
+        self._seqs[session_id] = seq  # the latest stands last
+        if len(self._seqs) > MAX_SESSIONS:
+            self._seqs.popitem(last=False)
+        moment, cursor = at or self._now(), self.ring.last + 1
+        text = _envelope(payload, session_id, seq, cursor, moment)
+        self.ring.append(Entry(cursor, _milliseconds(moment), text))
+        for client in self._clients:
+            client.offer(text)
+
+    def end_of_history(self) -> None:
+        """Note that everything published so far was told by an earlier run."""
+        self.restored = self.ring.last
+
+    def heartbeat(self) -> None:
+        """Tell every client that the server is there."""
+        text = self._control(Heartbeat(run=self.run, interval_s=self._heartbeat_s))
+        for client in self._clients:
+            client.offer(text)
+
+    def greet(self, client: Client, cursor: int | None) -> None:
+        """Answer a `hello`: what came after `cursor` first, then what happens."""
+        replay = self.ring.since(cursor) if cursor is not None else None
+        texts = list(replay.texts) if replay else []
+        if cursor is not None and replay is not None and replay.gap:
+            texts.insert(0, self._control(ReplayGap(asked=cursor, oldest=self.ring.oldest)))
+        ack = HelloAck(
+            run=self.run,
+            restored=self.restored,
+            oldest=self.ring.oldest,
+            replayed=len(replay.texts) if replay else 0,
+        )
+        client.answer([self._control(ack), *texts], instead=replay is not None)
+
+    def _control(self, payload: Payload) -> str:
+        return _envelope(payload, None, None, self.ring.last, self._now())
+
+
+def _envelope(
+    payload: Payload, session_id: str | None, seq: int | None, cursor: int, moment: datetime
+) -> str:
+    envelope = {
+        "v": VERSION,
+        "type": payload.type,
+        "sessionId": session_id,
+        "seq": seq,
+        "cursor": cursor,
+        "ts": moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "payload": payload.data(),
+    }
+    return json.dumps(envelope, separators=(",", ":"))
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

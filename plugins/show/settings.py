@@ -1,0 +1,46 @@
+"""Settings of the show plugin, and the plugin itself as the host discovers it."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from backend.plugins import Plugin, PluginSettings
+
+
+class ShowSettings(PluginSettings):
+    """Settings of the show plugin, each from `RR_SHOW_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="RR_SHOW_")
+
+    heartbeat_s: float = Field(5, ge=0.1, le=60, description="Seconds between heartbeats.")
+    ring_size: int = Field(
+        1000, ge=16, le=100_000, description="Latest events that a client can have again."
+    )
+    client_queue: int = Field(
+        256, ge=8, le=10_000, description="Events that may wait for one client; then it is dropped."
+    )
+    max_clients: int = Field(64, ge=1, le=1000, description="Clients that may be connected.")
+    history_sessions: int = Field(
+        10, ge=0, le=1000, description="Latest sessions whose events are there after a restart."
+    )
+    wait_limit_s: float = Field(
+        300, gt=0, le=7200, description="Seconds an utterance is waited for; then it is missing."
+    )
+
+    @model_validator(mode="after")
+    def _ring_holds_a_queue(self) -> Self:
+        if self.ring_size < self.client_queue:
+            raise ValueError(
+                f"RR_SHOW_RING_SIZE={self.ring_size} is less than "
+                f"RR_SHOW_CLIENT_QUEUE={self.client_queue}: make it at least as large"
+            )
+        return self
+
+
+plugin = Plugin(
+    name="show",
+    settings=ShowSettings,
+    lifespan="plugins.show.plugin:lifespan",
+    router="plugins.show.routes:router",
+)

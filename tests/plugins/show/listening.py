@@ -1,0 +1,155 @@
+"""Clients of `/v1/events` for tests, and servers for them."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from websockets.sync.client import ClientConnection, connect
+
+from backend.app import create_app
+from backend.config import Settings
+from backend.plugins import Discovered, Host, Plugin, PluginSettings, discover
+from plugins.show.hub import Hub
+from tests.live import LIMIT_S, Data, LiveServer
+
+CONTROL = {"heartbeat", "hello.ack", "replay.gap"}
+END = "session.waves.ready"
+
+
+class Listener:
+    """A real client; says hello at once, with `cursor` if it has one, unless it is `silent`.
+
+    One that is `stalled` reads its first answer and then only what it is made to.
+    """
+
+    def __init__(
+        self,
+        server: LiveServer,
+        cursor: int | None = None,
+        *,
+        silent: bool = False,
+        stalled: bool = False,
+        **options: Any,
+    ) -> None:
+        self.ack: Data = {}
+        self._leave = ExitStack()
+        if stalled:
+            options |= {"sock": _narrow(server.port), "close_timeout": 0.1}
+        connection = connect(
+            f"ws://127.0.0.1:{server.port}/v1/events",
+            open_timeout=LIMIT_S,
+            max_size=None,
+            proxy=None,
+            **options,
+        )
+        self._socket: ClientConnection = self._leave.enter_context(connection)
+        if not silent:
+            self.say(json.dumps({"type": "hello", "cursor": cursor}))
+            self.ack = self.wait_for("hello.ack")[-1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leave.close()
+
+    @property
+    def socket(self) -> ClientConnection:
+        """The connection itself."""
+        return self._socket
+
+    def say(self, text: str | bytes) -> None:
+        """Send a frame."""
+        self._socket.send(text)
+
+    def next(self) -> Data:
+        """Return the next message."""
+        message: Data = json.loads(self._socket.recv(LIMIT_S))
+        return message
+
+    def wait_for(self, wanted: str) -> list[Data]:
+        """Return what comes up to and with the first message of a type."""
+        messages = [self.next()]
+        while messages[-1]["type"] != wanted:
+            messages.append(self.next())
+        return messages
+
+    def events(self, wanted: str = END) -> list[Data]:
+        """Return the events of sessions up to and with the first of a type."""
+        return of_sessions(self.wait_for(wanted))
+
+    def take(self, count: int) -> list[Data]:
+        """Return the next `count` events of sessions."""
+        events: list[Data] = []
+        while len(events) < count:
+            events += of_sessions([self.next()])
+        return events
+
+
+def of_sessions(messages: list[Data]) -> list[Data]:
+    """Return the messages that are numbered events."""
+    return [message for message in messages if message["type"] not in CONTROL]
+
+
+def in_short(message: Data) -> str:
+    """Return the type of an event and what it is about."""
+    payload = message["payload"]
+    about = {
+        "turn.waves.ready": ["turnIndex", "status"],
+        "dialogue.waves.ready": ["slotId", "status"],
+        "session.waves.ready": ["status"],
+        "utterance.waves.ready": ["turnIndex", "slotId"],
+        "utterance.waves.failed": ["turnIndex", "slotId", "reason"],
+    }.get(message["type"], [])
+    name = message["type"].removesuffix(".waves.ready").removesuffix(".waves.failed")
+    return " ".join([name, *(str(payload[key]) for key in about)])
+
+
+def _narrow(port: int) -> socket.socket:
+    """Return a connected socket that buffers as little as it can."""
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    one.settimeout(LIMIT_S)
+    one.connect(("127.0.0.1", port))
+    return one
+
+
+def hub_of(server: LiveServer) -> Hub:
+    """Return the service of a running show."""
+    hub = server.app.state.hosting.board.service("show")
+    assert isinstance(hub, Hub)
+    return hub
+
+
+def on_loop(server: LiveServer, call: Callable[[], Any]) -> Any:
+    """Call something on the server's loop, where signals are sent, and return its result."""
+
+    async def run() -> Any:
+        return call()
+
+    return server.run(run())
+
+
+@asynccontextmanager
+async def _nothing(host: Host, settings: PluginSettings) -> AsyncIterator[None]:
+    await asyncio.sleep(0)
+    yield
+
+
+STAND_IN = Discovered("waves", Plugin("waves", PluginSettings, _nothing, order=10))
+"""For tests that send the signals of the waves plugin themselves."""
+
+
+def found(*names: str) -> list[Discovered]:
+    """Return the installed plugins of these names."""
+    return [item for item in discover() if item.name in names]
+
+
+def simulating(root: Path, plugins: list[Discovered] | None = None, **settings: Any) -> LiveServer:
+    """Return a server on whose bus the test plays sessions."""
+    chosen = [STAND_IN, *found("show")] if plugins is None else plugins
+    return LiveServer(create_app(Settings(artifacts_dir=root, **settings), chosen))

@@ -1,0 +1,192 @@
+"""The show over restarts, without the waves, and over a thousand sessions."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from backend.app import create_app
+from backend.config import Settings
+from backend.signals import (
+    SessionStarted,
+    TurnFinished,
+    emit,
+    session_started,
+    tts_written,
+    turn_finished,
+)
+from plugins.show.hub import MAX_SESSIONS
+from tests.live import Data, LiveServer, chat
+from tests.plugins.show.listening import (
+    Listener,
+    found,
+    hub_of,
+    in_short,
+    on_loop,
+    simulating,
+)
+from tests.simulated import NOW, fail, play, spoken
+
+SESSIONS = 1000
+RING_SIZE = 100
+
+
+@contextmanager
+def real(root: Path) -> Iterator[LiveServer]:
+    """Serve with the real waves and the show; what is missing is made up for at start."""
+    app = create_app(Settings(artifacts_dir=root, seed=1), found("waves", "show"))
+    with LiveServer(app) as live:
+        yield live
+
+
+def utterances(told: list[Data]) -> list[str]:
+    """Return the utterances that are told of, by turn and slot."""
+    return sorted(in_short(e) for e in told if e["type"] == "utterance.waves.ready")
+
+
+def test_a_restart_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that comes back has the old events to hand and hears of what is made up for.
+
+    The first run speaks without making waves, the second has half of them: as after a power cut.
+    """
+    monkeypatch.setenv("RR_WAVES_BACKFILL_INTERVAL_S", "0")
+    with real(tmp_path) as first, Listener(first) as listener:
+        heard = chat(first, 1, 2)
+        before = listener.events()
+    session_id = heard[0][1]["sessionId"]
+    third = f"tts/sessions/{session_id}/turn_3"
+    for path in (tmp_path / third.replace("tts/", "waves/")).iterdir():
+        path.unlink()
+    monkeypatch.delenv("RR_WAVES_BACKFILL_INTERVAL_S")
+
+    with real(tmp_path) as second, Listener(second, before[-1]["cursor"]) as again:
+        with Listener(second, 0) as newcomer:
+            rebuilt = newcomer.events()
+        replayed = again.ack["payload"]["replayed"]
+        made_up = [e for e in again.take(replayed + 2) if e["payload"].get("backfill")]
+
+    turn_3 = [one for one in utterances(before) if one.startswith("utterance 3")]
+    assert [one for one in utterances(before) if one not in turn_3] == utterances(rebuilt)
+    assert turn_3 == utterances(made_up)
+    assert "session partial" == in_short(rebuilt[-1])
+    assert {session_id} == {event["sessionId"] for event in rebuilt}
+    assert list(range(1, len(rebuilt) + 3)) == [e["seq"] for e in [*rebuilt, *made_up]]
+    assert min(e["cursor"] for e in rebuilt) > max(e["cursor"] for e in before)
+    assert again.ack["payload"]["run"] != listener.ack["payload"]["run"]
+    assert rebuilt[-1]["cursor"] == again.ack["payload"]["restored"]
+
+
+def test_a_run_rebuilds_the_same_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is rebuilt says what was told: same utterances, groups and timeline, history marked."""
+    monkeypatch.setenv("RR_WAVES_BACKFILL_INTERVAL_S", "0")
+    with real(tmp_path) as first, Listener(first) as listener:
+        chat(first, 1)
+        before = listener.events()
+    with real(tmp_path) as second, Listener(second, before[0]["cursor"] - 1) as again:
+        rebuilt = again.events()
+
+    assert ["utterance 1 1", "turn 1 complete", "session complete"] == [
+        in_short(event) for event in rebuilt
+    ]
+    assert before[-1]["payload"] == rebuilt[-1]["payload"]
+    assert rebuilt[0]["payload"] == {**before[1]["payload"], "readyMs": None}
+    assert "replay.gap" not in {event["type"] for event in rebuilt}
+
+
+def test_what_was_left_out_is_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fewer sessions rebuilt than there are, a client of long ago is told."""
+    monkeypatch.setenv("RR_WAVES_BACKFILL_INTERVAL_S", "0")
+    monkeypatch.setenv("RR_SHOW_HISTORY_SESSIONS", "0")
+    with real(tmp_path) as first, Listener(first) as listener:
+        chat(first, 1)
+        listener.events()
+    with real(tmp_path) as second, Listener(second, 1) as again:
+        assert "replay.gap" == again.next()["type"]
+
+
+def test_without_waves_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the waves switched off every group is told as partial by the end of the session."""
+    monkeypatch.setenv("RR_WAVES_ENABLED", "false")
+    app = create_app(Settings(artifacts_dir=tmp_path, seed=1), found("waves", "show"))
+    with LiveServer(app) as live, Listener(live) as listener:
+        chat(live, 1)
+        told = [in_short(event) for event in listener.events()]
+
+    assert [
+        "session.expected",
+        "utterance 1 1 not_running",
+        "turn 1 partial",
+        "turn 2 complete",
+        "turn 3 complete",
+        "session partial",
+    ] == told
+
+
+def test_what_failed_is_missing_and_why(tmp_path: Path) -> None:
+    """A turn with a refused utterance is told as partial, with the slot and the reason."""
+
+    def happen() -> None:
+        emit(session_started, None, SessionStarted("s", (1, 2), NOW))
+        sources = [spoken("s", 1, slot, root=tmp_path) for slot in (1, 2)]
+        for source in sources:
+            emit(tts_written, None, source)
+        emit(turn_finished, None, TurnFinished("s", 1, (1, 2), NOW))
+        fail(sources[0], "queue_full")
+        fail(sources[1], "crashed")
+
+    with simulating(tmp_path) as live, Listener(live) as listener:
+        on_loop(live, happen)
+        *_, failed, turn = listener.events("turn.waves.ready")
+
+    assert ("crashed", "a crashed", False) == (
+        failed["payload"]["reason"],
+        failed["payload"]["message"],
+        failed["payload"]["backfill"],
+    )
+    assert {
+        "turnIndex": 1,
+        "status": "partial",
+        "utterances": [],
+        "missing": [
+            {"turnIndex": 1, "slotId": 1, "reason": "queue_full"},
+            {"turnIndex": 1, "slotId": 2, "reason": "crashed"},
+        ],
+    } == turn["payload"]
+
+
+def test_waves_that_are_gone_are_missing(tmp_path: Path) -> None:
+    """If the files are deleted before they are read, the utterance is told as failed."""
+
+    def happen() -> None:
+        play("s", tmp_path, (1,))
+        shutil.rmtree(tmp_path / "waves")
+
+    with simulating(tmp_path) as live, Listener(live) as listener:
+        on_loop(live, happen)
+        told = [in_short(event) for event in listener.events()]
+
+    assert "utterance 1 1 unreadable" == told[1]
+    assert "session partial" == told[-1]
+
+
+def test_a_thousand_sessions_leave_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every event of 1,000 sessions is told in order; what is kept of them is the ring."""
+    monkeypatch.setenv("RR_SHOW_RING_SIZE", str(RING_SIZE))
+    monkeypatch.setenv("RR_SHOW_CLIENT_QUEUE", str(RING_SIZE))
+    with simulating(tmp_path) as live, Listener(live) as listener:
+        cursors: list[int] = []
+        for number in range(SESSIONS):
+            on_loop(live, lambda n=number: play(f"s{n}", tmp_path, (1,)))  # type: ignore[misc]
+            told = listener.events()
+            assert list(range(1, len(told) + 1)) == [event["seq"] for event in told]
+            cursors += [event["cursor"] for event in told]
+        hub = hub_of(live)
+
+        assert cursors == list(range(cursors[0], cursors[0] + 9 * SESSIONS))
+        awaited = {gauge.name: gauge.read() for gauge in live.app.state.hosting.board.gauges}
+        assert (RING_SIZE, 0, 1) == (len(hub.ring), awaited["sessions"], awaited["clients"])
+        assert hub.sessions == SESSIONS <= MAX_SESSIONS
