@@ -1,0 +1,1 @@
+"""The waves told over OSC, for Max, Pd, QLab and lighting desks."""

@@ -1,0 +1,79 @@
+"""One receiver of datagrams: whether it is there or not, nobody waits for it."""
+
+import asyncio
+import socket
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+class Target:
+    """Sends to `host`:`port`; its name is looked up until it is found.
+
+    A datagram that cannot be sent is dropped. The first failure of a row is logged, and its end.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.name = f"{host}:{port}"
+        self.sent = 0
+        self._host = host
+        self._port = port
+        self._socket: socket.socket | None = None
+        self._address: Any = None
+        self._problem = ""
+        self._lookup: asyncio.Task[None] | None = None
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it, in words; empty if nothing is."""
+        return self._problem
+
+    def find(self) -> None:
+        """Begin to look the name up, unless that is being done or has been done."""
+        if self._socket is None and (self._lookup is None or self._lookup.done()):
+            self._lookup = asyncio.create_task(self._find(), name=f"find {self.name}")
+
+    async def found(self, limit_s: float) -> None:
+        """Wait for the lookup; a name server may take longer than `limit_s`."""
+        if self._lookup is not None:
+            await asyncio.wait([self._lookup], timeout=limit_s)
+
+    def send(self, datagram: bytes) -> None:
+        """Send a datagram; returns at once, whatever becomes of it."""
+        if self._socket is None:
+            return
+        try:
+            self._socket.sendto(datagram, self._address)
+        except OSError as error:
+            self._fail(f"{self.name} cannot be reached: {error}")
+            return
+        self.sent += 1
+        if self._problem:
+            log.info("OSC is sent again", target=self.name)
+            self._problem = ""
+
+    def close(self) -> None:
+        """Send no more."""
+        if self._lookup is not None:
+            self._lookup.cancel()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    async def _find(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_DGRAM)
+            family, _, _, _, self._address = found[0]
+            self._socket = socket.socket(family, socket.SOCK_DGRAM)
+            self._socket.setblocking(False)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        except OSError as error:
+            self._fail(f"{self.name} cannot be found: {error}")
+
+    def _fail(self, problem: str) -> None:
+        if not self._problem:
+            log.warning("OSC cannot be sent; it is tried on", target=self.name, reason=problem)
+        self._problem = problem
