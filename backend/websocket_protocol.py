@@ -1,7 +1,7 @@
 """WebSockets that do not wait for ever for the other side.
 
-uvicorn limits neither how long a WebSocket's peer may take nothing, nor can it tell such a peer that
-it is dropped, since its close frame waits for room. `WEBSOCKETS` are the options of uvicorn that do.
+uvicorn does not limit how long a WebSocket's peer may take nothing, and it cannot tell such a peer
+that it is dropped, since its close frame waits for room. `WEBSOCKETS` are options of uvicorn that do.
 """
 
 import asyncio

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from backend import protocol
+from backend import websocket_protocol
 from plugins.show import connection
 from plugins.show.connection import SUBPROTOCOL, TOO_SLOW
 from plugins.show.messages import UtteranceFailed
@@ -49,8 +49,8 @@ def server(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveServer]:
     """Return a server on whose bus the test plays sessions; a dropped client may take its time."""
     monkeypatch.setenv("RR_SHOW_HEARTBEAT_S", "60")
     monkeypatch.setenv("RR_SHOW_CLIENT_QUEUE", "32")
-    monkeypatch.setattr(protocol, "CLOSE_S", LIMIT_S)
-    monkeypatch.setattr(protocol, "STALLED_S", 4 * LIMIT_S)
+    monkeypatch.setattr(websocket_protocol, "CLOSE_S", LIMIT_S)
+    monkeypatch.setattr(websocket_protocol, "STALLED_S", 4 * LIMIT_S)
     monkeypatch.setattr(connection, "CLOSE_LIMIT_S", 0.01)  # it is told all the same
     with simulating(root) as live:
         yield live
@@ -61,13 +61,13 @@ class Gone:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._lost = threading.Semaphore(0)
-        original = protocol.BoundedWebSocket.connection_lost
+        original = websocket_protocol.BoundedWebSocket.connection_lost
 
-        def lost(connection: protocol.BoundedWebSocket, exc: Exception | None) -> None:
+        def lost(connection: websocket_protocol.BoundedWebSocket, exc: Exception | None) -> None:
             original(connection, exc)
             self._lost.release()
 
-        monkeypatch.setattr(protocol.BoundedWebSocket, "connection_lost", lost)
+        monkeypatch.setattr(websocket_protocol.BoundedWebSocket, "connection_lost", lost)
 
     def wait(self) -> None:
         assert self._lost.acquire(timeout=LIMIT_S), "the connection is still there"
@@ -124,7 +124,7 @@ def test_a_client_that_never_reads_again_is_cut(
     server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """F31: its connection is gone soon after it was dropped, whatever it still owes."""
-    monkeypatch.setattr(protocol, "CLOSE_S", 0.05)
+    monkeypatch.setattr(websocket_protocol, "CLOSE_S", 0.05)
     gone = Gone(monkeypatch)
     with Listener(server) as other, Listener(server, stalled=True):
         flood(server, 1, other)
