@@ -1,7 +1,7 @@
 """WebSockets that do not wait for ever for the other side.
 
 uvicorn does not limit how long a WebSocket's peer may take nothing, and it cannot tell such a peer
-that it is dropped, since its close frame waits for room. `WEBSOCKETS` are options of uvicorn that do.
+that it is dropped, since its close frame waits for room. `WEBSOCKETS` are its options that do both.
 """
 
 import asyncio

@@ -5,9 +5,13 @@ from backend.plugins import discover
 NAMES = tuple(item.name for item in discover() if item.plugin)
 
 
+NEEDED = {"RR_OSC_TARGETS": "127.0.0.1:9"}
+"""What a plugin needs besides being on; port 9 is where what is sent is thrown away."""
+
+
 def switches(*on: str) -> dict[str, str]:
     """Return the variables that switch the plugins called `on` on, and all others off."""
-    return {
+    return NEEDED | {
         f"{item.plugin.settings.model_config.get('env_prefix', '')}ENABLED": str(item.name in on)
         for item in discover()
         if item.plugin
