@@ -3,7 +3,7 @@
 A walk over 10,000 sessions takes seconds of work, so it runs on a thread, works for a few
 milliseconds at a time and then rests four times as long: never more than a fifth of one core. A
 measurement is good for `GOOD_FOR` times as long as it took: a small tree is measured anew for
-everyone who asks, a large one every few minutes, and both cost at most one percent of a core.
+everyone who asks, a large one every few minutes, and both cost at most two percent of a core.
 Whoever asks for a newer one waits for it at most `WAIT_S`, and gets the last one otherwise. While
 nobody asks, nothing is measured.
 
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 WAIT_S = 1.0
 WORK_S = 0.005
 REST_S = 4 * WORK_S
-GOOD_FOR = 20
+GOOD_FOR = 10
 AT_LEAST_S = 1.0
 END_LIMIT_S = 0.5
 

@@ -5,11 +5,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from backend.problems import responses
 from backend.services import service_of
 from plugins.metrics.plugin import Metrics
+
+TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+"""What every version of Prometheus reads."""
 
 router = APIRouter()
 
@@ -22,4 +24,4 @@ router = APIRouter()
 )
 async def metrics(service: Annotated[Metrics, Depends(service_of("metrics"))]) -> Response:
     """Tell the figures of the show in Prometheus's text format."""
-    return Response(await service.exposition(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(await service.exposition(), media_type=TEXT_FORMAT)

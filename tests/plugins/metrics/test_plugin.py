@@ -63,12 +63,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(root: Path) -> Iterator[LiveServer]:
     """Return a server with one worker and room for the utterances of one session."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "WAIT_S", LIMIT_S)
         patch.setenv("RR_WAVES_MAX_WORKERS", "1")
         patch.setenv("RR_WAVES_QUEUE_MAX_SIZE", str(CAPACITY - 1))
         patch.setenv("RR_WAVES_BACKFILL_INTERVAL_S", "0")
-        live = create(root, "waves", "metrics")
-    with live:
-        yield live
+        with create(root, "waves", "metrics") as live:
+            yield live
 
 
 @pytest.fixture(scope="module")
@@ -141,10 +141,8 @@ def test_the_disk_is_measured(
     session: tuple[Figures, str, Watch, Figures],
     server: LiveServer,
     root: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Bytes and files of speech and waves are those that are there."""
-    monkeypatch.setattr(disk, "WAIT_S", LIMIT_S)
     service: Metrics = server.app.state.hosting.board.service("metrics")
     service.disk.usage = None  # the last one may be of before the session
 
