@@ -51,7 +51,7 @@ class HostCollector(Collector):
             value = self._read(gauge, name)
             if value is not None and name not in taken:
                 taken.add(name)
-                yield GaugeMetricFamily(name, gauge.doc, value=value)
+                yield GaugeMetricFamily(name, f"{gauge.plugin}: {gauge.doc}", value=value)
 
     def _read(self, gauge: Gauge, name: str) -> float | None:
         try:

@@ -35,6 +35,7 @@ def test_a_gauge_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
         shown = figures(board, tmp_path, times=3)
 
     assert 3 == shown.value("plugin_lamp_lit")
+    assert "lamp: Lamps that are lit." == shown.families["plugin_lamp_lit"].documentation
     assert "plugin_lamp_dark" not in shown.families
     assert ["dark"] == [entry["gauge"] for entry in logs]
 
