@@ -1,6 +1,5 @@
 """F34: a server with 64 file descriptors and more visitors than that."""
 
-import resource
 import socket
 import sys
 import threading
@@ -16,7 +15,10 @@ from tests import command
 from tests.backend.serving import READY, Serving
 from tests.live import LIMIT_S, Sequence, chat_body, events
 
-pytestmark = pytest.mark.faults
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.skipif(sys.platform != "linux", reason="the limit of another process is set"),
+]
 
 DESCRIPTORS = 64
 FEW_DESCRIPTORS = f"""
@@ -65,9 +67,10 @@ def waves_of(artifacts: Path, session: Sequence) -> list[Path]:
 
 def limit_descriptors(serving: Serving, soft: int) -> int:
     """Let a running server have that many descriptors; return how many it could have before."""
+    resource = pytest.importorskip("resource")
     before, hard = resource.prlimit(serving.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(serving.pid, resource.RLIMIT_NOFILE, (soft, hard))
-    return before
+    return int(before)
 
 
 def test_more_visitors_than_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,13 +110,15 @@ def test_without_descriptors_it_errs_and_recovers(tmp_path: Path) -> None:
             late.sendall(b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
             starved = ask(kept)
             serving.wait_for("out of system resource")
+            next(c for c in serving.children if "spawn_main" in " ".join(c.cmdline())).kill()
+            wait_until(lambda: state_of_waves(kept) == "degraded")
             healthy = kept.get("/v1/health").status_code
             limit_descriptors(serving, before)
             answered = late.recv(65_536)
 
         again = ask(kept)
         wait_until(lambda: all(wave.is_file() for wave in waves_of(artifacts, again)))
-        state = state_of_waves(kept)
+        wait_until(lambda: state_of_waves(kept) == "ok")
         code = serving.stop()
 
     assert "done" == starved[-1][0]
@@ -124,6 +129,6 @@ def test_without_descriptors_it_errs_and_recovers(tmp_path: Path) -> None:
     assert 200 == healthy
     assert answered.startswith(b"HTTP/1.1 200")
     assert 6 == sum(name == "slot.audio" for name, _ in again)
-    assert ("ok", 0) == (state, code)
+    assert 0 == code
     assert [] == list(artifacts.rglob("*.corrupt-*"))
     assert [] == [path for path in (artifacts / ".tmp").iterdir() if path.is_file()]

@@ -1,6 +1,5 @@
 """What gets into the log, and what never does."""
 
-import fcntl
 import json
 import logging
 import os
@@ -206,6 +205,8 @@ def test_a_failing_log_stops_no_session(tmp_path: Path, fault: str, project_root
         stderr=subprocess.DEVNULL if fault == "handler" else subprocess.PIPE,
     ) as serving:
         if serving.stderr is not None and fault == "blocked":
+            import fcntl
+
             fcntl.fcntl(serving.stderr, fcntl.F_SETPIPE_SZ, SMALLEST_PIPE)
         elif serving.stderr is not None:
             serving.stderr.close()

@@ -1,6 +1,5 @@
 """Who logs never waits: lines are rendered and written elsewhere, or dropped and counted."""
 
-import fcntl
 import logging
 import os
 import threading
@@ -47,6 +46,7 @@ def log() -> Iterator[logging.Logger]:
 @pytest.fixture
 def unread() -> Iterator[tuple[TextIO, TextIO]]:
     """Return both ends of a small pipe."""
+    fcntl = pytest.importorskip("fcntl")
     readable, writable = os.pipe()
     fcntl.fcntl(writable, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     with os.fdopen(readable, encoding="utf-8") as reader, os.fdopen(writable, "w") as end:

@@ -4,7 +4,6 @@ import errno
 import hashlib
 import json
 import os
-import resource
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -199,6 +198,7 @@ def test_a_record_that_cannot_be_written_leaves_the_old_one(
 @contextmanager
 def no_descriptor_left() -> Iterator[None]:
     """Let this process open nothing more."""
+    resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)
     os.close(lowest)
