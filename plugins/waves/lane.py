@@ -22,8 +22,9 @@ from plugins.waves.process import Task, Worker, WorkerDiedError, WorkerTimeoutEr
 
 log = SafeLog(__name__)
 
-START_LIMIT_S = 120.0
-"""Cold caches: numba may have to compile everything once."""
+START_LIMIT_S = 300.0
+"""Cold caches: numba may have to compile everything once, at the lowest priority on a busy machine;
+who is killed at it begins again."""
 IDLE_CHECK_S = 1.0
 FIRST_BACK_OFF_S, MAX_BACK_OFF_S = 1.0, 30.0
 ATTEMPTS = 2

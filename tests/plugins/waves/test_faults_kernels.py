@@ -70,7 +70,7 @@ def decompose_in_pool(
             warm_up=partial(warm_up, str(folder / ".tmp"), "exact", kernel_cache),
         )
         with pool:
-            deadline = monotonic() + 3 * jobs.LIMIT_S  # librosa alone compiles for long
+            deadline = monotonic() + jobs.LIMIT_S
             while len(pool.worker_pids) < N_LANES:
                 assert monotonic() < deadline, "the workers never came"
                 assert ask("missing", folder / "missing.wav").outcome().reason == "invalid_audio"
