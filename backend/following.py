@@ -29,6 +29,7 @@ from time import monotonic
 import structlog
 from blinker import NamedSignal
 
+from backend.plugins import Board
 from backend.signals import (
     SessionFinished,
     SessionStarted,
@@ -152,6 +153,12 @@ class _Session:
             tuple(result for result in results if isinstance(result, WorkDone)),
             tuple(result for result in results if isinstance(result, Missing)),
         )
+
+
+def runs(board: Board, name: str) -> bool:
+    """Tell whether the plugin called `name` is there to make files, now or as soon as it can."""
+    status = board.get(name)
+    return status is not None and status.state not in {"disabled", "failed"}
 
 
 class Following:

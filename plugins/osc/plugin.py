@@ -16,7 +16,7 @@ import structlog
 from pythonosc.osc_bundle_builder import BuildError as BundleError
 from pythonosc.osc_message_builder import BuildError as MessageError
 
-from backend.following import Followed, Following, SessionOver, TurnOver, UtteranceDone
+from backend.following import Followed, Following, SessionOver, TurnOver, UtteranceDone, runs
 from backend.plugins import Host
 from backend.relay import Relay
 from backend.wavinfo import read_wavinfo
@@ -41,7 +41,7 @@ async def lifespan(host: Host, settings: OscSettings) -> AsyncIterator[None]:
     following = Following(
         outcomes,
         relay.put,
-        available=lambda: _makes_waves(host),
+        available=lambda: runs(host.board, WAVES),
         patience_s=settings.wait_limit_s,
     )
     for target in targets:
@@ -104,8 +104,3 @@ async def _beat(host: Host, speaker: _Speaker, following: Following, interval_s:
         following.sweep()
         for target in speaker.targets:
             target.find()
-
-
-def _makes_waves(host: Host) -> bool:
-    status = host.board.get(WAVES)
-    return status is not None and status.state not in {"disabled", "failed"}

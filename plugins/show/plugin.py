@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from backend.following import Followed, Following
+from backend.following import Followed, Following, runs
 from backend.plugins import Host
 from backend.relay import Relay
 from plugins.show.announcer import Announcer
@@ -38,7 +38,7 @@ async def lifespan(host: Host, settings: ShowSettings) -> AsyncIterator[Hub]:
     following = Following(
         outcomes,
         relay.put,
-        available=lambda: _makes_waves(host),
+        available=lambda: runs(host.board, WAVES),
         patience_s=settings.wait_limit_s,
     )
     _show_gauges(host, hub, following)
@@ -66,11 +66,6 @@ async def _beat(hub: Hub, following: Following, interval_s: float) -> None:
         await asyncio.sleep(interval_s)
         following.sweep()
         hub.heartbeat()
-
-
-def _makes_waves(host: Host) -> bool:
-    status = host.board.get(WAVES)
-    return status is not None and status.state not in {"disabled", "failed"}
 
 
 def _show_gauges(host: Host, hub: Hub, following: Following) -> None:

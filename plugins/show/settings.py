@@ -43,4 +43,6 @@ plugin = Plugin(
     settings=ShowSettings,
     lifespan="plugins.show.plugin:lifespan",
     router="plugins.show.routes:router",
+    commands="plugins.show.touchdesigner:app",
+    command="touchdesigner",
 )

@@ -16,7 +16,7 @@ from tests.live import LIMIT_S
 
 OFF = {"RR_WAVES_ENABLED": "false"}
 COMMANDS = {
-    (): ["serve", "rehearse", "voices", "config", "doctor", "stats", "waves"],
+    (): ["serve", "rehearse", "voices", "config", "doctor", "prune", "stats", "touchdesigner", "waves"],
     ("serve",): ["--host", "--port", "--artifacts"],
     ("rehearse",): ["message", "--slots", "--seed", "--artifacts", "--json"],
     ("voices",): ["--say", "--out", "--json"],
@@ -25,6 +25,7 @@ COMMANDS = {
     ("stats",): ["--url", "--json"],
     ("waves",): ["decompose"],
     ("waves", "decompose"): ["paths", "--out"],
+    ("touchdesigner",): ["--host", "--port"],
 }
 
 

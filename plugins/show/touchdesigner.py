@@ -1,0 +1,52 @@
+"""`reflective-resonance touchdesigner`: the callbacks of a WebSocket DAT for this installation."""
+
+from importlib.resources import files
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+EXIT_USAGE = 2
+PATH = "/v1/events"
+
+app = typer.Typer(name="touchdesigner")
+
+
+@app.command()
+def touchdesigner(
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="HOST", help="The server, as the machine of TouchDesigner sees it."),
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Its port.")] = None,
+) -> None:
+    """Print the callbacks of a TouchDesigner WebSocket DAT for this installation."""
+    from backend.config import Settings
+    from backend.errors import ReflectiveResonanceError
+    from backend.plugins import load_settings
+    from plugins.show.settings import ShowSettings, plugin
+
+    try:
+        server = urlsplit(Settings.load().base_url)
+        settings = load_settings(plugin)
+    except ReflectiveResonanceError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(EXIT_USAGE) from error
+    assert isinstance(settings, ShowSettings)  # noqa: S101 - `plugin` is ours
+    typer.echo(
+        callbacks(
+            host or server.netloc.rpartition(":")[0],
+            port or server.port or 80,
+            settings.heartbeat_s,
+        ),
+        nl=False,
+    )
+
+
+def callbacks(host: str, port: int, heartbeat_s: float) -> str:
+    """Return the text for a server at `host`:`port`."""
+    text = (files("plugins.show") / "touchdesigner.txt").read_text("ascii")
+    values = {"HOST": host, "PORT": port, "PATH": PATH, "HEARTBEAT_S": heartbeat_s}
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value))
+    return text
