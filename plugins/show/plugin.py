@@ -30,7 +30,7 @@ async def lifespan(host: Host, settings: ShowSettings) -> AsyncIterator[Hub]:
         client_queue=settings.client_queue,
         max_clients=settings.max_clients,
         heartbeat_s=settings.heartbeat_s,
-        base_url=host.base_url,
+        base_url=settings.base_url or host.base_url,
     )
     announcer = Announcer(hub, host.artifacts)
     await _rebuild(hub, announcer, host, settings.history_sessions)

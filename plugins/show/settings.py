@@ -1,11 +1,14 @@
 """Settings of the show plugin, and the plugin itself as the host discovers it."""
 
+import re
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Plugin, PluginSettings
+
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+/?")
 
 
 class ShowSettings(PluginSettings):
@@ -27,6 +30,17 @@ class ShowSettings(PluginSettings):
     wait_limit_s: float = Field(
         300, gt=0, le=7200, description="Seconds an utterance is waited for; then it is missing."
     )
+
+    base_url: str = Field(
+        "", description="Address of this server in URLs, such as http://192.168.0.5:8000."
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value and not _ADDRESS.fullmatch(value):
+            raise ValueError("not an address: write it like http://192.168.0.5:8000")
+        return value.rstrip("/")
 
     @model_validator(mode="after")
     def _ring_holds_a_queue(self) -> Self:

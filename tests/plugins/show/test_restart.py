@@ -4,8 +4,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from backend.app import create_app
 from backend.config import Settings
@@ -18,6 +20,7 @@ from backend.signals import (
     turn_finished,
 )
 from plugins.show.hub import MAX_SESSIONS
+from plugins.show.settings import ShowSettings
 from tests.live import Data, LiveServer, chat
 from tests.plugins.show.listening import (
     Listener,
@@ -154,6 +157,33 @@ def test_what_failed_is_missing_and_why(tmp_path: Path) -> None:
             {"turnIndex": 1, "slotId": 2, "reason": "crashed"},
         ],
     } == turn["payload"]
+
+
+def test_urls_are_those_of_other_machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With RR_SHOW_BASE_URL every URL begins with it."""
+    monkeypatch.setenv("RR_SHOW_BASE_URL", "http://192.168.0.5:8000/")
+    with simulating(tmp_path) as live, Listener(live) as listener:
+        on_loop(live, lambda: play("s", tmp_path, (1,)))
+        payload = listener.events("utterance.waves.ready")[-1]["payload"]
+
+    urls = [payload["audioUrl"], *(wave["url"] for wave in payload["waves"])]
+    assert 4 == len(urls)
+    assert all(url.startswith("http://192.168.0.5:8000/v1/audio/") for url in urls)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"base_url": "192.168.0.5"},
+        {"base_url": "http://a/b"},
+        {"ring_size": 100, "client_queue": 101},
+        {"heartbeat_s": 0},
+    ],
+)
+def test_wrong_settings_are_refused(settings: dict[str, Any]) -> None:
+    """An address is one, a ring holds at least a queue, a heart beats."""
+    with pytest.raises(ValidationError):
+        ShowSettings(**settings)
 
 
 def test_waves_that_are_gone_are_missing(tmp_path: Path) -> None:

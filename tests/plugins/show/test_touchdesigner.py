@@ -206,18 +206,21 @@ def test_other_ways_to_play(
 
 
 def test_files_come_from_where_they_are(server: LiveServer, tmp_path: Path) -> None:
-    """The path if the file is on this machine, else the URL; or always the one that is chosen."""
+    """The path if the file is here, else the URL as this machine has it; or the one chosen."""
     designer = TouchDesigner(server.port)
     designer.start()
     on_loop(server, lambda: play("s", tmp_path, (1,)))
     designer.hear_until(END)
     wave = next(m for m in designer.received if "waves" in m["payload"])["payload"]["waves"][0]
     elsewhere = {**wave, "path": "/nowhere/a.wav"}
+    url = f"{server.url}/{wave['url'].removeprefix('http://127.0.0.1:8000/')}"
 
     source = designer.module.source
-    assert [wave["path"], wave["url"]] == [source(wave), source(elsewhere)]
+    assert [wave["path"], url] == [source(wave), source(elsewhere)]
+    with server.client() as client:
+        assert Path(wave["path"]).read_bytes() == client.get(url).content
     designer.module.__dict__["FROM"] = "url"
-    assert wave["url"] == source(wave)
+    assert url == source(wave)
     designer.module.__dict__["FROM"] = "path"
     assert "/nowhere/a.wav" == source(elsewhere)
 
