@@ -52,8 +52,6 @@ def prune(
 
     policy, root = _settings(artifacts)
     configure_logging("warning")
-    if policy == Policy():
-        typer.echo("no limit is set, so nothing goes; see RR_RETENTION_... in .env", err=True)
     with _interruptible():
         if dry_run:
             removed, stored = _prune(root, policy, dry_run=True)
@@ -63,6 +61,8 @@ def prune(
                     removed, stored = _prune(root, policy, dry_run=False)
             except ArtifactsInUseError as error:
                 raise _bad_usage(str(error)) from error
+    if policy == Policy():
+        typer.echo("no limit is set, so nothing goes; see RR_RETENTION_... in .env", err=True)
     rows = [_row(item, policy, dry_run=dry_run) for item in removed]
     totals = _totals(rows, stored)
     if as_json:

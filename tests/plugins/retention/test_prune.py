@@ -40,7 +40,7 @@ def rows(done: Result) -> list[tuple[Any, ...]]:
 def test_a_dry_run_tells_what_a_run_does(tmp_path: Path, artifacts: Artifacts) -> None:
     """As a process: the dry run changes nothing, the run removes just what it said, 0 each time."""
     env = {"RR_RETENTION_TTS_TTL_MIN": "30", "RR_RETENTION_WAVES_KEEP_LAST": "2"}
-    for name, age_s in (("old", 9 * HOUR_S), ("later", HOUR_S), ("new", 60)):
+    for name, age_s in (("old", 9 * HOUR_S), ("later", 5 * HOUR_S), ("new", 60)):
         store(artifacts, name, size=1_500_000, age_s=age_s)
     before = sorted(artifacts.root.rglob("*"))
 
@@ -54,7 +54,7 @@ def test_a_dry_run_tells_what_a_run_does(tmp_path: Path, artifacts: Artifacts) -
     assert [
         ["old", "speech", "1.5 MB", "9 h", "its waves go", "would go"],
         ["old", "waves", "1.5 MB", "9 h", "not among the newest 2", "would go"],
-        ["later", "speech", "1.5 MB", "60 min", "older than 30 min", "would go"],
+        ["later", "speech", "1.5 MB", "5 h", "older than 30 min", "would go"],
     ] == [[cell.strip() for cell in line[1:-1]] for line in lines]
     assert "speech: 2 sessions would go, 3.0 MB, 1.5 MB left" in told.stdout
     assert "waves: 1 session would go, 1.5 MB, 3.0 MB left" in told.stdout

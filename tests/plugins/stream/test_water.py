@@ -3,10 +3,11 @@
 import signal
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx2
@@ -234,26 +235,32 @@ async def test_a_forgotten_session_ends_for_its_readers(tmp_path: Path) -> None:
 
 
 def test_readers_do_not_hold_up_a_stop(tmp_path: Path) -> None:
-    """A reader that waits for waves ends with the server's stop, which is clean and in time."""
+    """At a stop a reader that waits for waves ends, one of a running session first gets `done`."""
     full = {"RR_WAVES_MIN_FREE_MB": "1000000000"}  # utterances wait for room on the disk
     env = {"RR_STREAM_WAVES": "true", "RR_WAVES_STOP_LIMIT_S": "0", **full}
-    with Serving(tmp_path, env) as serving:
+    with Serving(tmp_path, env) as serving, ExitStack() as streams:
         serving.wait_for(READY)
         url = f"http://127.0.0.1:{serving.port}"
-        with httpx2.Client(base_url=url, timeout=LIMIT_S) as client:
-            with client.stream("POST", "/v1/chat", json=chat_body(1)) as answer:
-                heard = list(events(answer.iter_lines()))
-            session_id = heard[0][1]["sessionId"]
-            with client.stream("GET", f"/v1/sessions/{session_id}/events") as answer:
-                coming = events(answer.iter_lines())
-                told = [next(coming) for _ in heard]
-                serving.tell(signal.SIGTERM)
-                rest = list(coming)
+        client = streams.enter_context(httpx2.Client(base_url=url, timeout=LIMIT_S))
+
+        def stream(method: str, path: str, **options: Any) -> Iterator[tuple[str, Any]]:
+            answer = streams.enter_context(client.stream(method, path, **options))
+            return events(answer.iter_lines())
+
+        finished = list(stream("POST", "/v1/chat", json=chat_body(1)))
+        waiting = stream("GET", f"/v1/sessions/{finished[0][1]['sessionId']}/events")
+        told = [next(waiting) for _ in finished]
+        running = stream("POST", "/v1/chat", json=chat_body(1, 2, 3, 4, 5, 6))
+        first = next(running)
+        following = stream("GET", f"/v1/sessions/{first[1]['sessionId']}/events")
+        serving.tell(signal.SIGTERM)
+        rest, heard, followed = list(waiting), [first, *running], list(following)
         code = serving.wait(LIMIT_S)
         log = "".join(serving.log)
 
-    assert heard == told
-    assert [] == rest
+    assert (finished, []) == (told, rest)
+    assert "done" == heard[-1][0]
+    assert heard == followed
     assert 0 == code
     assert "left behind" not in log
     assert "exceeded" not in log
