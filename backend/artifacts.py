@@ -3,6 +3,7 @@
     <root>/tts/sessions/<session_id>/turn_<N>/*.wav     speech, announced by `slot.audio`
     <root>/waves/sessions/<session_id>/turn_<N>/*.wav   waves, announced by `waves_written`
     <root>/.tmp/                                        files being written
+    <root>/.trash/                                      sessions being removed
 
 A path that is announced is complete, closed and never changes: a file is written under `.tmp`,
 flushed to the disk and moved into place. `.tmp` stands beside the served trees, not in them, and on

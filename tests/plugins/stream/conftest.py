@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from backend.app import create_app
@@ -41,3 +42,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """Return a server with nothing but the stream plugin."""
     with serving(tmp_path_factory.mktemp("artifacts")) as live:
         yield live
+
+
+@pytest.fixture(scope="module")
+def client(server: LiveServer) -> Iterator[httpx2.Client]:
+    """Return a client of the module's server; making one costs more than most requests."""
+    with server.client() as client:
+        yield client
