@@ -16,7 +16,17 @@ from tests.live import LIMIT_S
 
 OFF = {"RR_WAVES_ENABLED": "false"}
 COMMANDS = {
-    (): ["serve", "rehearse", "voices", "config", "doctor", "prune", "stats", "touchdesigner", "waves"],
+    (): [
+        "serve",
+        "rehearse",
+        "voices",
+        "config",
+        "doctor",
+        "prune",
+        "stats",
+        "touchdesigner",
+        "waves",
+    ],
     ("serve",): ["--host", "--port", "--artifacts"],
     ("rehearse",): ["message", "--slots", "--seed", "--artifacts", "--json"],
     ("voices",): ["--say", "--out", "--json"],
