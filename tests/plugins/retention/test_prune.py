@@ -78,6 +78,18 @@ def test_nothing_goes_without_a_limit(artifacts: Artifacts) -> None:
     assert ["session-1"] == stored(artifacts)["waves"]
 
 
+def test_what_a_kill_left_in_the_trash_goes(artifacts: Artifacts) -> None:
+    """A run that removes nothing else still empties the trash; a dry run does not."""
+    left = artifacts.root / ".trash" / "tts-session-1-0a1b2c"
+    left.mkdir(parents=True)
+
+    prune(str(artifacts.root), "--dry-run")
+    stood = left.exists()
+    prune(str(artifacts.root))
+
+    assert (True, False) == (stood, left.exists())
+
+
 def test_beside_a_server_only_a_dry_run_may_look(artifacts: Artifacts) -> None:
     """While somebody holds the artifacts a run ends with 2 and names them; a dry run lists."""
     store(artifacts, "session-1", age_s=HOUR_S)
