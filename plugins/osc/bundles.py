@@ -18,7 +18,10 @@ from pathlib import Path
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from backend.following import SessionOver, TurnOver
+from backend.followed import (
+    SessionOver,
+    TurnOver,
+)
 from backend.signals import WorkDone
 from backend.wavinfo import WavInfo
 

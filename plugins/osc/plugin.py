@@ -16,7 +16,16 @@ import structlog
 from pythonosc.osc_bundle_builder import BuildError as BundleError
 from pythonosc.osc_message_builder import BuildError as MessageError
 
-from backend.following import Followed, Following, SessionOver, TurnOver, UtteranceDone, runs
+from backend.followed import (
+    Followed,
+    SessionOver,
+    TurnOver,
+    UtteranceDone,
+)
+from backend.following import (
+    Following,
+    runs,
+)
 from backend.plugins import Host
 from backend.relay import Relay
 from backend.wavinfo import read_wavinfo

@@ -10,7 +10,7 @@ import structlog
 
 from backend.artifacts import Artifacts
 from backend.errors import ArtifactError
-from backend.following import (
+from backend.followed import (
     DialogueOver,
     Followed,
     Missing,

@@ -17,7 +17,13 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from backend.artifacts import Artifacts
 from backend.errors import ArtifactError
-from backend.following import Followed, Following, UtteranceDone
+from backend.followed import (
+    Followed,
+    UtteranceDone,
+)
+from backend.following import (
+    Following,
+)
 from backend.signals import Kind, SessionFinished, TtsWritten, WorkDone, WorkFailed
 from plugins.waves.signals import outcomes
 

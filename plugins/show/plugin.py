@@ -10,7 +10,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from backend.following import Followed, Following, runs
+from backend.followed import (
+    Followed,
+)
+from backend.following import (
+    Following,
+    runs,
+)
 from backend.plugins import Host
 from backend.relay import Relay
 from plugins.show.announcer import Announcer

@@ -4,17 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from backend.following import (
-    FORGET_S,
-    MAX_SESSIONS,
+from backend.followed import (
     DialogueOver,
     Followed,
-    Following,
     SessionExpected,
     SessionOver,
     TurnOver,
     UtteranceDone,
     UtteranceMissing,
+)
+from backend.following import (
+    FORGET_S,
+    MAX_SESSIONS,
+    Following,
 )
 from backend.signals import SessionFinished, SessionStarted, TtsWritten, TurnFinished
 from plugins.waves.signals import outcomes

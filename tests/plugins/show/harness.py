@@ -180,6 +180,10 @@ class TouchDesigner:
         except ConnectionClosed:
             self.close()
 
+    def waiting(self, name: str) -> int:
+        """Return how many calls of a function are still to come."""
+        return sum(f".{name}(" in script for _, _, script, _ in self._due)
+
     def files(self) -> list[str]:
         """Return every file that was loaded, in order."""
         return [value for _, _, parameter, value in self.log if parameter == "file"]

@@ -8,7 +8,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from backend.artifacts import Artifacts
-from backend.following import DialogueOver, SessionOver, TurnOver, UtteranceDone, UtteranceMissing
+from backend.followed import (
+    DialogueOver,
+    SessionOver,
+    TurnOver,
+    UtteranceDone,
+    UtteranceMissing,
+)
 from backend.signals import TtsWritten
 from plugins.show.history import read_history
 from plugins.waves import record

@@ -124,6 +124,18 @@ def test_silence_renews_the_connection(server: LiveServer) -> None:
     assert 1 == hub_of(server).clients
 
 
+def test_starting_again_leaves_one_watch(server: LiveServer) -> None:
+    """However often it is started there is one chain of watches, and one connection."""
+    designer = TouchDesigner(server.port)
+    for _ in range(3):
+        designer.start()
+        designer.hear_until("hello.ack")
+    designer.advance(designer.module.WATCH_MS)
+
+    assert 1 == designer.waiting("watch")
+    assert 1 == hub_of(server).clients
+
+
 def test_it_waits_for_a_server_that_is_not_there(server: LiveServer) -> None:
     """It tries again and again, also if nobody calls onDisconnect, until the server is there."""
     designer = TouchDesigner(server.port)
