@@ -73,6 +73,7 @@ async def _listen(socket: WebSocket, hub: Hub, client: Client, greeted: asyncio.
             return
         hello = _hello(message.get("text"))
         if hello is not None:
+            await hub.ready.wait()
             hub.greet(client, hello.cursor)
             greeted.set()
 

@@ -95,6 +95,8 @@ class Hub:
         self.ring = Ring(ring_size, base=_milliseconds(now()))
         self.run = secrets.token_hex(4)
         self.restored = self.ring.last
+        self.ready = asyncio.Event()
+        """Set once history is there; a `hello` is answered from then on."""
         self.base_url = base_url
         self.dropped = 0
         """Clients that were too slow."""
@@ -136,6 +138,7 @@ class Hub:
     def end_of_history(self) -> None:
         """Note that everything published so far was told by an earlier run."""
         self.restored = self.ring.last
+        self.ready.set()
 
     def heartbeat(self) -> None:
         """Tell every client that the server is there."""

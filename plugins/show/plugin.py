@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+import structlog
+
 from backend.followed import (
     Followed,
 )
@@ -25,12 +27,14 @@ from plugins.show.hub import Hub
 from plugins.show.settings import ShowSettings
 from plugins.waves.signals import outcomes
 
+log = structlog.get_logger(__name__)
+
 WAVES = "waves"
 
 
 @asynccontextmanager
 async def lifespan(host: Host, settings: ShowSettings) -> AsyncIterator[Hub]:
-    """Rebuild what was told before, then tell what happens; the service is the hub."""
+    """Tell what happens, after what was told before; the service is the hub."""
     hub = Hub(
         ring_size=settings.ring_size,
         client_queue=settings.client_queue,
@@ -39,8 +43,12 @@ async def lifespan(host: Host, settings: ShowSettings) -> AsyncIterator[Hub]:
         base_url=settings.base_url or host.base_url,
     )
     announcer = Announcer(hub, host.artifacts)
-    await _rebuild(hub, announcer, host, settings.history_sessions)
-    relay: Relay[Followed] = Relay(announcer.announce)
+
+    async def tell(event: Followed) -> None:
+        await hub.ready.wait()
+        await announcer.announce(event)
+
+    relay: Relay[Followed] = Relay(tell)
     following = Following(
         outcomes,
         relay.put,
@@ -49,22 +57,31 @@ async def lifespan(host: Host, settings: ShowSettings) -> AsyncIterator[Hub]:
     )
     _show_gauges(host, hub, following)
     async with relay.running():
-        beating = asyncio.create_task(_beat(hub, following, settings.heartbeat_s), name="show")
+        tasks = [
+            asyncio.create_task(_rebuild(hub, announcer, host, settings.history_sessions)),
+            asyncio.create_task(_beat(hub, following, settings.heartbeat_s)),
+        ]
         try:
             with following.subscribed():
                 yield hub
         finally:
-            beating.cancel()
-            await asyncio.wait([beating])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
 
 async def _rebuild(hub: Hub, announcer: Announcer, host: Host, max_sessions: int) -> None:
-    history = await asyncio.to_thread(read_history, host.artifacts, max_sessions)
-    if history.lost_before is not None:
-        hub.ring.lost_before(_milliseconds(history.lost_before))
-    for past in history.events:
-        await announcer.announce(past.event, past.at)
-    hub.end_of_history()
+    """Publish what earlier runs told; the start does not wait, what happens meanwhile does."""
+    try:
+        history = await asyncio.to_thread(read_history, host.artifacts, max_sessions)
+        if history.lost_before is not None:
+            hub.ring.lost_before(_milliseconds(history.lost_before))
+        for past in history.events:
+            await announcer.announce(past.event, past.at)
+    except Exception:
+        log.exception("the history could not be rebuilt")
+    finally:
+        hub.end_of_history()
 
 
 async def _beat(hub: Hub, following: Following, interval_s: float) -> None:

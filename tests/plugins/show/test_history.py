@@ -1,6 +1,7 @@
 """What is rebuilt from the records of the waves."""
 
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from backend.followed import (
     UtteranceMissing,
 )
 from backend.signals import TtsWritten
-from plugins.show.history import read_history
+from plugins.show import plugin
+from plugins.show.history import History, read_history
 from plugins.waves import record
-from tests.simulated import spoken, write_waves
+from tests.live import LIMIT_S
+from tests.plugins.show.listening import Listener, on_loop, simulating
+from tests.simulated import play, spoken, write_waves
 
 START = datetime(2026, 11, 22, 18, 0, tzinfo=UTC)
 
@@ -160,3 +164,40 @@ def test_without_waves_there_is_no_history(artifacts: Artifacts) -> None:
     )
     (artifacts.sessions("waves") / "s").mkdir(parents=True)
     assert [] == read_history(artifacts, 10).events
+
+
+def test_the_start_does_not_wait_for_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the records are read the server serves; what happens is told after what happened."""
+    opened = threading.Event()
+
+    def read_slowly(artifacts: Artifacts, max_sessions: int) -> History:
+        assert opened.wait(LIMIT_S)
+        return read_history(artifacts, max_sessions)
+
+    monkeypatch.setattr(plugin, "read_history", read_slowly)
+    source = spoken("old", 1, 1, root=tmp_path)
+    keep(Artifacts(tmp_path), source, 1)
+    with simulating(tmp_path) as live, Listener(live, silent=True) as listener:
+        on_loop(live, lambda: play("new", tmp_path, (1,)))
+        listener.say('{"type": "hello", "cursor": 0}')
+        opened.set()
+        told = listener.events() + listener.events()
+
+    assert ["old"] * 3 + ["new"] * 9 == [event["sessionId"] for event in told]
+
+
+def test_a_history_that_fails_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong with the records, what happens is told."""
+
+    def fail_to_read(artifacts: Artifacts, max_sessions: int) -> History:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(plugin, "read_history", fail_to_read)
+    with simulating(tmp_path) as live, Listener(live) as listener:
+        on_loop(live, lambda: play("new", tmp_path, (1,)))
+
+        assert 9 == len(listener.events())

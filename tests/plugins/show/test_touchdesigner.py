@@ -125,11 +125,18 @@ def test_silence_renews_the_connection(server: LiveServer) -> None:
 
 
 def test_starting_again_leaves_one_watch(server: LiveServer) -> None:
-    """However often it is started there is one chain of watches, and one connection."""
+    """However often it is started there is one chain of watches, with a server and without."""
     designer = TouchDesigner(server.port)
+    designer.module.__dict__["PORT"] = 1
     for _ in range(3):
-        designer.start()
-        designer.hear_until("hello.ack")
+        designer.module.start(designer)
+        designer.advance(designer.module.WATCH_MS / 10)
+    designer.advance(designer.module.WATCH_MS * 3)
+    assert 1 == designer.waiting("watch")
+
+    designer.module.__dict__["PORT"] = server.port
+    designer.start()
+    designer.hear_until("hello.ack")
     designer.advance(designer.module.WATCH_MS)
 
     assert 1 == designer.waiting("watch")
