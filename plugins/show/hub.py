@@ -124,7 +124,10 @@ class Hub:
         self._clients.discard(client)
 
     def publish(self, session_id: str, payload: Payload, at: datetime | None = None) -> None:
-        """Number an event of a session, keep it and hand it to every client."""
+        """Number an event of a session, keep it and hand it to every client.
+
+        One of the past, which happened `at` a time, is only kept for those who ask.
+        """
         seq = self._seqs.pop(session_id, 0) + 1
         self._seqs[session_id] = seq  # the latest stands last
         if len(self._seqs) > MAX_SESSIONS:
@@ -132,8 +135,9 @@ class Hub:
         moment, cursor = at or self._now(), self.ring.last + 1
         text = _envelope(payload, session_id, seq, cursor, moment)
         self.ring.append(Entry(cursor, _milliseconds(moment), text))
-        for client in self._clients:
-            client.offer(text)
+        if at is None:
+            for client in self._clients:
+                client.offer(text)
 
     def end_of_history(self) -> None:
         """Note that everything published so far was told by an earlier run."""
