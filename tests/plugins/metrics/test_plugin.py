@@ -190,7 +190,8 @@ def test_failures_are_counted_by_reason(server: LiveServer) -> None:
         event.wav_path.write_bytes(b"water")
 
     with watch.watching(), tts_written.connected_to(damage):
-        chat(server, 3)
+        with stopped_workers():
+            chat(server, 3)
         watch.wait_for_outcomes(1)
 
     assert {"invalid_audio": 1} == scrape(server).by("reason", "waves_failed_total")
