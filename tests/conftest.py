@@ -24,6 +24,11 @@ pytest_plugins = ("tests.counts",)
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "ELEVENLABS_API_KEY")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many test processes there are: one more than cores, since most tests wait."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Run in a directory without `.env`, and without the developer's variables and keys."""

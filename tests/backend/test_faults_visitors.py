@@ -78,7 +78,7 @@ async def all_but(known: set[str]) -> None:
 
 def threads_of_their_own() -> int:
     """Count the threads that no bounded pool keeps for the next utterance or file."""
-    pools = ("speech", "AnyIO")
+    pools = ("speech", "AnyIO", "asyncio")
     return sum(not thread.name.startswith(pools) for thread in threading.enumerate())
 
 
