@@ -8,7 +8,7 @@ from backend.signals import emit, tts_written
 from tests.benchmarks.reliability import figures
 from tests.benchmarks.reliability.figures import Figure
 
-ROUNDS = 20
+ROUNDS = 50
 AT_ONCE = 6
 SECONDS = 5.0
 
