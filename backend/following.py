@@ -39,7 +39,6 @@ from backend.followed import (
     UtteranceDone,
     UtteranceMissing,
 )
-from backend.plugins import Board
 from backend.signals import (
     SessionFinished,
     SessionStarted,
@@ -92,12 +91,6 @@ class _Session:
             tuple(result for result in results if isinstance(result, WorkDone)),
             tuple(result for result in results if isinstance(result, Missing)),
         )
-
-
-def runs(board: Board, name: str) -> bool:
-    """Tell whether the plugin called `name` is there to make files, now or as soon as it can."""
-    status = board.get(name)
-    return status is not None and status.state not in {"disabled", "failed"}
 
 
 class Following:

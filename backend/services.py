@@ -1,10 +1,12 @@
 """What the routes of a plugin get of it: its service, the object that its lifespan yields.
 
-router = APIRouter()
+    router = APIRouter()
 
-@router.get("/v1/tide")
-async def tide(service: Annotated[Tide, Depends(service_of("tide"))]) -> float:
-    return service.level
+    @router.get("/v1/tide")
+    async def tide(service: Annotated[Tide, Depends(service_of("tide"))]) -> float:
+        return service.level
+
+Nobody else gets it: plugins tell each other things by signals.
 """
 
 from collections.abc import Callable

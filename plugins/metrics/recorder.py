@@ -28,6 +28,7 @@ from backend.signals import (
     tts_written,
 )
 from plugins.waves.signals import (
+    DROPPED,
     Reason,
     WavesFailed,
     WavesWritten,
@@ -38,9 +39,7 @@ from plugins.waves.signals import (
 PREFIX = "reflective_resonance"
 OTHER = "other"
 KINDS: tuple[str, ...] = (*get_args(Kind), OTHER)
-DROPS = ("queue_full", "stopped", "quarantined")
-"""Reasons why nothing was tried; the others are failures."""
-FAILURES = (*(reason for reason in get_args(Reason) if reason not in DROPS), OTHER)
+FAILURES = (*(reason for reason in get_args(Reason) if reason not in DROPPED), OTHER)
 STAGES = ("written_to_queued", "queued_to_started", "started_to_ready")
 BUCKETS_S = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75),
@@ -72,7 +71,7 @@ class Recorder:
             "waves_written", "Utterances with their waves.", "made", ("live", "backfill")
         )
         self._dropped = counters(
-            "waves_dropped", "Utterances dropped: no waves were tried.", "reason", DROPS
+            "waves_dropped", "Utterances dropped: no waves were tried.", "reason", DROPPED
         )
         self._failed = counters(
             "waves_failed", "Utterances whose waves failed.", "reason", FAILURES

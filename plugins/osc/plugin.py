@@ -16,16 +16,8 @@ import structlog
 from pythonosc.osc_bundle_builder import BuildError as BundleError
 from pythonosc.osc_message_builder import BuildError as MessageError
 
-from backend.followed import (
-    Followed,
-    SessionOver,
-    TurnOver,
-    UtteranceDone,
-)
-from backend.following import (
-    Following,
-    runs,
-)
+from backend.followed import Followed, SessionOver, TurnOver, UtteranceDone
+from backend.following import Following
 from backend.plugins import Host
 from backend.relay import Relay
 from backend.wavinfo import read_wavinfo
@@ -50,7 +42,7 @@ async def lifespan(host: Host, settings: OscSettings) -> AsyncIterator[None]:
     following = Following(
         outcomes,
         relay.put,
-        available=lambda: runs(host.board, WAVES),
+        available=lambda: host.board.runs(WAVES),
         patience_s=settings.wait_limit_s,
     )
     for target in targets:

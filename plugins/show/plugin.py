@@ -12,13 +12,8 @@ from datetime import datetime
 
 import structlog
 
-from backend.followed import (
-    Followed,
-)
-from backend.following import (
-    Following,
-    runs,
-)
+from backend.followed import Followed
+from backend.following import Following
 from backend.plugins import Host
 from backend.relay import Relay
 from plugins.show.announcer import Announcer
@@ -52,7 +47,7 @@ async def lifespan(host: Host, settings: ShowSettings) -> AsyncIterator[Hub]:
     following = Following(
         outcomes,
         relay.put,
-        available=lambda: runs(host.board, WAVES),
+        available=lambda: host.board.runs(WAVES),
         patience_s=settings.wait_limit_s,
     )
     _show_gauges(host, hub, following)

@@ -22,8 +22,9 @@ from plugins.waves.lane import Outcome
 from plugins.waves.logs import SafeLog
 from plugins.waves.pending import Found, Search
 from plugins.waves.pool import Pool
+from plugins.waves.signals import DROPPED
 from plugins.waves.sources import source_of
-from plugins.waves.utterance import DROPPED, Bench, OnEnd, Utterance
+from plugins.waves.utterance import Bench, OnEnd, Utterance
 
 log = SafeLog(__name__)
 

@@ -21,6 +21,9 @@ Reason = Literal[
 (`invalid_audio`), the worker's (`timeout`, `crashed`, `out_of_memory`, `error`), the disk's
 (`publish_failed`), or there is nobody left to have them (`session_gone`)."""
 
+DROPPED: tuple[Reason, ...] = ("queue_full", "stopped", "quarantined")
+"""Reasons that say nothing about a decomposition, since there was none: a WARNING each."""
+
 
 @dataclass(frozen=True, slots=True)
 class WavesWritten(WorkDone):

@@ -18,13 +18,18 @@ from plugins.waves import paths, record, worker
 from plugins.waves.lane import Outcome
 from plugins.waves.logs import SafeLog
 from plugins.waves.settings import WavesSettings
-from plugins.waves.signals import Reason, WavesFailed, WavesWritten, waves_failed, waves_written
+from plugins.waves.signals import (
+    DROPPED,
+    Reason,
+    WavesFailed,
+    WavesWritten,
+    waves_failed,
+    waves_written,
+)
 
 log = SafeLog(__name__)
 
 SENDER = "waves"
-DROPPED = ("queue_full", "stopped", "quarantined")
-"""Reasons that say nothing about a decomposition, since there was none: a WARNING each."""
 
 
 @dataclass(slots=True, eq=False)

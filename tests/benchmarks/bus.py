@@ -39,6 +39,7 @@ from tests import installed
 
 EMITS = 10_000
 BURST = 50
+UTTERANCES_PER_SESSION = 18
 EVENTS_PER_SESSION = 60
 SESSIONS = 20
 BLOCK = 5
@@ -82,8 +83,9 @@ async def emit_times_us(root: Path) -> dict[str, list[float]]:
     """Time emits of both signals: with no plugin, each, and all of them."""
 
     def utterance(number: int) -> float:
-        path = root / "tts" / "sessions" / EVENT.session_id / "turn_1" / f"{number}.wav"
-        event = replace(EVENT, wav_path=path)
+        session_id = f"20261122T000000Z-{number // UTTERANCES_PER_SESSION:08x}"
+        path = root / "tts" / "sessions" / session_id / "turn_1" / f"{number}.wav"
+        event = replace(EVENT, session_id=session_id, wav_path=path)
         started = perf_counter()
         emit(tts_written, None, event)
         return (perf_counter() - started) * 1e6
