@@ -21,6 +21,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -33,6 +34,8 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 BELOW_NORMAL_PRIORITY_CLASS = 0x4000  # <winbase.h>
 LOWEST_NICENESS = 19
 AUTOGROUP = Path("/proc/self/autogroup")
+SESSION_ATTEMPTS = 5
+SESSION_PAUSE_S = 0.11
 MOST_LIKELY_VICTIM = "1000"  # proc(5), oom_score_adj
 ONE_THREAD = (
     "OMP_NUM_THREADS",
@@ -164,9 +167,20 @@ def _step_back() -> None:
             # Where the kernel groups processes by session (sched(7), autogroup), niceness counts
             # within a session only: a voice in a session of its own would not go first.
             os.setsid()
-            AUTOGROUP.write_text(str(LOWEST_NICENESS), encoding="ascii")
+            _lower_the_session()
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(MOST_LIKELY_VICTIM, encoding="ascii")
+
+
+def _lower_the_session() -> None:
+    """Set the niceness of this session, which the kernel lets users do ten times a second only."""
+    for _ in range(SESSION_ATTEMPTS):
+        try:
+            AUTOGROUP.write_text(str(LOWEST_NICENESS), encoding="ascii")
+        except BlockingIOError:
+            time.sleep(SESSION_PAUSE_S)
+        else:
+            return
 
 
 def _limit_memory(megabytes: int) -> None:

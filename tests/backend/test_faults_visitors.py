@@ -76,10 +76,18 @@ async def all_but(known: set[str]) -> None:
     await asyncio.wait_for(asyncio.gather(*others, return_exceptions=True), LIMIT_S)
 
 
-def threads_of_their_own() -> int:
-    """Count the threads that no bounded pool keeps for the next utterance or file."""
+def threads_that_stay(known: list[threading.Thread]) -> list[str]:
+    """Return the threads that are not `known` and do not end either.
+
+    Those that a bounded pool keeps for the next utterance or file may stay.
+    """
     pools = ("speech", "AnyIO", "asyncio")
-    return sum(not thread.name.startswith(pools) for thread in threading.enumerate())
+    new = [thread for thread in threading.enumerate() if thread not in known]
+    own = [thread for thread in new if not thread.name.startswith(pools)]
+    deadline = monotonic() + LIMIT_S
+    for thread in own:
+        thread.join(max(0.0, deadline - monotonic()))
+    return [thread.name for thread in own if thread.is_alive()]
 
 
 def manifests(root: Path) -> dict[str, Data]:
@@ -116,7 +124,7 @@ def test_a_visitor_who_leaves_stops_nothing(server: LiveServer, root: Path) -> N
     whole = chat(server, 1)
     server.settle()
     before = manifests(root).keys()
-    tasks, threads = server.run(names_of_tasks()), threads_of_their_own()
+    tasks, threads = server.run(names_of_tasks()), threading.enumerate()
     other: list[Sequence] = []
     reader = threading.Thread(target=lambda: other.append(chat(server, 1, 2)))
 
@@ -138,7 +146,7 @@ def test_a_visitor_who_leaves_stops_nothing(server: LiveServer, root: Path) -> N
     assert all((root / utterance["audio_path"]).stat().st_size > 44 for utterance in spoken)
     assert frames(whole) == frames(other[0])
     assert tasks == server.run(names_of_tasks())
-    assert threads >= threads_of_their_own()
+    assert [] == threads_that_stay(threads)
     assert wait_for_waves(root) > len(spoken)
 
 
@@ -172,7 +180,7 @@ def test_a_visitor_who_reads_slowly_holds_nobody_up(server: LiveServer, root: Pa
 def test_twenty_visitors_at_once(server: LiveServer, root: Path, gate: Gate) -> None:
     """F30: four are served, sixteen told to come back, and whoever comes back later is served."""
     wait_for_waves(root)
-    tasks, threads = server.run(names_of_tasks()), threads_of_their_own()
+    tasks, threads = server.run(names_of_tasks()), threading.enumerate()
     before = manifests(root).keys()
     body = json.dumps(chat_body(1, 2)).encode()
     refused = threading.Semaphore(0)
@@ -206,5 +214,5 @@ def test_twenty_visitors_at_once(server: LiveServer, root: Path, gate: Gate) -> 
     new = [found[session_id] for session_id in found.keys() - before]
     assert ["finished"] * (MAX_SESSIONS + 1) == [manifest["status"] for manifest in new]
     assert tasks == server.run(names_of_tasks())
-    assert threads >= threads_of_their_own()
+    assert [] == threads_that_stay(threads)
     assert wait_for_waves(root) >= sum(len(manifest["utterances"]) for manifest in new)

@@ -88,7 +88,7 @@ def test_the_child_is_guarded() -> None:
         data = job.outcome().report.data
 
     assert data["nice"] == 19
-    assert data["group_nice"] == (None if jobs.group_niceness() is None else 19)
+    assert data["group_nice"] == jobs.granted_group_niceness()
     assert data["threads"] == data["numba_threads"] == "1"
     assert data["sigint_ignored"] is data["sigint_blocked"] is True
     assert data["memory"] == 700 * 2**20
