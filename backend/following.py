@@ -22,7 +22,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from time import monotonic
 
@@ -69,8 +68,9 @@ NO_ANSWER = "no_answer"
 class _Session:
     id: str
     heard_at: float
-    written: dict[Path, tuple[TtsWritten, float]] = field(default_factory=dict)
-    results: dict[Path, WorkDone | Missing] = field(default_factory=dict)
+    written: dict[str, tuple[TtsWritten, float]] = field(default_factory=dict)
+    """What was said, by audio path, and when."""
+    results: dict[str, WorkDone | Missing] = field(default_factory=dict)
     closed_turns: set[int] = field(default_factory=set)
     """Turns of which no further utterance will come."""
     told_turns: set[int] = field(default_factory=set)
@@ -83,10 +83,10 @@ class _Session:
         return sorted(chosen, key=lambda event: (event.turn_index, event.slot_id))
 
     def all_in(self, members: list[TtsWritten]) -> bool:
-        return all(event.wav_path in self.results for event in members)
+        return all(event.audio_path in self.results for event in members)
 
     def group(self, members: list[TtsWritten]) -> tuple[tuple[WorkDone, ...], tuple[Missing, ...]]:
-        results = [self.results[event.wav_path] for event in members]
+        results = [self.results[event.audio_path] for event in members]
         return (
             tuple(result for result in results if isinstance(result, WorkDone)),
             tuple(result for result in results if isinstance(result, Missing)),
@@ -152,7 +152,7 @@ class Following:
     def on_written(self, sender: object = None, *, event: TtsWritten) -> None:  # noqa: ARG002 - as above
         """Note that one more utterance is out."""
         session = self._session(event.session_id)
-        session.written[event.wav_path] = (event, self._clock())
+        session.written[event.audio_path] = (event, self._clock())
         if not self._available():
             self._give_up(session, event, NOT_MADE, "what makes them does not run")
 
@@ -160,8 +160,8 @@ class Following:
         """Note what came of one; success after a failure counts, if it is not too late."""
         source = event.source
         session = self._sessions.get(source.session_id)
-        written = session.written.get(source.wav_path) if session else None
-        earlier = session.results.get(source.wav_path) if session else None
+        written = session.written.get(source.audio_path) if session else None
+        earlier = session.results.get(source.audio_path) if session else None
         if isinstance(earlier, WorkDone):
             return
         result: WorkDone | Missing
@@ -175,7 +175,7 @@ class Following:
             result = Missing(source, event.reason, event.message)
             self._tell(UtteranceMissing(result, event))
         if session is not None and written is not None:
-            session.results[source.wav_path] = result
+            session.results[source.audio_path] = result
             self._advance(session)
 
     def on_turn_finished(self, sender: object = None, *, event: TurnFinished) -> None:  # noqa: ARG002 - as above
@@ -196,7 +196,7 @@ class Following:
         now, available = self._clock(), self._available()
         for session in list(self._sessions.values()):
             for event, written_at in list(session.written.values()):
-                if event.wav_path in session.results:
+                if event.audio_path in session.results:
                     continue
                 if not available:
                     self._give_up(session, event, NOT_MADE, "what makes them does not run")
@@ -218,7 +218,7 @@ class Following:
 
     def _give_up(self, session: _Session, event: TtsWritten, reason: str, message: str) -> None:
         missing = Missing(event, reason, message)
-        session.results[event.wav_path] = missing
+        session.results[event.audio_path] = missing
         self._tell(UtteranceMissing(missing, None))
         self._advance(session)
 

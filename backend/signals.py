@@ -15,11 +15,13 @@ subscriber that fails, blocks or floods must never be noticed by a visitor, so `
 receiver, logs the one that fails, warns about the one that is slow, and returns.
 """
 
+import asyncio
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -172,8 +174,8 @@ def emit(signal: NamedSignal, sender: Any, event: object) -> None:
         started = perf_counter()
         try:
             result = receiver(sender, event=event)
-        except Exception:  # noqa: BLE001 - isolation is what emit() is for
-            _log("exception", "receiver failed", signal, receiver)
+        except Exception as error:  # noqa: BLE001 - isolation is what emit() is for
+            _log("error", "receiver failed", signal, receiver, exc_info=error)
             result = None
         elapsed_s = perf_counter() - started
         if inspect.iscoroutine(result):
@@ -226,7 +228,16 @@ def _traced(signal: NamedSignal, receivers: list[Any]) -> list[Any]:
 
 
 def _log(level: str, message: str, signal: NamedSignal, receiver: Any, **fields: object) -> None:
-    """Log about a receiver; a log that cannot be written must not reach the sender either."""
+    """Log about a receiver; on an event loop, after the step of the sender that emits."""
+    line = partial(_write, level, message, signal, receiver, **fields)
+    try:
+        asyncio.get_running_loop().call_soon(line)
+    except RuntimeError:  # none runs on this thread
+        line()
+
+
+def _write(level: str, message: str, signal: NamedSignal, receiver: Any, **fields: object) -> None:
+    """Write a line; a log that cannot be written must not reach the sender either."""
     with suppress(Exception):  # nothing is left to report a failing log to
         getattr(log, level)(message, signal=signal.name, receiver=_name(receiver), **fields)
 

@@ -1,5 +1,6 @@
 """The bus: every receiver is called, and none is noticed by the sender."""
 
+import asyncio
 import logging
 import threading
 import time
@@ -100,7 +101,20 @@ def test_a_failing_receiver_is_logged_with_its_traceback(signal: NamedSignal) ->
         emit(signal, None, EVENT)
 
     assert "error" == logs[0]["log_level"]
-    assert logs[0]["exc_info"] is True
+    assert "the subscriber's own trouble" == str(logs[0]["exc_info"])
+
+
+def test_the_sender_does_not_wait_for_the_log(signal: NamedSignal) -> None:
+    """On an event loop a failure is logged after the step of a session that met it."""
+
+    async def step() -> int:
+        emit(signal, None, EVENT)
+        return len(logs)
+
+    with signal.connected_to(raises), capture_logs() as logs:
+        in_the_step = asyncio.run(step())
+
+    assert (0, 1) == (in_the_step, len(logs))
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, GeneratorExit])

@@ -85,7 +85,8 @@ async def emit_times_us(root: Path) -> dict[str, list[float]]:
     def utterance(number: int) -> float:
         session_id = f"20261122T000000Z-{number // UTTERANCES_PER_SESSION:08x}"
         path = root / "tts" / "sessions" / session_id / "turn_1" / f"{number}.wav"
-        event = replace(EVENT, session_id=session_id, wav_path=path)
+        str(path)  # kept by the path; a recording's is made when it is written
+        event = replace(EVENT, session_id=session_id, wav_path=path, audio_path=f"tts/{number}.wav")
         started = perf_counter()
         emit(tts_written, None, event)
         return (perf_counter() - started) * 1e6

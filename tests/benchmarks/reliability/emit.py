@@ -51,7 +51,10 @@ def timed(events: Iterable[TtsWritten]) -> list[float]:
 def missing(root: Path, count: int = EMITS) -> list[TtsWritten]:
     """Return events of recordings that a worker refuses at once."""
     turn = root / "tts/sessions" / figures.SESSION_ID / "turn_1"
-    return [figures.event_of(turn / f"missing-{number}.wav", root) for number in range(count)]
+    paths = [turn / f"missing-{number}.wav" for number in range(count)]
+    for path in paths:
+        str(path)  # kept by the path; a recording's is made when it is written
+    return [figures.event_of(path, root) for path in paths]
 
 
 async def paced(root: Path, *, raising: bool) -> list[float]:
