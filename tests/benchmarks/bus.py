@@ -36,6 +36,7 @@ from backend.logs import configure_logging
 from backend.plugins import Board, discover, enabled, running
 from backend.signals import EventPublished, TtsWritten, emit, event_published, tts_written
 from tests import installed
+from tests.benchmarks.readiness import all_ready
 
 EMITS = 10_000
 BURST = 50
@@ -68,15 +69,9 @@ async def plugins_on(root: Path, *names: str) -> AsyncIterator[None]:
     board = Board()
     chosen = enabled(discover(), board)
     async with running(chosen, board, Artifacts(root)):
-        await warm(board)
+        await all_ready(board)
         gc.collect()
         yield
-
-
-async def warm(board: Board) -> None:
-    # a benchmark may poll: a plugin reports its state to nobody else
-    while any(status.state == "warming" for _, status in board):  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
 
 
 async def emit_times_us(root: Path) -> dict[str, list[float]]:
@@ -131,7 +126,7 @@ async def audio_times_ms(root: Path) -> dict[str, list[float]]:
             hosting = Hosting(Settings.load(artifacts_dir=root))
             async with hosting.running():
                 await session_ms(hosting)
-                await warm(hosting.board)
+                await all_ready(hosting.board)
                 for _ in range(BLOCK):
                     times[name] += await session_ms(hosting)
     return times

@@ -13,6 +13,7 @@ from backend.events import SlotAudio, SlotError
 from backend.host import Hosting
 from backend.plugins import discover
 from backend.signals import emit, tts_written
+from tests.benchmarks.readiness import all_ready
 from tests.benchmarks.reliability import figures
 from tests.benchmarks.reliability.figures import SEED, Figure
 
@@ -63,9 +64,7 @@ async def sessions(folder: Path, on: bool) -> tuple[list[float], int]:
     slots = [Slot(number, agent.id) for number, agent in enumerate(hosting.registry, start=1)]
     times, failed = [], 0
     async with hosting.running():
-        # a benchmark may poll: the plugin reports its state to nobody else
-        while any(status.state == "warming" for _, status in hosting.board):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+        await all_ready(hosting.board)
         for _ in range(SESSIONS_A_BLOCK):
             started = perf_counter()
             events = [

@@ -1,0 +1,19 @@
+"""When plugins are as they are all day: a benchmark that starts earlier measures their start."""
+
+import asyncio
+
+from backend.plugins import Board
+from plugins.waves.settings import WavesSettings
+
+STEP_S = 0.05
+
+
+async def all_ready(board: Board) -> None:
+    """Wait until no plugin is warming and every worker of the waves is ready, not only the first."""
+    workers = WavesSettings().max_workers
+    # A benchmark may poll: a plugin reports its state to nobody else, and of workers a number.
+    while not (  # noqa: ASYNC110
+        all(status.state != "warming" for _, status in board)
+        and all(gauge.read() >= workers for gauge in board.gauges if gauge.name == "workers")
+    ):
+        await asyncio.sleep(STEP_S)
