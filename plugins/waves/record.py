@@ -15,9 +15,9 @@ fails) may be whole: it stays, and the backfill records the waves later.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -116,14 +116,8 @@ def record(artifacts: Artifacts, session_id: str, utterance: Utterance) -> bool:
         utterance, message=utterance.message and utterance.message[:MAX_MESSAGE_CHARACTERS]
     )
     kept = list(utterances.values())[-MAX_UTTERANCES:]
-    data = {
-        "format": FORMAT,
-        "session_id": session_id,
-        "utterances": [asdict(kept_utterance) for kept_utterance in kept],
-    }
-    text = json.dumps(data, indent=2, ensure_ascii=True, allow_nan=False)
     path = path_of(artifacts, session_id)
-    write_bytes(path, text.encode(), artifacts.temporary)
+    write_bytes(path, _text(session_id, kept).encode(), artifacts.temporary)
     if not speech.is_dir():  # deleted in between
         with suppress(OSError):
             path.unlink()
@@ -185,6 +179,24 @@ def load(artifacts: Artifacts, session_id: str) -> dict[str, Utterance]:
         return {}
     except ValueError as error:
         return _start_again(artifacts, path_of(artifacts, session_id), str(error))
+
+
+def _text(session_id: str, utterances: Iterable[Utterance]) -> str:
+    """Return the record as JSON, an utterance to a line.
+
+    Not `indent=2`: then json encodes in Python, and its lock is the one that visitors wait for.
+    """
+    head = json.dumps({"format": FORMAT, "session_id": session_id})
+    lines = ",\n".join(json.dumps(_plain(one), allow_nan=False) for one in utterances)
+    return f'{head[:-1]}, "utterances": [\n{lines}\n]}}\n'
+
+
+def _plain(record: Utterance | WaveEntry) -> dict[str, Any]:
+    """Return a record as json takes it; `asdict` would copy every value."""
+    plain = {field.name: getattr(record, field.name) for field in fields(record)}
+    if isinstance(record, Utterance):
+        plain["files"] = [_plain(file) for file in record.files]
+    return plain
 
 
 def _parse(data: Mapping[str, Any]) -> dict[str, Utterance]:

@@ -9,7 +9,7 @@ STEP_S = 0.05
 
 
 async def all_ready(board: Board) -> None:
-    """Wait until no plugin is warming and every worker of the waves is ready, not only the first."""
+    """Wait until no plugin is warming and every worker of the waves is ready, not just one."""
     workers = WavesSettings().max_workers
     # A benchmark may poll: a plugin reports its state to nobody else, and of workers a number.
     while not (  # noqa: ASYNC110
