@@ -1,6 +1,8 @@
 """What a subscriber wants to know of a finished WAV: its length, how loud it is.
 
 Reads the whole file in pieces, a millisecond or so for some seconds of sound: call it on a thread.
+Sums of squares are taken in whole numbers, exactly, and not as a product of vectors: that is BLAS,
+whose threads keep every core busy for milliseconds after each call.
 """
 
 import wave
@@ -40,16 +42,16 @@ def read_wavinfo(path: Path) -> WavInfo:
     ValueError
         If it is no 16-bit WAV, or ends before its header says; the message says which.
     """
-    peak, squares, samples = 0, 0.0, 0
+    peak = squares = samples = 0
     try:
         with wave.open(str(path), "rb") as file:
             channels, rate, frames = file.getnchannels(), file.getframerate(), file.getnframes()
             if file.getsampwidth() != SAMPLE_BYTES or rate <= 0:
                 raise ValueError(f"{8 * file.getsampwidth()} bits at {rate} Hz; 16 bits expected")
             while block := file.readframes(CHUNK_FRAMES):
-                values = np.frombuffer(block, "<i2").astype(np.float64)
-                peak = max(peak, int(np.abs(values).max()))
-                squares += float(values @ values)
+                values = np.frombuffer(block, "<i2").astype(np.int64)
+                peak = max(peak, int(values.max()), -int(values.min()))
+                squares += int(np.square(values).sum())
                 samples += values.size
     except (wave.Error, EOFError) as error:
         raise ValueError(f"{path.name} is no WAV: {error}") from error
