@@ -43,10 +43,18 @@ def measure(subjects: list[str]) -> dict[str, Any]:
     for name in subjects:
         print(f"measuring: {name}", file=sys.stderr)
         with tempfile.TemporaryDirectory() as directory, logging_to(Path(directory) / "log"):
-            found = SUBJECTS[name](Path(directory))
+            found = measured(name, Path(directory))
         rows += [asdict(figure) | {"load": round(os.getloadavg()[0], 1)} for figure in found]
     machine = f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     return {"machine": machine, "rows": rows}
+
+
+def measured(name: str, folder: Path) -> list[Figure]:
+    """Return the figures of a subject, or that it failed: the other subjects' figures stand."""
+    try:
+        return SUBJECTS[name](folder)
+    except Exception as error:
+        return [Figure(name, "", f"could not be measured: {error!r}", False, 0)]
 
 
 @contextlib.contextmanager

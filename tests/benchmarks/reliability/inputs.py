@@ -31,7 +31,7 @@ def measure(folder: Path) -> list[Figure]:
         lanes=2,
         queue_max_size=MUTANTS,
         timeout_s=60,
-        warm_up=partial(worker.warm_up, str(folder / ".tmp"), "exact"),
+        warm_up=partial(worker.warm_up, str(folder / ".tmp"), "exact", None),
     ) as pool:
         for number, (name, target, files) in enumerate(sets):
             rows.append(judge(pool, folder, f"set-{number}", name, target, files))

@@ -58,7 +58,7 @@ def recovery(root: Path) -> list[Figure]:
         lanes=1,
         queue_max_size=10,
         timeout_s=60,
-        warm_up=partial(worker.warm_up, str(root / ".tmp"), "exact"),
+        warm_up=partial(worker.warm_up, str(root / ".tmp"), "exact", None),
     )
     with pool:
         first = Decomposition(recordings[-1], root)
