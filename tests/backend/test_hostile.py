@@ -2,8 +2,9 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -302,10 +303,9 @@ def _not_http() -> dict[str, Case]:
 CASES = {**_paths(), **_ranges(), **_headers(), **_methods(), **_websockets(), **_not_http()}
 
 
-@pytest.fixture(scope="module")
-def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """Return a server with one WAV to serve and secrets all around it."""
-    home = tmp_path_factory.mktemp("home")
+@contextmanager
+def under_attack(home: Path) -> Iterator[Serving]:
+    """Run a server with one WAV to serve and secrets all around it."""
     root, outside = home / "artifacts", home / "outside"
     (root / TURN).mkdir(parents=True)
     (root / ".tmp").mkdir()
@@ -328,6 +328,13 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     env = {"RR_WAVES_ENABLED": "false", "RR_REQUEST_LIMIT_S": str(REQUEST_LIMIT_S)}
     with Serving(home, env) as serving:
         serving.wait_for(READY)
+        yield serving
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Return a server that is `under_attack`."""
+    with under_attack(tmp_path_factory.mktemp("home")) as serving:
         yield serving
 
 

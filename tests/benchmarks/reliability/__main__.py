@@ -23,7 +23,7 @@ from rich.table import Table
 
 from backend.logs import configure_logging
 from backend.logwriter import flushed
-from tests.benchmarks.reliability import emit, inputs, load, restart, water, workers
+from tests.benchmarks.reliability import emit, hostile, inputs, load, restart, water, workers
 from tests.benchmarks.reliability.figures import Figure
 
 TABLE_WIDTH = 200
@@ -34,6 +34,7 @@ SUBJECTS: dict[str, Callable[[Path], list[Figure]]] = {
     "workers": workers.measure,
     "restart": restart.measure,
     "inputs": inputs.measure,
+    "hostile": hostile.measure,
 }
 
 

@@ -9,17 +9,50 @@ from time import monotonic, perf_counter, sleep
 import httpx2
 import psutil
 
+from plugins.waves.paths import session_targets
+from tests.benchmarks.reliability import figures
 from tests.benchmarks.reliability.figures import LIMIT_S, SEED, Figure
 from tests.command import Running, free_port
 from tests.live import chat_body
 
 KILLS = 20
+PENDING, A_TURN, SECONDS = 50, 5, 5
 ORPHAN_LIMIT_S = 2.0
 TICK_S = 0.01
 ROOT = Path(__file__).parents[3]
 
 
 def measure(folder: Path) -> list[Figure]:
+    """Measure restarts, and what a restart finds to do."""
+    return [*restarts(folder / "restarts"), pending(folder / "pending")]
+
+
+def pending(folder: Path) -> Figure:
+    """Start a server beside recordings without waves; wait until each has its three."""
+    root = folder / "artifacts"
+    source = figures.utterance_of(folder / "speech", SECONDS)
+    speech = [
+        path
+        for number in range(PENDING // A_TURN)
+        for path in figures.copies(
+            source, figures.turn_directory(root, f"20261122T000000Z-{number:08x}"), A_TURN
+        )
+    ]
+    targets = [target for path in speech for target in session_targets(path, root)]
+    env = {"RR_PORT": str(free_port()), "RR_ARTIFACTS_DIR": str(root), "PYTHONPATH": str(ROOT)}
+    started = perf_counter()
+    with Running("serve", cwd=folder, env=env):
+        while not all(target.exists() for target in targets):
+            if perf_counter() - started > LIMIT_S:
+                raise TimeoutError(f"the waves were not made within {LIMIT_S} s")
+            sleep(TICK_S)
+        took_s = perf_counter() - started
+    value = f"{took_s:.1f} s after the start, {SECONDS} s of speech each"
+    figure = f"{PENDING} pending recordings after a restart"
+    return Figure(figure, "<= 30 s", value, took_s <= 30, len(speech))
+
+
+def restarts(folder: Path) -> list[Figure]:
     """Start, let a session begin, kill, look for orphans; again and again in the same folder."""
     rng = random.Random(SEED)
     folder.mkdir(parents=True, exist_ok=True)
