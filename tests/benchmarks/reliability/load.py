@@ -17,7 +17,7 @@ from tests.benchmarks.readiness import all_ready
 from tests.benchmarks.reliability import figures
 from tests.benchmarks.reliability.figures import SEED, Figure
 
-BLOCKS, SESSIONS_A_BLOCK = 7, 2
+BLOCKS, SESSIONS_A_BLOCK = 7, 3
 CORES = 2
 LAG_STEP_S = 0.002
 LAGS = 2_000
@@ -49,7 +49,7 @@ def slot_audio(folder: Path) -> list[Figure]:
     )
     n = min(map(len, times.values()))
     met = delay <= 5 or delay <= p99["off"] / 100
-    runs = 2 * BLOCKS * SESSIONS_A_BLOCK
+    runs = 2 * BLOCKS * (1 + SESSIONS_A_BLOCK)
     figure = "slot.audio delay, plugin on minus off, both cores saturated"
     return [
         Figure(figure, "p99 <= 5 ms or 1 %", value, met, n, SEED),
@@ -58,20 +58,24 @@ def slot_audio(folder: Path) -> list[Figure]:
 
 
 async def sessions(folder: Path, on: bool) -> tuple[list[float], int]:
-    """Run a block of sessions; return each `slot.audio`'s time, and how many sessions failed."""
+    """Run a block of sessions; return each `slot.audio`'s time, and how many sessions failed.
+
+    The first session of a server is not counted: what a start leaves to do goes on beside it.
+    """
     settings = Settings.load(artifacts_dir=folder / str(on), seed=SEED)
     hosting = Hosting(settings, discover() if on else [])
     slots = [Slot(number, agent.id) for number, agent in enumerate(hosting.registry, start=1)]
     times, failed = [], 0
     async with hosting.running():
         await all_ready(hosting.board)
-        for _ in range(SESSIONS_A_BLOCK):
+        for number in range(1 + SESSIONS_A_BLOCK):
             started = perf_counter()
             events = [
                 (perf_counter() - started, event)
                 async for _, event in hosting.runner.start(QUESTION, slots).read()
             ]
-            times += [at * 1000 for at, event in events if isinstance(event, SlotAudio)]
+            if number:
+                times += [at * 1000 for at, event in events if isinstance(event, SlotAudio)]
             whole = events[-1][1].name == "done"
             failed += not whole or any(isinstance(event, SlotError) for _, event in events)
     return times, failed
