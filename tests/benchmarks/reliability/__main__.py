@@ -2,7 +2,7 @@
 
     uv run python -m tests.benchmarks.reliability [--json] [--only emit water ...]
 
-Some ten minutes on two cores. The load average stands beside every row: what else runs on the
+Some six minutes on two cores. The load average stands beside every row: what else runs on the
 machine goes into the figures.
 """
 
