@@ -36,6 +36,7 @@ LOWEST_NICENESS = 19
 AUTOGROUP = Path("/proc/self/autogroup")
 SESSION_ATTEMPTS = 5
 SESSION_PAUSE_S = 0.11
+"""Longer than the tenth of a second between two changes by users: kernel/sched/autogroup.c."""
 MOST_LIKELY_VICTIM = "1000"  # proc(5), oom_score_adj
 ONE_THREAD = (
     "OMP_NUM_THREADS",

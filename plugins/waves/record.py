@@ -191,11 +191,11 @@ def _text(session_id: str, utterances: Iterable[Utterance]) -> str:
     return f'{head[:-1]}, "utterances": [\n{lines}\n]}}\n'
 
 
-def _plain(record: Utterance | WaveEntry) -> dict[str, Any]:
-    """Return a record as json takes it; `asdict` would copy every value."""
-    plain = {field.name: getattr(record, field.name) for field in fields(record)}
-    if isinstance(record, Utterance):
-        plain["files"] = [_plain(file) for file in record.files]
+def _plain(entry: Utterance | WaveEntry) -> dict[str, Any]:
+    """Return an entry as json takes it; `asdict` would copy every value."""
+    plain = {field.name: getattr(entry, field.name) for field in fields(entry)}
+    if isinstance(entry, Utterance):
+        plain["files"] = [_plain(file) for file in entry.files]
     return plain
 
 

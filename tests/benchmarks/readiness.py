@@ -2,7 +2,7 @@
 
 import asyncio
 
-from backend.plugins import Board
+from backend.plugins import Board, Gauge
 from plugins.waves.settings import WavesSettings
 
 STEP_S = 0.05
@@ -14,6 +14,10 @@ async def all_ready(board: Board) -> None:
     # A benchmark may poll: a plugin reports its state to nobody else, and of workers a number.
     while not (  # noqa: ASYNC110
         all(status.state != "warming" for _, status in board)
-        and all(gauge.read() >= workers for gauge in board.gauges if gauge.name == "workers")
+        and all(gauge.read() >= workers for gauge in board.gauges if _counts_workers(gauge))
     ):
         await asyncio.sleep(STEP_S)
+
+
+def _counts_workers(gauge: Gauge) -> bool:
+    return (gauge.plugin, gauge.name) == ("waves", "workers")

@@ -97,27 +97,28 @@ def group_niceness() -> int | None:
     return int(words[-1]) if words else None
 
 
-def granted_group_niceness() -> int | None:
-    """Return how nice a session may make itself on this machine, None where there is no such thing.
+def ask_for_group_niceness() -> int | None:
+    """Ask the kernel to make the session of this process as nice as can be; return how nice it is.
 
     Some kernels lack it, some containers make the file read-only, and users wait for their turn.
     """
-    code = (
-        "import time\n"
-        f"path = {str(AUTOGROUP)!r}\n"
-        "for _ in range(20):\n"
-        "    try:\n"
-        "        open(path, 'w').write('19')\n"
-        "        break\n"
-        "    except BlockingIOError:\n"
-        "        time.sleep(0.1)\n"
-        "    except OSError:\n"
-        "        break\n"
-        "from tests.plugins.waves.jobs import group_niceness\n"
-        "print(group_niceness())\n"
-    )
+    for _ in range(20):
+        try:
+            AUTOGROUP.write_text("19")
+        except BlockingIOError:
+            time.sleep(0.1)
+        except OSError:
+            break
+        else:
+            break
+    return group_niceness()
+
+
+def granted_group_niceness() -> int | None:
+    """Return what this machine grants a new session, None where there is no such thing."""
+    ask = f"from {__name__} import ask_for_group_niceness as ask; print(ask())"
     answer = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", ask],
         start_new_session=True,
         capture_output=True,
         text=True,

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from plugins.waves import child
 from plugins.waves.child import DETAIL_LENGTH, MESSAGE_LENGTH, Report, run
 from tests.plugins.waves import jobs
 
@@ -57,3 +58,28 @@ def test_a_report_stays_small() -> None:
     report = run(lambda: Report("error", "x" * 10_000, "y" * 10_000))
 
     assert (len(report.message), len(report.detail)) == (MESSAGE_LENGTH, DETAIL_LENGTH)
+
+
+def test_a_session_is_lowered_when_its_turn_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's refusal to users who ask too often is waited out."""
+
+    class Autogroup:
+        """A kernel that takes the third request."""
+
+        asked = 0
+        niceness = ""
+
+        def write_text(self, text: str, encoding: str) -> None:
+            assert encoding == "ascii"
+            self.asked += 1
+            if self.asked < 3:
+                raise BlockingIOError
+            self.niceness = text
+
+    autogroup = Autogroup()
+    monkeypatch.setattr(child, "AUTOGROUP", autogroup)
+    monkeypatch.setattr(child, "SESSION_PAUSE_S", 0.0)
+
+    child._lower_the_session()
+
+    assert ("19", 3) == (autogroup.niceness, autogroup.asked)
