@@ -109,9 +109,8 @@ def test_waves_take_their_speech_with_them(artifacts: Artifacts) -> None:
     with serving(artifacts, with_waves=False, waves_keep_last="2") as live:
         until(lambda: gone(artifacts, "a"), "the oldest goes")
         wait_for_a_look(artifacts, "canary", "waves")
-        kept = stored(artifacts)
-        until(lambda: gauges(live)["freed_bytes"] == 2002, "what went is told")
-        shown = gauges(live)
+        until(lambda: gauges(live)["freed_bytes"] == 2002, "what went is unlinked, and told")
+        kept, shown = stored(artifacts), gauges(live)
 
     assert {"tts": ["b", "c"], "waves": ["b", "c"], "trash": []} == kept
     assert (2000, 2002) == (shown["speech_bytes"], shown["freed_bytes"])
