@@ -80,7 +80,7 @@ def test_a_worker_is_kept_for_the_next_job() -> None:
 
 
 def test_the_child_is_guarded() -> None:
-    """A worker and its session are nice; it has one thread, a memory limit, no ear for Ctrl-C."""
+    """A worker and its session are nice; one thread, short turns, little memory, deaf to Ctrl-C."""
     job = Asked("a.wav", "surroundings")
 
     with running(memory_limit_mb=700) as pool:
@@ -89,6 +89,7 @@ def test_the_child_is_guarded() -> None:
 
     assert data["nice"] == 19
     assert data["group_nice"] == jobs.granted_group_niceness()
+    assert data["turn_ns"] == jobs.granted_turn_ns()
     assert data["threads"] == data["numba_threads"] == "1"
     assert data["sigint_ignored"] is data["sigint_blocked"] is True
     assert data["memory"] == 700 * 2**20

@@ -39,6 +39,7 @@ def full_search(
     certain=st.sampled_from([0.0, 0.2, 0.9]),
     levels=st.sampled_from([2, 8, 1000]),
     block_frames=st.sampled_from([1, 7, 2048]),
+    piece_frames=st.sampled_from([1, 3, 80]),
 )
 def test_any_observations(
     seed: int,
@@ -48,6 +49,7 @@ def test_any_observations(
     certain: float,
     levels: int,
     block_frames: int,
+    piece_frames: int,
 ) -> None:
     """Random observations, many of them equal or exactly 1, give the path of the full search."""
     rng = np.random.default_rng(seed)
@@ -70,6 +72,7 @@ def test_any_observations(
         voiced_prob,
         build_transitions(n_bins, width, switch),
         block_frames,
+        piece_frames,
     )
 
     np.testing.assert_array_equal(actual, expected)

@@ -126,6 +126,17 @@ def test_wrong_number_of_arguments() -> None:
         waves.block_energies(np.zeros(128, np.float32))
 
 
+def test_a_kernel_gives_way_when_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for the core goes first after a kernel, whose result stands by then."""
+    energies = np.empty(1)
+    seen: list[float] = []
+    monkeypatch.setattr(store, "give_way", lambda: seen.append(float(energies[0])))
+
+    waves.block_energies(np.full(128, 0.5, np.float32), energies)
+
+    assert seen == [32.0]
+
+
 @store.kernel("void(float64[::1])")
 def _allocates(x):  # type: ignore[no-untyped-def]
     x[0] = np.empty(3).size
