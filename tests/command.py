@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import IO, Self
 
@@ -40,11 +42,16 @@ def run(
     )
 
 
+_PORTS = count(20_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]))
+"""Below those that the system gives to anybody; each test process has its own."""
+
+
 def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port nobody listens on, and that nobody else is given before it is used."""
+    for port in _PORTS:
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError
 
 
 class Running:

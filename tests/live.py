@@ -4,7 +4,8 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Coroutine, Iterable, Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -19,6 +20,14 @@ LIMIT_S = 30.0
 
 Data = dict[str, Any]
 Sequence = list[tuple[str, Data]]
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait until `condition()` holds."""
+    deadline = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.01)
 
 
 class _Announcing(uvicorn.Server):

@@ -21,7 +21,7 @@ from backend.app import create_app
 from backend.config import Settings
 from backend.signals import TtsWritten, tts_written
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
-from tests.live import LiveServer, Sequence, chat
+from tests.live import LiveServer, Sequence, chat, until
 
 MAX_WORKERS = 2
 QUEUE_MAX_SIZE = 6
@@ -84,6 +84,7 @@ def server(root: Path) -> Iterator[LiveServer]:
         with warm.watching():
             chat(live, 1)
             warm.wait_for_outcomes(1)
+            until(lambda: len(workers()) == MAX_WORKERS, "every worker is there")
         yield live
 
 

@@ -179,7 +179,7 @@ def test_a_misspelt_setting_is_a_warning_with_the_right_name(tmp_path: Path) -> 
 
     done = run("rehearse", "--slots", "1", cwd=tmp_path, env={**OFF, "RR_PROT": "1"})
 
-    warnings = [line for line in done.stderr.splitlines() if "warning" in line]
+    warnings = [line for line in done.stderr.splitlines() if "unknown setting" in line]
     assert any("RR_PROT" in line and "RR_PORT" in line for line in warnings)
     assert any(
         "RR_WAVES_MAX_WORKRS" in line and "RR_WAVES_MAX_WORKERS" in line for line in warnings

@@ -58,7 +58,6 @@ def stop(serving: Serving, *, twice: bool = False) -> tuple[int, float, list[psu
     started = monotonic()
     serving.tell(signal.SIGTERM)
     if twice:
-        serving.wait_for("Shutting down")
         serving.tell(signal.SIGTERM)
         serving.tell(signal.SIGINT)
     code = serving.wait(LIMIT_S)
@@ -101,6 +100,10 @@ def test_hung_workers_and_a_full_queue_do_not_hold_it(tmp_path: Path) -> None:
         ask(serving)
         running = threading.Thread(target=ask, args=(serving,))
         running.start()
+        deadline = monotonic() + LIMIT_S
+        while sum("session started" in line for line in serving.log) < 2:
+            assert monotonic() < deadline, "the second session did not start"
+            threading.Event().wait(0.02)
 
         code, took_s, orphans = stop(serving)
         running.join(LIMIT_S)

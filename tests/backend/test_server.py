@@ -59,14 +59,14 @@ def test_a_stop_in_a_session_keeps_what_was_announced(
     with (
         httpx2.Client(timeout=LIMIT_S) as client,
         client.stream(
-            "POST", f"http://127.0.0.1:{port}/v1/chat", json=chat_body(1, 2, 3)
+            "POST", f"http://127.0.0.1:{port}/v1/chat", json=chat_body(1, 2, 3, 4, 5, 6)
         ) as response,
     ):
         stream = events(response.iter_lines())
         announced.append(next(data for name, data in stream if name == "slot.audio"))
         serving.tell(signal.SIGINT)
         last = [name for name, _ in stream][-1]
-        code = serving.stop(signal.SIGINT)
+        code = serving.wait(LIMIT_S)
 
     (manifest,) = (tmp_path / "artifacts/tts/sessions").glob("*/session.json")
     assert (0, "done") == (code, last)

@@ -68,7 +68,7 @@ async def test_fallbacks_are_asked_in_their_order(stub: Stub, tmp_path: Path) ->
 async def test_the_failure_told_is_that_of_the_first(stub: Stub, tmp_path: Path) -> None:
     """When all fail, the slot's error is of the model that was meant to answer."""
     stub.modes |= {"m": "429 always", "second": "401"}
-    settings = settings_for(tmp_path, entry("a", "openai", stub, '["openai:second"]'), 1)
+    settings = settings_for(tmp_path, entry("a", "openai", stub, '["openai:second"]'), 5)
 
     with pytest.raises(AgentError) as caught:
         await answer(create_agents(settings, patience=QUICK))

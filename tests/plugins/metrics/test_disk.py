@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from backend.artifacts import Artifacts
 from plugins.metrics import disk
 from plugins.metrics.disk import DiskUsage, Usage, measure
+from tests.live import LIMIT_S
 
 
 @pytest.fixture
@@ -119,6 +120,7 @@ async def test_a_measurement_that_fails_is_logged(
         raise RuntimeError("the disk is gone")
 
     monkeypatch.setattr(disk, "measure", fails)
+    monkeypatch.setattr(disk, "WAIT_S", LIMIT_S)
     usage = DiskUsage(artifacts)
 
     with capture_logs() as logs:

@@ -164,6 +164,7 @@ def test_no_label_grows_with_the_show(
     assert session_id not in str(after.samples)
 
 
+@pytest.mark.usefixtures("session")  # its counts are of a server that has had nothing else
 def test_drops_are_counted(server: LiveServer) -> None:
     """Utterances that found the queue full are drops, not failures."""
     before, watch = scrape(server), Watch()
@@ -182,6 +183,7 @@ def test_drops_are_counted(server: LiveServer) -> None:
     assert before.by("reason", "waves_failed_total") == after.by("reason", "waves_failed_total")
 
 
+@pytest.mark.usefixtures("session")
 def test_failures_are_counted_by_reason(server: LiveServer) -> None:
     """A recording that cannot be read is one failure, under its reason."""
     watch = Watch()

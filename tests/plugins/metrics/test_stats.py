@@ -13,9 +13,10 @@ from typer.testing import CliRunner, Result
 from backend.app import create_app
 from backend.config import Settings
 from backend.plugins import discover
+from plugins.metrics import disk
 from plugins.metrics.stats import app
 from tests.command import free_port, run
-from tests.live import LiveServer, chat
+from tests.live import LIMIT_S, LiveServer, chat
 
 TOKEN = "a-token-of-the-show"
 
@@ -30,9 +31,11 @@ def serve(root: Path, *names: str, token: str | None = None) -> LiveServer:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """Return a server that has had one session."""
-    with serve(tmp_path_factory.mktemp("artifacts"), "metrics") as live:
-        chat(live, 1)
-        yield live
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "WAIT_S", LIMIT_S)
+        with serve(tmp_path_factory.mktemp("artifacts"), "metrics") as live:
+            chat(live, 1)
+            yield live
 
 
 def stats(*arguments: str, **env: str) -> Result:

@@ -20,6 +20,7 @@ from plugins.waves.signals import waves_written
 from tests.live import LIMIT_S, LiveServer, chat
 from tests.plugins.show.listening import STAND_IN, found, on_loop, simulating
 from tests.simulated import NOW, done, play, spoken, write_waves
+from tests.test_acceptance import WAVES_LIMIT_S
 
 Message = tuple[str, str, list[Any]]
 FIGURES = (("file", ",s"), ("info", ",iiff"))
@@ -32,7 +33,7 @@ class Ear:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self._socket.bind(("127.0.0.1", 0))
-        self._socket.settimeout(LIMIT_S)
+        self._socket.settimeout(WAVES_LIMIT_S)
         self.target = f"127.0.0.1:{self._socket.getsockname()[1]}"
 
     def __enter__(self) -> Self:
@@ -123,6 +124,7 @@ def test_one_target_that_fails_is_alone(
     with Ear() as gone:
         nobody = gone.target
     monkeypatch.setenv("RR_OSC_TARGETS", f"{nobody},nowhere.invalid:7000,{ears[0].target}")
+    monkeypatch.setattr("plugins.osc.plugin.LOOKUP_LIMIT_S", LIMIT_S)  # names are slow offline
     with simulating(tmp_path, [STAND_IN, *found("osc")]) as live:
         on_loop(live, lambda: play("s", tmp_path))
         heard = ears[0].hear_until("/rr/session/ready")

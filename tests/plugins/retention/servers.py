@@ -1,8 +1,7 @@
 """Servers that remove, and what is waited for beside them."""
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -14,7 +13,7 @@ from backend.plugins import Discovered
 from plugins.retention.policy import Tree
 from plugins.retention.settings import plugin as retention
 from plugins.waves.settings import plugin as waves
-from tests.live import LIMIT_S, LiveServer
+from tests.live import LiveServer, until
 
 EVERY_S = 0.05
 """Between two looks."""
@@ -39,14 +38,6 @@ def serving(
         yield live
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait until `condition()` holds of the disk."""
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.01)
-
-
 def add_newer(artifacts: Artifacts, *names: str) -> None:
     """Add sessions that are newer than all others, each of some words and no recording."""
     for name in names:
@@ -59,6 +50,11 @@ def add_newer(artifacts: Artifacts, *names: str) -> None:
 def gone(artifacts: Artifacts, *names: str, trees: tuple[str, ...] = ("tts", "waves")) -> bool:
     """Tell whether sessions are in none of `trees`."""
     return not any((artifacts.sessions(tree) / name).exists() for tree in trees for name in names)
+
+
+def until_unlinked(artifacts: Artifacts) -> None:
+    """Wait until what has gone is unlinked, too: that follows the rename."""
+    until(lambda: not any((artifacts.root / ".trash").glob("*")), "the trash is empty")
 
 
 def wait_for_a_look(artifacts: Artifacts, name: str, tree: Tree = "tts") -> None:

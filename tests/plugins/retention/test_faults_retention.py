@@ -9,8 +9,8 @@ import pytest
 from backend.artifacts import Artifacts
 from plugins.waves import record
 from plugins.waves.signals import WavesFailed, WavesWritten
-from tests.live import LiveServer, chat
-from tests.plugins.retention.servers import add_newer, gone, serving, until
+from tests.live import LiveServer, chat, until
+from tests.plugins.retention.servers import add_newer, gone, serving, until_unlinked
 from tests.plugins.retention.stores import stored
 from tests.plugins.waves.speeches import speak
 from tests.test_acceptance import Watch, stopped_workers
@@ -62,6 +62,7 @@ def test_a_session_goes_while_its_waves_wait_or_are_made(
             add_newer(artifacts, *NEWER)
             until(lambda: gone(artifacts, *names), "all of them go")
         watch.wait_for_outcomes(before + len(names))
+        until_unlinked(artifacts)
 
     ended = watch.outcomes[before:]
     assert 2 == len(stopped)
@@ -99,6 +100,7 @@ def test_a_session_goes_when_its_waves_have_just_been_published(
         before = len(watch.outcomes)
         speak(artifacts, "slot-1_gpt_calm", session=name)
         watch.wait_for_outcomes(before + 1)
+        until_unlinked(artifacts)
 
     (failed,) = watch.outcomes[before:]
     assert [[3]] == published
@@ -146,6 +148,7 @@ def test_live_sessions_lose_nothing_to_the_tightest_limits(
         sessions = [str(chat(live, 1, 2)[0][1]["sessionId"]) for _ in range(3)]
         watch.wait_for_outcomes(len(watch.written))
         until(lambda: gone(artifacts, *sessions), "all of them go")
+        until_unlinked(artifacts)
         outcomes = list(watch.outcomes)
 
     assert 18 == len(outcomes)

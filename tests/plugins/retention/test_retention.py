@@ -26,12 +26,13 @@ from backend.signals import (
 from plugins.retention.in_use import InUse
 from plugins.retention.settings import plugin
 from plugins.retention.signals import FilesRemoved, files_removed
+from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import WavesFailed, waves_failed
-from tests.live import LiveServer, chat
-from tests.plugins.retention.servers import add_newer, gone, serving, until, wait_for_a_look
+from tests.live import LiveServer, chat, until
+from tests.plugins.retention.servers import add_newer, gone, serving, wait_for_a_look
 from tests.plugins.retention.stores import TREES, store, stored
 from tests.plugins.retention.test_removing import refusing
-from tests.test_acceptance import Watch, announced, stopped_workers
+from tests.test_acceptance import Watch, announced, stopped_workers, workers
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 A_MOMENT_MIN = "0.0001"
@@ -59,6 +60,7 @@ def test_the_water_keeps_no_words(artifacts: Artifacts, watch: Watch) -> None:
     ):
         chat(live, 1)
         watch.wait_for_outcomes(len(watch.written))
+        until(lambda: len(workers()) == WavesSettings().max_workers, "every worker is there")
         with stopped_workers() as stopped:
             events = chat(live, 1, 2)
             live.settle()

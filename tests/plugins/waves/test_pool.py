@@ -20,6 +20,7 @@ from plugins.waves.lane import Outcome
 from plugins.waves.pool import Pool
 from tests.plugins.waves import jobs
 from tests.plugins.waves.jobs import LIMIT_S, Asked, Gate
+from tests.plugins.waves.test_faults_pool import wait_until_gone
 
 GateMaker = Callable[[str], Gate]
 
@@ -388,6 +389,12 @@ def test_a_lane_without_a_worker_gives_its_job_to_another(
         assert job.outcomes[0].attempts == 2
 
 
+def open_after(door: Gate, job: Asked) -> None:
+    """Open `door` when `job` has ended."""
+    job.outcome()
+    door.open()
+
+
 def test_stop_lets_running_jobs_end_and_drops_waiting_ones(gate: GateMaker) -> None:
     """At stop the running job ends well, the waiting ones end as stopped, and they are counted."""
     running_now, door = gate("running"), gate("door")
@@ -399,8 +406,10 @@ def test_stop_lets_running_jobs_end_and_drops_waiting_ones(gate: GateMaker) -> N
         running_now.line()
         for other in waiting:
             pool.submit(other)
-        door.open()
+        opener = threading.Thread(target=open_after, args=(door, waiting[0]))
+        opener.start()  # the job goes on once stop() has dropped those that wait
         dropped = pool.stop(LIMIT_S)
+        opener.join(LIMIT_S)
 
     assert dropped == 3
     assert job.value() == "go"
@@ -418,8 +427,11 @@ def test_stop_leaves_no_thread_and_no_process() -> None:
         pids = pool.worker_pids
         pool.stop()
 
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join(LIMIT_S / 2)  # cancelled with the last reply, it ends by itself
     assert {thread for thread in threading.enumerate() if thread not in before} == set()
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert all(wait_until_gone(pid, LIMIT_S) for pid in pids)
 
 
 def test_the_parent_side_stays_light() -> None:
