@@ -15,7 +15,7 @@ import pytest
 from backend.artifacts import Artifacts
 from tests import command
 from tests.backend.serving import READY, Serving
-from tests.live import LIMIT_S, chat_body, get, post
+from tests.live import LIMIT_S, chat_body, get, post, until
 from tests.plugins.waves.speeches import left, speak
 
 STOP_LIMIT_S = 8.0
@@ -100,10 +100,10 @@ def test_hung_workers_and_a_full_queue_do_not_hold_it(tmp_path: Path) -> None:
         ask(serving)
         running = threading.Thread(target=ask, args=(serving,))
         running.start()
-        deadline = monotonic() + LIMIT_S
-        while sum("session started" in line for line in serving.log) < 2:
-            assert monotonic() < deadline, "the second session did not start"
-            threading.Event().wait(0.02)
+        until(
+            lambda: sum("session started" in line for line in serving.log) == 2,
+            "the second session starts",
+        )
 
         code, took_s, orphans = stop(serving)
         running.join(LIMIT_S)

@@ -22,6 +22,7 @@ from structlog.testing import capture_logs
 
 from plugins.waves import lane, worker
 from plugins.waves.pool import Pool
+from tests.live import until
 from tests.plugins.waves import jobs
 from tests.plugins.waves.jobs import LIMIT_S, Asked, Gate
 
@@ -70,9 +71,7 @@ def all_ready(pool: Pool, lanes: int) -> tuple[int, ...]:
         job = Asked("warm-up.wav", "pid")
         pool.submit(job)
         job.value()
-    while pool.holds("warm-up.wav"):  # its end is told a moment before it is forgotten
-        assert monotonic() < deadline, "the warm-up was not forgotten"
-        time.sleep(0.001)
+    until(lambda: not pool.holds("warm-up.wav"), "the warm-up, whose end was told, is forgotten")
     return pool.worker_pids
 
 
