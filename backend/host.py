@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import structlog
 from pydantic_settings import BaseSettings
 
-from backend import plugins
+from backend import plugins, timeslice
 from backend.agents import create_agents
 from backend.artifacts import Artifacts
 from backend.config import PREFIX, Settings
@@ -61,7 +61,7 @@ class Hosting:
     async def running(self) -> AsyncIterator[None]:
         """Start the plugins; at the end stop voices, sessions, plugins and agents."""
         try:
-            with tracing(self.settings.trace_signals):
+            with timeslice.shortened(), tracing(self.settings.trace_signals):
                 async with plugins.running(
                     self.plugins, self.board, self.artifacts, self.settings.base_url
                 ):

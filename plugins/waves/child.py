@@ -30,6 +30,8 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from backend import timeslice
+
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 BELOW_NORMAL_PRIORITY_CLASS = 0x4000  # <winbase.h>
 LOWEST_NICENESS = 19
@@ -38,11 +40,6 @@ SESSION_ATTEMPTS = 5
 SESSION_PAUSE_S = 0.11
 """Longer than the tenth of a second between two changes by users: kernel/sched/autogroup.c."""
 MOST_LIKELY_VICTIM = "1000"  # proc(5), oom_score_adj
-SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
-"""Number of the system call by machine; glibc has a name for it from 2.41 on."""
-SCHED_OTHER = 0  # <linux/sched.h>
-TURN_NS = 100_000
-"""The shortest turn there is: 0.1 ms."""
 ONE_THREAD = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -169,7 +166,7 @@ def _step_back() -> None:
     with suppress(OSError):
         os.nice(LOWEST_NICENESS)
     if sys.platform == "linux":
-        _take_short_turns()
+        timeslice.shorten()
         with suppress(OSError):
             # Where the kernel groups processes by session (sched(7), autogroup), niceness counts
             # within a session only: a voice in a session of its own would not go first.
@@ -177,35 +174,6 @@ def _step_back() -> None:
             _lower_the_session()
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(MOST_LIKELY_VICTIM, encoding="ascii")
-
-
-class _SchedAttr(ctypes.Structure):
-    """`struct sched_attr` of sched_setattr(2)."""
-
-    _fields_ = (
-        ("size", ctypes.c_uint32),
-        ("policy", ctypes.c_uint32),
-        ("flags", ctypes.c_uint64),
-        ("nice", ctypes.c_int32),
-        ("priority", ctypes.c_uint32),
-        ("runtime", ctypes.c_uint64),
-        ("deadline", ctypes.c_uint64),
-        ("period", ctypes.c_uint64),
-    )
-
-
-def _take_short_turns() -> None:
-    """Ask for turns so short that whoever wakes up meanwhile need not wait for their end.
-
-    Heeded by Linux 6.12 and later. The event loop is late by up to a turn, niceness or not.
-    """
-    number = SCHED_SETATTR.get(os.uname().machine)
-    if number is None or sys.maxsize < 2**32:  # a 32-bit program has other numbers
-        return
-    wish = _SchedAttr(
-        size=ctypes.sizeof(_SchedAttr), policy=SCHED_OTHER, nice=LOWEST_NICENESS, runtime=TURN_NS
-    )
-    ctypes.CDLL(None).syscall(number, 0, ctypes.byref(wish), 0)
 
 
 def _lower_the_session() -> None:

@@ -22,6 +22,7 @@ from backend.runner import SessionRunner
 from backend.signals import SessionFinished, TtsWritten, session_finished, tts_written
 from backend.speech.embedded import EmbeddedEngine
 from backend.workflow import Workflow
+from tests import timeslice
 
 SLOTS = (Slot(1, "gpt-4o"), Slot(2, "gemini-3"))
 
@@ -66,6 +67,17 @@ async def test_a_session_runs_without_a_server(tmp_path: Path) -> None:
     assert [json.loads(data)["audioPath"] for data in heard] == [e.audio_path for e in written]
     assert [tmp_path / event.audio_path for event in written] == [e.wav_path for e in written]
     assert all((event.target_slot_id is None) == (event.turn_index != 2) for event in written)
+
+
+async def test_only_the_event_loop_takes_short_time_slices(tmp_path: Path) -> None:
+    """Its threads and children keep ordinary ones, and so does the thread itself afterwards."""
+    ordinary = timeslice.of_this_thread()
+
+    async with Hosting(Settings(artifacts_dir=tmp_path), []).running():
+        assert timeslice.of_this_thread() == timeslice.shortest_granted()
+        assert await asyncio.to_thread(timeslice.of_this_thread) == ordinary
+
+    assert timeslice.of_this_thread() == ordinary
 
 
 async def test_leaving_ends_the_sessions_then_the_plugins(tmp_path: Path) -> None:

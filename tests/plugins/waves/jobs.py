@@ -10,18 +10,17 @@ import pickle
 import select
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from plugins.waves.child import AUTOGROUP, Report
 from plugins.waves.worker import decompose as _real_decompose
+from tests import timeslice
 
 if TYPE_CHECKING:
     from plugins.waves.decompose_v3 import Engine
@@ -130,36 +129,6 @@ def granted_group_niceness() -> int | None:
     return None if answer == "None" else int(answer)
 
 
-_SCHED_CALLS = {"x86_64": (314, 315), "aarch64": (274, 275)}
-"""Numbers of sched_setattr(2) and sched_getattr(2)."""
-_SCHED_ATTR = struct.Struct("=IIQiIQQQ")
-
-
-def turn_ns() -> int | None:
-    """Return how long a turn of this thread is, None where the kernel does not say."""
-    calls = _SCHED_CALLS.get(os.uname().machine)
-    if sys.platform != "linux" or calls is None:
-        return None
-    answer = ctypes.create_string_buffer(_SCHED_ATTR.size)
-    failed = ctypes.CDLL(None).syscall(calls[1], 0, answer, _SCHED_ATTR.size, 0)
-    return None if failed else int(_SCHED_ATTR.unpack(answer.raw)[5])
-
-
-def granted_turn_ns() -> int | None:
-    """Return what this machine makes of a wish for the shortest turns."""
-    calls = _SCHED_CALLS.get(os.uname().machine)
-    if sys.platform != "linux" or calls is None:
-        return None
-
-    def ask() -> int | None:  # on a thread that ends, since the wish is for the thread that asks
-        wish = _SCHED_ATTR.pack(_SCHED_ATTR.size, 0, 0, 0, 0, 100_000, 0, 0)
-        ctypes.CDLL(None).syscall(calls[0], 0, wish, 0)
-        return turn_ns()
-
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(ask).result()
-
-
 def work(payload: tuple[str, ...]) -> Report:
     """Do what the payload names: one task that can be anything."""
     name, *arguments = payload
@@ -208,7 +177,7 @@ def surroundings() -> Report:
         data={
             "nice": os.nice(0),
             "group_nice": group_niceness(),
-            "turn_ns": turn_ns(),
+            "time_slice_ns": timeslice.of_this_thread(),
             "threads": os.environ.get("OMP_NUM_THREADS"),
             "numba_threads": os.environ.get("NUMBA_NUM_THREADS"),
             "sigint_blocked": signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()),

@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from plugins.waves import lane
 from plugins.waves.lane import Outcome
 from plugins.waves.pool import Pool
+from tests import timeslice
 from tests.plugins.waves import jobs
 from tests.plugins.waves.jobs import LIMIT_S, Asked, Gate
 from tests.plugins.waves.test_faults_pool import wait_until_gone
@@ -81,7 +82,7 @@ def test_a_worker_is_kept_for_the_next_job() -> None:
 
 
 def test_the_child_is_guarded() -> None:
-    """A worker and its session are nice; one thread, short turns, little memory, deaf to Ctrl-C."""
+    """A worker and its session are nice: one thread, short slices, deaf to Ctrl-C."""
     job = Asked("a.wav", "surroundings")
 
     with running(memory_limit_mb=700) as pool:
@@ -90,7 +91,7 @@ def test_the_child_is_guarded() -> None:
 
     assert data["nice"] == 19
     assert data["group_nice"] == jobs.granted_group_niceness()
-    assert data["turn_ns"] == jobs.granted_turn_ns()
+    assert data["time_slice_ns"] == timeslice.shortest_granted()
     assert data["threads"] == data["numba_threads"] == "1"
     assert data["sigint_ignored"] is data["sigint_blocked"] is True
     assert data["memory"] == 700 * 2**20
