@@ -60,6 +60,7 @@ class Hosting:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Start the plugins; at the end stop voices, sessions, plugins and agents."""
+        self._threads.submit(self.agents.warm_up)
         try:
             with timeslice.shortened(), tracing(self.settings.trace_signals):
                 async with plugins.running(

@@ -1,6 +1,9 @@
 """The agents as the workflow sees them: three questions, one per turn."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
 
 from backend.agents.conversations import MAX_TOKENS, Conversations, Exchange
 from backend.agents.models import ModelFactory
@@ -17,6 +20,8 @@ from backend.agents.turns import (
     Slot,
 )
 from backend.errors import AgentError
+
+log = structlog.get_logger(__name__)
 
 DEFAULT_TIMEOUT_S = 30.0
 """One call, with all that belongs to it. A visitor waits in silence for the first one."""
@@ -71,6 +76,20 @@ class Agents:
         )
         self._conversations = Conversations(memory_tokens)
         self._on_close = on_close
+
+    def warm_up(self) -> None:
+        """Have an answer made that nobody hears; to be called on a thread while nobody waits.
+
+        For the first answer of a process pydantic-ai loads its list of prices, which holds up the
+        event loop, and so every visitor, for a quarter of a second.
+        """
+        from pydantic_ai import Agent
+        from pydantic_ai.models.test import TestModel
+
+        try:
+            asyncio.run(Agent(TestModel()).run(""))
+        except Exception:
+            log.exception("the agents could not be warmed up; the first answer takes longer")
 
     async def respond(self, slot: Slot, message: str, *, seed: int) -> SpokenResponse:
         """Return the slot's answer to the visitor (turn 1).

@@ -94,6 +94,8 @@ class Backfill(threading.Thread):
         path = str(found.path)
         if self._pool.holds(path) or self._pool.is_quarantined(path):
             return False
+        if self._failed_lately(found):  # an attempt that ended while this one waited for room
+            return False
         standing = self._search.standing(found)
         if standing == "unrecorded":
             adopt(self._bench, found)

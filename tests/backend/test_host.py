@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from pydantic_settings import SettingsConfigDict
 from structlog.testing import capture_logs
 
-from backend.agents import Slot
+from backend.agents import Agents, Slot
 from backend.config import Settings
 from backend.events import Done, Event
 from backend.host import Hosting
@@ -23,6 +24,7 @@ from backend.signals import SessionFinished, TtsWritten, session_finished, tts_w
 from backend.speech.embedded import EmbeddedEngine
 from backend.workflow import Workflow
 from tests import timeslice
+from tests.live import LIMIT_S
 
 SLOTS = (Slot(1, "gpt-4o"), Slot(2, "gemini-3"))
 
@@ -78,6 +80,23 @@ async def test_only_the_event_loop_takes_short_time_slices(tmp_path: Path) -> No
         assert await asyncio.to_thread(timeslice.of_this_thread) == ordinary
 
     assert timeslice.of_this_thread() == ordinary
+
+
+async def test_the_agents_are_warmed_up_beside_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start lets them get ready on a thread, and does not wait for it."""
+    release, warmed = threading.Event(), threading.Event()
+
+    def warm_up(_: Agents) -> None:
+        release.wait(LIMIT_S)
+        warmed.set()
+
+    monkeypatch.setattr(Agents, "warm_up", warm_up)
+    async with Hosting(Settings(artifacts_dir=tmp_path), []).running():
+        assert not warmed.is_set()
+        release.set()
+        assert await asyncio.to_thread(warmed.wait, LIMIT_S)
 
 
 async def test_leaving_ends_the_sessions_then_the_plugins(tmp_path: Path) -> None:

@@ -36,6 +36,25 @@ class Gate:
         return [Candidate(FunctionModel(answer), "test")]
 
 
+def loaded_by_the_first_answer() -> list[str]:
+    """Return the modules that the first answer after a warm-up imports; for a fresh process."""
+    agents = Agents(Registry())
+    agents.warm_up()
+    before = set(sys.modules)
+    asyncio.run(agents.respond(SLOT, "Rain", seed=1))
+    return sorted(sys.modules.keys() - before)
+
+
+def test_the_first_visitor_waits_for_no_import() -> None:
+    """After a warm-up an answer loads nothing that would hold up the event loop."""
+    ask = f"from {__name__} import loaded_by_the_first_answer as ask; print(ask())"
+    done = subprocess.run(
+        [sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert "[]" == done.stdout.splitlines()[-1]  # after the log
+
+
 async def test_sessions_at_the_same_time_do_not_mix() -> None:
     """Many sessions on one slot each get their own answer, and each leaves one whole exchange."""
     gate = Gate()
