@@ -14,6 +14,7 @@ standard library: child processes use it too.
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ SERVED_TREES = ("tts", "waves")
 SERVED_SUFFIX = ".wav"
 TEMPORARY_DIRECTORY = ".tmp"
 DRAFT_PREFIX = ".draft-"
+_PAUSES_S = (0.01, 0.04, 0.2) if os.name == "nt" else ()
 _SAFE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
 
 
@@ -125,7 +127,7 @@ def writing(path: Path, temporary: Path) -> Iterator[Path]:
         yield draft
         flush_file(draft)
         draft.chmod(0o644)
-        draft.replace(path)
+        replace_file(draft, path)
     except BaseException:
         with suppress(OSError):
             draft.unlink()
@@ -151,6 +153,22 @@ def sweep_drafts(temporary: Path) -> int:
         with suppress(OSError):  # the next holder of the root will try again
             draft.unlink()
     return len(drafts)
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Move `source` to `target` in one step, over what stands there.
+
+    Windows refuses that while either is open elsewhere, and virus scanners open every new file for
+    a moment: so there a refusal is met with patience, a quarter of a second in all.
+    """
+    for pause_s in _PAUSES_S:
+        try:
+            source.replace(target)
+        except PermissionError:
+            time.sleep(pause_s)
+        else:
+            return
+    source.replace(target)
 
 
 def flush_file(path: Path) -> None:

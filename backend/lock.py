@@ -47,7 +47,10 @@ def holding(artifacts: Artifacts, purpose: str) -> Iterator[None]:
             "purpose": purpose,
             "since": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
-        write_bytes(artifacts.root / HOLDER_FILE, json.dumps(holder).encode(), artifacts.temporary)
+        with suppress(OSError):  # a full disk must not keep out the command that makes room on it
+            write_bytes(
+                artifacts.root / HOLDER_FILE, json.dumps(holder).encode(), artifacts.temporary
+            )
         yield
     finally:
         with suppress(OSError):

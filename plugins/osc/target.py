@@ -70,7 +70,7 @@ class Target:
             self._socket = socket.socket(family, socket.SOCK_DGRAM)
             self._socket.setblocking(False)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter: no name a name server could know
             self._fail(f"{self.name} cannot be found: {error}")
 
     def _fail(self, problem: str) -> None:

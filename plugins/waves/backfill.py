@@ -18,6 +18,7 @@ from contextlib import suppress
 from time import monotonic
 
 from plugins.waves import publishing, record
+from plugins.waves.errors import describe
 from plugins.waves.lane import Outcome
 from plugins.waves.logs import SafeLog
 from plugins.waves.pending import Found, Search
@@ -142,8 +143,8 @@ def prepared(bench: Bench, found: Found, on_end: OnEnd) -> Utterance:
     return Utterance(str(found.path), event, bench, backfill=True, on_end=on_end)
 
 
-def adopt(bench: Bench, found: Found) -> bool:
-    """Record waves that stand whole but unrecorded; tell whether that was possible."""
+def adopt(bench: Bench, found: Found) -> str:
+    """Record waves that stand whole but unrecorded; return what was in the way, or nothing."""
     try:
         with bench.recording:
             recorded = record.adopt(
@@ -151,7 +152,8 @@ def adopt(bench: Bench, found: Found) -> bool:
             )
     except OSError as error:
         log.error("waves cannot be recorded", input_path=str(found.path), error=str(error))
-        return False
-    if recorded:
-        log.info("waves recorded that stood unrecorded", input_path=str(found.path))
-    return recorded
+        return f"the waves are there but cannot be recorded: {describe(error)}"
+    if not recorded:
+        return "the session was deleted"
+    log.info("waves recorded that stood unrecorded", input_path=str(found.path))
+    return ""

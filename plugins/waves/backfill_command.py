@@ -136,7 +136,7 @@ def _run(
 
     bench = Bench(Host(root, _no_board), settings, None)
     rows = {
-        str(item.path): _row(item, "recorded" if adopt(bench, item) else "failed")
+        str(item.path): _adopted(item, adopt(bench, item))
         for item in found
         if item.standing == "unrecorded"
     }
@@ -168,6 +168,13 @@ def _run(
 
 def _no_board(state: str, reason: str) -> None:
     """Keep the pool's state to itself: what it means for a file is in the file's row."""
+
+
+def _adopted(item: "Found", problem: str) -> Row:
+    """Return the row of waves that only had to be recorded, or could not be."""
+    if not problem:
+        return _row(item, "recorded")
+    return _row(item, "failed") | {"reason": "not_recorded", "message": problem}
 
 
 def _row(item: "Found", result: str) -> Row:

@@ -29,11 +29,11 @@ class Backlog:
         return queue.popleft() if queue else None
 
     def promote(self, job: Job) -> None:
-        """Make a waiting backfill job a live one."""
+        """Make a backfill job a live one."""
         if job in self._backfill:
             self._backfill.remove(job)
-            job.live = True
             self._live.append(job)
+        job.live = True  # one that is running, too: it may come back
 
     def displace(self) -> Job | None:
         """Take the last backfill job, the one that can wait best; None if there is none."""

@@ -161,6 +161,8 @@ def _step_back() -> None:
     """Let everything else go first: the event loop must not feel a busy worker."""
     if sys.platform == "win32":
         kernel = ctypes.windll.kernel32
+        kernel.GetCurrentProcess.restype = ctypes.c_void_p  # by default a handle is cut to 32 bits
+        kernel.SetPriorityClass.argtypes = (ctypes.c_void_p, ctypes.c_uint32)
         kernel.SetPriorityClass(kernel.GetCurrentProcess(), BELOW_NORMAL_PRIORITY_CLASS)
         return
     with suppress(OSError):

@@ -43,7 +43,10 @@ class Outcome:
 
 
 class Work(Protocol):
-    """One thing to be done for one file; neither method is called on the event loop."""
+    """One thing to be done for one file.
+
+    Both methods are called on threads of the pool; `end` on that of `submit` if nothing runs.
+    """
 
     path: str
 
@@ -132,7 +135,8 @@ class Lane(threading.Thread):
     @property
     def worker_pid(self) -> int | None:
         """The id of the worker process, for logs and tests."""
-        return self._worker.pid if self._worker else None
+        worker = self._worker  # which the lane's own thread may let go of meanwhile
+        return worker.pid if worker else None
 
     def end(self) -> None:
         """Stop taking jobs and give up the present one; callable from any thread."""

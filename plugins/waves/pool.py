@@ -166,7 +166,7 @@ class Pool:
         A path that is already waiting or running is not done twice: the second `work` ends with the
         first. Live jobs go before backfill jobs, and into a full queue in the place of one. Returns
         whether the job was accepted; `work.end` is called exactly once either way, later and on
-        another thread.
+        another thread; before `start` and after `stop` at once, on this one.
         """
         with self._changed:
             job = self._jobs.get(work.path)
@@ -196,7 +196,8 @@ class Pool:
     def stop(self, limit_s: float = 3.0) -> int:
         """Refuse new jobs, let running ones end within `limit_s`, kill the rest; count the losses.
 
-        Every accepted job has ended when this returns, after at most `limit_s` + `KILL_LIMIT_S`.
+        Every accepted job has ended when this returns, after at most `limit_s` + `KILL_LIMIT_S`,
+        and been told of, unless telling takes as long as `KILL_LIMIT_S` once more.
         """
         with self._changed:
             if not self._open:
@@ -212,7 +213,7 @@ class Pool:
         for job in dropped:
             self.finish(job, job.outcome("stopped", "the host stopped before the job began"))
         self._wait_for_jobs(monotonic() + limit_s)
-        killed = [lane.job.path for lane in busy if lane.job is not None]
+        killed = sum(lane.job is not None for lane in busy)
         for lane in self._lanes:
             lane.end()
         deadline = monotonic() + KILL_LIMIT_S
@@ -225,18 +226,19 @@ class Pool:
             self._endings.put(None)
         self._doorman.join(KILL_LIMIT_S)
         if dropped or killed:
-            log.warning("jobs were dropped at stop", waiting=len(dropped), running=len(killed))
-        return len(dropped) + len(killed)
+            log.warning("jobs were dropped at stop", waiting=len(dropped), running=killed)
+        return len(dropped) + killed
 
     def take(self, lane: Lane, timeout_s: float) -> Job | None:
         """Give `lane` the next job, None if none came in time, or if none should begin now."""
-        if self._is_hindered():
-            with self._changed:
-                self._changed.wait_for(lambda: not self._open, timeout_s)
-            return None
+        hindered = self._is_hindered()
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or not self._open, timeout_s)
-            job = self._waiting.pop() if self._open else None
+            self._changed.wait_for(
+                lambda: (self._waiting and not hindered) or not self._open, timeout_s
+            )
+            if not self._open:
+                lane.end()  # it was busy when the others were ended
+            job = self._waiting.pop() if self._open and not hindered else None
             lane.job = job
         if job is not None and self.is_quarantined(job.path):
             lane.job = None

@@ -10,16 +10,15 @@ A reader sees a whole file or no file, never half a file. If a step fails, what 
 back, a set that stood there before is put back, and `PublishError` names the errno. If the process
 dies, the private directory stays behind and `sweep` undoes the step it died in: with 1.wav to 3.wav
 untouched nothing had happened yet, with all of them gone everything had, in between the targets are
-removed. Hence 0 or 3 files, and never waves of two runs side by side.
+removed. Whoever publishes to the same targets before that undoes it first, or else a later sweep
+would take the new set away. Hence 0 or 3 files, and never waves of two runs side by side.
 
 Rejected: renaming a directory that holds the three files (one atomic step), because the names in
 the turn's directory are a contract; completing an interrupted set after a restart, because nobody
 would have recorded or announced it, while a set that is missing is simply made again.
 
 A rename is durable once its directory is flushed. Windows cannot flush a directory; there a power
-cut may undo the renames, which leaves 0 files or a set that is not `complete`. Windows also refuses
-to rename over a file that is open elsewhere, and virus scanners open every new file for a moment:
-so a refused rename is tried again for a quarter of a second.
+cut may undo the renames, which leaves 0 files or a set that is not `complete`.
 """
 
 import errno
@@ -27,13 +26,12 @@ import hashlib
 import json
 import os
 import stat
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.artifacts import flush_directory
+from backend.artifacts import flush_directory, replace_file
 from plugins.waves import paths, pcm16, riff
 from plugins.waves.errors import PublishError, describe, shown
 
@@ -41,7 +39,6 @@ PRIVATE_PREFIX = ".waves-"
 JOURNAL = "targets.json"
 MAX_JOURNAL_BYTES = 2**16
 _UNFLUSHABLE = (errno.EINVAL, errno.ENOTSUP)  # some network file systems cannot flush a directory
-_PAUSES_S = (0.01, 0.04, 0.2) if os.name == "nt" else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +74,7 @@ def publish(
         with _private_directory(temporary) as private:
             published = _write_drafts(waves, rate, targets, private)
             if not _identical(published):
+                _undo_earlier(targets, temporary)
                 make_directory(targets[0].parent)
                 _move_in(targets, private)
     except OSError as error:
@@ -109,13 +107,10 @@ def sweep(temporary: Path, *, pid: int | None = None) -> int:
     publishes, as at start. What cannot be undone is left for the next sweep.
     """
     prefix = PRIVATE_PREFIX if pid is None else f"{PRIVATE_PREFIX}{pid}-"
-    try:
-        leftovers = [name for name in os.listdir(temporary) if name.startswith(prefix)]
-    except FileNotFoundError:
-        return 0
-    for name in sorted(leftovers):
+    leftovers = _private_directories(temporary, prefix)
+    for private in leftovers:
         with suppress(OSError):
-            _undo(temporary / name)
+            _undo(private)
     return len(leftovers)
 
 
@@ -184,10 +179,10 @@ def _move_in(targets: Sequence[Path], private: Path) -> None:
         _write_journal(targets, private)
         for target, old in zip(targets, olds, strict=True):
             with suppress(FileNotFoundError):
-                _replace(target, old)
+                replace_file(target, old)
                 kept.append((old, target))
         for draft, target in zip(drafts, targets, strict=True):
-            _replace(draft, target)
+            replace_file(draft, target)
             moved.append(target)
         _flush(targets[0].parent)
     except BaseException:
@@ -206,8 +201,16 @@ def _take_back(
         _unlink(target)
     with suppress(OSError):  # then the set is not complete
         for old, target in kept:
-            _replace(old, target)
+            replace_file(old, target)
     remove_partial(targets)
+
+
+def _undo_earlier(targets: Sequence[Path], temporary: Path) -> None:
+    """Undo what an earlier attempt at `targets` left, if one died or could not be undone."""
+    absolute = [Path(os.path.abspath(target)) for target in targets]
+    for private in _private_directories(temporary):
+        if _read_journal(private) == absolute:
+            _undo(private)
 
 
 def _undo(private: Path) -> None:
@@ -238,12 +241,20 @@ def _read_journal(private: Path) -> list[Path] | None:
     try:
         with (private / JOURNAL).open("rb") as stream:
             names = json.loads(stream.read(MAX_JOURNAL_BYTES))
-    except (FileNotFoundError, ValueError):  # a torn journal: nothing had been moved yet
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # torn: nothing was moved yet
         return None
     if not isinstance(names, list) or len(names) != len(paths.WAVE_NUMBERS):
         return None
     targets = [Path(str(name)) for name in names]
     return targets if all(paths.is_wave(target) for target in targets) else None
+
+
+def _private_directories(temporary: Path, prefix: str = PRIVATE_PREFIX) -> list[Path]:
+    try:
+        names = os.listdir(temporary)
+    except FileNotFoundError:
+        return []
+    return [temporary / name for name in sorted(names) if name.startswith(prefix)]
 
 
 def _drafts(private: Path) -> list[Path]:
@@ -262,17 +273,6 @@ def _remove(private: Path) -> None:
     for path in (*_drafts(private), *_olds(private), private / JOURNAL):
         _unlink(path)
     os.rmdir(private)
-
-
-def _replace(source: Path, target: Path) -> None:
-    for pause_s in _PAUSES_S:
-        try:
-            os.replace(source, target)
-        except PermissionError:
-            time.sleep(pause_s)
-        else:
-            return
-    os.replace(source, target)
 
 
 def _unlink(path: Path) -> bool:

@@ -48,7 +48,7 @@ class WavesSettings(PluginSettings):
         60, ge=0, le=86_400, description="Seconds between searches for missing waves; 0 is off."
     )
     stop_limit_s: float = Field(
-        3, ge=0, le=5, description="Seconds that running utterances get to end when the host stops."
+        3, ge=0, le=4, description="Seconds that running utterances get to end when the host stops."
     )
 
     kernel_cache: Path | None = Field(

@@ -42,7 +42,11 @@ class WavesWritten(WorkDone):
 
 @dataclass(frozen=True, slots=True)
 class WavesFailed(WorkFailed):
-    """Payload of `waves_failed`: none of the three files was written."""
+    """Payload of `waves_failed`: no waves are announced.
+
+    None of the three files stands there; only if its worker was killed just when it had published
+    them do all three, and the backfill records them without a signal.
+    """
 
     reason: Reason
     queued_ms: float

@@ -72,6 +72,22 @@ def test_a_failure_is_in_the_table_and_not_tried_again(
     assert {} == results(second)
 
 
+def test_waves_that_cannot_be_recorded_are_named(artifacts: Artifacts, tmp_path: Path) -> None:
+    """Where no record can be written the table says so; the waves stay."""
+    speak(artifacts, "slot-1_gpt_calm")
+    backfill(tmp_path)
+    path = record.path_of(artifacts, "session-1")
+    path.unlink()
+    path.mkdir()
+
+    done = backfill(tmp_path, "--json")
+
+    (row,) = json.loads(done.stdout)["files"]
+    assert (1, "failed", "not_recorded") == (done.returncode, row["result"], row["reason"])
+    assert "EISDIR" in row["message"]
+    assert 3 == len(list(artifacts.sessions("waves").rglob("*_wave?.wav")))
+
+
 @pytest.mark.parametrize("since", ["1h", "60m", "3600s", "DATE"])
 def test_since(artifacts: Artifacts, tmp_path: Path, since: str) -> None:
     """Only what was spoken since then is looked at."""

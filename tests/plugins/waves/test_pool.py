@@ -16,9 +16,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from plugins.waves import lane
-from plugins.waves.lane import Outcome
+from plugins.waves.backlog import Backlog
+from plugins.waves.lane import Job, Outcome
 from plugins.waves.pool import Pool
 from tests import timeslice
+from tests.live import until
 from tests.plugins.waves import jobs
 from tests.plugins.waves.jobs import LIMIT_S, Asked, Gate
 from tests.plugins.waves.test_faults_pool import wait_until_gone
@@ -417,6 +419,45 @@ def test_stop_lets_running_jobs_end_and_drops_waiting_ones(gate: GateMaker) -> N
     assert {other.outcome().reason for other in waiting} == {"stopped"}
     (entry,) = [entry for entry in logs if entry["event"] == "jobs were dropped at stop"]
     assert (entry["log_level"], entry["waiting"], entry["running"]) == ("warning", 3, 0)
+
+
+def test_a_lane_that_is_done_ends_while_another_is_waited_for(gate: GateMaker) -> None:
+    """At stop a lane whose job ends first does not ask for jobs until the last one ends."""
+    started, doors = gate("started"), [gate("first"), gate("second")]
+    jobs_now = [
+        Asked(f"{n}.wav", "tell_and", started.path, "pass_gate", door.path)
+        for n, door in enumerate(doors)
+    ]
+
+    with running(lanes=2) as pool:
+        both_ready(pool)
+        for job in jobs_now:
+            pool.submit(job)
+            started.line()
+        stopping = threading.Thread(target=pool.stop, args=(LIMIT_S,))
+        stopping.start()
+        doors[0].open()
+        until(lambda: sum(one.is_alive() for one in pool._lanes) == 1, "one lane")
+        still_running = stopping.is_alive()
+        doors[1].open()
+        stopping.join(LIMIT_S)
+
+    assert still_running
+    assert ["go", "go"] == [job.value() for job in jobs_now]
+
+
+def test_a_job_that_a_visitor_asks_for_while_it_runs_is_a_live_one() -> None:
+    """A backfill job that comes back from a dead worker is not displaced if a visitor waits."""
+    backlog = Backlog()
+    job = Job("a.wav", [], live=False, accepted_at=0.0)
+    backlog.put(job)
+    assert backlog.pop() is job
+
+    backlog.promote(job)
+    backlog.put_first(job)
+
+    assert backlog.displace() is None
+    assert backlog.pop() is job
 
 
 def test_stop_leaves_no_thread_and_no_process() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backend import artifacts
 from backend.artifacts import flush_directory
 from plugins.waves import paths, pcm16, publishing
 from plugins.waves.errors import PublishError
@@ -369,7 +370,7 @@ def test_a_file_that_is_open_elsewhere_is_waited_for(
             raise PermissionError(errno.EACCES, "open elsewhere")
         replace(source, target)
 
-    monkeypatch.setattr(publishing, "_PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(artifacts, "_PAUSES_S", (0.0, 0.0, 0.0))
     monkeypatch.setattr(os, "replace", refusing)
 
     place.publish()
@@ -391,7 +392,7 @@ def test_a_file_that_stays_open_elsewhere_keeps_the_old_set(
             raise PermissionError(errno.EACCES, "open elsewhere")
         replace(source, target)
 
-    monkeypatch.setattr(publishing, "_PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(artifacts, "_PAUSES_S", (0.0, 0.0))
     monkeypatch.setattr(os, "replace", refusing)
 
     with pytest.raises(PublishError, match="EACCES"):
@@ -462,9 +463,7 @@ def test_the_process_may_die_at_every_step(
     before: str, tmp_path: Path, record_property: Count
 ) -> None:
     """F23: a process killed at any step leaves, once swept, 0 or 3 files and nothing else."""
-    command = [sys.executable, "-c", CRASHING, str(tmp_path), before]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    steps = int(done.stdout)
+    steps = die_at_every_step(tmp_path, before)
     partial, outcomes = 0, set()
     for n in range(1, steps + 1):
         place = Place(tmp_path / str(n), three_waves(1))
@@ -490,6 +489,33 @@ def test_the_process_may_die_at_every_step(
     assert steps > 25
     assert partial >= 2
     assert "new" in outcomes
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="crash points are made by fork")
+@pytest.mark.usefixtures("fast_disk")
+@pytest.mark.parametrize("before", ["nothing", "another set", "a partial set"])
+def test_what_is_published_after_a_death_stays(before: str, tmp_path: Path) -> None:
+    """F23: a set that was made anew before anybody swept is not undone with the one before."""
+    steps = die_at_every_step(tmp_path, before)
+    for n in range(1, steps + 1):
+        place = Place(tmp_path / str(n), three_waves(1))
+        place.publish()
+        new = place.there()
+
+        publishing.sweep(place.temporary)
+
+        assert bodies(three_waves(1)) == [contents[44:] for contents in new], n
+        assert new == place.there(), n
+        assert place.leftovers() == [], n
+    assert steps > 25
+
+
+def die_at_every_step(folder: Path, before: str) -> int:
+    """Publish in children that are killed at their first, second, ... call; count the calls."""
+    command = [sys.executable, "-c", CRASHING, str(folder), before]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return int(done.stdout)
 
 
 def bodies(waves: list[pcm16.Pcm16]) -> list[bytes]:
