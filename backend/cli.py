@@ -115,7 +115,7 @@ def rehearse(
 
     report = _guarded(lambda: asyncio.run(run(settings, discovered, message, slots, errors)))
     if as_json:
-        typer.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(report.to_dict(), indent=2))
     else:
         show(report, Console(highlight=False))
     for problem in report.problems:
@@ -142,7 +142,7 @@ def config(as_json: AsJson = False) -> None:
     table = Table("Setting", "Value", "From", "Meaning")
     for section in sections.values():
         for row in section:
-            table.add_row(row.variable, row.value, row.source, row.description)
+            table.add_row(row.variable, escape(row.value), row.source, escape(row.description))
         table.add_section()
     Console(highlight=False).print(table)
 
@@ -160,7 +160,7 @@ def doctor(artifacts: Artifacts = None, as_json: AsJson = False) -> None:
         table = Table("Check", "", "What was found")
         for finding in findings:
             mark = "[green]ok[/green]" if finding.ok else "[red]FAILED[/red]"
-            table.add_row(finding.check, mark, finding.detail)
+            table.add_row(escape(finding.check), mark, escape(finding.detail))
         Console(highlight=False).print(table)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(EXIT_FAILED)
@@ -181,7 +181,7 @@ def voices(
 
     report = _guarded(lambda: audition(settings, say, out, errors))
     if as_json:
-        typer.echo(json.dumps(report.to_dict(), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(report.to_dict(), indent=2))
     else:
         show_voices(report, Console(highlight=False))
     if not report.ok:

@@ -24,6 +24,7 @@ NONE = "none"
 """An empty list in `.env`, where an empty value means the default."""
 
 
+_HEADER_WORD = re.compile(r"[!-~]+")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+(/[!-~]*)?")
 
 
@@ -108,6 +109,13 @@ class Settings(BaseSettings):
         None, validation_alias="ELEVENLABS_API_KEY", description="Key for the voices of ElevenLabs."
     )
 
+    @field_validator("api_token")
+    @classmethod
+    def _can_stand_in_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _HEADER_WORD.fullmatch(value.get_secret_value()):
+            raise ValueError("use letters, digits and signs of ASCII, and no spaces")
+        return value
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
@@ -175,6 +183,8 @@ class Settings(BaseSettings):
             return cls(**given)  # type: ignore[arg-type]  # checked by pydantic, which is the point
         except ValidationError as error:
             raise SettingsError(describe_problems(error, cls)) from error
+        except UnicodeDecodeError as error:
+            raise SettingsError(f"{ENV_FILE} is not UTF-8: save it as UTF-8 ({error})") from error
 
 
 def _is_loopback(host: str) -> bool:

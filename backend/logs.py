@@ -11,11 +11,13 @@ and no visitor's word gets in:
 """
 
 import logging
+import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from io import StringIO
+from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
@@ -49,6 +51,8 @@ def configure_logging(level: str, secrets: Iterable[SecretStr | None] = ()) -> N
     secrets : iterable of SecretStr or None
         What must not appear in any line.
     """
+    if sys.stderr is None:  # closed before the start: nobody else is to get its descriptor
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
     handler = LogWriter(sys.stderr)
     handler.setFormatter(
         _Redacting(

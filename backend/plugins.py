@@ -31,6 +31,7 @@ from typing import Any, ClassVar, Literal
 import structlog
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnparsableError
 
 from backend.artifacts import Artifacts
 from backend.errors import PluginError
@@ -218,6 +219,8 @@ def load_settings(plugin: Plugin) -> PluginSettings:
         return plugin.settings()
     except ValidationError as error:
         raise PluginError(describe_problems(error, plugin.settings)) from error
+    except UnparsableError as error:
+        raise PluginError(f"plugin {plugin.name}: {error}") from error
 
 
 def enabled(

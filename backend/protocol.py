@@ -1,8 +1,9 @@
-"""HTTP/1.1 that does not wait for ever for a request, nor for any number of clients.
+"""HTTP/1.1 that does not wait for ever for a request or a reader, nor for any number of clients.
 
 uvicorn limits the pause after an answer, not the time until the first request or the time its head
-takes: whoever opens connections and says nothing would use up the server's descriptors. Those that
-voices, workers and files need are kept back, so that a session comes through in any crowd.
+takes, nor how long a client may take nothing of an answer: whoever opens connections and says or
+reads nothing would use up the server's descriptors. Those that voices, workers and files need are
+kept back, so that a session comes through in any crowd.
 """
 
 import asyncio
@@ -20,14 +21,21 @@ MIN_CONNECTIONS = 4
 RESERVED_DESCRIPTORS = 48
 """About 20 of the server and its workers, 24 of six voices while they start, some files."""
 WARNING_EVERY_S = 60.0
+STALLED_S = 60.0
+"""Longer than a reader on a bad network pauses; what a client may leave unread is some 100 kB."""
 
 
 class LimitedProtocol(H11Protocol):
-    """Closes a connection without a whole request head after `limit_s`, or one too many."""
+    """Closes a connection without a whole request head after `limit_s`, or one too many.
+
+    And one whose client takes nothing of an answer for `stalled_s`.
+    """
 
     limit_s: float
     max_connections: int
+    stalled_s: float = STALLED_S
     _expiry: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
     _warn_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
@@ -49,7 +57,18 @@ class LimitedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._rest()
+        self._go_on()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Begin to wait for a client that has not taken what was sent."""
+        super().pause_writing()
+        self._stalled = self.loop.call_later(self.stalled_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Stop waiting for it."""
+        self._go_on()
+        super().resume_writing()
 
     def _refuse(self) -> None:
         self.transport.abort()
@@ -60,6 +79,11 @@ class LimitedProtocol(H11Protocol):
     def _watch(self) -> None:
         if self._expiry is None:
             self._expiry = self.loop.call_later(self.limit_s, self.transport.abort)
+
+    def _go_on(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _rest(self) -> None:
         if self._expiry is not None:

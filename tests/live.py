@@ -45,7 +45,7 @@ class _Announcing(uvicorn.Server):
 class LiveServer:
     """Serves `app` from entering to leaving; what happens in between is real HTTP."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, **options: Any) -> None:
         self.app = app
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
@@ -58,6 +58,7 @@ class LiveServer:
                 access_log=False,
                 timeout_graceful_shutdown=2,
                 **WEBSOCKETS,
+                **options,
             ),
             self._listening,
         )
@@ -73,6 +74,11 @@ class LiveServer:
         self._server.should_exit = True
         self._thread.join(LIMIT_S)
         assert not self._thread.is_alive(), "the server did not stop"
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._server.server_state.connections)
 
     def client(self, **options: Any) -> httpx2.Client:
         """Return an HTTP client for this server."""

@@ -105,6 +105,9 @@ def _interruptible() -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo("interrupted: what went is gone, what stayed is whole", err=True)
         raise typer.Exit(INTERRUPTED) from None
+    except OSError as error:
+        typer.echo(f"stopped: {error}; what went is gone, what stayed is whole", err=True)
+        raise typer.Exit(FAILED) from None
 
 
 def _settings(path: Path | None) -> "tuple[Policy, Artifacts]":

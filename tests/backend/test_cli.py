@@ -1,7 +1,9 @@
 """The command line as it is typed: what it prints, where, and with which exit code."""
 
 import json
+import os
 import signal
+import subprocess
 from pathlib import Path
 
 import psutil
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 
 from backend import cli
 from backend.plugins import Discovered, Plugin, PluginSettings
+from tests import command
 from tests.command import Running, free_port, run
 from tests.live import LIMIT_S
 
@@ -228,6 +231,43 @@ def test_voices_makes_a_sample_of_each(tmp_path: Path) -> None:
     report = json.loads(done.stdout)
     assert (0, True) == (done.returncode, report["ok"])
     assert 6 == len(report["samples"]) == len(list((tmp_path / "heard").glob("*.wav")))
+
+
+def test_json_is_json_in_every_encoding(tmp_path: Path) -> None:
+    """Where a pipe is not UTF-8, as on Windows, words from all over the world are data still."""
+    env = command.environment({**OFF, "PYTHONIOENCODING": "cp1252:strict"})
+    words = ["Was träumt 水?", "--slots", "1", "--seed", "1", "--json"]
+
+    done = subprocess.run(
+        [*command.COMMAND, "rehearse", *words], cwd=tmp_path, env=env, capture_output=True
+    )
+
+    assert any("träumt" in row["text"] for row in json.loads(done.stdout)["utterances"])
+
+
+def test_a_path_is_shown_as_it_is(tmp_path: Path) -> None:
+    """Brackets in a value are no markup."""
+    env = {"RR_ARTIFACTS_DIR": "art [biennale][/x]", "RR_PORT": str(free_port())}
+
+    shown, examined = run("config", cwd=tmp_path, env=env), run("doctor", cwd=tmp_path, env=env)
+
+    assert (0, 0) == (shown.returncode, examined.returncode)
+    assert "art [biennale][/x]" in shown.stdout
+    assert "art [biennale][/x]" in examined.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="closed by a POSIX shell")
+def test_without_standard_error_a_command_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closed before the start it takes nothing with it, and no file gets its descriptor."""
+    closed = ("sh", "-c", 'exec "$@" 2>&-', "sh", *command.COMMAND)
+    monkeypatch.setattr(command, "COMMAND", closed)
+
+    done = run("config", "--json", cwd=tmp_path)
+
+    assert 0 == done.returncode
+    assert "RR_PORT" in json.loads(done.stdout)["host"]
 
 
 def test_an_engine_without_its_key_is_a_wrong_setting(tmp_path: Path) -> None:

@@ -86,6 +86,31 @@ def test_a_wrong_setting_is_named_with_its_value(
     assert 1 == len(str(caught.value).splitlines())
 
 
+@pytest.mark.parametrize("token", ["Wässer-canary", "two canary words", "tab\tcanary"])
+def test_a_token_that_no_header_can_hold_is_refused(
+    monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    """Nobody could ever send it; the message does not show it."""
+    monkeypatch.setenv("RR_API_TOKEN", token)
+
+    with pytest.raises(SettingsError, match=r"RR_API_TOKEN=.*ASCII") as caught:
+        Settings.load()
+
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_an_env_file_in_another_encoding_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    """What some editors save is told in words, like every other wrong setting."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("RR_ARTIFACTS_DIR=Bühne\n", encoding=encoding)
+
+    with pytest.raises(SettingsError, match=r"\.env is not UTF-8"):
+        Settings.load()
+
+
 def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several web clients can be allowed in one line."""
     monkeypatch.setenv("RR_CORS_ORIGINS", "http://localhost:5173, https://show.example")

@@ -1,5 +1,7 @@
 """One process per artifacts root."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +55,23 @@ def test_the_root_is_free_again_after_the_block(tmp_path: Path) -> None:
     for purpose in ("first", "second"):
         with holding(Artifacts(tmp_path), purpose):
             pass
+
+
+def test_a_full_disk_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who can write nothing, not even who it is, holds the root all the same."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("backend.lock.write_bytes", full)
+    with (
+        holding(Artifacts(tmp_path), "first"),
+        pytest.raises(ArtifactsInUseError) as caught,
+        holding(Artifacts(tmp_path), "second"),
+    ):
+        pass
+
+    assert "in use by another process" in str(caught.value)
 
 
 DIE_WRITING = """

@@ -10,10 +10,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from pydantic_settings import SettingsConfigDict
 from structlog.testing import capture_logs
 
 from backend import plugins
 from backend.artifacts import Artifacts
+from backend.errors import PluginError
 from backend.plugins import (
     GROUP,
     Board,
@@ -146,6 +148,21 @@ async def test_wrong_settings_cost_the_plugin_only(tmp_path: Path) -> None:
     assert "failed" == status.state
     assert "NEEDED" in status.reason
     assert ["start good", "stop good"] == journal
+
+
+class Listed(PluginSettings):
+    """Settings with a list, which is JSON in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="RR_LISTED_")
+    slots: tuple[int, ...] = ()
+
+
+def test_a_setting_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value that cannot even be parsed is told like every other wrong one."""
+    monkeypatch.setenv("RR_LISTED_SLOTS", "1,2")
+
+    with pytest.raises(PluginError, match=r'plugin listed: .*"slots"'):
+        plugins.load_settings(Plugin("listed", Listed, "never:imported"))
 
 
 async def test_the_second_plugin_of_a_name_is_not_started(tmp_path: Path) -> None:

@@ -123,7 +123,8 @@ def test_one_target_that_fails_is_alone(
     """One without a listener, or that cannot be found, costs the other nothing, and is shown."""
     with Ear() as gone:
         nobody = gone.target
-    monkeypatch.setenv("RR_OSC_TARGETS", f"{nobody},nowhere.invalid:7000,{ears[0].target}")
+    targets = [nobody, "nowhere.invalid:7000", "a..b:7000", ears[0].target]
+    monkeypatch.setenv("RR_OSC_TARGETS", ",".join(targets))
     monkeypatch.setattr("plugins.osc.plugin.LOOKUP_LIMIT_S", LIMIT_S)  # names are slow offline
     with simulating(tmp_path, [STAND_IN, *found("osc")]) as live:
         on_loop(live, lambda: play("s", tmp_path))
@@ -134,6 +135,7 @@ def test_one_target_that_fails_is_alone(
     assert 6 + 3 + 1 == len(heard)
     assert "degraded" == state["state"]
     assert state["reason"].startswith("nowhere.invalid:7000 cannot be found")
+    assert "; a..b:7000 cannot be found" in state["reason"]
 
 
 def test_what_is_made_up_for_is_not_sent(ears: list[Ear], tmp_path: Path) -> None:

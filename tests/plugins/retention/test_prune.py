@@ -1,6 +1,8 @@
 """`reflective-resonance prune`."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from backend.artifacts import Artifacts
 from backend.lock import holding
 from plugins.retention import prune_command
 from plugins.retention.trash import Trash
+from tests import command
 from tests.command import run
 from tests.plugins.retention.stores import store, stored
 
@@ -101,6 +104,38 @@ def test_beside_a_server_only_a_dry_run_may_look(artifacts: Artifacts) -> None:
     assert "in use by reflective-resonance serve, process" in refused.stderr
     assert [("session-1", "tts", 1000, "age", "would go")] == rows(listed)
     assert ["session-1"] == stored(artifacts)["tts"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such a limit is POSIX's")
+def test_a_full_disk_is_made_room_on(
+    tmp_path: Path, artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where not a byte can be written any more, what is over a limit goes."""
+    store(artifacts, "old", age_s=9 * HOUR_S)
+    full = ("sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command.COMMAND)
+    monkeypatch.setattr(command, "COMMAND", full)
+
+    done = run("prune", cwd=tmp_path, env={"RR_RETENTION_TTS_TTL_MIN": "30"})
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert [] == stored(artifacts)["tts"]
+
+
+def test_what_goes_wrong_on_the_way_is_one_line(
+    artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of the disk ends the command with 1 and says what it was."""
+
+    def broken(_: Trash) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Trash, "sweep", broken)
+    store(artifacts, "session-1", age_s=HOUR_S)
+
+    done = prune(str(artifacts.root))
+
+    assert 1 == done.exit_code
+    assert "Input/output error" in done.stderr
 
 
 def test_what_cannot_be_removed_is_named(artifacts: Artifacts) -> None:
