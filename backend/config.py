@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backend.errors import SettingsError
-from backend.settings_report import describe_problems
+from backend.settings_report import describe_encoding, describe_problems
 
 PREFIX = "RR_"
 ENV_FILE = ".env"
@@ -184,7 +184,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             raise SettingsError(describe_problems(error, cls)) from error
         except UnicodeDecodeError as error:
-            raise SettingsError(f"{ENV_FILE} is not UTF-8: save it as UTF-8 ({error})") from error
+            raise SettingsError(describe_encoding(error)) from error
 
 
 def _is_loopback(host: str) -> bool:

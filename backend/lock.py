@@ -5,6 +5,7 @@ ends. Who holds it is written beside it, for the message to whoever comes second
 alone there, and so removes the drafts of files that the one before did not live to finish.
 """
 
+import errno
 import json
 import os
 import socket
@@ -19,6 +20,7 @@ from backend.errors import ArtifactsInUseError
 
 LOCK_FILE = ".lock"
 HOLDER_FILE = ".lock.json"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -47,15 +49,23 @@ def holding(artifacts: Artifacts, purpose: str) -> Iterator[None]:
             "purpose": purpose,
             "since": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
-        with suppress(OSError):  # a full disk must not keep out the command that makes room on it
-            write_bytes(
-                artifacts.root / HOLDER_FILE, json.dumps(holder).encode(), artifacts.temporary
-            )
+        _write_holder(artifacts, json.dumps(holder).encode())
         yield
     finally:
         with suppress(OSError):
             (artifacts.root / HOLDER_FILE).unlink()
         lock.release()
+
+
+def _write_holder(artifacts: Artifacts, holder: bytes) -> None:
+    """Say who holds the root; on a full disk nobody is named, since who holds it may make room."""
+    path = artifacts.root / HOLDER_FILE
+    path.unlink(missing_ok=True)  # that of a holder who died
+    try:
+        write_bytes(path, holder, artifacts.temporary)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
 
 
 def _holder(artifacts: Artifacts) -> str:

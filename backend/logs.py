@@ -17,7 +17,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from io import StringIO
-from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
@@ -36,6 +35,7 @@ NOISY = (
 OWN = ("backend", "plugins")
 """Only these are heard at DEBUG."""
 REDACTED = "**********"
+STDERR_DESCRIPTOR = 2
 _INDENT = "    | "
 
 
@@ -51,8 +51,8 @@ def configure_logging(level: str, secrets: Iterable[SecretStr | None] = ()) -> N
     secrets : iterable of SecretStr or None
         What must not appear in any line.
     """
-    if sys.stderr is None:  # closed before the start: nobody else is to get its descriptor
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
+    if sys.stderr is None:
+        sys.stderr = _nowhere()
     handler = LogWriter(sys.stderr)
     handler.setFormatter(
         _Redacting(
@@ -85,6 +85,18 @@ def configure_logging(level: str, secrets: Iterable[SecretStr | None] = ()) -> N
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def _nowhere() -> TextIO:
+    """Return a standard error for a process whose own was closed before its start.
+
+    It takes the descriptor, for good and for child processes too: what libraries print there must
+    not get into a file that would be opened next.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < STDERR_DESCRIPTOR:
+        pass  # the standard input or output was closed, too
+    os.set_inheritable(descriptor, True)
+    return open(descriptor, "w", encoding="utf-8")  # noqa: PTH123 - a descriptor has no path
 
 
 def _spare_the_caller() -> None:

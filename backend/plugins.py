@@ -36,7 +36,7 @@ from pydantic_settings import SettingsError as UnparsableError
 from backend.artifacts import Artifacts
 from backend.errors import PluginError
 from backend.leases import Leases
-from backend.settings_report import describe_problems
+from backend.settings_report import describe_encoding, describe_problems
 
 log = structlog.get_logger(__name__)
 
@@ -219,6 +219,8 @@ def load_settings(plugin: Plugin) -> PluginSettings:
         return plugin.settings()
     except ValidationError as error:
         raise PluginError(describe_problems(error, plugin.settings)) from error
+    except UnicodeDecodeError as error:
+        raise PluginError(describe_encoding(error)) from error
     except UnparsableError as error:
         raise PluginError(f"plugin {plugin.name}: {error}") from error
 

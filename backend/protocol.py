@@ -22,13 +22,13 @@ RESERVED_DESCRIPTORS = 48
 """About 20 of the server and its workers, 24 of six voices while they start, some files."""
 WARNING_EVERY_S = 60.0
 STALLED_S = 60.0
-"""Longer than a reader on a bad network pauses; what a client may leave unread is some 100 kB."""
+"""Longer than a reader on a bad network pauses; a recording goes out 64 kB at a time."""
 
 
 class LimitedProtocol(H11Protocol):
     """Closes a connection without a whole request head after `limit_s`, or one too many.
 
-    And one whose client takes nothing of an answer for `stalled_s`.
+    And one whose client takes longer than `stalled_s` for what it was last sent.
     """
 
     limit_s: float
@@ -41,6 +41,7 @@ class LimitedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begin to wait for a request, unless there are too many connections."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # to hear of every byte that is not taken
         if len(self.connections) > self.max_connections:
             self._refuse()
         else:
@@ -69,6 +70,12 @@ class LimitedProtocol(H11Protocol):
         """Stop waiting for it."""
         self._go_on()
         super().resume_writing()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Leave the connection to a WebSocket, which has limits of its own."""
+        self._go_on()
+        self.transport.set_write_buffer_limits()
+        super().handle_websocket_upgrade(event)
 
     def _refuse(self) -> None:
         self.transport.abort()

@@ -64,6 +64,11 @@ def describe_problems(error: ValidationError, settings: type[BaseSettings]) -> s
     return "\n".join(lines)
 
 
+def describe_encoding(error: UnicodeDecodeError) -> str:
+    """Return what is wrong with a file of settings that some editor saved in its own way."""
+    return f".env is not UTF-8: save it as UTF-8 ({error})"
+
+
 def unknown_variables(
     prefix: str, known: Iterable[type[BaseSettings]]
 ) -> list[tuple[str, str | None]]:

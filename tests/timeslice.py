@@ -11,10 +11,14 @@ _SCHED_CALLS = {"x86_64": (314, 315), "aarch64": (274, 275)}
 _SCHED_ATTR = struct.Struct("=IIQiIQQQ")
 
 
+def _calls() -> tuple[int, int] | None:
+    return _SCHED_CALLS.get(os.uname().machine) if sys.platform == "linux" else None
+
+
 def of_this_thread() -> int | None:
     """Return the time slice of this thread, None where the kernel does not say."""
-    calls = _SCHED_CALLS.get(os.uname().machine)
-    if sys.platform != "linux" or calls is None:
+    calls = _calls()
+    if calls is None:
         return None
     answer = ctypes.create_string_buffer(_SCHED_ATTR.size)
     failed = ctypes.CDLL(None).syscall(calls[1], 0, answer, _SCHED_ATTR.size, 0)
@@ -23,8 +27,8 @@ def of_this_thread() -> int | None:
 
 def shortest_granted() -> int | None:
     """Return what this machine makes of a wish for the shortest slices."""
-    calls = _SCHED_CALLS.get(os.uname().machine)
-    if sys.platform != "linux" or calls is None:
+    calls = _calls()
+    if calls is None:
         return None
 
     def ask() -> int | None:  # on a thread that ends, since the wish is for the thread that asks

@@ -209,7 +209,11 @@ def _undo_earlier(targets: Sequence[Path], temporary: Path) -> None:
     """Undo what an earlier attempt at `targets` left, if one died or could not be undone."""
     absolute = [Path(os.path.abspath(target)) for target in targets]
     for private in _private_directories(temporary):
-        if _read_journal(private) == absolute:
+        try:
+            found = _read_journal(private)
+        except OSError:  # somebody else's, or gone by now
+            continue
+        if found == absolute:
             _undo(private)
 
 

@@ -170,6 +170,20 @@ def test_wrong_usage_is_2(arguments: tuple[str, ...], limits: dict[str, str], pr
     assert problem in done.stderr
 
 
+def test_an_env_file_in_another_encoding_is_2(
+    artifacts: Artifacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of settings that cannot be read is wrong usage, told in words."""
+    monkeypatch.chdir(tmp_path)
+    artifacts.root.mkdir(exist_ok=True)
+    (tmp_path / ".env").write_text("RR_X=Bühne\n", encoding="cp1252")
+
+    done = prune(str(artifacts.root))
+
+    assert 2 == done.exit_code
+    assert ".env is not UTF-8" in done.stderr
+
+
 def test_an_interruption_leaves_whole_sessions(
     artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
