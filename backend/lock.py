@@ -60,12 +60,12 @@ def holding(artifacts: Artifacts, purpose: str) -> Iterator[None]:
 def _write_holder(artifacts: Artifacts, holder: bytes) -> None:
     """Say who holds the root; on a full disk nobody is named, since who holds it may make room."""
     path = artifacts.root / HOLDER_FILE
-    path.unlink(missing_ok=True)  # that of a holder who died
     try:
         write_bytes(path, holder, artifacts.temporary)
     except OSError as error:
         if error.errno not in FULL:
             raise
+        path.unlink(missing_ok=True)  # the name of a holder who died
 
 
 def _holder(artifacts: Artifacts) -> str:

@@ -14,6 +14,8 @@ import h11
 import structlog
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from backend.watchdog import Watchdog
+
 log = structlog.get_logger(__name__)
 
 MAX_CONNECTIONS = 256
@@ -34,46 +36,45 @@ class LimitedProtocol(H11Protocol):
     limit_s: float
     max_connections: int
     stalled_s: float = STALLED_S
-    _expiry: asyncio.TimerHandle | None = None
-    _stalled: asyncio.TimerHandle | None = None
     _warn_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Begin to wait for a request, unless there are too many connections."""
         super().connection_made(transport)
+        self._silence, self._stall = Watchdog(transport.abort), Watchdog(transport.abort)
         transport.set_write_buffer_limits(high=0)  # to hear of every byte that is not taken
         if len(self.connections) > self.max_connections:
             self._refuse()
         else:
-            self._watch()
+            self._silence.start(self.limit_s)
 
     def data_received(self, data: bytes) -> None:
         """Take what came; wait on if it is only a part of a request's head."""
         super().data_received(data)
-        if self.conn.their_state is h11.IDLE:
-            self._watch()
-        else:
-            self._rest()
+        if self.conn.their_state is not h11.IDLE:
+            self._silence.stop()
+        elif not self._silence.runs:
+            self._silence.start(self.limit_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
-        self._rest()
-        self._go_on()
+        self._silence.stop()
+        self._stall.stop()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
         """Begin to wait for a client that has not taken what was sent."""
         super().pause_writing()
-        self._stalled = self.loop.call_later(self.stalled_s, self.transport.abort)
+        self._stall.start(self.stalled_s)
 
     def resume_writing(self) -> None:
         """Stop waiting for it."""
-        self._go_on()
+        self._stall.stop()
         super().resume_writing()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Leave the connection to a WebSocket, which has limits of its own."""
-        self._go_on()
+        self._stall.stop()
         self.transport.set_write_buffer_limits()
         super().handle_websocket_upgrade(event)
 
@@ -82,20 +83,6 @@ class LimitedProtocol(H11Protocol):
         if monotonic() >= self._warn_at:
             type(self)._warn_at = monotonic() + WARNING_EVERY_S
             log.warning("too many connections; new ones are cut", limit=self.max_connections)
-
-    def _watch(self) -> None:
-        if self._expiry is None:
-            self._expiry = self.loop.call_later(self.limit_s, self.transport.abort)
-
-    def _go_on(self) -> None:
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
-
-    def _rest(self) -> None:
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
 
 
 def limited_to(limit_s: float) -> type[LimitedProtocol]:

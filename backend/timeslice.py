@@ -18,6 +18,7 @@ SHORTEST_NS = 100_000
 """A tenth of a millisecond: the kernel grants nothing shorter."""
 SCHED_OTHER = 0  # <linux/sched.h>, as are the flag and the structure
 SCHED_FLAG_RESET_ON_FORK = 0x01
+SET, GET = 0, 1
 SCHED_CALLS = {"x86_64": (314, 315), "aarch64": (274, 275)}
 """Numbers of sched_setattr and sched_getattr by machine; glibc has names for them from 2.41 on."""
 
@@ -67,25 +68,19 @@ def shortened() -> Iterator[None]:
 def _attributes() -> _Attributes | None:
     """Return how this thread is scheduled; None if nobody knows, or if it is not as usual."""
     attributes = _Attributes()
-    calls = _calls()
-    if calls is None:
-        return None
-    _, get = calls
-    size = ctypes.sizeof(attributes)
-    failed = ctypes.CDLL(None).syscall(get, 0, ctypes.byref(attributes), size, 0)
-    return None if failed or attributes.policy != SCHED_OTHER else attributes
+    known = _call(GET, ctypes.byref(attributes), ctypes.sizeof(attributes), 0)
+    return attributes if known and attributes.policy == SCHED_OTHER else None
 
 
 def _set(attributes: _Attributes, slice_ns: int) -> None:
     """Wish for slices of that length; a kernel that refuses leaves things as they are."""
-    calls = _calls()
-    if calls is not None:
-        set_, _ = calls
-        attributes.runtime = slice_ns
-        ctypes.CDLL(None).syscall(set_, 0, ctypes.byref(attributes), 0)
+    attributes.runtime = slice_ns
+    _call(SET, ctypes.byref(attributes), 0)
 
 
-def _calls() -> tuple[int, int] | None:
+def _call(which: int, *arguments: object) -> bool:
+    """Make one of the two calls for this thread; tell whether there is one and it succeeded."""
     if sys.platform != "linux" or sys.maxsize < 2**32:  # a 32-bit program has other numbers
-        return None
-    return SCHED_CALLS.get(os.uname().machine)
+        return False
+    numbers = SCHED_CALLS.get(os.uname().machine)
+    return numbers is not None and ctypes.CDLL(None).syscall(numbers[which], 0, *arguments) == 0

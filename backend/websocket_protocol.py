@@ -4,11 +4,12 @@ uvicorn does not limit how long a WebSocket's peer may take nothing, and it cann
 that it is dropped, since its close frame waits for room. `WEBSOCKETS` are its options that do both.
 """
 
-import asyncio
 import socket
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from backend.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from asyncio.transports import BaseTransport
@@ -27,11 +28,10 @@ MAX_MESSAGE_BYTES = 64 * 1024
 class BoundedWebSocket(WebSocketsSansIOProtocol):
     """Cuts a peer that takes nothing for `STALLED_S`, or for `CLOSE_S` once it is dropped."""
 
-    _expiry: asyncio.TimerHandle | None = None
-
     def connection_made(self, transport: "BaseTransport") -> None:
         """Bound what is buffered."""
         super().connection_made(transport)
+        self._stall = Watchdog(self.transport.abort)
         raw = transport.get_extra_info("socket")
         if raw is not None:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -39,16 +39,16 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
     def pause_writing(self) -> None:
         """Begin to wait for a peer that has not taken what was sent."""
         super().pause_writing()
-        self._cut_after(STALLED_S)
+        self._stall.start(STALLED_S)
 
     def resume_writing(self) -> None:
         """Stop waiting."""
         super().resume_writing()
-        self._rest()
+        self._stall.stop()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
-        self._rest()
+        self._stall.stop()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -63,17 +63,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         stalled = message["type"] == "websocket.close" and not self.writable.is_set()
         if stalled:
             self.writable.set()
-            self._cut_after(CLOSE_S)
+            self._stall.start(CLOSE_S)
         await super().send(message)
-
-    def _cut_after(self, limit_s: float) -> None:
-        self._rest()
-        self._expiry = self.loop.call_later(limit_s, self.transport.abort)
-
-    def _rest(self) -> None:
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
 
 
 WEBSOCKETS: dict[str, Any] = {

@@ -100,11 +100,11 @@ class Recorder:
                 stack.enter_context(signal.connected_to(receiver))
             yield
 
-    def _on_session_started(self, _: object, *, event: SessionStarted) -> None:  # noqa: ARG002
+    def _on_session_started(self, _: object, *, event: SessionStarted) -> None:  # noqa: ARG002 - blinker's
         self._started.inc()
         self._running.inc()
 
-    def _on_session_finished(self, _: object, *, event: SessionFinished) -> None:  # noqa: ARG002
+    def _on_session_finished(self, _: object, *, event: SessionFinished) -> None:  # noqa: ARG002 - blinker's
         self._finished.inc()
         self._running.dec()
 

@@ -73,6 +73,6 @@ def _parts_below(path: Path, root: Path) -> tuple[str, ...]:
     """Return the parts of `path` below `root`, as written, or nothing if it is not below."""
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - links are check_source's business
     try:
-        return absolute.relative_to(os.path.abspath(root)).parts  # noqa: PTH100
+        return absolute.relative_to(os.path.abspath(root)).parts  # noqa: PTH100 - as above
     except ValueError:
         return ()

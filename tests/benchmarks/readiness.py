@@ -11,8 +11,8 @@ STEP_S = 0.05
 async def all_ready(board: Board) -> None:
     """Wait until no plugin is warming and every worker of the waves is ready, not just one."""
     workers = WavesSettings().max_workers
-    # A benchmark may poll: a plugin reports its state to nobody else, and of workers a number.
-    while not (  # noqa: ASYNC110
+    # A plugin reports its state to nobody else, and of workers a number.
+    while not (  # noqa: ASYNC110 - a benchmark may poll
         all(status.state != "warming" for _, status in board)
         and all(gauge.read() >= workers for gauge in board.gauges if _counts_workers(gauge))
     ):

@@ -10,7 +10,7 @@ from backend.errors import AgentError, SettingsError
 
 def profile(**changes: str) -> AgentProfile:
     """Return a good profile with some fields changed."""
-    return dataclasses.replace(DEFAULT_PROFILES[0], **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(DEFAULT_PROFILES[0], **changes)  # type: ignore[arg-type]  # all are str
 
 
 def test_has_the_six_default_agents_in_order() -> None:

@@ -210,7 +210,7 @@ def test_a_thousand_sessions_leave_nothing_behind(
     with simulating(tmp_path) as live, Listener(live) as listener:
         cursors: list[int] = []
         for number in range(SESSIONS):
-            on_loop(live, lambda n=number: play(f"s{n}", tmp_path, (1,)))  # type: ignore[misc]
+            on_loop(live, lambda n=number: play(f"s{n}", tmp_path, (1,)))  # type: ignore[misc]  # bound
             told = listener.events()
             assert list(range(1, len(told) + 1)) == [event["seq"] for event in told]
             cursors += [event["cursor"] for event in told]

@@ -123,7 +123,7 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="0 samples"):
         decompose_v3.decompose(np.zeros(0, np.float32))
     with pytest.raises(ValueError, match="'crepe'"):
-        decompose_v3.decompose(tone(220, 0.1), engine="crepe")  # type: ignore[arg-type]
+        decompose_v3.decompose(tone(220, 0.1), engine="crepe")  # type: ignore[arg-type]  # the point
     with pytest.raises(AudioError, match="does not exist"):
         decompose_v3.decompose_audio(tmp_path / "missing.wav", tmp_path)
 

@@ -223,7 +223,7 @@ def failing_fdopen(good_reads: int) -> Callable[[int, str], io.BufferedReader]:
             self.left -= 1
             return super().read(size)
 
-    return lambda descriptor, mode: Failing(descriptor, mode)  # type: ignore[return-value]
+    return lambda descriptor, mode: Failing(descriptor, mode)  # type: ignore[return-value]  # as open
 
 
 class TestBadPaths:

@@ -138,7 +138,7 @@ def test_a_kernel_gives_way_when_it_is_done(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @store.kernel("void(float64[::1])")
-def _allocates(x):  # type: ignore[no-untyped-def]
+def _allocates(x):  # type: ignore[no-untyped-def]  # its types stand above
     x[0] = np.empty(3).size
 
 

@@ -1,0 +1,28 @@
+"""A watchdog timer: what it was given happens unless it is stopped in time."""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Watchdog:
+    """Calls `expire` on the event loop once it has run for its time; it can be started again."""
+
+    def __init__(self, expire: Callable[[], object]) -> None:
+        self._expire = expire
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and not stopped since."""
+        return self._timer is not None
+
+    def start(self, limit_s: float) -> None:
+        """Begin to wait, anew if it waits already."""
+        self.stop()
+        self._timer = asyncio.get_running_loop().call_later(limit_s, self._expire)
+
+    def stop(self) -> None:
+        """Wait no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
