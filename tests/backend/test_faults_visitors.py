@@ -28,6 +28,7 @@ from tests.live import (
     parse,
     post,
 )
+from tests.threads import threads_that_stay
 
 pytestmark = pytest.mark.faults
 
@@ -35,6 +36,7 @@ MAX_SESSIONS = 4
 VISITORS = 20
 SMALLEST_BUFFER = 1  # bytes; the kernel makes it as small as it can
 JSON_TYPE = "Content-Type: application/json"
+POOLS = ("speech", "AnyIO", "asyncio")  # keep threads for the next utterance or file
 
 
 @pytest.fixture(scope="module")
@@ -59,35 +61,17 @@ def server(root: Path) -> Iterator[LiveServer]:
         yield live
 
 
-async def names_of_tasks() -> set[str]:
+async def tasks_of_the_loop() -> set[asyncio.Task[object]]:
     """Return what runs on the loop, this task apart."""
-    return {
-        str(task.get_coro()) for task in asyncio.all_tasks() if task is not asyncio.current_task()
-    }
+    return asyncio.all_tasks() - {asyncio.current_task()}
 
 
-async def all_but(known: set[str]) -> None:
-    """Wait until only tasks that are `known` are left."""
-    others = [
-        task
-        for task in asyncio.all_tasks()
-        if task is not asyncio.current_task() and str(task.get_coro()) not in known
-    ]
-    await asyncio.wait_for(asyncio.gather(*others, return_exceptions=True), LIMIT_S)
-
-
-def threads_that_stay(known: list[threading.Thread]) -> list[str]:
-    """Return the threads that are not `known` and do not end either.
-
-    Those that a bounded pool keeps for the next utterance or file may stay.
-    """
-    pools = ("speech", "AnyIO", "asyncio")
-    new = [thread for thread in threading.enumerate() if thread not in known]
-    own = [thread for thread in new if not thread.name.startswith(pools)]
-    deadline = monotonic() + LIMIT_S
-    for thread in own:
-        thread.join(max(0.0, deadline - monotonic()))
-    return [thread.name for thread in own if thread.is_alive()]
+async def tasks_that_stay(known: set[asyncio.Task[object]]) -> list[str]:
+    """Return what is not `known` and does not end either."""
+    deadline = monotonic() + LIMIT_S / 2
+    while (new := await tasks_of_the_loop() - known) and monotonic() < deadline:
+        await asyncio.wait(new, timeout=deadline - monotonic())
+    return [str(task.get_coro()) for task in new]
 
 
 def manifests(root: Path) -> dict[str, Data]:
@@ -124,7 +108,7 @@ def test_a_visitor_who_leaves_stops_nothing(server: LiveServer, root: Path) -> N
     whole = chat(server, 1)
     server.settle()
     before = manifests(root).keys()
-    tasks, threads = server.run(names_of_tasks()), threading.enumerate()
+    tasks, threads = server.run(tasks_of_the_loop()), threading.enumerate()
     other: list[Sequence] = []
     reader = threading.Thread(target=lambda: other.append(chat(server, 1, 2)))
 
@@ -135,7 +119,7 @@ def test_a_visitor_who_leaves_stops_nothing(server: LiveServer, root: Path) -> N
             server.settle()
     reader.join(LIMIT_S)
     server.settle()
-    server.run(all_but(tasks))
+    recordings = wait_for_waves(root)
 
     found = manifests(root)
     sessions = [found[session_id] for session_id in found.keys() - before]
@@ -145,14 +129,14 @@ def test_a_visitor_who_leaves_stops_nothing(server: LiveServer, root: Path) -> N
     assert len(whole) + 1 + 6 == len(spoken), "one for each who left, six for the other"
     assert all((root / utterance["audio_path"]).stat().st_size > 44 for utterance in spoken)
     assert frames(whole) == frames(other[0])
-    assert tasks == server.run(names_of_tasks())
-    assert [] == threads_that_stay(threads)
-    assert wait_for_waves(root) > len(spoken)
+    assert recordings > len(spoken)
+    assert [] == server.run(tasks_that_stay(tasks))
+    assert [] == threads_that_stay(threads, POOLS)
 
 
 def test_a_visitor_who_reads_slowly_holds_nobody_up(server: LiveServer, root: Path) -> None:
     """F30: who reads nothing until all is over gets all of it; another visitor waits for nobody."""
-    tasks = server.run(names_of_tasks())
+    tasks = server.run(tasks_of_the_loop())
     body = json.dumps(chat_body(1, 2)).encode()
     head = (
         f"POST /v1/chat HTTP/1.1\r\nHost: 127.0.0.1\r\n{JSON_TYPE}\r\nConnection: close\r\n"
@@ -173,14 +157,14 @@ def test_a_visitor_who_reads_slowly_holds_nobody_up(server: LiveServer, root: Pa
     read = list(events(answer.body.decode().splitlines()))
     assert frames(other) == frames(read)
     assert ["done", "done"] == [other[-1][0], read[-1][0]]
-    server.run(all_but(tasks))
     wait_for_waves(root)
+    assert [] == server.run(tasks_that_stay(tasks))
 
 
 def test_twenty_visitors_at_once(server: LiveServer, root: Path, gate: Gate) -> None:
     """F30: four are served, sixteen told to come back, and whoever comes back later is served."""
     wait_for_waves(root)
-    tasks, threads = server.run(names_of_tasks()), threading.enumerate()
+    tasks, threads = server.run(tasks_of_the_loop()), threading.enumerate()
     before = manifests(root).keys()
     body = json.dumps(chat_body(1, 2)).encode()
     refused = threading.Semaphore(0)
@@ -200,7 +184,7 @@ def test_twenty_visitors_at_once(server: LiveServer, root: Path, gate: Gate) -> 
     server.settle()
     again = chat(server, 1, 2)
     server.settle()
-    server.run(all_but(tasks))
+    recordings = wait_for_waves(root)
 
     served = [answer for status, answer in statuses if status == 200]
     turned_away = [answer for status, answer in statuses if status == 503]
@@ -213,6 +197,6 @@ def test_twenty_visitors_at_once(server: LiveServer, root: Path, gate: Gate) -> 
     found = manifests(root)
     new = [found[session_id] for session_id in found.keys() - before]
     assert ["finished"] * (MAX_SESSIONS + 1) == [manifest["status"] for manifest in new]
-    assert tasks == server.run(names_of_tasks())
-    assert [] == threads_that_stay(threads)
-    assert wait_for_waves(root) >= sum(len(manifest["utterances"]) for manifest in new)
+    assert [] == server.run(tasks_that_stay(tasks))
+    assert [] == threads_that_stay(threads, POOLS)
+    assert recordings >= sum(len(manifest["utterances"]) for manifest in new)

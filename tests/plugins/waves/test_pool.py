@@ -24,6 +24,7 @@ from tests.live import until
 from tests.plugins.waves import jobs
 from tests.plugins.waves.jobs import LIMIT_S, Asked, Gate
 from tests.plugins.waves.test_faults_pool import wait_until_gone
+from tests.threads import threads_that_stay
 
 GateMaker = Callable[[str], Gate]
 
@@ -469,10 +470,7 @@ def test_stop_leaves_no_thread_and_no_process() -> None:
         pids = pool.worker_pids
         pool.stop()
 
-    for thread in threading.enumerate():
-        if isinstance(thread, threading.Timer):
-            thread.join(LIMIT_S / 2)  # cancelled with the last reply, it ends by itself
-    assert {thread for thread in threading.enumerate() if thread not in before} == set()
+    assert [] == threads_that_stay(before)
     assert all(wait_until_gone(pid, LIMIT_S) for pid in pids)
 
 
