@@ -14,11 +14,9 @@ from typing import IO, Self
 
 import psutil
 
-from tests.live import LIMIT_S
+from tests.patience import LIMIT_S
 
 COMMAND = (sys.executable, "-m", "backend")
-RUN_LIMIT_S = 120.0
-"""The first run on a machine compiles what later ones find in caches."""
 
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
@@ -37,7 +35,7 @@ def run(
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=RUN_LIMIT_S,
+        timeout=LIMIT_S,
         check=False,
     )
 
@@ -98,7 +96,7 @@ class Running:
         with self._heard:
             heard = self._heard.wait_for(
                 lambda: any(words in line for line in self.log) or self._process.poll() is not None,
-                RUN_LIMIT_S,
+                LIMIT_S,
             )
         assert heard, f"nothing about {words!r} was said"
         assert any(words in line for line in self.log), "".join(self.log)

@@ -4,8 +4,7 @@ import asyncio
 import json
 import socket
 import threading
-import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,20 +13,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from backend.websocket_protocol import WEBSOCKETS
-
-LIMIT_S = 30.0
-"""After this a wait has failed; nothing here takes nearly as long."""
+from tests.patience import LIMIT_S
 
 Data = dict[str, Any]
 Sequence = list[tuple[str, Data]]
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait until `condition()` holds."""
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
-        time.sleep(0.01)
 
 
 class _Announcing(uvicorn.Server):

@@ -9,7 +9,7 @@ import signal
 import threading
 import wave
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -21,12 +21,13 @@ from backend.app import create_app
 from backend.config import Settings
 from backend.signals import TtsWritten, tts_written
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
-from tests.live import LiveServer, Sequence, chat, until
+from tests.live import LiveServer, Sequence, chat
+from tests.patience import LIMIT_S, until
+from tests.threads import threads_that_stay
+from tests.workers import workers_of
 
 MAX_WORKERS = 2
 QUEUE_MAX_SIZE = 6
-WAVES_LIMIT_S = 120.0
-"""Cold caches and busy machines; a session's waves take seconds."""
 
 Outcome = WavesWritten | WavesFailed
 
@@ -52,7 +53,7 @@ class Watch:
     def wait_for_outcomes(self, count: int) -> None:
         """Wait until `count` utterances have ended."""
         with self._changed:
-            came = self._changed.wait_for(lambda: len(self.outcomes) >= count, WAVES_LIMIT_S)
+            came = self._changed.wait_for(lambda: len(self.outcomes) >= count, LIMIT_S)
         assert came, f"{len(self.outcomes)} of {count} outcomes came"
 
     @contextmanager
@@ -78,6 +79,7 @@ def server(root: Path) -> Iterator[LiveServer]:
         patch.setenv("RR_WAVES_MAX_WORKERS", str(MAX_WORKERS))
         patch.setenv("RR_WAVES_QUEUE_MAX_SIZE", str(QUEUE_MAX_SIZE))
         patch.setenv("RR_WAVES_BACKFILL_INTERVAL_S", "0")  # outcomes are counted
+        patch.setenv("RR_WAVES_JOB_TIMEOUT_S", str(LIMIT_S))  # the workers are stopped for a while
         app = create_app(Settings(artifacts_dir=root, seed=1))
     with LiveServer(app) as live:
         warm = Watch()
@@ -108,8 +110,7 @@ def session(server: LiveServer, root: Path) -> tuple[Sequence, Watch]:
 
 def workers() -> list[psutil.Process]:
     """Return the worker processes there are."""
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    return workers_of(psutil.Process())
 
 
 @contextmanager
@@ -122,7 +123,8 @@ def stopped_workers() -> Iterator[list[psutil.Process]]:
         yield stopped
     finally:
         for worker in stopped:
-            worker.send_signal(signal.SIGCONT)
+            with suppress(psutil.Error):
+                worker.send_signal(signal.SIGCONT)
 
 
 def announced(events: Sequence) -> list[str]:
@@ -217,10 +219,10 @@ def test_ac4_bounded_parallelism(server: LiveServer, watch: Watch) -> None:
         with stopped_workers() as stopped:
             first = chat(server, 1, 2, 3, 4, 5, 6)
             server.settle()
-            before = server.run(tasks()), threading.active_count()
+            tasks_before, threads = server.run(tasks()), threading.enumerate()
             second = chat(server, 1, 2, 3, 4, 5, 6)
             server.settle()
-            after = server.run(tasks()), threading.active_count()
+            tasks_after, stayed = server.run(tasks()), threads_that_stay(threads)
             spoken = announced(first) + announced(second)
             watch.wait_for_outcomes(len(spoken) - capacity)
             refused = list(watch.outcomes)
@@ -234,7 +236,8 @@ def test_ac4_bounded_parallelism(server: LiveServer, watch: Watch) -> None:
     assert capacity == sum(isinstance(event, WavesWritten) for event in watch.outcomes)
     assert MAX_WORKERS == len(stopped)
     assert {MAX_WORKERS} == set(alive)
-    assert after <= before
+    assert tasks_after <= tasks_before
+    assert [] == stayed
 
 
 def emptied(path: Path) -> None:

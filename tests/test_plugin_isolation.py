@@ -14,8 +14,9 @@ from backend.app import create_app
 from backend.config import Settings
 from backend.plugins import GROUP, Discovered, discover
 from tests import installed
-from tests.command import RUN_LIMIT_S, environment
+from tests.command import environment
 from tests.live import LiveServer, chat_body, chunks, post
+from tests.patience import LIMIT_S
 
 SESSION_ID = re.compile(rb"\d{8}T\d{6}Z-[0-9a-f]{8}")
 TROUBLES = {
@@ -162,7 +163,7 @@ def run(program: str, directory: Path, env: dict[str, str]) -> subprocess.Comple
         env=environment(env),
         capture_output=True,
         text=True,
-        timeout=RUN_LIMIT_S,
+        timeout=LIMIT_S,
         check=True,
     )
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests import readme
-from tests.command import RUN_LIMIT_S, environment
+from tests.command import environment
+from tests.patience import LIMIT_S
 
 TITLE = "Write your own subscriber"
 MODULE, TEST = "utterance_csv.py", "test_utterance_csv.py"
@@ -26,7 +27,7 @@ def call(*command: str | Path, cwd: Path, **env: str) -> str:
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=RUN_LIMIT_S,
+        timeout=LIMIT_S,
         check=False,
     )
     assert 0 == done.returncode, done.stdout + done.stderr
@@ -98,7 +99,7 @@ def test_the_trace_names_the_subscriber(
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=RUN_LIMIT_S,
+            timeout=LIMIT_S,
             check=False,
         )
         for enabled in ("true", "false")

@@ -156,9 +156,9 @@ class Pool:
         """Start the lanes; jobs are accepted from now on and run as soon as a worker is ready."""
         self._doorman.start()
         self._open = self._doorman_listens = True
+        self.note()
         for lane in self._lanes:
             lane.start()
-            self.note()
 
     def submit(self, work: Work, *, live: bool = True) -> bool:
         """Accept or refuse one job; return at once.

@@ -10,7 +10,8 @@ from backend.app import create_app
 from backend.config import Settings
 from backend.speech.embedded import EmbeddedEngine
 from backend.speech.engine import Spoken
-from tests.live import LIMIT_S, LiveServer
+from tests.live import LiveServer
+from tests.patience import LIMIT_S
 
 WEB_CLIENT = "http://localhost:5173"
 

@@ -15,7 +15,7 @@ from backend import cli
 from backend.plugins import Discovered, Plugin, PluginSettings
 from tests import command
 from tests.command import Running, free_port, run
-from tests.live import LIMIT_S
+from tests.patience import LIMIT_S
 
 OFF = {"RR_WAVES_ENABLED": "false"}
 COMMANDS = {

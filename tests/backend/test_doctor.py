@@ -16,6 +16,8 @@ from backend.doctor import Finding, examine
 from backend.plugins import Discovered
 from backend.speech import embedded
 from tests.backend.speech.stubs import KEY, OpenAIStub
+from tests.command import free_port
+from tests.patience import LIMIT_S
 
 
 class Usage(NamedTuple):
@@ -32,13 +34,6 @@ def taken() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port: int = other.getsockname()[1]
         yield port
-
-
-def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def found(artifacts: Path, *plugins: Discovered, port: int | None = None) -> dict[str, Finding]:
@@ -118,6 +113,7 @@ def test_a_child_that_does_not_hang_proves_nothing(
 ) -> None:
     """The check fails if the child ends by itself."""
     monkeypatch.setattr(doctor, "_hang", lambda: "print(flush=True)")
+    monkeypatch.setattr(doctor, "HANG_LIMIT_S", LIMIT_S)
 
     assert "did not hang" in failures(found(tmp_path))["a hanging child can be killed"]
 

@@ -2,18 +2,17 @@
 
 import socket
 import sys
-import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from time import monotonic
 
 import httpx2
 import pytest
 
 from tests import command
 from tests.backend.serving import READY, Serving
-from tests.live import LIMIT_S, Sequence, chat_body, events
+from tests.live import Sequence, chat_body, events
+from tests.patience import LIMIT_S, until
+from tests.workers import workers_of
 
 pytestmark = [
     pytest.mark.faults,
@@ -27,14 +26,6 @@ resource.setrlimit(resource.RLIMIT_NOFILE, ({DESCRIPTORS}, {DESCRIPTORS}))
 from backend.__main__ import main
 main()
 """
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    """Ask until it is so."""
-    deadline = monotonic() + 4 * LIMIT_S
-    while not happened():
-        assert monotonic() < deadline, "it did not happen"
-        threading.Event().wait(0.05)
 
 
 def client(port: int) -> httpx2.Client:
@@ -81,13 +72,13 @@ def test_more_visitors_than_descriptors(tmp_path: Path, monkeypatch: pytest.Monk
     with Serving(tmp_path, {"RR_REQUEST_LIMIT_S": "600"}) as serving, ExitStack() as held:
         serving.wait_for(READY)
         kept = held.enter_context(client(serving.port))
-        wait_until(lambda: state_of_waves(kept) == "ok")
+        until(lambda: state_of_waves(kept) == "ok", "the workers are there")
         for _ in range(2 * DESCRIPTORS):
             idle = socket.create_connection(("127.0.0.1", serving.port), timeout=LIMIT_S)
             held.enter_context(idle)
 
         session = ask(kept)
-        wait_until(lambda: all(wave.is_file() for wave in waves_of(artifacts, session)))
+        until(lambda: all(wave.is_file() for wave in waves_of(artifacts, session)), "all its waves")
         code = serving.stop()
 
     assert 6 == sum(name == "slot.audio" for name, _ in session)
@@ -103,22 +94,22 @@ def test_without_descriptors_it_errs_and_recovers(tmp_path: Path) -> None:
     env = {"RR_WAVES_BACKFILL_INTERVAL_S": "0.5"}
     with Serving(tmp_path, env) as serving, client(serving.port) as kept:
         serving.wait_for(READY)
-        wait_until(lambda: state_of_waves(kept) == "ok")
+        until(lambda: state_of_waves(kept) == "ok", "the workers are there")
         ask(kept)  # what is imported at first use is there now
         before = limit_descriptors(serving, 3)
         with socket.create_connection(("127.0.0.1", serving.port), timeout=LIMIT_S) as late:
             late.sendall(b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
             starved = ask(kept)
             serving.wait_for("out of system resource")
-            next(c for c in serving.children if "spawn_main" in " ".join(c.cmdline())).kill()
-            wait_until(lambda: state_of_waves(kept) == "degraded")
+            workers_of(serving.process)[0].kill()
+            until(lambda: state_of_waves(kept) == "degraded", "the worker is missed")
             healthy = kept.get("/v1/health").status_code
             limit_descriptors(serving, before)
             answered = late.recv(65_536)
 
         again = ask(kept)
-        wait_until(lambda: all(wave.is_file() for wave in waves_of(artifacts, again)))
-        wait_until(lambda: state_of_waves(kept) == "ok")
+        until(lambda: all(wave.is_file() for wave in waves_of(artifacts, again)), "all its waves")
+        until(lambda: state_of_waves(kept) == "ok", "the workers are there")
         code = serving.stop()
 
     assert "done" == starved[-1][0]

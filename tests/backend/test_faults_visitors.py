@@ -16,7 +16,6 @@ from backend.config import Settings
 from backend.plugins import discover
 from tests.backend.conftest import Gate
 from tests.live import (
-    LIMIT_S,
     Answer,
     Data,
     LiveServer,
@@ -28,6 +27,7 @@ from tests.live import (
     parse,
     post,
 )
+from tests.patience import LIMIT_S
 from tests.threads import threads_that_stay
 
 pytestmark = pytest.mark.faults
@@ -36,7 +36,6 @@ MAX_SESSIONS = 4
 VISITORS = 20
 SMALLEST_BUFFER = 1  # bytes; the kernel makes it as small as it can
 JSON_TYPE = "Content-Type: application/json"
-POOLS = ("speech", "AnyIO", "asyncio")  # keep threads for the next utterance or file
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +90,7 @@ def wait_for_waves(root: Path) -> int:
         for wav in speech
         for number in (1, 2, 3)
     }
-    deadline = monotonic() + 4 * LIMIT_S
+    deadline = monotonic() + LIMIT_S
     while missing := {path for path in missing if not path.is_file()}:
         assert monotonic() < deadline, f"{len(missing)} of {3 * len(speech)} waves did not come"
         threading.Event().wait(0.05)
@@ -131,7 +130,7 @@ def test_a_visitor_who_leaves_stops_nothing(server: LiveServer, root: Path) -> N
     assert frames(whole) == frames(other[0])
     assert recordings > len(spoken)
     assert [] == server.run(tasks_that_stay(tasks))
-    assert [] == threads_that_stay(threads, POOLS)
+    assert [] == threads_that_stay(threads)
 
 
 def test_a_visitor_who_reads_slowly_holds_nobody_up(server: LiveServer, root: Path) -> None:
@@ -198,5 +197,5 @@ def test_twenty_visitors_at_once(server: LiveServer, root: Path, gate: Gate) -> 
     new = [found[session_id] for session_id in found.keys() - before]
     assert ["finished"] * (MAX_SESSIONS + 1) == [manifest["status"] for manifest in new]
     assert [] == server.run(tasks_that_stay(tasks))
-    assert [] == threads_that_stay(threads, POOLS)
+    assert [] == threads_that_stay(threads)
     assert recordings >= sum(len(manifest["utterances"]) for manifest in new)

@@ -10,10 +10,11 @@ from time import monotonic
 import pytest
 
 from tests.backend.serving import READY, Serving
-from tests.live import LIMIT_S, get
+from tests.live import get
+from tests.patience import LIMIT_S
 
-ANSWER_LIMIT_S = 2.0
-REQUEST_LIMIT_S = 0.8
+ANSWER_LIMIT_S = 10.0
+REQUEST_LIMIT_S = 1.5
 QUIET_S = 0.1
 """After this no further byte of an answer on a kept connection is expected."""
 MEMORY_MB = 20
@@ -394,7 +395,8 @@ def test_a_body_of_100_mb_costs_no_memory(attacked: Serving, chunked: bool) -> N
     head = post_head("Transfer-Encoding: chunked" if chunked else "Content-Length: 100000000")
 
     with socket.create_connection(("127.0.0.1", attacked.port), timeout=LIMIT_S) as connection:
-        connection.sendall(head + (chunk if chunked else b""))
+        with suppress(ConnectionError):  # the answer may come in the middle of the first chunk
+            connection.sendall(head + (chunk if chunked else b""))
         received = connection.recv(65_536)
         with suppress(ConnectionError):  # cut off
             for _ in range(100):

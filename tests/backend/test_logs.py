@@ -7,11 +7,9 @@ import re
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
-from time import monotonic
 
 import pytest
 import structlog
@@ -21,7 +19,8 @@ from backend.logs import configure_logging
 from backend.logwriter import flush
 from tests.backend.serving import READY, Serving
 from tests.command import free_port
-from tests.live import LIMIT_S, chat_body, get, post
+from tests.live import chat_body, get, post
+from tests.patience import LIMIT_S, until
 
 TOKEN = "xqsecret-token"
 CANARY = "xqcanary"
@@ -39,7 +38,7 @@ class Said:
 
     def text(self) -> str:
         """Return everything that was logged."""
-        flush()
+        flush(LIMIT_S)
         return self._stream.getvalue()
 
 
@@ -144,8 +143,7 @@ def test_a_server_keeps_its_token_and_forged_lines_out(tmp_path: Path, level: st
 
     with Serving(tmp_path, env) as serving:
         if level == "error":
-            while not serving.process.net_connections():
-                pass
+            until(lambda: bool(serving.process.net_connections()), "it listens")
         else:
             serving.wait_for(READY)
         statuses = [
@@ -211,11 +209,11 @@ def test_a_failing_log_stops_no_session(tmp_path: Path, fault: str, project_root
         elif serving.stderr is not None:
             serving.stderr.close()
         try:
-            wait_until(lambda: listens(port))
+            until(lambda: listens(port), "it listens")
             answer = post(port, "/v1/chat", body, "Content-Type: application/json")
             spoken = answer.body.count(b"event: slot.audio")
             waves = tmp_path / "artifacts/waves/sessions"
-            wait_until(lambda: 3 * spoken == len(list(waves.rglob("*.wav"))))
+            until(lambda: 3 * spoken == len(list(waves.rglob("*.wav"))), "the waves are there")
         finally:
             serving.terminate()
             serving.wait(LIMIT_S)
@@ -229,11 +227,3 @@ def listens(port: int) -> bool:
     """Tell whether somebody answers on `port`."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    """Ask until it is so."""
-    deadline = monotonic() + 2 * LIMIT_S
-    while not happened():
-        assert monotonic() < deadline, "it did not happen"
-        threading.Event().wait(0.02)

@@ -11,7 +11,7 @@ import pytest
 
 from backend import logwriter
 from backend.logwriter import LogWriter, flush, flushed
-from tests.live import LIMIT_S
+from tests.patience import LIMIT_S
 
 PIPE_BYTES = 4096
 
@@ -32,6 +32,12 @@ class Unprintable:
 
     def __str__(self) -> str:
         raise RuntimeError("no words for it")
+
+
+@pytest.fixture(autouse=True)
+def _closing_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a thread that a busy machine holds up."""
+    monkeypatch.setattr(logwriter, "FLUSH_LIMIT_S", LIMIT_S)
 
 
 @pytest.fixture
@@ -61,7 +67,7 @@ def test_lines_are_rendered_elsewhere_and_in_order(log: logging.Logger) -> None:
 
     for number in range(100):
         log.info("%d %s", number, value)
-    writer.flush()
+    writer.flush(LIMIT_S)
 
     assert [f"{number} a value" for number in range(100)] == stream.getvalue().splitlines()
     assert {"log-writer"} == set(value.rendered_on)
@@ -70,11 +76,12 @@ def test_lines_are_rendered_elsewhere_and_in_order(log: logging.Logger) -> None:
 def test_a_line_that_cannot_be_rendered_costs_no_other(log: logging.Logger) -> None:
     """A value that raises loses its own line."""
     stream = StringIO()
-    log.addHandler(LogWriter(stream))
+    writer = LogWriter(stream)
+    log.addHandler(writer)
 
     for value in ("before", Unprintable(), "after"):
         log.info("%s", value)
-    log.handlers[0].flush()
+    writer.flush(LIMIT_S)
 
     assert ["before", "after"] == stream.getvalue().splitlines()
 
@@ -115,7 +122,7 @@ def test_closing_ends_the_thread(log: logging.Logger) -> None:
     log.info("the last words")
 
     writer.close()
-    writer.flush()
+    writer.flush(LIMIT_S)
 
     assert "the last words\n" == stream.getvalue()
     assert set(threading.enumerate()) <= before
@@ -147,7 +154,7 @@ def test_what_is_printed_afterwards_comes_afterwards(monkeypatch: pytest.MonkeyP
         root.warning("first")
     stream.write("second\n")
     root.warning("third")
-    flush()
+    flush(LIMIT_S)
     root.handlers[0].close()
 
     assert ["first", "second", "third"] == stream.getvalue().splitlines()

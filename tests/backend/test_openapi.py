@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from tests.live import LiveServer
+from tests.patience import LIMIT_S
 
 COMMAND = Path(sys.executable).with_name("schemathesis")
-RUN_LIMIT_S = 120.0
 SEED = 1
 EXAMPLES = 60
 """For each operation and phase; together some 250 requests in about 10 s."""
@@ -23,6 +23,7 @@ def test_what_is_answered_is_what_is_documented(server: LiveServer, tmp_path: Pa
         *("run", f"{server.url}/v1/openapi.json", "--no-color", "--continue-on-failure"),
         *("--checks", "all", "--exclude-checks", NOT_EXPRESSED, "--seed", str(SEED)),
         *("--phases", "coverage,fuzzing", "--max-examples", str(EXAMPLES)),
+        *("--request-timeout", str(LIMIT_S)),
     ]
 
     done = subprocess.run(
@@ -32,7 +33,7 @@ def test_what_is_answered_is_what_is_documented(server: LiveServer, tmp_path: Pa
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=RUN_LIMIT_S,
+        timeout=LIMIT_S,
         check=False,
     )
 

@@ -28,6 +28,7 @@ from backend.plugins import (
     enabled,
     running,
 )
+from tests.patience import LIMIT_S
 
 
 class Strict(PluginSettings):
@@ -123,7 +124,7 @@ async def test_a_plugin_that_hangs_at_stop_is_given_up(
         yield
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         await run([Discovered("slow", Plugin("slow", PluginSettings, lifespan))], tmp_path)
 
 

@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from backend.app import MAX_BODY_BYTES, create_app
 from backend.config import Settings
-from tests.live import LIMIT_S, Answer, LiveServer, chat_body, get, parse, post
+from tests.live import Answer, LiveServer, chat_body, get, parse, post
+from tests.patience import LIMIT_S
 
 CANARY = "xqcanary"
 JSON_HEADER = "Content-Type: application/json"

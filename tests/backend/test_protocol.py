@@ -10,7 +10,8 @@ from fastapi import FastAPI, Response
 from fastapi.responses import StreamingResponse
 
 from backend.protocol import LimitedProtocol
-from tests.live import LIMIT_S, LiveServer, until
+from tests.live import LiveServer
+from tests.patience import LIMIT_S, until
 
 LARGE = 32 * 2**20
 """Far more than the buffers of both ends take."""
@@ -86,7 +87,7 @@ def read_answer(answers: BinaryIO) -> int:
 
 
 def paused(server: LiveServer) -> bool:
-    return any(one.flow.write_paused for one in connections(server))
+    return any(one.flow.write_paused for one in list(connections(server)))
 
 
 def connections(server: LiveServer) -> set[LimitedProtocol]:

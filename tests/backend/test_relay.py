@@ -5,7 +5,7 @@ import asyncio
 from structlog.testing import capture_logs
 
 from backend.relay import Relay
-from tests.live import LIMIT_S
+from tests.patience import LIMIT_S
 
 
 async def test_items_are_handled_in_their_order() -> None:

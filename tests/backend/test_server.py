@@ -12,7 +12,8 @@ import pytest
 
 from tests.backend.serving import READY, Serving
 from tests.command import Running, free_port, run
-from tests.live import LIMIT_S, chat_body, events, get, post
+from tests.live import chat_body, events, get, post
+from tests.patience import LIMIT_S
 
 CANARY = "xqcanary"
 

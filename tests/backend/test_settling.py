@@ -19,7 +19,7 @@ from backend.signals import (
     session_started,
     tts_written,
 )
-from tests.live import LIMIT_S
+from tests.patience import LIMIT_S
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 SESSIONS = 1000

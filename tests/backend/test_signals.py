@@ -48,7 +48,7 @@ class Receiver:
         self.events.append(event)
 
 
-SLOW_S = 0.2
+SLOW_S = 1.0
 SLOW_AS_SHIPPED_S = signals.SLOW_RECEIVER_S
 
 

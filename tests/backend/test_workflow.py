@@ -20,6 +20,7 @@ from backend.events import Event, SlotAudio, SlotDone, SlotError, SlotStart, Tur
 from backend.signals import session_finished, session_started, tts_written, turn_finished
 from backend.speech import SpeechEngine, Spoken, create_engine
 from backend.workflow import Workflow
+from tests.patience import LIMIT_S
 
 SESSION = "20261122T000000Z-00000000"
 AGENT_IDS = Registry().ids
@@ -356,7 +357,7 @@ async def test_an_interrupted_session_still_says_done(stage: Stage) -> None:
             raise AssertionError
 
     task = asyncio.create_task(stage.run(Waiting(), (1, 2)))
-    await asyncio.wait_for(asked.wait(), 5)
+    await asyncio.wait_for(asked.wait(), LIMIT_S)
 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

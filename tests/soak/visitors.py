@@ -9,7 +9,8 @@ from time import monotonic
 
 import httpx2
 
-from tests.live import LIMIT_S, Data, Sequence, chat_body, events
+from tests.live import Data, Sequence, chat_body, events
+from tests.patience import LIMIT_S
 
 Hook = Callable[["Session", str, Data], None]
 """Called with every event of every session, on that session's thread."""

@@ -10,6 +10,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 from backend.agents import AgentProfile, Agents, Candidate, Peer, Registry, Slot
 from backend.agents.turns import AnyTurn
 from backend.errors import AgentError
+from tests.patience import LIMIT_S
 
 ROOT = Path(__file__).parents[3]
 SLOT = Slot(1, "gpt-4o")
@@ -63,7 +64,7 @@ async def test_sessions_at_the_same_time_do_not_mix() -> None:
         asyncio.create_task(agents.respond(SLOT, f"sentence {number}", seed=number))
         for number in range(6)
     ]
-    await asyncio.wait_for(gate.asked.wait(), 5)
+    await asyncio.wait_for(gate.asked.wait(), LIMIT_S)
     gate.open.set()
 
     spoken = await asyncio.gather(*tasks)
@@ -78,7 +79,7 @@ async def test_a_failed_call_leaves_no_memory() -> None:
     agents = Agents(Registry(), model_factory=Gate(), timeout_s=0.05)
 
     with pytest.raises(AgentError):
-        await asyncio.wait_for(agents.respond(SLOT, "Hello", seed=1), 5)
+        await asyncio.wait_for(agents.respond(SLOT, "Hello", seed=1), LIMIT_S)
 
     assert agents.reset() == 0
 
@@ -107,7 +108,7 @@ async def test_a_call_under_way_does_not_undo_a_reset() -> None:
     gate = Gate()
     agents = Agents(Registry(), model_factory=gate)
     task = asyncio.create_task(agents.respond(SLOT, "Hello", seed=1))
-    await asyncio.wait_for(gate.asked.wait(), 5)
+    await asyncio.wait_for(gate.asked.wait(), LIMIT_S)
 
     agents.reset()
     gate.open.set()
@@ -158,7 +159,7 @@ loaded |= {name for name in sys.modules if name.startswith("google.genai")}
 print(sorted(loaded & {"openai", "anthropic", "google.genai", "mistralai", "groq"}))
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S
     )
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -27,6 +27,7 @@ from structlog.testing import capture_logs
 from backend.agents import AgentProfile, Agents, Candidate, Peer, Received, Registry, Slot
 from backend.agents.turns import AnyTurn
 from backend.errors import AgentError, SlotErrorType
+from tests.patience import LIMIT_S, SOON_S
 
 Answer = Callable[[list[ModelMessage], AgentInfo], Awaitable[ModelResponse]]
 
@@ -38,7 +39,7 @@ GOOD = {"text": "Yes, softly.", "voice_profile": "calm_soothing"}
 GOOD_COMMENT = {"target_slot_id": 3, "comment": "And yet what?", "voice_profile": "calm_soothing"}
 
 
-def agents_with(answer: Answer, timeout_s: float = 5.0) -> Agents:
+def agents_with(answer: Answer, timeout_s: float = LIMIT_S) -> Agents:
     """Return agents whose one model is `answer`."""
 
     def factory(_profile: AgentProfile, _turn: AnyTurn) -> list[Candidate]:
@@ -132,7 +133,7 @@ async def test_a_model_that_hangs_is_a_timeout() -> None:
         raise AssertionError
 
     with pytest.raises(AgentError) as caught:
-        await asyncio.wait_for(agents_with(hang, timeout_s=0.05).respond(SLOT, WORDS, seed=1), 5)
+        await asyncio.wait_for(agents_with(hang, timeout_s=2).respond(SLOT, WORDS, seed=1), SOON_S)
 
     assert caught.value.type == "timeout"
     assert cancelled.is_set()
@@ -148,7 +149,7 @@ async def test_a_cancelled_session_is_not_a_failure() -> None:
         raise AssertionError
 
     task = asyncio.create_task(agents_with(hang).respond(SLOT, WORDS, seed=1))
-    await asyncio.wait_for(asked.wait(), 5)
+    await asyncio.wait_for(asked.wait(), LIMIT_S)
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):

@@ -30,7 +30,7 @@ PROVIDERS = {
     "ollama": ("openai-chat:m", "/ollama/v1", "prompted"),
 }
 WORDS = "my grandmother's secret garden"
-TIMEOUT_S = 2.0
+TIMEOUT_S = 4.0
 
 
 @dataclass(frozen=True)

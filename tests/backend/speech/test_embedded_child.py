@@ -15,6 +15,7 @@ import pytest
 
 from backend.speech.embedded import CHILD_COMMAND
 from backend.speech.profiles import EMBEDDED_VOICES
+from tests.patience import LIMIT_S, until
 
 PACKAGE = Path(espeakng_loader.__file__).parent
 linux = pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux")
@@ -33,7 +34,7 @@ def request(**changes: Any) -> bytes:
 def run(body: bytes, cwd: Path = PACKAGE) -> subprocess.CompletedProcess[bytes]:
     """Run the child on `body` to its end."""
     return subprocess.run(
-        CHILD_COMMAND, input=body, capture_output=True, cwd=cwd, timeout=20, check=False
+        CHILD_COMMAND, input=body, capture_output=True, cwd=cwd, timeout=LIMIT_S, check=False
     )
 
 
@@ -146,9 +147,16 @@ def test_it_dies_with_its_parent() -> None:
 
         parent.kill()
 
-        psutil.wait_procs([child], timeout=2)
-        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+        until(lambda: has_ended(child), "the child has ended")
     os.close(writing)
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Tell whether a process is gone, or only waits to be buried."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -171,7 +179,7 @@ def test_ctrl_c_is_ignored() -> None:
         # More than a pipe holds: this returns once the child is reading, so past its start.
         _write_all(process.stdin.fileno(), b" " * 200_000)
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(request(), timeout=20)
+        output, errors = process.communicate(request(), timeout=LIMIT_S)
 
     assert (process.returncode, errors) == (0, b"")
     assert b"n_bytes" in output

@@ -20,6 +20,7 @@ from backend.speech.pitch import pitch_range
 from backend.speech.voices import Voice
 from tests.backend.speech import tiny_piper
 from tests.backend.speech.sounds import read
+from tests.patience import SOON_S, until
 
 WORDS = "I am the water, and I have been listening to you."
 installed = pytest.mark.skipif(
@@ -55,7 +56,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
     yield start
     for engine in engines:
         engine.close()
-    _, alive = psutil.wait_procs(set(psutil.Process().children()) - before, 2)
+    _, alive = psutil.wait_procs(set(psutil.Process().children()) - before, SOON_S)
     assert [] == alive
 
 
@@ -188,12 +189,11 @@ def test_closing_ends_a_hanging_child(make: Make, tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(refusal, engine, tmp_path / "a.wav")
-        while not beacon.exists():
-            assert not hanging.done()
+        until(beacon.exists, "the voice hangs")
         started = monotonic()
         engine.close()
-        reason = hanging.result(5)
+        reason = hanging.result(SOON_S)
 
     assert STOPPED == reason
-    assert monotonic() - started < 2
+    assert monotonic() - started < SOON_S
     assert STOPPED == refusal(engine, tmp_path / "b.wav")

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from backend.artifacts import Artifacts
 from plugins.metrics import disk
 from plugins.metrics.disk import DiskUsage, Usage, measure
-from tests.live import LIMIT_S
+from tests.patience import LIMIT_S
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ class Slow:
 
     def __call__(self, _: Artifacts, __: threading.Event) -> Usage:
         self.calls += 1
-        assert self.go_on.wait(10)
+        assert self.go_on.wait(LIMIT_S)
         return Usage({"tts": 1}, {"tts": 1}, 0.0, monotonic())
 
 

@@ -12,7 +12,8 @@ from backend.signals import TtsWritten, tts_written
 from plugins.metrics import disk
 from plugins.metrics.plugin import Metrics
 from tests import readme
-from tests.live import LIMIT_S, LiveServer, chat
+from tests.live import LiveServer, chat
+from tests.patience import LIMIT_S
 from tests.plugins.metrics.expositions import Figures
 from tests.test_acceptance import Watch, stopped_workers
 
@@ -65,6 +66,7 @@ def server(root: Path) -> Iterator[LiveServer]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(disk, "WAIT_S", LIMIT_S)
         patch.setenv("RR_WAVES_MAX_WORKERS", "1")
+        patch.setenv("RR_WAVES_JOB_TIMEOUT_S", str(LIMIT_S))  # the worker is stopped for a while
         patch.setenv("RR_WAVES_QUEUE_MAX_SIZE", str(CAPACITY - 1))
         patch.setenv("RR_WAVES_BACKFILL_INTERVAL_S", "0")
         with create(root, "waves", "metrics") as live:

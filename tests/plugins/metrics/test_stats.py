@@ -16,7 +16,8 @@ from backend.plugins import discover
 from plugins.metrics import disk
 from plugins.metrics.stats import app
 from tests.command import free_port, run
-from tests.live import LIMIT_S, LiveServer, chat
+from tests.live import LiveServer, chat
+from tests.patience import LIMIT_S
 
 TOKEN = "a-token-of-the-show"
 

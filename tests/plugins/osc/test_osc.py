@@ -1,5 +1,6 @@
 """OSC as a patch hears it: real datagrams on real sockets."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +18,10 @@ from backend.wavinfo import read_wavinfo
 from plugins.osc.settings import OscSettings
 from plugins.osc.target import Target
 from plugins.waves.signals import waves_written
-from tests.live import LIMIT_S, LiveServer, chat
+from tests.live import LiveServer, chat
+from tests.patience import LIMIT_S
 from tests.plugins.show.listening import STAND_IN, found, on_loop, simulating
 from tests.simulated import NOW, done, play, spoken, write_waves
-from tests.test_acceptance import WAVES_LIMIT_S
 
 Message = tuple[str, str, list[Any]]
 FIGURES = (("file", ",s"), ("info", ",iiff"))
@@ -33,7 +34,7 @@ class Ear:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self._socket.bind(("127.0.0.1", 0))
-        self._socket.settimeout(WAVES_LIMIT_S)
+        self._socket.settimeout(LIMIT_S)
         self.target = f"127.0.0.1:{self._socket.getsockname()[1]}"
 
     def __enter__(self) -> Self:
@@ -71,6 +72,15 @@ def ears(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Ear]]:
         monkeypatch.setenv("RR_OSC_TARGETS", f"{one.target}, {two.target}")
         monkeypatch.setenv("RR_OSC_HEARTBEAT_S", "60")
         yield [one, two]
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """Return a target where nobody listens, and nobody will: the port is taken."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.connect(("127.0.0.1", 9))  # what comes from elsewhere is refused
+        yield f"127.0.0.1:{deaf.getsockname()[1]}"
 
 
 def test_a_real_session_is_heard_by_every_target(ears: list[Ear], tmp_path: Path) -> None:
@@ -118,14 +128,22 @@ def test_heartbeats_are_counted(ears: list[Ear], tmp_path: Path, monkeypatch: An
 
 
 def test_one_target_that_fails_is_alone(
-    ears: list[Ear], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ears: list[Ear], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nobody: str
 ) -> None:
     """One without a listener, or that cannot be found, costs the other nothing, and is shown."""
-    with Ear() as gone:
-        nobody = gone.target
+    look_up = asyncio.BaseEventLoop.getaddrinfo
+
+    async def look_up_at_once(
+        loop: asyncio.BaseEventLoop, host: str, port: int, **options: Any
+    ) -> Any:
+        """Answer as a network does whose name server knows the name not to exist."""
+        if host == "nowhere.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return await look_up(loop, host, port, **options)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", look_up_at_once)
     targets = [nobody, "nowhere.invalid:7000", "a..b:7000", ears[0].target]
     monkeypatch.setenv("RR_OSC_TARGETS", ",".join(targets))
-    monkeypatch.setattr("plugins.osc.plugin.LOOKUP_LIMIT_S", LIMIT_S)  # names are slow offline
     with simulating(tmp_path, [STAND_IN, *found("osc")]) as live:
         on_loop(live, lambda: play("s", tmp_path))
         heard = ears[0].hear_until("/rr/session/ready")

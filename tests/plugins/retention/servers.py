@@ -13,7 +13,8 @@ from backend.plugins import Discovered
 from plugins.retention.policy import Tree
 from plugins.retention.settings import plugin as retention
 from plugins.waves.settings import plugin as waves
-from tests.live import LiveServer, until
+from tests.live import LiveServer
+from tests.patience import LIMIT_S, until
 
 EVERY_S = 0.05
 """Between two looks."""
@@ -29,6 +30,7 @@ def serving(
         found.insert(0, Discovered("waves", waves))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RR_WAVES_BACKFILL_INTERVAL_S", "0.1")
+        patch.setenv("RR_WAVES_JOB_TIMEOUT_S", str(LIMIT_S))  # workers are stopped for a while
         patch.setenv("RR_RETENTION_ENABLED", "true")
         patch.setenv("RR_RETENTION_INTERVAL_S", str(EVERY_S))
         for name, value in variables.items():

@@ -9,7 +9,8 @@ import pytest
 from backend.artifacts import Artifacts
 from plugins.waves import record
 from plugins.waves.signals import WavesFailed, WavesWritten
-from tests.live import LiveServer, chat, until
+from tests.live import LiveServer, chat
+from tests.patience import until
 from tests.plugins.retention.servers import add_newer, gone, serving, until_unlinked
 from tests.plugins.retention.stores import stored
 from tests.plugins.waves.speeches import speak

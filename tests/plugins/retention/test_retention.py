@@ -28,7 +28,8 @@ from plugins.retention.settings import plugin
 from plugins.retention.signals import FilesRemoved, files_removed
 from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import WavesFailed, waves_failed
-from tests.live import LiveServer, chat, until
+from tests.live import LiveServer, chat
+from tests.patience import until
 from tests.plugins.retention.servers import add_newer, gone, serving, wait_for_a_look
 from tests.plugins.retention.stores import TREES, store, stored
 from tests.plugins.retention.test_removing import refusing

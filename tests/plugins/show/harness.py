@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from plugins.show.touchdesigner import callbacks
-from tests.live import LIMIT_S
+from tests.patience import LIMIT_S
 
 REST: dict[int, tuple[Any, ...]] = {3: (), 4: ("127.0.0.1:8000",), 5: (b"", "127.0.0.1:8000")}
 """What builds hand over to onReceiveText beside dat, rowIndex and message."""

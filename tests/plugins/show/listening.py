@@ -14,7 +14,8 @@ from backend.app import create_app
 from backend.config import Settings
 from backend.plugins import Discovered, Host, Plugin, PluginSettings, discover
 from plugins.show.hub import Hub
-from tests.live import LIMIT_S, Data, LiveServer
+from tests.live import Data, LiveServer
+from tests.patience import LIMIT_S
 
 CONTROL = {"heartbeat", "hello.ack", "replay.gap"}
 END = "session.waves.ready"

@@ -15,7 +15,8 @@ from backend import websocket_protocol
 from plugins.show import connection
 from plugins.show.connection import SUBPROTOCOL, TOO_SLOW
 from plugins.show.messages import UtteranceFailed
-from tests.live import LIMIT_S, LiveServer
+from tests.live import LiveServer
+from tests.patience import LIMIT_S
 from tests.plugins.show.listening import Listener, hub_of, on_loop, simulating
 from tests.simulated import play
 
@@ -50,7 +51,7 @@ def server(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveServer]:
     monkeypatch.setenv("RR_SHOW_HEARTBEAT_S", "60")
     monkeypatch.setenv("RR_SHOW_CLIENT_QUEUE", "32")
     monkeypatch.setattr(websocket_protocol, "CLOSE_S", LIMIT_S)
-    monkeypatch.setattr(websocket_protocol, "STALLED_S", 4 * LIMIT_S)
+    monkeypatch.setattr(websocket_protocol, "STALLED_S", LIMIT_S)
     monkeypatch.setattr(connection, "CLOSE_LIMIT_S", 0.01)  # it is told all the same
     with simulating(root) as live:
         yield live

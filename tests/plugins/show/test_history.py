@@ -17,10 +17,10 @@ from backend.followed import (
     UtteranceMissing,
 )
 from backend.signals import TtsWritten
-from plugins.show import plugin
+from plugins.show import connection, plugin
 from plugins.show.history import History, read_history
 from plugins.waves import record
-from tests.live import LIMIT_S
+from tests.patience import LIMIT_S
 from tests.plugins.show.listening import Listener, on_loop, simulating
 from tests.simulated import play, spoken, write_waves
 
@@ -177,6 +177,7 @@ def test_the_start_does_not_wait_for_history(
         return read_history(artifacts, max_sessions)
 
     monkeypatch.setattr(plugin, "read_history", read_slowly)
+    monkeypatch.setattr(connection, "HELLO_GRACE_S", LIMIT_S)
     source = spoken("old", 1, 1, root=tmp_path)
     keep(Artifacts(tmp_path), source, 1)
     with simulating(tmp_path) as live, Listener(live, silent=True) as listener:

@@ -7,7 +7,8 @@ from typing import Any
 
 from plugins.show.hub import MAX_SESSIONS, Client, Hub
 from plugins.show.messages import SessionExpected
-from tests.live import LIMIT_S, Data
+from tests.live import Data
+from tests.patience import LIMIT_S
 
 NOW = datetime(2026, 11, 22, 18, 4, 5, tzinfo=UTC)
 PAYLOAD = SessionExpected(slots=[1], median_ready_ms=None)

@@ -6,7 +6,7 @@ from pathlib import Path
 from websockets.sync.client import connect
 
 from tests.backend.serving import READY, Serving
-from tests.live import LIMIT_S
+from tests.patience import LIMIT_S
 
 REQUEST_LIMIT_S = "0.3"
 

@@ -11,7 +11,8 @@ import pytest
 
 from backend.app import create_app
 from backend.config import Settings
-from tests.live import LIMIT_S, LiveServer, Sequence, chat, chat_body, events, get
+from tests.live import LiveServer, Sequence, chat, chat_body, events, get
+from tests.patience import LIMIT_S
 from tests.plugins.stream.conftest import Serve
 from tests.plugins.stream.reader import MAX_CONNECTIONS, EventSource, Message
 from tests.test_plugin_isolation import session as chunks_of

@@ -12,11 +12,10 @@ import httpx2
 import pytest
 
 from tests.backend.serving import READY, Serving
-from tests.live import LIMIT_S, LiveServer, chat_body, events
+from tests.live import LiveServer, chat_body, events
+from tests.patience import LIMIT_S
 from tests.plugins.stream.conftest import Serve
 from tests.plugins.stream.reader import EventSource
-
-WAVES_LIMIT_S = 120
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,7 @@ def test_waves_are_told_of_at_the_same_place_to_everybody(
             during = EventSource(client, first[1]["sessionId"])
             reading = pool.submit(during.read_all)
             heard = [first, *coming]
-        reading.result(WAVES_LIMIT_S)
+        reading.result(LIMIT_S)
     messages = during.messages
 
     waves = [message.content for message in messages if message.name == "slot.waves"]

@@ -27,10 +27,9 @@ from plugins.stream.journals import Journals
 from plugins.stream.plugin import lifespan
 from plugins.stream.settings import StreamSettings
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
-from tests.live import LIMIT_S
+from tests.patience import LIMIT_S
 from tests.plugins.stream.reader import Message
 
-WAVES_LIMIT_S = 120
 SESSION = "20261122T180000Z-00000001"
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 

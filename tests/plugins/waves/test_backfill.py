@@ -22,12 +22,14 @@ from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves
 from plugins.waves.sources import source_of
 from plugins.waves.utterance import Bench
 from tests.live import LiveServer
+from tests.patience import LIMIT_S
 from tests.plugins.waves import jobs
-from tests.plugins.waves.jobs import LIMIT_S, Asked, Gate
+from tests.plugins.waves.jobs import Asked, Gate
 from tests.plugins.waves.speeches import check_all_whole, left, set_age, speak
 from tests.plugins.waves.test_faults_pool import all_ready
 from tests.plugins.waves.test_faults_pool import running as running_pool
 from tests.plugins.waves.test_plugin import Listener, running
+from tests.threads import threads_that_stay
 
 EVERY_S = 0.2
 """Between two searches."""
@@ -272,6 +274,7 @@ async def test_stopping_during_a_backfill(artifacts: Artifacts, listener: Listen
     for n in range(200):
         speak(artifacts, f"slot-{n}_gpt_calm")
 
+    before = threading.enumerate()
     async with running(artifacts, backfill_interval_s=60, stop_limit_s=1):
         await listener.wait_for(1)
         started = monotonic()
@@ -279,8 +282,7 @@ async def test_stopping_during_a_backfill(artifacts: Artifacts, listener: Listen
 
     assert elapsed_s < 8
     assert {"stopped"} >= {e.reason for e in listener.events if isinstance(e, WavesFailed)}
-    names = [thread.name for thread in threading.enumerate() if thread.is_alive()]
-    assert "waves-backfill" not in names
+    assert [] == threads_that_stay(before)
     written = sum(isinstance(event, WavesWritten) for event in listener.events)
     assert 200 - len(left(artifacts)) >= written > 0
 

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 from backend.artifacts import Artifacts
 from backend.lock import holding
 from plugins.waves import record
-from tests.command import COMMAND, RUN_LIMIT_S, environment, run
+from tests.command import COMMAND, environment, run
+from tests.patience import LIMIT_S
 from tests.plugins.waves.speeches import check_all_whole, left, set_age, speak
 
 
@@ -145,8 +147,9 @@ def test_ctrl_c_and_on_again(artifacts: Artifacts, tmp_path: Path) -> None:
     ) as process:
         while not list(first.glob("*/session.json")):
             assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=RUN_LIMIT_S)
+        out, err = process.communicate(timeout=LIMIT_S)
     made = count - len(left(artifacts))
 
     rest = backfill(tmp_path, "--json")

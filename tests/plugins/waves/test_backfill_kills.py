@@ -11,14 +11,13 @@ import pytest
 from backend.artifacts import Artifacts
 from tests.backend.serving import READY
 from tests.command import Running, free_port
-from tests.plugins.waves.jobs import LIMIT_S
+from tests.patience import LIMIT_S, until
 from tests.plugins.waves.speeches import check_all_whole, left, speak
 
 SEED = 24
 PER_KILL = 8
 EARLIEST_S, LATEST_S = 0.3, 5.0
 """When the server is killed after its start: while it imports, warms up, works, has ended."""
-GONE_LIMIT_S = 5.0
 
 
 def serve(directory: Path) -> Running:
@@ -38,14 +37,11 @@ def kill_again_and_again(directory: Path, kills: int) -> int:
             time.sleep(rng.uniform(EARLIEST_S, LATEST_S))  # not to wait: the moment is the fault
             children = server.children
             server.stop(signal.SIGKILL)
-            _, orphans = psutil.wait_procs(children, GONE_LIMIT_S)
+            _, orphans = psutil.wait_procs(children, LIMIT_S)
             assert [] == orphans
     with serve(directory) as server:
         server.wait_for(READY)  # an interpreter that is not up yet meets a signal with a traceback
-        deadline = time.monotonic() + LIMIT_S
-        while left(artifacts):
-            assert time.monotonic() < deadline, left(artifacts)
-            time.sleep(0.1)
+        until(lambda: not left(artifacts), "every recording has its waves")
         server.stop(signal.SIGINT)
         assert "Traceback" not in "".join(server.log)
     return check_all_whole(artifacts)

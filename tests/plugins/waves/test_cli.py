@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 
 from plugins.waves import terminal, worker
 from plugins.waves.cli import app
+from tests.patience import LIMIT_S, SOON_S
 from tests.plugins.waves import jobs
-from tests.plugins.waves.jobs import LIMIT_S, Gate
+from tests.plugins.waves.jobs import Gate
 from tests.plugins.waves.test_faults_pool import wait_until_gone
 
 ROOT = Path(__file__).parents[3]
@@ -187,7 +188,7 @@ def test_ctrl_c_stops_at_once_with_130(tmp_path: Path) -> None:
     told.close()
 
     assert process.returncode == 130
-    assert wait_until_gone(worker_pid, 0)
+    assert wait_until_gone(worker_pid, SOON_S)
     assert list((tmp_path / "out").iterdir()) == []
     assert out == ""
     assert "interrupted" in err

@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from plugins.waves import diskspace
 from plugins.waves.diskspace import MEGABYTE, DiskSpace
-from tests.plugins.waves.jobs import LIMIT_S, Asked
+from tests.patience import LIMIT_S
+from tests.plugins.waves.jobs import Asked
 from tests.plugins.waves.test_faults_pool import all_ready, running
 
 

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from structlog.testing import capture_logs
 from plugins.waves import decompose_v3, wavefile, worker
 from plugins.waves.kernels import cache
 from plugins.waves.pool import Pool
+from tests.patience import LIMIT_S, until
 from tests.plugins.waves import jobs
 from tests.plugins.waves.jobs import Asked
 
@@ -66,14 +66,12 @@ def decompose_in_pool(
             worker.decompose,
             lanes=N_LANES,
             queue_max_size=4,
-            timeout_s=jobs.LIMIT_S,
+            timeout_s=LIMIT_S,
             warm_up=partial(warm_up, str(folder / ".tmp"), "exact", kernel_cache),
         )
         with pool:
-            deadline = monotonic() + jobs.LIMIT_S
-            while len(pool.worker_pids) < N_LANES:
-                assert monotonic() < deadline, "the workers never came"
-                assert ask("missing", folder / "missing.wav").outcome().reason == "invalid_audio"
+            assert ask("missing", folder / "missing.wav").outcome().reason == "invalid_audio"
+            until(lambda: len(pool.worker_pids) == N_LANES, "the workers are there")
             outcomes = [job.outcome() for job in [ask(index, wav) for index in range(N_LANES)]]
 
     assert [(outcome.reason, outcome.message) for outcome in outcomes] == [("", "")] * N_LANES

@@ -7,9 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import count
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -20,10 +18,10 @@ from plugins.waves.backlog import Backlog
 from plugins.waves.lane import Job, Outcome
 from plugins.waves.pool import Pool
 from tests import timeslice
-from tests.live import until
+from tests.patience import LIMIT_S, until
 from tests.plugins.waves import jobs
-from tests.plugins.waves.jobs import LIMIT_S, Asked, Gate
-from tests.plugins.waves.test_faults_pool import wait_until_gone
+from tests.plugins.waves.jobs import Asked, Gate
+from tests.plugins.waves.test_faults_pool import all_ready, wait_until_gone
 from tests.threads import threads_that_stay
 
 GateMaker = Callable[[str], Gate]
@@ -85,7 +83,7 @@ def test_a_worker_is_kept_for_the_next_job() -> None:
 
 
 def test_the_child_is_guarded() -> None:
-    """A worker and its session are nice: one thread, short slices, deaf to Ctrl-C."""
+    """A worker is nice: lowest priority, one thread, short slices, deaf to Ctrl-C."""
     job = Asked("a.wav", "surroundings")
 
     with running(memory_limit_mb=700) as pool:
@@ -93,13 +91,25 @@ def test_the_child_is_guarded() -> None:
         data = job.outcome().report.data
 
     assert data["nice"] == 19
-    assert data["group_nice"] == jobs.granted_group_niceness()
     assert data["time_slice_ns"] == timeslice.shortest_granted()
     assert data["threads"] == data["numba_threads"] == "1"
     assert data["sigint_ignored"] is data["sigint_blocked"] is True
     assert data["memory"] == 700 * 2**20
     assert data["victim"] == "1000"
     assert not {"numpy", "librosa", "fastapi", "structlog"} & set(data["modules"])  # type: ignore[call-overload]  # a tuple of names
+
+
+def test_the_session_of_a_child_is_as_nice_as_the_machine_grants() -> None:
+    """A worker lowers its session as well, unless too many users ask the kernel at that moment."""
+    granted = jobs.granted_group_niceness()
+
+    def lowered() -> bool:
+        job = Asked("a.wav", "surroundings")
+        with running() as pool:
+            pool.submit(job)
+            return bool(job.outcome().report.data["group_nice"] == granted)
+
+    assert any(lowered() for _ in range(5))
 
 
 def test_the_parent_keeps_its_environment() -> None:
@@ -354,7 +364,7 @@ class Dawdler(Pool):
         self.second_starts = threading.Event()
 
     def note(self) -> None:
-        if self.worker_pids:
+        if self.worker_pids and threading.current_thread() is not threading.main_thread():
             assert self.second_starts.wait(LIMIT_S)
         super().note()
 
@@ -372,7 +382,7 @@ def test_one_worker_is_the_first() -> None:
     pool = Dawdler(jobs.work, lanes=2, queue_max_size=10, timeout_s=LIMIT_S, warm_up=jobs.warm_up)
 
     with pool:
-        both_ready(pool)
+        all_ready(pool, 2)
 
     assert [True, False] == pool.firsts
 
@@ -386,7 +396,7 @@ def test_a_lane_without_a_worker_gives_its_job_to_another(
     job = Asked("a.wav", "die_and_break", str(marker))
 
     with running(lanes=2, warm_up=partial(jobs.refuse_to_start_with, str(marker))) as pool:
-        both_ready(pool)
+        all_ready(pool, 2)
         pool.submit(job)
 
         assert job.value() == "second attempt"
@@ -431,7 +441,7 @@ def test_a_lane_that_is_done_ends_while_another_is_waited_for(gate: GateMaker) -
     ]
 
     with running(lanes=2) as pool:
-        both_ready(pool)
+        all_ready(pool, 2)
         for job in jobs_now:
             pool.submit(job)
             started.line()
@@ -466,7 +476,7 @@ def test_stop_leaves_no_thread_and_no_process() -> None:
     before = set(threading.enumerate())
 
     with running(lanes=2) as pool:
-        both_ready(pool)
+        all_ready(pool, 2)
         pids = pool.worker_pids
         pool.stop()
 
@@ -483,17 +493,3 @@ def test_the_parent_side_stays_light() -> None:
     )
 
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
-
-
-def both_ready(pool: Pool) -> None:
-    """Wait until two workers have each done a job."""
-    seen: set[object] = set()
-    deadline = monotonic() + 60
-    for n in count():
-        pair = [Asked(f"warm-{n}-{m}.wav", "pid") for m in range(2)]
-        for job in pair:
-            pool.submit(job)
-        seen |= {job.value() for job in pair}
-        if len(seen) == 2:
-            return
-        assert monotonic() < deadline, "a second worker never came"

@@ -154,11 +154,11 @@ class TestBadFiles:
         verdicts: dict[str, int] = {}
         for n, contents in enumerate(files()):
             path.write_bytes(contents)
-            started = time.perf_counter()
+            started = time.process_time()
 
             wave, error = attempt(path)
 
-            assert time.perf_counter() - started < 2, n
+            assert time.process_time() - started < 2, n
             verdict = error.reason if error else "read"
             verdicts[verdict] = verdicts.get(verdict, 0) + 1
             if error:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from plugins.waves.kernels import cache, store, waves
+from tests.patience import LIMIT_S
 
 ROOT = Path(__file__).resolve().parents[3]
 JOB = """
@@ -90,7 +91,7 @@ def test_two_cold_processes_at_once(tmp_path: Path) -> None:
         for _ in range(2)
     ]
 
-    results = [job.communicate(timeout=120)[0].decode().strip() for job in jobs]
+    results = [job.communicate(timeout=LIMIT_S)[0].decode().strip() for job in jobs]
 
     assert results == ["32.0 True", "32.0 True"]
     assert len(list(tmp_path.rglob("*.kernels*"))) == 1
