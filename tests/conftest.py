@@ -16,8 +16,9 @@ os.environ["NUMBA_CACHE_DIR"] = str(
     / os.environ.get("PYTEST_XDIST_WORKER", "main")
 )
 
-settings.register_profile("patient", deadline=None)  # a busy machine is no defect
-settings.load_profile("patient")
+settings.register_profile("exploring", deadline=None)  # a busy machine is no defect
+settings.register_profile("repeatable", settings.get_profile("exploring"), derandomize=True)
+settings.load_profile("repeatable")
 
 pytest_plugins = ("tests.counts",)
 

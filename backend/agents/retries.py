@@ -60,7 +60,10 @@ class PatientClient(httpx2.AsyncClient):
     """
 
     def __init__(self, provider: str, *, timeout_s: float, patience: Patience) -> None:
-        timeout = httpx2.Timeout(timeout_s, connect=min(CONNECT_LIMIT_S, timeout_s))
+        connect_s = min(CONNECT_LIMIT_S, timeout_s)
+        # Waiting for a connection of the pool counts as part of the call, which has its own limit;
+        # and four times five seconds would be taken for a default that nobody chose.
+        timeout = httpx2.Timeout(timeout_s, connect=connect_s, pool=None)
         super().__init__(timeout=timeout, follow_redirects=False)
         self._provider = provider
         self._patience = patience

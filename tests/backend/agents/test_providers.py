@@ -30,7 +30,8 @@ PROVIDERS = {
     "ollama": ("openai-chat:m", "/ollama/v1", "prompted"),
 }
 WORDS = "my grandmother's secret garden"
-TIMEOUT_S = 4.0
+TIMEOUT_S = 5.0
+"""At which a library would warn of a default, if every limit of a request were the same."""
 
 
 @dataclass(frozen=True)
