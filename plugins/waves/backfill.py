@@ -78,9 +78,11 @@ class Backfill(threading.Thread):
         submitted = 0
         for found in self._search.run():
             seen.add(str(found.path))
-            if self._is_young(found):
-                self._due_at = min(self._due_at, monotonic() + MIN_AGE_S)
-            elif not self._failed_lately(found) and self._waits_for_room():
+            if (
+                not self._put_off(found)
+                and not self._failed_lately(found)
+                and self._waits_for_room()
+            ):
                 submitted += self._settle(found)
             if self._is_over():
                 break
@@ -97,12 +99,14 @@ class Backfill(threading.Thread):
             return False
         if self._failed_lately(found):  # an attempt that ended while this one waited for room
             return False
-        standing = self._search.standing(found)
-        if standing == "unrecorded":
-            adopt(self._bench, found)
-        if standing != "pending":
+        now = self._search.look_again(found)
+        if now is None or self._put_off(now):
             return False
-        return self._pool.submit(prepared(self._bench, found, self._on_end), live=False)
+        if now.standing == "unrecorded":
+            adopt(self._bench, now)
+        if now.standing != "pending":
+            return False
+        return self._pool.submit(prepared(self._bench, now, self._on_end), live=False)
 
     def _on_end(self, utterance: Utterance, reason: str, message: str, outcome: Outcome) -> None:  # noqa: ARG002 - the signature of `on_end`
         self._moved.set()
@@ -113,10 +117,13 @@ class Backfill(threading.Thread):
             pause_s = min(FIRST_BACK_OFF_S * 2**failures, MAX_BACK_OFF_S)
             self._failures[utterance.path] = failures + 1, monotonic() + pause_s
 
-    def _is_young(self, found: Found) -> bool:
-        """Tell whether a recording was written so lately that the live path may yet bring it."""
+    def _put_off(self, found: Found) -> bool:
+        """Put a recording off that is so young that the live path may yet bring it; tell if so."""
         age_s = time.time() - found.written_at_s
-        return found.written_at_s >= self._started_s and 0 <= age_s < MIN_AGE_S
+        is_young = found.written_at_s >= self._started_s and 0 <= age_s < MIN_AGE_S
+        if is_young:
+            self._due_at = min(self._due_at, monotonic() + MIN_AGE_S)
+        return is_young
 
     def _failed_lately(self, found: Found) -> bool:
         _, not_before = self._failures.get(str(found.path), (0, 0.0))

@@ -71,9 +71,9 @@ class Search:
             if known is None or _stamp(known[0]) != known[1]:
                 yield from self._session(session_id)
 
-    def standing(self, found: Found) -> Standing:
-        """Look at a recording again: much may have happened since it was found."""
-        return self._standing(found, self._recorded(found.session_id).get(found.source))
+    def look_again(self, found: Found) -> Found | None:
+        """Return how a recording stands now; None if it is gone. Much may have happened since."""
+        return self._look_at(found.path, found.session_id, self._recorded(found.session_id))
 
     def _sessions(self) -> list[tuple[int, str]]:
         """Return every session of the speech tree with the time it last changed."""
@@ -123,18 +123,19 @@ class Search:
             return None
         source = self._artifacts.relative(path)
         targets = paths.session_targets(path, self._artifacts.root)
-        found = Found(path, session_id, source, targets, status.st_mtime, "pending")
-        standing = self._standing(found, recorded.get(source))
+        standing = self._standing(status, targets, recorded.get(source))
         return Found(path, session_id, source, targets, status.st_mtime, standing)
 
-    def _standing(self, found: Found, recorded: record.Utterance | None) -> Standing:
+    def _standing(
+        self, status: os.stat_result, targets: paths.Targets, recorded: record.Utterance | None
+    ) -> Standing:
         if recorded is not None and recorded.status == "written":
             sizes = [file.size for file in recorded.files]
-            if sizes and sizes == [_size(target) for target in found.targets]:
+            if sizes and sizes == [_size(target) for target in targets]:
                 return "done"
-        elif recorded is not None and _is_unchanged(found.path, recorded):
+        elif recorded is not None and _is_unchanged(status, recorded):
             return "refused"
-        return "unrecorded" if self._is_whole(found.targets) else "pending"
+        return "unrecorded" if self._is_whole(targets) else "pending"
 
     def _is_whole(self, targets: paths.Targets) -> bool:
         """Tell whether three canonical waves of one length stand at `targets`."""
@@ -167,13 +168,9 @@ def _is_plain(name: str) -> bool:
     return True
 
 
-def _is_unchanged(path: Path, recorded: record.Utterance) -> bool:
-    """Tell whether `path` still holds what was refused for good."""
+def _is_unchanged(status: os.stat_result, recorded: record.Utterance) -> bool:
+    """Tell whether a recording still holds what was refused for good."""
     if recorded.source_mtime_ns is None:
-        return False
-    try:
-        status = path.lstat()
-    except OSError:
         return False
     return (status.st_size, status.st_mtime_ns) == (recorded.source_size, recorded.source_mtime_ns)
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -117,6 +118,46 @@ def test_only_recordings_are_found(artifacts: Artifacts, tmp_path: Path) -> None
     (artifacts.sessions("tts") / "linked").symlink_to(wav.parent.parent)
 
     assert [("a", "pending")] == left(artifacts)
+
+
+def test_a_recording_that_is_replaced_while_it_is_looked_at(
+    artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look is one moment: what is new has its new age, so that nobody reads half of it."""
+    wav = speak(artifacts, "a")
+    refuse(artifacts, wav, final=True)
+    before_s = time.time()
+    lstat = Path.lstat
+
+    def look_and_replace(path: Path) -> os.stat_result:
+        status = lstat(path)
+        if path == wav:
+            path.write_bytes(b"")
+        return status
+
+    search = Search(artifacts, 8000)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "lstat", look_and_replace)
+        at_first = list(search.run())
+    (then,) = search.run()
+
+    assert [] == at_first
+    assert ("pending", True) == (then.standing, then.written_at_s > before_s - 1)
+
+
+def test_a_recording_is_looked_at_again(artifacts: Artifacts) -> None:
+    """A second look tells what has become of a recording since."""
+    wav = speak(artifacts, "a")
+    search = Search(artifacts, 8000)
+    (found,) = search.run()
+
+    publish(artifacts, wav)
+    published = search.look_again(found)
+    wav.unlink()
+
+    assert published is not None
+    assert "done" == published.standing
+    assert search.look_again(found) is None
 
 
 @pytest.mark.faults
