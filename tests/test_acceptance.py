@@ -19,6 +19,7 @@ from structlog.typing import EventDict
 
 from backend.app import create_app
 from backend.config import Settings
+from backend.host import SPEECH_THREADS
 from backend.signals import TtsWritten, tts_written
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
 from tests.live import LiveServer, Sequence, chat
@@ -223,6 +224,7 @@ def test_ac4_bounded_parallelism(server: LiveServer, watch: Watch) -> None:
             second = chat(server, 1, 2, 3, 4, 5, 6)
             server.settle()
             tasks_after, stayed = server.run(tasks()), threads_that_stay(threads)
+            new = set(threading.enumerate()) - set(threads)
             spoken = announced(first) + announced(second)
             watch.wait_for_outcomes(len(spoken) - capacity)
             refused = list(watch.outcomes)
@@ -238,6 +240,7 @@ def test_ac4_bounded_parallelism(server: LiveServer, watch: Watch) -> None:
     assert {MAX_WORKERS} == set(alive)
     assert tasks_after <= tasks_before
     assert [] == stayed
+    assert sum(thread.name.startswith("speech") for thread in new) <= SPEECH_THREADS
 
 
 def emptied(path: Path) -> None:

@@ -69,7 +69,8 @@ class Pool:
     memory_limit_mb : int > 0
         Memory for one worker.
     on_state : callable
-        `on_state(state, reason)`, called on a thread of the pool whenever the state changes.
+        `on_state(state, reason)`, called whenever the state changes: at first within `start`, then
+        on a thread of the pool.
     hindrance : callable
         `hindrance() -> str`, called on the lanes' threads about once a second: why no job should
         begin now, or nothing. Jobs wait meanwhile.

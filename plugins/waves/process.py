@@ -142,7 +142,7 @@ class Worker:
 
     def how_it_ended(self) -> str:
         """Return the exit code or signal, in words that follow "the worker"."""
-        self._process.join(CLOSE_LIMIT_S)
+        self._process.join(CHECK_S if self._given_up.is_set() else CLOSE_LIMIT_S)
         code = self._process.exitcode
         if code is None:
             return "its reply could not be read"

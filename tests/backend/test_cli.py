@@ -15,7 +15,7 @@ from backend import cli
 from backend.plugins import Discovered, Plugin, PluginSettings
 from tests import command
 from tests.command import Running, free_port, run
-from tests.patience import LIMIT_S
+from tests.patience import SOON_S
 
 OFF = {"RR_WAVES_ENABLED": "false"}
 COMMANDS = {
@@ -312,6 +312,6 @@ def test_ctrl_c_ends_a_rehearsal(tmp_path: Path) -> None:
     assert 130 == code
     assert "interrupted" in rehearsal.log[-1]
     assert "Traceback" not in "".join(rehearsal.log)
-    _, alive = psutil.wait_procs(children, LIMIT_S)
+    _, alive = psutil.wait_procs(children, SOON_S)
     assert children
     assert [] == alive

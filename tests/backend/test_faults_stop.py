@@ -181,7 +181,7 @@ def test_hung_voices_do_not_hold_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         workers(serving)
         known = len(serving.children)
         visitor.start()
-        until(lambda: len(serving.children) == known + 6, "six voices hang")
+        until(lambda: len(serving.children) >= known + 6, "six voices hang")
 
         code, took_s, orphans = stop(serving)
         visitor.join(LIMIT_S)

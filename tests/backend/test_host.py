@@ -170,7 +170,7 @@ async def test_a_hanging_voice_does_not_hold_up_the_stop(
     async with hosting.running():
         stream = hosting.runner.start("Rain", [Slot(n, "gpt-4o") for n in range(1, 7)])
         await asyncio.to_thread(
-            until, lambda: len(set(psutil.Process().children()) - before) == 6, "six voices hang"
+            until, lambda: len(set(psutil.Process().children()) - before) >= 6, "six voices hang"
         )
         started = monotonic()
     took_s = monotonic() - started

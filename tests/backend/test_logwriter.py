@@ -38,6 +38,7 @@ class Unprintable:
 def _closing_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for a thread that a busy machine holds up."""
     monkeypatch.setattr(logwriter, "FLUSH_LIMIT_S", LIMIT_S)
+    monkeypatch.setattr(logwriter.flush, "__defaults__", (LIMIT_S,))
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_what_is_printed_afterwards_comes_afterwards(monkeypatch: pytest.MonkeyP
         root.warning("first")
     stream.write("second\n")
     root.warning("third")
-    flush(LIMIT_S)
+    flush()
     root.handlers[0].close()
 
     assert ["first", "second", "third"] == stream.getvalue().splitlines()

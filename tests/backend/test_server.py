@@ -13,7 +13,7 @@ import pytest
 from tests.backend.serving import READY, Serving
 from tests.command import Running, free_port, run
 from tests.live import chat_body, events, get, post
-from tests.patience import LIMIT_S
+from tests.patience import LIMIT_S, SOON_S
 
 CANARY = "xqcanary"
 
@@ -46,7 +46,7 @@ def test_a_signal_stops_the_server_and_all_its_children(
     assert (200, False) == (health.status, "server" in health.headers)
     assert 0 == code
     assert "Traceback" not in "".join(serving.log)
-    _, alive = psutil.wait_procs(children, LIMIT_S)
+    _, alive = psutil.wait_procs(children, SOON_S)
     assert [] == alive
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), LIMIT_S)

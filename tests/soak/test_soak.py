@@ -24,6 +24,7 @@ import pytest
 
 from plugins.waves import paths, publishing
 from tests.command import Running, free_port
+from tests.patience import LIMIT_S
 from tests.soak import log
 from tests.soak.faults import Faults
 from tests.soak.visitors import Visitors, problem_of
@@ -160,7 +161,7 @@ def test_nothing_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 def wait_until_ready(server: Running, url: str) -> None:
     """Wait until the plugin has a worker: the first start on a machine compiles."""
     server.wait_for("Uvicorn running")
-    deadline = monotonic() + 120
+    deadline = monotonic() + LIMIT_S
     with httpx2.Client(base_url=url) as client:
         while client.get("/v1/health/ready").json()["plugins"]["waves"]["state"] != "ok":
             assert monotonic() < deadline, "the workers never came"

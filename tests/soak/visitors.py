@@ -12,6 +12,9 @@ import httpx2
 from tests.live import Data, Sequence, chat_body, events
 from tests.patience import LIMIT_S
 
+SILENCE_LIMIT_S = 30.0
+"""A visitor does not wait longer for the next word."""
+
 Hook = Callable[["Session", str, Data], None]
 """Called with every event of every session, on that session's thread."""
 
@@ -85,7 +88,7 @@ class Visitors:
         body = chat_body(*range(1, session.slots + 1))
         try:
             with (
-                httpx2.Client(base_url=self._url, timeout=LIMIT_S) as client,
+                httpx2.Client(base_url=self._url, timeout=SILENCE_LIMIT_S) as client,
                 client.stream("POST", "/v1/chat", json=body) as response,
             ):
                 session.refused = response.status_code == 503

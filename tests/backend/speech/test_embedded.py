@@ -291,11 +291,13 @@ def test_a_second_utterance_replaces_the_first(engine: EmbeddedEngine, tmp_path:
 def test_closing_ends_a_hanging_voice(temporary: Path, tmp_path: Path) -> None:
     """Closed by another thread, an utterance that hangs ends at once; later ones are refused."""
     beacon = tmp_path / "started"
-    engine = saying(f"open({str(beacon)!r}, 'w'); import time; time.sleep(600)", temporary)
+    code = f"open({str(beacon)!r}, 'w'); import time; time.sleep(600)"
+    engine = saying(code, temporary, timeout_s=600)
 
     with ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(refusal, engine, tmp_path / "a.wav")
-        until(beacon.exists, "the voice hangs")
+        until(lambda: beacon.exists() or hanging.done(), "the voice hangs")
+        assert not hanging.done()
         started = monotonic()
         engine.close()
         reason = hanging.result(SOON_S)

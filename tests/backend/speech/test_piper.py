@@ -185,11 +185,13 @@ def test_a_hanging_child_is_killed(make: Make, tmp_path: Path) -> None:
 def test_closing_ends_a_hanging_child(make: Make, tmp_path: Path) -> None:
     """Closed by another thread, an utterance that hangs ends at once; later ones are refused."""
     beacon = tmp_path / "started"
-    engine = make(Voice(), f"open({str(beacon)!r}, 'w'); import time; time.sleep(600)")
+    code = f"open({str(beacon)!r}, 'w'); import time; time.sleep(600)"
+    engine = make(Voice(), code, timeout_s=600)
 
     with ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(refusal, engine, tmp_path / "a.wav")
-        until(beacon.exists, "the voice hangs")
+        until(lambda: beacon.exists() or hanging.done(), "the voice hangs")
+        assert not hanging.done()
         started = monotonic()
         engine.close()
         reason = hanging.result(SOON_S)

@@ -18,6 +18,7 @@ from plugins.waves.pool import Pool
 from tests.benchmarks.reliability import figures
 from tests.benchmarks.reliability.figures import Figure
 from tests.plugins.waves.jobs import Asked
+from tests.workers import workers_of
 
 DEATHS = 30
 JOBS, WARM_UP_JOBS, WAVE_AT_ONCE = 1_000, 300, 50
@@ -120,7 +121,7 @@ def holdings(root: Path) -> dict[str, float]:
     sleep(0.2)  # threads that end take a moment to be gone
     process = psutil.Process()
     children = process.children()
-    workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    workers = workers_of(process)
     return {
         "server MB": process.memory_info().rss / MEGABYTE,
         "worker MB": max(child.memory_info().rss for child in workers) / MEGABYTE,

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self
 
 import pytest
@@ -52,7 +53,9 @@ class Ear:
     def hear_until(self, address: str) -> list[list[Message]]:
         """Return the bundles up to and with the first one that ends in `address`, no heartbeats."""
         heard: list[list[Message]] = []
+        deadline = monotonic() + LIMIT_S
         while not heard or heard[-1][-1][0] != address:
+            assert monotonic() < deadline, f"no {address} came"
             bundle = self.hear()
             if bundle[0][0] != "/rr/heartbeat":
                 heard.append(bundle)

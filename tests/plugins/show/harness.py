@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import count
+from time import monotonic
 from types import ModuleType
 from typing import Any
 
@@ -164,8 +165,10 @@ class TouchDesigner:
 
     def hear_until(self, kind: str, times: int = 1) -> None:
         """Hand over what the server sends, up to and with a message of a type."""
+        deadline = monotonic() + LIMIT_S
         while times:
             assert self._socket is not None, "not connected"
+            assert monotonic() < deadline, f"{times} times {kind} did not come"
             text = str(self._socket.recv(LIMIT_S))
             self.received.append(json.loads(text))
             self.hear(text)

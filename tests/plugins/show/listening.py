@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self
 
 from websockets.sync.client import ClientConnection, connect
@@ -75,7 +76,9 @@ class Listener:
     def wait_for(self, wanted: str) -> list[Data]:
         """Return what comes up to and with the first message of a type."""
         messages = [self.next()]
+        deadline = monotonic() + LIMIT_S
         while messages[-1]["type"] != wanted:
+            assert monotonic() < deadline, f"no {wanted} among {len(messages)} messages"
             messages.append(self.next())
         return messages
 
@@ -86,7 +89,9 @@ class Listener:
     def take(self, count: int) -> list[Data]:
         """Return the next `count` events of sessions."""
         events: list[Data] = []
+        deadline = monotonic() + LIMIT_S
         while len(events) < count:
+            assert monotonic() < deadline, f"{len(events)} of {count} events came"
             events += of_sessions([self.next()])
         return events
 

@@ -51,7 +51,7 @@ def server(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveServer]:
     monkeypatch.setenv("RR_SHOW_HEARTBEAT_S", "60")
     monkeypatch.setenv("RR_SHOW_CLIENT_QUEUE", "32")
     monkeypatch.setattr(websocket_protocol, "CLOSE_S", LIMIT_S)
-    monkeypatch.setattr(websocket_protocol, "STALLED_S", LIMIT_S)
+    monkeypatch.setattr(websocket_protocol, "STALLED_S", 4 * LIMIT_S)
     monkeypatch.setattr(connection, "CLOSE_LIMIT_S", 0.01)  # it is told all the same
     with simulating(root) as live:
         yield live
@@ -136,8 +136,11 @@ def test_a_client_that_never_reads_again_is_cut(
 
 
 @pytest.mark.faults
-def test_a_stalled_client_does_not_hold_up_the_stop(root: Path) -> None:
+def test_a_stalled_client_does_not_hold_up_the_stop(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """F31: the server stops although a client has stopped reading and is not yet dropped."""
+    monkeypatch.setattr(websocket_protocol, "STALLED_S", 4 * LIMIT_S)
     with simulating(root) as live:
         hub = hub_of(live)
         with Listener(live, stalled=True):

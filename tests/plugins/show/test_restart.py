@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from backend.signals import (
 from plugins.show.hub import MAX_SESSIONS
 from plugins.show.settings import ShowSettings
 from tests.live import Data, LiveServer, chat
+from tests.patience import LIMIT_S
 from tests.plugins.show.listening import (
     Listener,
     found,
@@ -68,7 +70,9 @@ def test_a_restart_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         with Listener(second, 0) as newcomer:
             rebuilt = newcomer.events()
         made_up: list[Data] = []
+        deadline = monotonic() + LIMIT_S
         while len(made_up) < 2:
+            assert monotonic() < deadline, "what was missing is not made up for"
             made_up += [e for e in again.take(1) if e["payload"].get("backfill")]
 
     turn_3 = [one for one in utterances(before) if one.startswith("utterance 3")]

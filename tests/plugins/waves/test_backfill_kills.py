@@ -11,7 +11,7 @@ import pytest
 from backend.artifacts import Artifacts
 from tests.backend.serving import READY
 from tests.command import Running, free_port
-from tests.patience import LIMIT_S, until
+from tests.patience import SOON_S, until
 from tests.plugins.waves.speeches import check_all_whole, left, speak
 
 SEED = 24
@@ -37,7 +37,7 @@ def kill_again_and_again(directory: Path, kills: int) -> int:
             time.sleep(rng.uniform(EARLIEST_S, LATEST_S))  # not to wait: the moment is the fault
             children = server.children
             server.stop(signal.SIGKILL)
-            _, orphans = psutil.wait_procs(children, LIMIT_S)
+            _, orphans = psutil.wait_procs(children, SOON_S)
             assert [] == orphans
     with serve(directory) as server:
         server.wait_for(READY)  # an interpreter that is not up yet meets a signal with a traceback

@@ -30,7 +30,7 @@ from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
 from plugins.waves.utterance import Bench
 from tests.live import LiveServer, chat
-from tests.patience import LIMIT_S
+from tests.patience import LIMIT_S, SOON_S, until
 from tests.plugins.waves import jobs
 
 Event = WavesWritten | WavesFailed
@@ -192,7 +192,7 @@ async def test_a_failure_is_one_error_with_full_context(
     bad, good = utterance(artifacts, name), utterance(artifacts, "good")
 
     with capture_logs() as logs:
-        limit_s = 2 if reason == "timeout" else LIMIT_S
+        limit_s = 10 if reason == "timeout" else LIMIT_S
         async with running(artifacts, max_workers=1, job_timeout_s=limit_s, memory_limit_mb=512):
             send(bad)
             send(good)
@@ -220,17 +220,18 @@ async def test_a_full_queue_drops_with_a_warning(artifacts: Artifacts, listener:
 
     with capture_logs() as logs:
         async with running(artifacts, queue_max_size=2, max_workers=2, stop_limit_s=0):
-            started = thread_time()
+            begun, started = perf_counter(), thread_time()
             for event in events:
                 send(event)
-            elapsed_s = thread_time() - started
+            busy_s, elapsed_s = thread_time() - started, perf_counter() - begun
             refused = list(await listener.wait_for(6))
 
     assert {event.reason for event in refused if isinstance(event, WavesFailed)} == {"queue_full"}
     warnings = [entry["input_path"] for entry in logs if entry.get("reason") == "queue_full"]
     assert sorted(warnings) == sorted(str(event.source.wav_path) for event in refused)
     assert len(listener.events) == len(events), "each utterance ends in exactly one signal"
-    assert elapsed_s < 0.5
+    assert busy_s < 0.5
+    assert elapsed_s < SOON_S
 
 
 @pytest.mark.faults
@@ -281,11 +282,13 @@ async def test_a_dead_pool_is_degraded_over_http(
     def ask() -> tuple[dict[str, Any], dict[str, Any], list[str]]:
         with LiveServer(app) as server, server.client() as client:
             session = [name for name, _ in chat(server, 1)]
-            deadline = perf_counter() + LIMIT_S
-            ready: dict[str, Any] = {"plugins": {"waves": {"state": "warming"}}}
-            while ready["plugins"]["waves"]["state"] == "warming" and perf_counter() < deadline:
-                ready = client.get("/v1/health/ready").raise_for_status().json()
-            return client.get("/v1/health").raise_for_status().json(), ready, session
+
+            def is_ready() -> dict[str, Any]:
+                answer: dict[str, Any] = client.get("/v1/health/ready").raise_for_status().json()
+                return answer
+
+            until(lambda: is_ready()["plugins"]["waves"]["state"] != "warming", "a state")
+            return client.get("/v1/health").raise_for_status().json(), is_ready(), session
 
     alive, ready, session = await asyncio.to_thread(ask)
 

@@ -364,7 +364,7 @@ class Dawdler(Pool):
         self.second_starts = threading.Event()
 
     def note(self) -> None:
-        if self.worker_pids and threading.current_thread() is not threading.main_thread():
+        if self.worker_pids:
             assert self.second_starts.wait(LIMIT_S)
         super().note()
 
