@@ -186,7 +186,7 @@ def test_closing_ends_a_hanging_child(make: Make, tmp_path: Path) -> None:
     """Closed by another thread, an utterance that hangs ends at once; later ones are refused."""
     beacon = tmp_path / "started"
     code = f"open({str(beacon)!r}, 'w'); import time; time.sleep(600)"
-    engine = make(Voice(), code, timeout_s=600)
+    engine = make(Voice(), code, timeout_s=3 * SOON_S)
 
     with ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(refusal, engine, tmp_path / "a.wav")
