@@ -17,7 +17,7 @@ from plugins.waves import paths, worker
 from plugins.waves.pool import Pool
 from tests.benchmarks.reliability import figures
 from tests.benchmarks.reliability.figures import Figure
-from tests.plugins.waves.jobs import Asked
+from tests.plugins.waves.pools import Asked
 from tests.workers import workers_of
 
 DEATHS = 30

@@ -1,5 +1,6 @@
-"""Speech that the tests of the waves share."""
+"""What the tests of the waves share: speech, and gates for jobs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from backend.speech import PROFILES
 from plugins.waves import wavefile
+from tests.plugins.waves.pools import Gate, GateMaker
 from tests.speech import speak
 
 
@@ -21,3 +23,17 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Pa
 def utterances(speech: dict[tuple[str, int], Path]) -> list[npt.NDArray[np.float32]]:
     """Return one utterance per voice, mono float32 at 8000 Hz."""
     return [wavefile.read(speech[profile, 3], rate=8000).samples for profile in PROFILES]
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[GateMaker]:
+    """Make gates that are closed at the end."""
+    made: list[Gate] = []
+
+    def make(name: str) -> Gate:
+        made.append(Gate(tmp_path / name))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

@@ -1,19 +1,17 @@
 """A catalogue of worker functions, good and bad, each run in a real child process.
 
 A payload is a tuple of strings: a name of the catalogue and its arguments. A job that is to fail
-only once leaves a marker file behind. `Asked` and `Gate` are what a test needs to ask and to wait.
+only once leaves a marker file behind. What a test needs to ask and to wait stands in `pools.py`.
 """
 
 import ctypes
 import logging
 import os
 import pickle
-import select
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,68 +20,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from plugins.waves.child import AUTOGROUP, Report, _Relay
 from plugins.waves.worker import decompose as _real_decompose
 from tests import timeslice
-from tests.patience import LIMIT_S
 
 if TYPE_CHECKING:
     from plugins.waves.decompose_v3 import Engine
-    from plugins.waves.lane import Outcome
     from plugins.waves.worker import Order
 
 MEGABYTE = 2**20
-
-
-class Asked:
-    """One job for the pool, and what became of it."""
-
-    def __init__(self, path: object, *payload: object) -> None:
-        self.path = str(path)
-        self.payload: object = payload
-        self.begun = threading.Event()
-        self.ended = threading.Event()
-        self.outcomes: list[Outcome] = []
-
-    def begin(self, queued_ms: float) -> object:
-        assert queued_ms >= 0
-        self.begun.set()
-        return self.payload
-
-    def end(self, outcome: "Outcome") -> None:
-        self.outcomes.append(outcome)
-        self.ended.set()
-
-    def outcome(self, limit_s: float = LIMIT_S) -> "Outcome":
-        """Wait for the one outcome."""
-        assert self.ended.wait(limit_s), f"{self.path} did not end"
-        (outcome,) = self.outcomes
-        return outcome
-
-    def value(self) -> object:
-        """Wait for success; return what the job returned."""
-        outcome = self.outcome()
-        assert (outcome.reason, outcome.message) == ("", "")
-        return outcome.report.data["value"]
-
-
-class Gate:
-    """A FIFO between a test and a job in a child process; either side may write a line."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
-        os.mkfifo(path)
-        self._descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-
-    def open(self) -> None:
-        """Let the job that waits go on."""
-        os.write(self._descriptor, b"go\n")
-
-    def line(self, limit_s: float = LIMIT_S) -> str:
-        """Wait for a line from a job."""
-        assert select.select([self._descriptor], [], [], limit_s)[0], "nothing was told"
-        return os.read(self._descriptor, 4096).decode().strip()
-
-    def close(self) -> None:
-        """Give the descriptor back."""
-        os.close(self._descriptor)
 
 
 def group_niceness() -> int | None:

@@ -24,10 +24,9 @@ from plugins.waves.utterance import Bench
 from tests.live import LiveServer
 from tests.patience import LIMIT_S
 from tests.plugins.waves import jobs
-from tests.plugins.waves.jobs import Asked, Gate
+from tests.plugins.waves.pools import Asked, Gate, all_ready
+from tests.plugins.waves.pools import running as running_pool
 from tests.plugins.waves.speeches import check_all_whole, left, set_age, speak
-from tests.plugins.waves.test_faults_pool import all_ready
-from tests.plugins.waves.test_faults_pool import running as running_pool
 from tests.plugins.waves.test_plugin import Listener, running
 from tests.threads import threads_that_stay
 

@@ -19,8 +19,7 @@ from plugins.waves import terminal, worker
 from plugins.waves.cli import app
 from tests.patience import LIMIT_S, SOON_S
 from tests.plugins.waves import jobs
-from tests.plugins.waves.jobs import Gate
-from tests.plugins.waves.test_faults_pool import wait_until_gone
+from tests.plugins.waves.pools import Gate, wait_until_gone
 
 ROOT = Path(__file__).parents[3]
 

@@ -12,8 +12,7 @@ from structlog.testing import capture_logs
 from plugins.waves import diskspace
 from plugins.waves.diskspace import MEGABYTE, DiskSpace
 from tests.patience import LIMIT_S
-from tests.plugins.waves.jobs import Asked
-from tests.plugins.waves.test_faults_pool import all_ready, running
+from tests.plugins.waves.pools import Asked, all_ready, running
 
 
 class Usage(NamedTuple):

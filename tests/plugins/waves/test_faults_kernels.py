@@ -17,7 +17,7 @@ from plugins.waves.kernels import cache
 from plugins.waves.pool import Pool
 from tests.patience import LIMIT_S, until
 from tests.plugins.waves import jobs
-from tests.plugins.waves.jobs import Asked
+from tests.plugins.waves.pools import Asked
 
 pytestmark = pytest.mark.faults
 

@@ -3,14 +3,12 @@
 import gc
 import os
 import random
-import select
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from multiprocessing import context
 from pathlib import Path
@@ -23,63 +21,14 @@ from structlog.testing import capture_logs
 from plugins.waves import lane, process, worker
 from plugins.waves.child import Report
 from plugins.waves.pool import Pool
-from tests.patience import LIMIT_S, SOON_S, until
+from tests.patience import LIMIT_S, SOON_S
 from tests.plugins.waves import jobs
-from tests.plugins.waves.jobs import Asked, Gate
+from tests.plugins.waves.pools import Asked, GateMaker, all_ready, running, wait_until_gone
 
 pytestmark = pytest.mark.faults
 
 ROOT = Path(__file__).parents[3]
 STOP_LIMIT_S = 8.0
-GateMaker = Callable[[str], Gate]
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[GateMaker]:
-    """Make FIFOs that are closed at the end."""
-    made: list[Gate] = []
-
-    def make(name: str) -> Gate:
-        made.append(Gate(tmp_path / name))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-@contextmanager
-def running(lanes: int = 2, task: Any = jobs.work, **options: Any) -> Iterator[Pool]:
-    """Run a pool on the catalogue of jobs."""
-    given: dict[str, Any] = {
-        "queue_max_size": 20,
-        "timeout_s": LIMIT_S,
-        "warm_up": jobs.warm_up,
-    } | options
-    pool = Pool(task, lanes=lanes, **given)
-    pool.start()
-    try:
-        yield pool
-    finally:
-        pool.stop(0)
-
-
-def all_ready(pool: Pool, lanes: int) -> tuple[int, ...]:
-    """Wait until every lane has a worker; return their ids."""
-    until(lambda: len(pool.worker_pids) == lanes, "the workers are there")
-    return pool.worker_pids
-
-
-def wait_until_gone(pid: int, limit_s: float) -> bool:
-    """Wait for the end of a process that need not be our child; tell whether it came in time."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([descriptor], [], [], limit_s)[0])
-    finally:
-        os.close(descriptor)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +46,7 @@ def test_a_worker_that_ends_in_a_job(payload: tuple[str, ...], reason: str, word
     """F01 F02 F03 F04 F05 F06: the job fails saying how its worker ended, the other lane stays."""
     job, following = Asked("bad.wav", *payload), Asked("good.wav", "pid")
 
-    with running() as pool:
+    with running(lanes=2) as pool:
         before = all_ready(pool, 2)
         pool.submit(job)
         outcome = job.outcome()
@@ -211,7 +160,7 @@ def test_both_lanes_hung() -> None:
     hung = [Asked(f"hung-{n}.wav", "hold_the_gil", "60") for n in range(2)]
     waiting = [Asked(f"{n}.wav", "echo", str(n)) for n in range(20)]
 
-    with running(timeout_s=1.0) as pool:
+    with running(lanes=2, timeout_s=1.0) as pool:
         all_ready(pool, 2)
         for job in (*hung, *waiting):
             assert pool.submit(job)
@@ -381,7 +330,7 @@ def test_five_hundred_at_once(gate: GateMaker) -> None:
     told, door = gate("told"), gate("door")
     several = [Asked(f"{n}.wav", "tell_and", told.path, "pass_gate", door.path) for n in range(500)]
 
-    with running(queue_max_size=128) as pool:
+    with running(lanes=2, queue_max_size=128) as pool:
         accepted = [pool.submit(job) for job in several]
         refusals = [job.outcome() for job, ok in zip(several, accepted, strict=True) if not ok]
 
@@ -549,7 +498,7 @@ PARENT = """
 import sys
 from functools import partial
 from plugins.waves.pool import Pool
-from tests.plugins.waves import jobs
+from tests.plugins.waves import jobs, pools
 
 if __name__ == "__main__":
     case, told = sys.argv[1:]
@@ -557,7 +506,7 @@ if __name__ == "__main__":
     pool = Pool(jobs.work, lanes=1, queue_max_size=1, timeout_s=60, warm_up=warm_up)
     pool.start()
     then = {"in python": ("spin",), "holding the gil": ("hold_the_gil", "60")}
-    job = jobs.Asked("a.wav", "tell_and", told, *then.get(case, ("echo", "x")))
+    job = pools.Asked("a.wav", "tell_and", told, *then.get(case, ("echo", "x")))
     pool.submit(job)
     job.outcome()
     sys.stdin.read()
@@ -622,7 +571,7 @@ def test_a_thousand_jobs_with_three_hundred_kills(tmp_path: Path) -> None:
 
     gc.collect()
     descriptors = open_descriptors()
-    with running(queue_max_size=1000) as pool:
+    with running(lanes=2, queue_max_size=1000) as pool:
         watcher.start()
         for job in several:
             pool.submit(job)

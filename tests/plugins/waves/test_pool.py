@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,41 +20,8 @@ from plugins.waves.pool import Pool
 from tests import timeslice
 from tests.patience import LIMIT_S, until
 from tests.plugins.waves import jobs
-from tests.plugins.waves.jobs import Asked, Gate
-from tests.plugins.waves.test_faults_pool import all_ready, wait_until_gone
+from tests.plugins.waves.pools import Asked, Gate, GateMaker, all_ready, running, wait_until_gone
 from tests.threads import threads_that_stay
-
-GateMaker = Callable[[str], Gate]
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[GateMaker]:
-    """Make FIFOs that are closed at the end."""
-    made: list[Gate] = []
-
-    def make(name: str) -> Gate:
-        made.append(Gate(tmp_path / name))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-@contextmanager
-def running(lanes: int = 1, **options: Any) -> Iterator[Pool]:
-    """Run a pool on the catalogue of jobs."""
-    given: dict[str, Any] = {
-        "queue_max_size": 10,
-        "timeout_s": LIMIT_S,
-        "warm_up": jobs.warm_up,
-    } | options
-    pool = Pool(jobs.work, lanes=lanes, **given)
-    pool.start()
-    try:
-        yield pool
-    finally:
-        pool.stop(0)
 
 
 def test_a_job_runs_in_another_process_and_reports_its_times() -> None:
