@@ -4,6 +4,8 @@ Hosting(settings)        artifacts, agents, speech, workflow, the plugins that a
 async with running():    plugins start; sessions may be run; sessions end, plugins stop
 """
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -17,6 +19,7 @@ from backend.artifacts import Artifacts
 from backend.config import PREFIX, Settings
 from backend.plugins import Board, Discovered, Plugin, PluginSettings
 from backend.runner import SessionRunner
+from backend.sessions import earlier_sessions, mark_interrupted
 from backend.settings_report import unknown_variables
 from backend.signals import tracing
 from backend.speech import create_speech
@@ -26,6 +29,8 @@ log = structlog.get_logger(__name__)
 
 SPEECH_THREADS = 6
 """One utterance for each speaker at once; a thread only waits for its voice."""
+MARKING_LIMIT_S = 0.25
+"""How long the end waits for a disk that does not answer."""
 
 
 class Hosting:
@@ -63,8 +68,11 @@ class Hosting:
         self._threads.submit(self.agents.warm_up)
         try:
             with timeslice.shortened(), tracing(self.settings.trace_signals):
-                async with plugins.running(
-                    self.plugins, self.board, self.artifacts, self.settings.base_url
+                async with (
+                    _marking_interrupted(self.artifacts),
+                    plugins.running(
+                        self.plugins, self.board, self.artifacts, self.settings.base_url
+                    ),
                 ):
                     try:
                         yield
@@ -75,6 +83,22 @@ class Hosting:
         finally:
             await self.agents.aclose()
             self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+@asynccontextmanager
+async def _marking_interrupted(artifacts: Artifacts) -> AsyncIterator[None]:
+    """Say of dead processes' sessions that they were interrupted, on a thread beside the block."""
+    earlier = await asyncio.to_thread(earlier_sessions, artifacts)  # none of this process yet
+    stopped = threading.Event()
+    marking = threading.Thread(
+        target=mark_interrupted, args=(artifacts, earlier, stopped), name="sessions", daemon=True
+    )
+    marking.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        await asyncio.to_thread(marking.join, MARKING_LIMIT_S)
 
 
 def _warn_about_unknown_variables(found: Iterable[Discovered]) -> None:

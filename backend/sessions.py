@@ -2,16 +2,32 @@
 
 import json
 import secrets
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from backend.artifacts import Artifacts, safe_part, write_bytes
+import structlog
+
+from backend.artifacts import (
+    DRAFT_PREFIX,
+    Artifacts,
+    flush_file,
+    replace_file,
+    safe_part,
+    write_bytes,
+)
 from backend.signals import Kind
+
+log = structlog.get_logger(__name__)
 
 MANIFEST = "session.json"
 MANIFEST_VERSION = 1
+RUNNING, INTERRUPTED = b'"status": "running"', b'"status": "interrupted"'
+"""As `Manifest.to_json` writes them; within a JSON string the quotes would be escaped."""
 
 
 def new_session_id(now: datetime | None = None) -> str:
@@ -72,3 +88,50 @@ class Manifest:
 def save(manifest: Manifest, artifacts: Artifacts) -> None:
     """Rewrite the manifest atomically."""
     write_bytes(manifest.path(artifacts), manifest.to_json(), artifacts.temporary)
+
+
+def earlier_sessions(artifacts: Artifacts) -> list[str]:
+    """Return the ids of the sessions that there are, newest first."""
+    try:
+        return sorted((path.name for path in artifacts.sessions("tts").iterdir()), reverse=True)
+    except OSError:
+        return []
+
+
+def mark_interrupted(artifacts: Artifacts, ids: Iterable[str], stopped: threading.Event) -> None:
+    """Make every manifest of `ids` that says "running" say "interrupted", until `stopped`.
+
+    For the sessions of a process that is dead. A session that is removed meanwhile is not made
+    anew, which `save` would do.
+    """
+    for session_id in ids:
+        if stopped.is_set():
+            return
+        try:
+            if _mark_interrupted(artifacts, session_id):
+                log.warning("session was interrupted by the end of its host", session_id=session_id)
+        except OSError as error:
+            log.error(
+                "the manifest of an interrupted session could not be written",
+                session_id=session_id,
+                error=str(error),
+            )
+
+
+def _mark_interrupted(artifacts: Artifacts, session_id: str) -> bool:
+    path = artifacts.sessions("tts") / session_id / MANIFEST
+    content = b""
+    with suppress(OSError):
+        content = path.read_bytes()
+    if RUNNING not in content:
+        return False
+    draft = artifacts.temporary / f"{DRAFT_PREFIX}{session_id}.json"
+    try:
+        draft.write_bytes(content.replace(RUNNING, INTERRUPTED, 1))
+        flush_file(draft)
+        replace_file(draft, path)
+    except FileNotFoundError:
+        return False
+    finally:
+        draft.unlink(missing_ok=True)
+    return True

@@ -125,7 +125,6 @@ class Workflow:
             self,
             SessionStarted(session_id, tuple(slot.slot_id for slot in slots), started_at),
         )
-        session.manifest.status = "interrupted"  # what it is unless all three turns come through
         try:
             responses = await self._responses(session)
             comments = await self._comments(session, responses)
@@ -181,6 +180,8 @@ class Workflow:
         """Let `slots` speak side by side; return what was said, in the order of the slots."""
         session.publish(TurnStart(session_id=session.id, turn_index=turn_index))
         async with asyncio.TaskGroup() as group:
+            if turn_index == 1:
+                group.create_task(self._save(session))  # whatever ends the host: it was running
             tasks = [
                 group.create_task(self._speak(session, turn_index, kind, slot, answer))
                 for slot in slots
@@ -297,6 +298,7 @@ class Workflow:
     async def _finish(self, session: _Session) -> None:
         completed = tuple(s.slot_id for s in session.slots if s.slot_id not in session.failed)
         if session.manifest.status != "finished":
+            session.manifest.status = "interrupted"
             completed = ()
         finished_at = _now()
         session.manifest.finished_at = finished_at.isoformat()

@@ -15,11 +15,13 @@ from pydantic_settings import SettingsConfigDict
 from structlog.testing import capture_logs
 
 from backend.agents import Agents, Slot
+from backend.artifacts import Artifacts
 from backend.config import Settings
 from backend.events import Done, Event
 from backend.host import Hosting
 from backend.plugins import Discovered, Host, Plugin, PluginSettings
 from backend.runner import SessionRunner
+from backend.sessions import Manifest, save
 from backend.signals import SessionFinished, TtsWritten, session_finished, tts_written
 from backend.speech.embedded import EmbeddedEngine
 from backend.workflow import Workflow
@@ -97,6 +99,32 @@ async def test_the_agents_are_warmed_up_beside_the_event_loop(
         assert not warmed.is_set()
         release.set()
         assert await asyncio.to_thread(warmed.wait, LIMIT_S)
+
+
+async def test_a_start_tells_dead_sessions_from_its_own(tmp_path: Path) -> None:
+    """A session of a dead process is marked as interrupted, one that starts meanwhile is not."""
+    dead = Manifest("20261122T000000Z-00000000", {}, "now")
+    save(dead, Artifacts(tmp_path))
+    hosting = Hosting(Settings(artifacts_dir=tmp_path, seed=1), [])
+
+    def status_of(session_id: str) -> str:
+        manifest = tmp_path / "tts/sessions" / session_id / "session.json"
+        return str(json.loads(manifest.read_bytes())["status"])
+
+    async with hosting.running():
+        stream = hosting.runner.start("Rain", SLOTS)
+        async for _, event in stream.read():
+            if event.name == "turn.done":
+                break
+        await asyncio.to_thread(
+            until, lambda: status_of(dead.session_id) == "interrupted", "it is marked"
+        )
+        own = status_of(stream.session_id)
+        async for _, _event in stream.read():
+            pass
+
+    assert own in {"running", "finished"}
+    assert "finished" == status_of(stream.session_id)
 
 
 async def test_leaving_ends_the_sessions_then_the_plugins(

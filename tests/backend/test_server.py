@@ -13,7 +13,7 @@ import pytest
 from tests.backend.serving import READY, Serving
 from tests.command import Running, free_port, run
 from tests.live import chat_body, events, get, post
-from tests.patience import LIMIT_S, SOON_S
+from tests.patience import LIMIT_S, SOON_S, until
 
 CANARY = "xqcanary"
 
@@ -76,6 +76,26 @@ def test_a_stop_in_a_session_keeps_what_was_announced(
     for event in announced:
         assert (tmp_path / "artifacts" / event["audioPath"]).read_bytes().startswith(b"RIFF")
     assert [] == list((tmp_path / "artifacts/.tmp").iterdir())
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("command", ["serve", "rehearse"])
+def test_the_next_start_marks_the_session_of_a_killed_process(command: str, tmp_path: Path) -> None:
+    """A session says "running"; once its process was killed, the next start marks it."""
+    env = {"RR_WAVES_ENABLED": "false"}
+    arguments = ("serve", "--port", str(free_port())) if command == "serve" else ("rehearse",)
+
+    def manifests() -> dict[Path, str]:
+        found = (tmp_path / "artifacts/tts/sessions").glob("*/session.json")
+        return {path: json.loads(path.read_bytes())["status"] for path in found}
+
+    with Running("rehearse", cwd=tmp_path, env=env) as killed:
+        killed.wait_for("turn 2")
+        ((dead, before),) = manifests().items()
+    with Running(*arguments, cwd=tmp_path, env=env):
+        until(lambda: manifests()[dead] == "interrupted", "it is marked")
+
+    assert "running" == before
 
 
 def test_a_taken_port_is_told_and_exit_code_1(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Session ids, file names and the manifest."""
 
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +9,15 @@ import pytest
 
 from backend.artifacts import Artifacts, safe_part
 from backend.errors import ArtifactError
-from backend.sessions import Manifest, Utterance, new_session_id, save, wav_name
+from backend.sessions import (
+    Manifest,
+    Utterance,
+    earlier_sessions,
+    mark_interrupted,
+    new_session_id,
+    save,
+    wav_name,
+)
 
 
 def test_ids_sort_by_time_and_are_safe_names() -> None:
@@ -56,4 +65,25 @@ def test_the_manifest_is_rewritten_whole(tmp_path: Path) -> None:
         (row["turn_index"], row["slot_id"]) for row in written["utterances"]
     ]
     assert "Wärme" == written["utterances"][0]["text"]
+    assert [] == list(artifacts.temporary.iterdir())
+
+
+def test_the_sessions_of_a_dead_process_were_interrupted(tmp_path: Path) -> None:
+    """What says "running" comes to say "interrupted"; nothing else changes, nothing is made."""
+    artifacts = Artifacts(tmp_path)
+    running, finished = Manifest("a", {1: "gpt"}, "now"), Manifest("b", {}, "now", "finished")
+    text = 'she said "status": "running"'
+    running.utterances.append(Utterance(1, "response", 1, "gpt", text, "calm"))
+    for manifest in (running, finished):
+        save(manifest, artifacts)
+    (artifacts.sessions("tts") / "no manifest").mkdir()
+    (artifacts.sessions("tts") / "no directory").touch()
+    untouched = finished.path(artifacts).stat()
+
+    mark_interrupted(artifacts, ["gone", *earlier_sessions(artifacts)], threading.Event())
+
+    running.status = "interrupted"
+    assert running.to_json() == running.path(artifacts).read_bytes()
+    assert untouched == finished.path(artifacts).stat()
+    assert ["a", "b", "no directory", "no manifest"] == sorted(earlier_sessions(artifacts))
     assert [] == list(artifacts.temporary.iterdir())

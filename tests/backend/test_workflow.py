@@ -20,7 +20,7 @@ from backend.events import Event, SlotAudio, SlotDone, SlotError, SlotStart, Tur
 from backend.signals import session_finished, session_started, tts_written, turn_finished
 from backend.speech import SpeechEngine, Spoken, create_engine
 from backend.workflow import Workflow
-from tests.patience import LIMIT_S
+from tests.patience import LIMIT_S, until
 
 SESSION = "20261122T000000Z-00000000"
 AGENT_IDS = Registry().ids
@@ -347,7 +347,7 @@ async def test_the_manifest_tells_what_was_heard_and_keeps_no_visitor_words(stag
 
 
 async def test_an_interrupted_session_still_says_done(stage: Stage) -> None:
-    """A session that the host ends sends `done` with nobody completed, and its manifest says so."""
+    """A session that the host ends says `done`, with nobody completed; its manifest tells both."""
     asked = asyncio.Event()
 
     class Waiting(ScriptedAgents):
@@ -358,11 +358,15 @@ async def test_an_interrupted_session_still_says_done(stage: Stage) -> None:
 
     task = asyncio.create_task(stage.run(Waiting(), (1, 2)))
     await asyncio.wait_for(asked.wait(), LIMIT_S)
+    manifest = stage.artifacts.sessions("tts") / SESSION / "session.json"
+    await asyncio.to_thread(until, manifest.exists, "a manifest")
+    before = stage.manifest()["status"]
 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
+    assert "running" == before
     assert {"completedSlots": 0, "turns": 3} == _data(stage.events[-1], "sessionId")
     assert "session_finished" == stage.journal[-1][0]
     assert "interrupted" == stage.manifest()["status"]
