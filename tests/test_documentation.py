@@ -5,31 +5,49 @@ Everything here walks what there is, so whoever adds a plugin learns what is sti
 
 import pkgutil
 import re
+import shlex
+import tomllib
 from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from blinker import NamedSignal
 from dotenv import dotenv_values
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
+from typer.core import TyperGroup
 
 import plugins
+from backend.cli import app
 from backend.config import Settings
 from backend.plugins import Host, Plugin, discover
 from backend.settings_report import variables
 from tests import readme
 from tests.readme import ROOT
 
-SUBSCRIBER = "Write your own subscriber"
+SUBSCRIBER = ("plugins/README.md", "Writing a subscriber")
+PIECES = (readme.MAIN, "The pieces", "piece")
 PLUGINS: dict[str, Plugin] = {
     item.name: item.plugin
     for item in discover()
     if item.plugin and item.plugin.settings.__module__.startswith("plugins.")
 }
 """Those of this project: a third party's has documents of its own."""
+README_LINES = 150
+README_SECTIONS = [
+    "Two commands",
+    "What you see",
+    "The pieces",
+    "Your keys and voices",
+    "Show control",
+    "Running a show",
+    "Writing a subscriber",
+    "Where the rest stands",
+]
 CLASSES: list[type[BaseSettings]] = [Settings, *(one.settings for one in PLUGINS.values())]
 VARIABLES = [(name, cls) for cls in CLASSES for name in variables(cls)]
 
@@ -52,6 +70,21 @@ def _signals() -> dict[str, tuple[NamedSignal, Any]]:
 SIGNALS = _signals()
 
 
+def command_lines() -> list[str]:
+    """Return every command line of every page that begins with `uv run`."""
+    lines = [
+        line
+        for page in readme.pages()
+        for line in re.findall(r"(?:^|`)(uv run [^`\n]+)", page.read_text("utf-8"), re.MULTILINE)
+    ]
+    return sorted(set(lines))
+
+
+def _page(cls: type[BaseSettings]) -> str:
+    """Return the README of the folder that the settings class `cls` is in."""
+    return f"{cls.__module__.rpartition('.')[0].replace('.', '/')}/README.md"
+
+
 def _default(field: FieldInfo) -> str:
     default = field.get_default()
     if isinstance(default, tuple):
@@ -61,19 +94,20 @@ def _default(field: FieldInfo) -> str:
 
 @pytest.mark.parametrize(("name", "cls"), VARIABLES, ids=[name for name, _ in VARIABLES])
 def test_every_setting_is_documented_with_its_default(name: str, cls: type[BaseSettings]) -> None:
-    """A setting says what it is, and shows its default in `.env.example` and in the README."""
+    """A setting says what it is, and shows its default in `.env.example` and in its folder."""
     field = variables(cls)[name]
     default = _default(field)
 
     shown = dotenv_values(ROOT / ".env.example")
-    table = readme.table("Settings", "variable")
+    page = _page(cls)
+    table = readme.table(page, "Settings", "variable")
 
     assert field.description, f"{name} has no description"
     assert name in shown, f".env.example lacks {name}"
-    assert name in table, f"README.md, Settings, lacks a row of {name}"
+    assert name in table, f"{page}, Settings, lacks a row of {name}"
     assert default.lower() == (shown[name] or ""), f"the default of {name} in .env.example"
     in_table = table[name][0].strip("`")
-    assert default.lower() == in_table.lower(), f"the default of {name} in README.md, Settings"
+    assert default.lower() == in_table.lower(), f"the default of {name} in {page}, Settings"
 
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:
@@ -81,7 +115,8 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
     names = {name for name, _ in VARIABLES}
 
     assert names == set(dotenv_values(ROOT / ".env.example"))
-    assert names == set(readme.table("Settings", "variable"))
+    tables = [readme.table(_page(cls), "Settings", "variable") for cls in CLASSES]
+    assert sorted(names) == sorted(name for table in tables for name in table)
 
 
 def test_every_package_of_plugins_is_one() -> None:
@@ -94,26 +129,28 @@ def test_every_package_of_plugins_is_one() -> None:
 @pytest.mark.parametrize("name", PLUGINS)
 def test_every_plugin_has_its_row(name: str) -> None:
     """The README says of each plugin what it does, and truly whether it is on by default."""
-    table = readme.table("Plugins", "plugin")
+    table = readme.table(*PIECES)
 
-    assert name in table, f"README.md, Plugins, lacks a row of the plugin `{name}`"
-    by_default, does = table[name]
+    assert name in table, f"README.md, The pieces, lacks a row of the plugin `{name}`"
+    by_default, does, _ = table[name]
     on = PLUGINS[name].settings.model_fields["enabled"].get_default()
     assert ("on" if on else "off") == by_default, f"what `{name}` is by default"
     assert does, f"what `{name}` does"
 
 
 def test_no_plugin_has_a_row_that_does_not_exist() -> None:
-    """The table speaks of the plugins that are installed, and of no other."""
-    assert PLUGINS.keys() == readme.table("Plugins", "plugin").keys()
+    """The table names the parts of the backend and the installed plugins, and nothing else."""
+    assert PLUGINS.keys() | {"backend", "agents", "speech"} == readme.table(*PIECES).keys()
 
 
 @pytest.mark.parametrize("name", [name for name, one in PLUGINS.items() if one.commands])
 def test_every_command_of_a_plugin_is_in_the_readme(name: str) -> None:
-    """Who reads the README's first table knows that the command is there."""
+    """A command is in the README's table of pieces, and explained in the folder of its plugin."""
     word = PLUGINS[name].command or name
+    page = readme.ROOT / _page(PLUGINS[name].settings)
 
-    assert f"`uv run reflective-resonance {word}" in readme.section("Start"), f"no row of {word!r}"
+    assert f"`{word}" in readme.table(*PIECES)[name][2], f"no command {word!r} in the row of {name}"
+    assert f"`uv run reflective-resonance {word}" in page.read_text("utf-8"), f"no row of {word!r}"
 
 
 @pytest.mark.parametrize("name", SIGNALS)
@@ -121,7 +158,7 @@ def test_every_signal_says_who_sends_it_when_and_on_which_thread(name: str) -> N
     """The doc of a signal is its contract; its payload is documented, and in the README."""
     signal, module = SIGNALS[name]
     doc = signal.__doc__ or ""
-    table = readme.table(SUBSCRIBER, "signal")
+    table = readme.table(*SUBSCRIBER, "signal")
 
     for words in ("Sent by", "thread", "Payload: "):
         assert words in doc, f"the doc of {name} does not say {words!r}"
@@ -130,13 +167,13 @@ def test_every_signal_says_who_sends_it_when_and_on_which_thread(name: str) -> N
     frozen = getattr(getattr(payload, "__dataclass_params__", None), "frozen", False)
     assert frozen, f"the payload of {name} is no frozen dataclass"
     assert f"{payload.__name__}(" not in (payload.__doc__ or ""), f"{payload.__name__} has no doc"
-    assert name in table, f"README.md, {SUBSCRIBER}, lacks a row of the signal {name}"
-    assert f"`{payload.__name__}`" == table[name][0], f"the payload of {name} in README.md"
+    assert name in table, f"{SUBSCRIBER} lacks a row of the signal {name}"
+    assert f"`{payload.__name__}`" == table[name][0], f"the payload of {name} in {SUBSCRIBER}"
 
 
 def test_no_signal_has_a_row_that_does_not_exist() -> None:
     """The table of signals names no other."""
-    assert SIGNALS.keys() == readme.table(SUBSCRIBER, "signal").keys()
+    assert SIGNALS.keys() == readme.table(*SUBSCRIBER, "signal").keys()
 
 
 @pytest.mark.parametrize(
@@ -147,7 +184,89 @@ def test_the_contract_is_in_the_readme(contract: type[Any], heading: str) -> Non
     methods = {name for name, value in vars(contract).items() if callable(value) and name[0] != "_"}
     parts = {field.name for field in fields(contract)} | methods - {"resolve"}
 
-    assert parts == readme.table(SUBSCRIBER, heading).keys()
+    assert parts == readme.table(*SUBSCRIBER, heading).keys()
+
+
+@pytest.mark.parametrize("page", readme.pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_and_path_leads_somewhere(page: Path) -> None:
+    """A relative link, its heading, and a path that a page names are there."""
+    text = page.read_text("utf-8")
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    targets = [
+        (page.parent / path or page, heading)
+        for path, _, heading in (link.partition("#") for link in links)
+    ]
+    named = re.findall(r"`((?:backend|plugins|tests|\.ci|\.github)/[\w./-]+)`", text)
+
+    assert [] == [str(path) for path, _ in targets if not path.exists()]
+    assert [] == [heading for path, heading in targets if heading and heading not in anchors(path)]
+    assert [] == [path for path in named if not (ROOT / path).exists()]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"(?m)^#+ (.+)$", page.read_text("utf-8"))
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_every_command_line_is_accepted(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command line that is pasted from a page has a command, options and values that exist."""
+    (tmp_path / "artifacts/tts").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(line.partition(" > ")[0])[2:]
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
+    while words[0].startswith("--"):
+        assert ["--group", True] == [words[0], words[1] in groups], f"no group {words[1]}"
+        words = words[2:]
+
+    match words:
+        case ["reflective-resonance", *arguments]:
+            _parse(arguments)
+        case ["python", "-m", module, *_]:
+            assert find_spec(module), f"no module {module}"
+        case _:
+            assert words[0] in {"pytest", "ruff", "mypy", "lint-imports"}, f"unknown: {words[0]}"
+
+
+def _parse(arguments: list[str]) -> None:
+    """Let the command line read `arguments` as it would, without running anything."""
+    command: Any = typer.main.get_command(app)
+    name: str | None = "reflective-resonance"
+    while isinstance(command, TyperGroup) and arguments != ["--help"]:
+        context = command.make_context(name, [], resilient_parsing=True)
+        name, command, arguments = command.resolve_command(context, arguments)
+    if arguments != ["--help"]:
+        command.make_context(name, arguments)
+
+
+def test_the_readme_is_short() -> None:
+    """The README has at most 150 lines, and its sections the order in which they are needed."""
+    text = (ROOT / readme.MAIN).read_text("utf-8")
+
+    assert len(text.splitlines()) <= README_LINES
+    assert README_SECTIONS == re.findall(r"(?m)^## (.+)$", text)
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "backend",
+        "plugins",
+        "tests",
+        "backend/agents",
+        "backend/speech",
+        *(name.replace(".", "/") for name in _packages()),
+    ],
+)
+def test_every_folder_says_what_it_is_for(folder: str) -> None:
+    """The README of a folder begins with the folder's name and what it is for."""
+    first, empty, purpose, *_ = (ROOT / folder / "README.md").read_text("utf-8").splitlines()
+
+    assert (f"# {folder}", "") == (first, empty)
+    assert purpose
 
 
 def test_the_changelog_speaks_of_this_version() -> None:

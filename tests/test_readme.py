@@ -13,7 +13,7 @@ from tests import readme
 from tests.command import environment
 from tests.patience import LIMIT_S
 
-TITLE = "Write your own subscriber"
+TITLE = "Writing a subscriber"
 MODULE, TEST = "utterance_csv.py", "test_utterance_csv.py"
 MAX_LINES = 25
 
@@ -34,12 +34,17 @@ def call(*command: str | Path, cwd: Path, **env: str) -> str:
     return done.stdout
 
 
+def subscriber() -> dict[str, str]:
+    """Return the files of the subscriber: its code, its project file and its test."""
+    return readme.files(readme.MAIN, TITLE) | readme.files("plugins/README.md", TITLE)
+
+
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the files of the README's section."""
+    """Return a folder with the files of the subscriber."""
     folder = tmp_path_factory.mktemp("own") / "utterance-csv"
     folder.mkdir()
-    for name, text in readme.files(TITLE).items():
+    for name, text in subscriber().items():
         (folder / name).write_text(text, encoding="utf-8")
     return folder
 
@@ -62,8 +67,8 @@ def clean(package: Path) -> dict[str, str]:
 
 
 def test_the_subscriber_is_short() -> None:
-    """A whole plugin, its project file and its test stand in the README; the plugin is short."""
-    files = readme.files(TITLE)
+    """A whole plugin, its project file and its test are in the READMEs; the plugin is short."""
+    files = subscriber()
 
     assert {MODULE, "pyproject.toml", TEST} == files.keys()
     assert len(files[MODULE].splitlines()) <= MAX_LINES

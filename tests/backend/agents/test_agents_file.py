@@ -8,6 +8,7 @@ from backend.agents import DEFAULT_PROFILES, AgentProfile
 from backend.agents.agents_file import load_profiles
 from backend.agents.choices import REHEARSAL, ModelChoice
 from backend.errors import SettingsError
+from tests import readme
 from tests.command import run
 
 SECRET = "sk-canary0123456789"
@@ -36,10 +37,10 @@ def test_without_a_file_the_six_are_there() -> None:
     assert {(REHEARSAL,)} == {profile.fallback for profile in DEFAULT_PROFILES}
 
 
-def test_the_example_in_the_readme_is_well(tmp_path: Path, project_root: Path) -> None:
+def test_the_example_in_the_readme_is_valid(tmp_path: Path) -> None:
     """What is copied from the README works as it stands."""
-    readme = (project_root / "README.md").read_text("utf-8")
-    example = readme.split("### agents.toml")[1].split("```toml\n")[1].split("```")[0]
+    section = readme.section("backend/agents/README.md", "agents.toml")
+    example = section.split("```toml\n")[1].split("```")[0]
 
     found = load(tmp_path, example)
 

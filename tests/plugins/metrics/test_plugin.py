@@ -91,7 +91,7 @@ def test_every_figure_is_there_from_the_start(
 
     assert SERIES == {name: family.type for name, family in before.families.items()}
     assert all(family.documentation for family in before.families.values())
-    described = readme.section("Plugins")
+    described = readme.section("plugins/metrics/README.md", "Figures")
     assert [] == [name for name in SERIES if f"`{name}" not in described]
     assert 0 == before.value("sessions_started_total")
     assert 0 == before.value("waves_dropped_total", reason="queue_full")
