@@ -1,17 +1,21 @@
 """The agents as the workflow sees them: three questions, one per turn."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
+from backend.agents.client import Client
 from backend.agents.conversations import MAX_TOKENS, Conversations, Exchange
-from backend.agents.models import ModelFactory
+from backend.agents.models import Candidate, ModelFactory
 from backend.agents.outputs import CommentSelection, SpokenResponse
 from backend.agents.prompts import Prompts, remembered_prompt
-from backend.agents.registry import Registry
+from backend.agents.registry import AgentProfile, Registry
+from backend.agents.rehearsal import play
 from backend.agents.states import AgentState, States
 from backend.agents.turns import (
+    AnyTurn,
     CommentTurn,
     Peer,
     Received,
@@ -47,6 +51,8 @@ class Agents:
         Where it is noted how each agent is.
     memory_tokens : int >= 0
         Bound of what a slot remembers.
+    build : callable, optional
+        Called once, on a thread, before the first question: it builds the models of the factory.
     on_close : optional
         Awaited by `aclose()`: closes what the factory opened.
     """
@@ -60,36 +66,40 @@ class Agents:
         prompts: Prompts | None = None,
         states: States | None = None,
         memory_tokens: int = MAX_TOKENS,
+        build: Callable[[], None] | None = None,
         on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        # pydantic-ai takes over a second to import: paid here, not by whoever lists the agents.
-        from backend.agents.client import Client
-        from backend.agents.rehearsal import rehearse
-
         self.registry = registry
         self._states = states or States()
         self._client = Client(
-            model_factory or rehearse,
+            model_factory or _rehearse,
             timeout_s=timeout_s,
             prompts=prompts or Prompts(),
             states=self._states,
         )
         self._conversations = Conversations(memory_tokens)
+        self._build = build
+        self._is_ready = build is None
+        self._building = threading.Lock()
         self._on_close = on_close
 
     def warm_up(self) -> None:
-        """Have an answer made that nobody hears; to be called on a thread while nobody waits.
+        """Build the models and have answers made that nobody hears; to be called on a thread.
 
-        For the first answer of a process pydantic-ai loads its list of prices, which holds up the
-        event loop, and so every visitor, for a quarter of a second.
+        The import of pydantic-ai and of a provider's library takes seconds. An agent whose model
+        cannot be built is answered for by the next in its chain.
         """
-        from pydantic_ai import Agent
-        from pydantic_ai.models.test import TestModel
-
-        try:
-            asyncio.run(Agent(TestModel()).run(""))
-        except Exception:
-            log.exception("the agents could not be warmed up; the first answer takes longer")
+        for profile in self.registry:
+            play(profile, ResponseTurn(Slot(1, profile.id), "", seed=0))
+        with self._building:
+            if self._build is None or self._is_ready:
+                return
+            try:
+                self._build()
+                self._client.prepare()
+            except Exception:
+                log.exception("the models could not be built; the fallbacks answer for them")
+            self._is_ready = True
 
     async def respond(self, slot: Slot, message: str, *, seed: int) -> SpokenResponse:
         """Return the slot's answer to the visitor (turn 1).
@@ -108,6 +118,7 @@ class Agents:
             raise AgentError(f"slot {slot.slot_id} has no peer to comment on: leave it out")
         turn = CommentTurn(slot, message, seed, own, others)
         profile = self.registry.get(slot.agent_id)
+        await self._ready()
         conversation = self._conversations.of(slot)
         selection = await self._client.select(profile, turn, conversation.snapshot())
         conversation.add(Exchange(remembered_prompt(turn), selection.comment))
@@ -134,9 +145,20 @@ class Agents:
         if self._on_close is not None:
             await self._on_close()
 
+    async def _ready(self) -> None:
+        """Wait until the models are built."""
+        if not self._is_ready:
+            await asyncio.to_thread(self.warm_up)
+
     async def _speak(self, turn: ResponseTurn | ReplyTurn) -> SpokenResponse:
         profile = self.registry.get(turn.slot.agent_id)
+        await self._ready()
         conversation = self._conversations.of(turn.slot)
         spoken = await self._client.speak(profile, turn, conversation.snapshot())
         conversation.add(Exchange(remembered_prompt(turn), spoken.text))
         return spoken
+
+
+def _rehearse(_profile: AgentProfile, _turn: AnyTurn) -> list[Candidate]:
+    """Return the rehearsal as the only candidate."""
+    return [Candidate()]

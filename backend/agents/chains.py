@@ -1,24 +1,28 @@
-"""The models of each agent, built once at start: its first choice and its fallbacks.
+"""The models of each agent: its first choice and its fallbacks.
 
 A model whose key is missing is left out, and the next one in the chain answers; with the chain that
-an agent has unless it says otherwise, that is the rehearsal. Models are built at start, not when a
-visitor first speaks, because importing a provider's library holds up everything for a second.
+an agent has unless it says otherwise, that is the rehearsal. Models are built by `build`, because
+importing a provider's library takes a second.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import structlog
-from pydantic_ai.models import Model
-from pydantic_ai.settings import ModelSettings
+from pydantic import SecretStr
 
 from backend.agents.choices import ModelChoice
 from backend.agents.keys import Keys
 from backend.agents.models import Candidate
-from backend.agents.providers import Providers
 from backend.agents.registry import AgentProfile, Registry
-from backend.agents.rehearsal import rehearsal_model
 from backend.agents.turns import AnyTurn
 from backend.errors import AgentError
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
+    from pydantic_ai.settings import ModelSettings
+
+    from backend.agents.providers import Providers
 
 log = structlog.get_logger(__name__)
 
@@ -29,18 +33,18 @@ class Chains:
     `without_key` holds the ids of the agents whose first choice has no key.
     """
 
-    def __init__(self, registry: Registry, keys: Keys, providers: Providers) -> None:
-        self._chains: dict[str, list[tuple[ModelChoice, Model | None]]] = {}
+    def __init__(self, registry: Registry, keys: Keys) -> None:
+        self._chains: dict[str, list[tuple[ModelChoice, SecretStr | None]]] = {}
+        self._registry = registry
+        self._models: dict[tuple[str, ModelChoice], Model] = {}
         self.without_key: set[str] = set()
         missing: set[str] = set()
         for profile in registry:
             chain = self._chains[profile.id] = []
             for choice in profile.chain:
                 key = keys.get(choice.variable) if choice.variable else None
-                if choice.is_offline:
-                    chain.append((choice, None))
-                elif key is not None or choice.variable is None:
-                    chain.append((choice, providers.model(choice, key, _settings(profile))))
+                if choice.is_offline or key is not None or choice.variable is None:
+                    chain.append((choice, key))
                 else:
                     missing.add(choice.variable)
                     if choice == profile.first_choice:
@@ -48,27 +52,43 @@ class Chains:
         for variable in sorted(missing):
             log.info("no key, so its models are left out", key=variable)
 
-    def __call__(self, profile: AgentProfile, turn: AnyTurn) -> Sequence[Candidate]:
-        """Return the models that may answer; raise AgentError if none has its key."""
+    @property
+    def has_models(self) -> bool:
+        """Whether somebody but the rehearsal may answer."""
+        return any(not choice.is_offline for chain in self._chains.values() for choice, _ in chain)
+
+    def build(self, providers: "Providers") -> None:
+        """Build the models; this imports the libraries of their providers."""
+        for profile in self._registry:
+            for choice, key in self._chains[profile.id]:
+                if not choice.is_offline:
+                    model = providers.model(choice, key, _settings(profile))
+                    self._models[profile.id, choice] = model
+
+    def __call__(self, profile: AgentProfile, turn: AnyTurn) -> Sequence[Candidate]:  # noqa: ARG002 - a ModelFactory's signature
+        """Return the models that may answer; raise AgentError if there is none."""
         candidates = [
             Candidate(
-                rehearsal_model(profile, turn) if model is None else model,
+                self._models.get((profile.id, choice)),
                 choice.model,
                 choice.output,
                 is_first_choice=choice == profile.first_choice,
             )
-            for choice, model in self._chains[profile.id]
+            for choice, _ in self._chains[profile.id]
+            if choice.is_offline or (profile.id, choice) in self._models
         ]
         if not candidates:
             raise AgentError(
                 f"{profile.name} has no key: set {profile.first_choice.variable} in .env, or give "
                 "it a fallback"
+                if not self._chains[profile.id]
+                else f"{profile.name} has no model that could be built: see the log"
             )
         return candidates
 
 
-def _settings(profile: AgentProfile) -> ModelSettings | None:
-    settings = ModelSettings()
+def _settings(profile: AgentProfile) -> "ModelSettings | None":
+    settings: ModelSettings = {}
     if profile.temperature is not None:
         settings["temperature"] = profile.temperature
     if profile.max_tokens is not None:

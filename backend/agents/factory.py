@@ -1,11 +1,14 @@
 """Builds the agents of an installation from its settings, its `agents.toml` and its prompts."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from backend.agents.agents import Agents
 from backend.agents.agents_file import load_profiles
+from backend.agents.chains import Chains
 from backend.agents.keys import Keys
 from backend.agents.prompts import Prompts
+from backend.agents.providers import Providers
 from backend.agents.registry import Registry
 from backend.agents.states import States
 from backend.config import Settings
@@ -45,18 +48,10 @@ def create_agents(settings: Settings, *, patience: "Patience | None" = None) -> 
     SettingsError
         If `agents.toml` or a prompt cannot be used.
     """
-    # These import pydantic-ai, which takes over a second: not for a command that only lists agents.
-    from backend.agents.chains import Chains
-    from backend.agents.providers import Providers
-    from backend.agents.retries import Patience
-
     registry = Registry(load_profiles(settings.agents_file))
     prompts = Prompts(settings.prompts_dir)
-    providers = Providers(
-        timeout_s=settings.agent_timeout_s,
-        patience=patience or Patience(),
-    )
-    chains = Chains(registry, Keys(settings), providers)
+    chains = Chains(registry, Keys(settings))
+    providers = Providers(timeout_s=settings.agent_timeout_s, patience=patience)
     return Agents(
         registry,
         model_factory=chains,
@@ -64,5 +59,6 @@ def create_agents(settings: Settings, *, patience: "Patience | None" = None) -> 
         prompts=prompts,
         states=States(chains.without_key),
         memory_tokens=settings.agent_memory_tokens,
+        build=partial(chains.build, providers) if chains.has_models else None,
         on_close=providers.aclose,
     )

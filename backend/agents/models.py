@@ -1,13 +1,11 @@
 """The seam between the agents and the models: which models may answer a turn.
 
-`Agents` asks the factory once per call and tries what it returns in turn. A factory for real
-providers looks at the profile's chain and ignores the turn; the rehearsal builds a model that
-closes over the turn. The second argument is there for the rehearsal alone: pydantic-ai does not
-show a run's dependencies to a `FunctionModel`, and reading slots and peers back out of a prose
-prompt would break with every edit of the prompt.
+`Client` asks the factory once per call and tries what it returns in turn. The rehearsal is a
+candidate without a model: it needs neither a prompt nor pydantic-ai, whose import takes a second.
 """
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,19 +17,23 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
 
+deadline: ContextVar[float] = ContextVar("deadline")
+"""When the call under way ends, on the event loop's clock; set by whoever limits the call."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model that may answer: `name` is what log and state call it."""
+    """A model that may answer, or None for the rehearsal; log and state call it `name`."""
 
-    model: "Model"
-    name: str
+    model: "Model | None" = None
+    name: str = OFFLINE
     output: OutputMode = "tool"
     is_first_choice: bool = True
 
     @property
     def is_offline(self) -> bool:
         """Whether it answers at once, so that it needs no share of the time."""
-        return self.name == OFFLINE
+        return self.model is None
 
 
 class ModelFactory(Protocol):

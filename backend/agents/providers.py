@@ -5,17 +5,20 @@ here, and handed to the provider's own library; it is kept nowhere else.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
-from pydantic_ai.models import Model
-from pydantic_ai.settings import ModelSettings
 
 from backend.agents.choices import ModelChoice
-from backend.agents.retries import Patience, PatientClient
 
 if TYPE_CHECKING:
     from google.genai.client import Client as GoogleClient
+    from pydantic_ai.models import Model
+    from pydantic_ai.settings import ModelSettings
+
+    from backend.agents.retries import Patience, PatientClient
 
 NO_KEY = "none"
 """Sent to a server that needs no key; left out, OpenAI's library would send OpenAI's."""
@@ -28,19 +31,19 @@ class Providers:
     ----------
     timeout_s : float > 0
         Time limit of one request.
-    patience : Patience
+    patience : Patience, optional
         How long to wait before a request is sent again.
     """
 
-    def __init__(self, *, timeout_s: float, patience: Patience) -> None:
+    def __init__(self, *, timeout_s: float, patience: "Patience | None" = None) -> None:
         self._timeout_s = timeout_s
         self._patience = patience
         self._clients: dict[str, PatientClient] = {}
         self._google_clients: list[GoogleClient] = []
 
     def model(
-        self, choice: ModelChoice, key: SecretStr | None, settings: ModelSettings | None
-    ) -> Model:
+        self, choice: ModelChoice, key: SecretStr | None, settings: "ModelSettings | None"
+    ) -> "Model":
         """Return the model of `choice`; this imports its provider's library."""
         builders: dict[str, Callable[..., Model]] = {
             "openai": self._openai,
@@ -55,10 +58,10 @@ class Providers:
         """Close the HTTP clients."""
         for google in self._google_clients:
             google.close()  # its synchronous half, which we never use but it opens
-        for client in self._clients.values():
+        for client in list(self._clients.values()):
             await client.aclose()
 
-    def _openai(self, choice: ModelChoice, key: str, settings: ModelSettings | None) -> Model:
+    def _openai(self, choice: ModelChoice, key: str, settings: "ModelSettings | None") -> "Model":
         from openai import AsyncOpenAI
         from pydantic_ai.models.openai import OpenAIChatModel
         from pydantic_ai.providers.openai import OpenAIProvider
@@ -72,7 +75,9 @@ class Providers:
         provider = OpenAIProvider(openai_client=client)
         return OpenAIChatModel(choice.name, provider=provider, settings=settings)
 
-    def _openai_chat(self, choice: ModelChoice, key: str, settings: ModelSettings | None) -> Model:
+    def _openai_chat(
+        self, choice: ModelChoice, key: str, settings: "ModelSettings | None"
+    ) -> "Model":
         from openai import AsyncOpenAI
         from pydantic_ai.models.openai import OpenAIChatModel
         from pydantic_ai.profiles.openai import OpenAIModelProfile
@@ -89,11 +94,15 @@ class Providers:
         provider = OpenAICompatibleProvider(choice.provider, openai_client=client, profile=profile)
         return OpenAIChatModel(choice.name, provider=provider, settings=settings)
 
-    def _anthropic(self, choice: ModelChoice, key: str, settings: ModelSettings | None) -> Model:
+    def _anthropic(
+        self, choice: ModelChoice, key: str, settings: "ModelSettings | None"
+    ) -> "Model":
         from anthropic import AsyncAnthropic
         from pydantic_ai.models.anthropic import AnthropicModel
         from pydantic_ai.providers.anthropic import AnthropicProvider
 
+        with suppress(Exception):  # it would be imported at the first answer, on the event loop
+            import_module("opentelemetry.propagate")
         client = AsyncAnthropic(
             api_key=key,
             base_url=choice.address,
@@ -103,7 +112,7 @@ class Providers:
         provider = AnthropicProvider(anthropic_client=client)
         return AnthropicModel(choice.name, provider=provider, settings=settings)
 
-    def _google(self, choice: ModelChoice, key: str, settings: ModelSettings | None) -> Model:
+    def _google(self, choice: ModelChoice, key: str, settings: "ModelSettings | None") -> "Model":
         from pydantic_ai.models.google import GoogleModel
         from pydantic_ai.providers.google import GoogleProvider
 
@@ -113,9 +122,11 @@ class Providers:
         self._google_clients.append(provider.client)
         return GoogleModel(choice.name, provider=provider, settings=settings)
 
-    def _client(self, provider: str) -> PatientClient:
+    def _client(self, provider: str) -> "PatientClient":
+        from backend.agents.retries import Patience, PatientClient
+
         if provider not in self._clients:
             self._clients[provider] = PatientClient(
-                provider, timeout_s=self._timeout_s, patience=self._patience
+                provider, timeout_s=self._timeout_s, patience=self._patience or Patience()
             )
         return self._clients[provider]

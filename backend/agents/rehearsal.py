@@ -1,9 +1,8 @@
-"""The offline rehearsal: a model without a network that plays a session for a turn.
+"""The offline rehearsal: it answers a turn without a model and without a network.
 
-It is a pydantic-ai `FunctionModel`, so what it says passes through the same output types, the same
-validators and the same errors as a real model's answer. It is built for one call and closes over
-the turn (see `models` for why), and reads neither the prompt nor the slot's memory: the same seed,
-message and slots give the same session word for word, however often it has been played before.
+What it says is validated by the same output types as a real model's answer. It reads neither the
+prompt nor the slot's memory: the same seed, message and slots give the same session word for word,
+however often it has been played before.
 
 How lines are dealt. Each slot is one hand in a game of cards. A deck is shuffled by the session's
 seed, the message and the deck's name, and hand n takes card n: so six slots never speak the same
@@ -11,17 +10,11 @@ line, even with the same agent in all of them, though no slot knows of another. 
 dealt like this too, so every full session has a one-word answer and a three-sentence one.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
-from pydantic_ai.models.function import AgentInfo, FunctionModel
-
 from backend.agents.chance import deal
-from backend.agents.choices import OFFLINE
 from backend.agents.cues import Cues, hear, phrases, topic_words
-from backend.agents.models import Candidate
 from backend.agents.registry import AgentProfile
 from backend.agents.script import Topic, lines_of, shared
 from backend.agents.turns import AnyTurn, CommentTurn, ReplyTurn, ResponseTurn
@@ -54,21 +47,9 @@ _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six")
 _DETERMINERS = ("the ", "a ", "an ", "every ", "my ", "your ")
 
 
-def rehearsal_model(profile: AgentProfile, turn: AnyTurn) -> FunctionModel:
-    """Return the model that plays `turn` in the temperament of `profile`."""
-    arguments = _Rehearsal(profile, turn).play()
-
-    async def answer(_messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
-        if info.output_tools:
-            return ModelResponse(parts=[ToolCallPart(info.output_tools[0].name, dict(arguments))])
-        return ModelResponse(parts=[TextPart(json.dumps(arguments))])
-
-    return FunctionModel(answer, model_name=f"rehearsal:{profile.temperament}")
-
-
-def rehearse(profile: AgentProfile, turn: AnyTurn) -> list[Candidate]:
-    """Return the rehearsal as the only candidate: a `ModelFactory` without any provider."""
-    return [Candidate(rehearsal_model(profile, turn), OFFLINE)]
+def play(profile: AgentProfile, turn: AnyTurn) -> dict[str, object]:
+    """Return the arguments of the turn's output type, in the temperament of `profile`."""
+    return _Rehearsal(profile, turn).play()
 
 
 class _Rehearsal:

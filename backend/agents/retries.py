@@ -10,7 +10,6 @@ client with a transport of its own would pass by the proxy of the house.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,15 +18,14 @@ from typing import Any
 import httpx2
 import structlog
 
+from backend.agents.models import deadline
+
 log = structlog.get_logger(__name__)
 
 MAX_RETRIES = 2
 CONNECT_LIMIT_S = 5.0
 RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 """Statuses that may pass by themselves; 529 is Anthropic's word for overloaded."""
-
-deadline: ContextVar[float] = ContextVar("deadline")
-"""When the call under way ends, on the event loop's clock; set by whoever limits the call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What providers cost at start: `uv run python -m tests.benchmarks.providers [--json] [-n N]`.
 
-Each round starts a fresh interpreter that builds the server's application and then says how long
-that took, how much memory the process holds, and which providers' libraries are in it: with no key
-at all, with the key of one provider, and with all. The rounds take turns.
+Each round starts a fresh interpreter that builds the server's application, warms its agents up,
+and then says how long that took, how much memory the process holds, and which libraries of models
+are in it: with no key at all, with the key of one provider, and with all. The rounds take turns.
 """
 
 import argparse
@@ -40,12 +40,18 @@ import psutil
 from backend.app import create_app
 from backend.config import Settings
 imported = perf_counter()
-create_app(Settings(), [])
+app = create_app(Settings(), [])
 built = perf_counter()
-libraries = {"openai": "openai", "anthropic": "anthropic", "google": "google.genai"}
+app.state.hosting.agents.warm_up()
+ready = perf_counter()
+libraries = {
+    "openai": "openai", "anthropic": "anthropic", "google": "google.genai",
+    "pydantic-ai": "pydantic_ai",
+}
 print(json.dumps({
     "import_s": imported - started,
     "build_s": built - imported,
+    "warm_up_s": ready - built,
     "rss_mb": psutil.Process().memory_info().rss / 1e6,
     "loaded": sorted(name for name, module in libraries.items() if module in sys.modules),
 }))
@@ -58,6 +64,7 @@ class Start:
 
     import_s: float
     build_s: float
+    warm_up_s: float
     rss_mb: float
     loaded: list[str]
 
@@ -105,10 +112,10 @@ def main() -> None:
         print(json.dumps(data, indent=2))
         return
     title = f"n = {options.n} each, median (min to max); {platform.platform()}"
-    table = Table("Keys", "Libraries", "Import s", "Build s", "RSS MB", title=title)
+    table = Table("Keys", "Libraries", "Import s", "Build s", "Warm-up s", "RSS MB", title=title)
     for case, starts in found.items():
         columns = []
-        for name in ("import_s", "build_s", "rss_mb"):
+        for name in ("import_s", "build_s", "warm_up_s", "rss_mb"):
             values = [getattr(each, name) for each in starts]
             columns.append(f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})")
         table.add_row(case, ", ".join(starts[0].loaded) or "-", *columns)

@@ -6,14 +6,18 @@ from pathlib import Path
 import pytest
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
+from structlog.testing import capture_logs
 
-from backend.agents import AgentProfile, Agents, Candidate, Peer, Registry, Slot
+from backend.agents import AgentProfile, Agents, Candidate, Peer, Registry, Slot, create_agents
 from backend.agents.turns import AnyTurn
 from backend.errors import AgentError
+from tests.backend.agents.stub import Stub
+from tests.backend.agents.test_providers import PROVIDERS, entry, settings_for
 from tests.patience import LIMIT_S
 
 ROOT = Path(__file__).parents[3]
 SLOT = Slot(1, "gpt-4o")
+REHEARSAL = '[[agents]]\nid = "a"\nmodel = "rehearsal"\n'
 
 
 class Gate:
@@ -37,23 +41,47 @@ class Gate:
         return [Candidate(FunctionModel(answer), "test")]
 
 
-def loaded_by_the_first_answer() -> list[str]:
+def loaded_by_the_first_answer(provider: str, root: Path) -> list[str]:
     """Return the modules that the first answer after a warm-up imports; for a fresh process."""
-    agents = Agents(Registry())
-    agents.warm_up()
-    before = set(sys.modules)
-    asyncio.run(agents.respond(SLOT, "Rain", seed=1))
-    return sorted(sys.modules.keys() - before)
+    with Stub() as stub:
+        toml = entry("a", provider, stub) if provider in PROVIDERS else REHEARSAL
+        agents = create_agents(settings_for(root, toml))
+        agents.warm_up()
+        before = set(sys.modules)
+        asyncio.run(agents.respond(Slot(1, "a"), "Rain", seed=1))
+        return sorted(sys.modules.keys() - before)
 
 
-def test_the_first_visitor_waits_for_no_import() -> None:
+@pytest.mark.parametrize(
+    "provider",
+    ["rehearsal", *(pytest.param(provider, marks=pytest.mark.e2e) for provider in PROVIDERS)],
+)
+def test_the_first_visitor_waits_for_no_import(provider: str, tmp_path: Path) -> None:
     """After a warm-up an answer loads nothing that would hold up the event loop."""
-    ask = f"from {__name__} import loaded_by_the_first_answer as ask; print(ask())"
+    ask = (
+        f"from pathlib import Path; from {__name__} import loaded_by_the_first_answer as ask; "
+        f"print(ask({provider!r}, Path({str(tmp_path)!r})))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True
     )
 
     assert "[]" == done.stdout.splitlines()[-1]  # after the log
+
+
+async def test_models_that_cannot_be_built_are_answered_for(tmp_path: Path) -> None:
+    """A provider's library that fails to load is logged, and the rehearsal speaks."""
+    settings = settings_for(tmp_path, '[[agents]]\nid = "a"\nmodel = "openai:m"\n')
+
+    with capture_logs() as logs, pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "openai", None)  # its import raises ImportError
+        said = await create_agents(settings).respond(Slot(1, "a"), "Rain", seed=1)
+
+    assert said.text
+    assert ["rehearsal"] == [log["model"] for log in logs if log["event"] == "agent answered"]
+    assert "the models could not be built; the fallbacks answer for them" in [
+        log["event"] for log in logs
+    ]
 
 
 async def test_sessions_at_the_same_time_do_not_mix() -> None:
@@ -146,21 +174,18 @@ async def test_closing_closes_what_the_factory_opened() -> None:
     assert closed.is_set()
 
 
-def test_importing_pays_for_no_provider_and_not_for_pydantic_ai() -> None:
-    """Listing the agents imports no model code; constructing them imports no provider."""
+def test_a_rehearsal_imports_no_library_of_models() -> None:
+    """Agents without models answer without pydantic-ai, its HTTP client or a provider's library."""
     program = """
-import sys
-import backend.agents
-assert "pydantic_ai" not in sys.modules
-backend.agents.Agents(backend.agents.Registry())
-assert "pydantic_ai" in sys.modules
-loaded = {name.split(".")[0] for name in sys.modules}
-loaded |= {name for name in sys.modules if name.startswith("google.genai")}
-print(sorted(loaded & {"openai", "anthropic", "google.genai", "mistralai", "groq"}))
+import asyncio, sys
+from backend.agents import Agents, Registry, Slot
+asyncio.run(Agents(Registry()).respond(Slot(1, "gpt-4o"), "Rain", seed=1))
+heavy = {"pydantic_ai", "httpx2", "openai", "anthropic", "google.genai", "opentelemetry"}
+print(sorted(heavy & sys.modules.keys()))
 """
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.splitlines()[-1] == "[]"

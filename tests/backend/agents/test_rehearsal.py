@@ -6,14 +6,11 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic_ai import Agent, NativeOutput
 
-from backend.agents import Agents, Peer, Received, Registry, Slot, SpokenResponse
+from backend.agents import Agents, Peer, Received, Registry, Slot
 from backend.agents.outputs import COMMENT_LIMIT, SPOKEN_LIMIT
 from backend.agents.registry import Temperament
-from backend.agents.rehearsal import rehearsal_model
 from backend.agents.script import Deck, lines_of, shared
-from backend.agents.turns import ResponseTurn
 from backend.speech.profiles import PROFILES
 
 Play = Callable[..., Awaitable[Any]]
@@ -251,17 +248,6 @@ async def test_a_comment_on_anything_stays_within_the_limit() -> None:
             assert len(selection.comment) <= COMMENT_LIMIT
             assert selection.comment[-1] in ".?!"
             assert SPEAKABLE.fullmatch(reply.text.replace("9", "")), reply.text
-
-
-async def test_answers_in_another_output_mode_too() -> None:
-    """A model that is asked for JSON instead of a tool call gives the same answer."""
-    profile = Registry().get("gpt-4o")
-    turn = ResponseTurn(Slot(5, "gpt-4o"), "Hello", 1)
-    agent = Agent(rehearsal_model(profile, turn), output_type=NativeOutput(SpokenResponse))
-
-    result = await agent.run("Hello")
-
-    assert result.output == await Agents(Registry()).respond(turn.slot, "Hello", seed=1)
 
 
 def test_a_deck_has_a_card_for_each_of_six_slots() -> None:

@@ -7,7 +7,8 @@ from email.utils import format_datetime
 import httpx2
 import pytest
 
-from backend.agents.retries import Patience, PatientClient, asked_pause_s, deadline
+from backend.agents.models import deadline
+from backend.agents.retries import Patience, PatientClient, asked_pause_s
 from tests.backend.agents.stub import KEY, Mode, Stub
 from tests.patience import SOON_S
 

@@ -1,0 +1,110 @@
+"""Asks a model for a turn's output with pydantic-ai: one of its agents for each way of output.
+
+Importing this module imports pydantic-ai, which takes about a second: `Agents.warm_up` does it, on
+a thread, and only if some agent has a model.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from pydantic_ai import Agent, ModelRetry, NativeOutput, PromptedOutput, RunContext, ToolOutput
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    UserPromptPart,
+)
+from pydantic_ai.models import Model
+from pydantic_ai.models.test import TestModel
+
+from backend.agents.choices import OutputMode
+from backend.agents.conversations import Exchange
+from backend.agents.outputs import CommentSelection, SpokenResponse
+from backend.agents.turns import AnyTurn, CommentTurn
+
+REASKS = 1
+"""How often a model is asked again after an output that is not valid."""
+
+OutputT = TypeVar("OutputT", SpokenResponse, CommentSelection)
+
+_NAMES = {SpokenResponse: "speaker", CommentSelection: "commentator"}
+_MARKERS: dict[OutputMode, Callable[[type[Any]], Any]] = {
+    "tool": ToolOutput,
+    "native": NativeOutput,
+    "prompted": PromptedOutput,
+}
+
+
+class ModelRuns:
+    """Pydantic-ai's agents; one with validators cannot change its output mode per run."""
+
+    def __init__(self) -> None:
+        self._agents: dict[tuple[type[Any], OutputMode], Agent[Any, Any]] = {
+            (output_type, mode): Agent(
+                output_type=marker(output_type),
+                name=name,
+                retries={"output": REASKS},
+            )
+            for output_type, name in (
+                (SpokenResponse, "speaker"),
+                (CommentSelection, "commentator"),
+            )
+            for mode, marker in _MARKERS.items()
+        }
+        for (output_type, _), agent in self._agents.items():
+            if output_type is CommentSelection:
+                agent.output_validator(_check_target)
+
+    async def warm_up(self) -> None:
+        """Have an answer made that nobody hears: pydantic-ai loads its list of prices for it."""
+        await Agent(TestModel()).run("")
+
+    async def run(
+        self,
+        model: Model,
+        output_type: type[OutputT],
+        mode: OutputMode,
+        turn: AnyTurn,
+        *,
+        prompt: str,
+        instructions: str,
+        history: Sequence[Exchange],
+    ) -> OutputT:
+        """Return the valid output of `model`, asked again at most `REASKS` times."""
+        result = await self._agents[output_type, mode].run(
+            prompt,
+            model=model,
+            deps=turn,
+            instructions=instructions,
+            message_history=as_messages(history),
+        )
+        output: OutputT = result.output
+        return output
+
+
+def as_messages(history: Sequence[Exchange]) -> list[ModelMessage]:
+    """Return remembered exchanges as pydantic-ai's message history.
+
+    They are plain texts and not the run's own messages: a slot's model, and its way of structured
+    output, may change from one session to the next.
+    """
+    messages: list[ModelMessage] = []
+    for exchange in history:
+        messages.append(ModelRequest(parts=[UserPromptPart(exchange.prompt)]))
+        messages.append(ModelResponse(parts=[TextPart(exchange.answer)]))
+    return messages
+
+
+def _check_target(
+    context: RunContext[CommentTurn], selection: CommentSelection
+) -> CommentSelection:
+    """Refuse a target that is not one of the peers; the model is told and asked again."""
+    targets = context.deps.target_slot_ids
+    if selection.target_slot_id not in targets:
+        allowed = " or ".join(map(str, targets))
+        raise ModelRetry(
+            f"target_slot_id {selection.target_slot_id} is not one of the other speakers: "
+            f"choose {allowed}"
+        )
+    return selection
