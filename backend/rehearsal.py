@@ -1,7 +1,6 @@
 """One whole session without a server, watched until every utterance has its waves."""
 
 import asyncio
-import wave
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -20,6 +19,7 @@ from backend.events import SlotAudio, SlotDone, SlotError, TurnDone, TurnStart
 from backend.host import Hosting
 from backend.lock import holding
 from backend.plugins import Discovered
+from backend.riff import read_header
 from backend.signals import TtsWritten, WorkDone, WorkFailed, tts_written
 
 WAVES = "waves"
@@ -225,5 +225,5 @@ def _row(
 
 
 def _duration_s(path: Path) -> float:
-    with wave.open(str(path), "rb") as file:
-        return round(file.getnframes() / file.getframerate(), 3)
+    with path.open("rb") as file:
+        return round(read_header(file, path.stat().st_size).duration_s, 3)

@@ -5,16 +5,16 @@ Sums of squares are taken in whole numbers, exactly, and not as a product of vec
 whose threads keep every core busy for milliseconds after each call.
 """
 
-import wave
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 
 import numpy as np
 
-CHUNK_FRAMES = 65_536
+from backend.riff import WavError, read_header
+
+CHUNK_SAMPLES = 65_536
 FULL_SCALE = 32_768
-SAMPLE_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +42,22 @@ def read_wavinfo(path: Path) -> WavInfo:
     ValueError
         If it is no 16-bit WAV, or ends before its header says; the message says which.
     """
-    peak = squares = samples = 0
-    try:
-        with wave.open(str(path), "rb") as file:
-            channels, rate, frames = file.getnchannels(), file.getframerate(), file.getnframes()
-            if file.getsampwidth() != SAMPLE_BYTES or rate <= 0:
-                raise ValueError(f"{8 * file.getsampwidth()} bits at {rate} Hz; 16 bits expected")
-            while block := file.readframes(CHUNK_FRAMES):
-                values = np.frombuffer(block, "<i2").astype(np.int64)
-                peak = max(peak, int(values.max()), -int(values.min()))
-                squares += int(np.square(values).sum())
-                samples += values.size
-    except (wave.Error, EOFError) as error:
-        raise ValueError(f"{path.name} is no WAV: {error}") from error
-    if samples != frames * channels:
-        raise ValueError(f"{path.name} has {samples} samples; its header says {frames * channels}")
+    peak = squares = 0
+    with path.open("rb") as file:
+        try:
+            header = read_header(file, path.stat().st_size)
+        except WavError as error:
+            raise ValueError(f"{path.name} is no WAV: {error}") from error
+        if header.subtype != "PCM_16":
+            raise ValueError(f"{path.name} has {header.bits} bits, {header.subtype}; 16 expected")
+        file.seek(header.data_offset)
+        samples = header.frames * header.channels
+        for start in range(0, samples, CHUNK_SAMPLES):
+            n_samples = min(CHUNK_SAMPLES, samples - start)
+            values = np.fromfile(file, "<i2", n_samples).astype(np.int64)
+            if len(values) < n_samples:
+                raise ValueError(f"{path.name} changed while it was read")
+            peak = max(peak, int(values.max()), -int(values.min()))
+            squares += int(np.square(values).sum())
     rms = sqrt(squares / samples) / FULL_SCALE if samples else 0.0
-    return WavInfo(frames, rate, round(peak / FULL_SCALE, 6), round(rms, 6))
+    return WavInfo(header.frames, header.rate, round(peak / FULL_SCALE, 6), round(rms, 6))

@@ -1,11 +1,9 @@
 """Lets every voice say the same words, and measures what comes out: the command `voices`."""
 
-import wave
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -14,9 +12,10 @@ from backend.config import Settings
 from backend.errors import SettingsError, SpeechError
 from backend.speech.engine import SpeechEngine
 from backend.speech.factory import ENGINES, create_engine, engine_names, options_of
-from backend.speech.loudness import Samples, active_level, peak_level
+from backend.speech.loudness import active_level, peak_level
 from backend.speech.pitch import pitch_range
 from backend.speech.profiles import PROFILES
+from backend.speech.riff import decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ def _sample(engine: SpeechEngine, profile: str, text: str, out: Path) -> Sample:
         spoken = engine.generate_wav_to_file(text, profile, path)
     except SpeechError as error:
         return Sample(engine.name, profile, problem=str(error))
-    y = _read(path)
+    y, _ = decode(path.read_bytes())
     pitch_hz = pitch_range(y, spoken.sample_rate)
     return Sample(
         engine.name,
@@ -112,12 +111,6 @@ def _sample(engine: SpeechEngine, profile: str, text: str, out: Path) -> Sample:
         peak_dbfs=round(peak_level(y), 1),
         pitch_hz=pitch_hz and (round(pitch_hz[0]), round(pitch_hz[1])),
     )
-
-
-def _read(path: Path) -> Samples:
-    with wave.open(str(path), "rb") as file:
-        frames = file.readframes(file.getnframes())
-    return np.frombuffer(frames, np.int16).astype(np.float32) / np.float32(32_768)
 
 
 def show(report: Report, console: Console) -> None:

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from backend.errors import SpeechError
+from backend.riff import MAX_RATE_HZ, MIN_RATE_HZ
 from backend.speech.children import STOPPED, Children
 from backend.speech.engine import DEFAULT_TIMEOUT_S, MAX_DURATION_S, Spoken
 from backend.speech.profiles import VoiceProfile, resolve_profile
-from backend.speech.riff import MAX_RATE, MIN_RATE
 from backend.speech.text import clean
 from backend.speech.voices import Voice
 from backend.speech.wav import SAMPLE_WIDTH, write_speech
@@ -174,6 +174,6 @@ def _checked(header: dict[str, Any], pcm: bytes) -> tuple[int, bytes]:
     if "error" in header:
         raise SpeechError(f"piper failed ({header['error']}): look at its model with `voices`")
     sample_rate = header.get("sample_rate")
-    if not isinstance(sample_rate, int) or not MIN_RATE <= sample_rate <= MAX_RATE:
-        raise SpeechError(f"piper's model has {sample_rate} Hz, not {MIN_RATE} to {MAX_RATE}")
+    if not isinstance(sample_rate, int) or not MIN_RATE_HZ <= sample_rate <= MAX_RATE_HZ:
+        raise SpeechError(f"piper's model has {sample_rate} Hz, not {MIN_RATE_HZ} to {MAX_RATE_HZ}")
     return sample_rate, pcm[: len(pcm) // SAMPLE_WIDTH * SAMPLE_WIDTH]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from plugins.waves import riff
+from backend import riff
 from plugins.waves.errors import PublishError
 
 _WRITE_FLAGS = (

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from backend import riff
 from backend.artifacts import Artifacts, safe_part
 from backend.errors import ReflectiveResonanceError
-from plugins.waves import paths, publishing, record, riff
+from plugins.waves import paths, publishing, record
 
 RACY_S = 2.0
 """A directory that changed this recently may change again without a new time stamp."""

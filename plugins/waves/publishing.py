@@ -31,8 +31,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from backend import riff
 from backend.artifacts import flush_directory, replace_file
-from plugins.waves import paths, pcm16, riff
+from plugins.waves import paths, pcm16
 from plugins.waves.errors import PublishError, describe, shown
 
 PRIVATE_PREFIX = ".waves-"

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile as sf
 
-from plugins.waves import riff
+from backend import riff
 from plugins.waves.errors import AudioError, describe, shown
 from plugins.waves.resampling import Resampler
 
@@ -124,7 +124,7 @@ def _read_once(
         if before.st_size > max_bytes:
             raise AudioError("too_large", f"file of {before.st_size} bytes; limit {max_bytes}")
         try:
-            header = riff.read_header(stream, before.st_size)
+            header = _header(stream, before.st_size)
             if header.duration_s > max_duration_s:
                 raise AudioError(
                     "too_long", f"{header.duration_s:.1f} s of audio; limit {max_duration_s:g} s"
@@ -148,6 +148,16 @@ def _read_once(
         header.subtype,
         header.warnings,
     )
+
+
+def _header(stream: BinaryIO, size: int) -> riff.Header:
+    try:
+        header = riff.read_header(stream, size)
+    except riff.WavError as error:
+        raise AudioError(error.reason, str(error)) from error
+    if header.frames == 0:
+        raise AudioError("empty", f"no audio: 0 whole frames in {header.data_size} bytes")
+    return header
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.wavinfo import CHUNK_FRAMES, WavInfo, read_wavinfo
+from backend.wavinfo import CHUNK_SAMPLES, WavInfo, read_wavinfo
 
 
 def write(path: Path, samples: np.ndarray, *, channels: int = 1, width: int = 2) -> Path:
@@ -31,13 +31,13 @@ def test_figures_are_those_of_the_samples(tmp_path: Path) -> None:
 
 def test_every_piece_of_a_long_file_counts(tmp_path: Path) -> None:
     """The loudest sample, the most negative one, is found beyond the first piece."""
-    samples = np.zeros(CHUNK_FRAMES + 10, "<i2")
+    samples = np.zeros(CHUNK_SAMPLES + 10, "<i2")
     samples[-1] = -32768
 
     info = read_wavinfo(write(tmp_path / "long.wav", samples))
 
-    assert (CHUNK_FRAMES + 10, 1.0) == (info.frames, info.peak)
-    assert info.rms == pytest.approx(1 / (CHUNK_FRAMES + 10) ** 0.5, abs=1e-5)
+    assert (CHUNK_SAMPLES + 10, 1.0) == (info.frames, info.peak)
+    assert info.rms == pytest.approx(1 / (CHUNK_SAMPLES + 10) ** 0.5, abs=1e-5)
 
 
 def test_frames_are_counted_once_for_all_channels(tmp_path: Path) -> None:
@@ -84,5 +84,5 @@ def test_a_torn_file_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "torn.wav", np.zeros(100, "<i2"))
     path.write_bytes(path.read_bytes()[:-50])
 
-    with pytest.raises(ValueError, match=r"torn\.wav has 75 samples; its header says 100"):
+    with pytest.raises(ValueError, match=r"torn\.wav is .* 200 bytes of samples, 150 are there"):
         read_wavinfo(path)

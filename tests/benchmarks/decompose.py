@@ -30,7 +30,8 @@ import soundfile
 from rich.console import Console
 from rich.table import Table
 
-from plugins.waves import decompose_v3, paths, publishing, riff, synthesis, wavefile
+from backend import riff
+from plugins.waves import decompose_v3, paths, publishing, synthesis, wavefile
 from plugins.waves.pyin import pyin
 from tests import oracle
 from tests.speech import LINES, LONG_LINES, speak

@@ -25,7 +25,8 @@ def main() -> None:
     """Load the kernels, decompose one file, report."""
     os.environ["RR_WAVES_KERNEL_CACHE"] = sys.argv[1]
     # as in a worker: timed
-    from plugins.waves import decompose_v3, paths, riff, wavefile
+    from backend import riff
+    from plugins.waves import decompose_v3, paths, wavefile
 
     loaded = time.perf_counter()
     source, folder = Path(sys.argv[2]), Path(sys.argv[3])

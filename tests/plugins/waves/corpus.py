@@ -199,7 +199,7 @@ def _bad_sizes() -> Iterator[Bad]:
     yield Bad("one byte short", declares(4_000, pcm16()[:-1]), "truncated", "3999")
     yield Bad("half there", declares(4_000, pcm16()[:2_000]), "truncated", "2000")
     yield Bad("declares 1 GB", declares(2**30, pcm16()), "truncated", "1073741824")
-    yield Bad("declares 4 GB less one", declares(2**32 - 2, pcm16()), "truncated", "4294967294")
+    yield Bad("declares 2 GB less one", declares(1_999_999_999, pcm16()), "truncated", "1999999999")
     yield Bad("cut in the data header", riff(fmt(), b"data\1\0"), "truncated", "ends at byte")
     yield Bad(
         "601 s",
@@ -236,7 +236,7 @@ def good_files() -> dict[str, tuple[bytes, tuple[str, ...]]]:
     """Return every file that is read, with a word of each warning it gives."""
     data = chunk(b"data", pcm16())
     streamed = struct.pack("<I", 0)
-    endless = struct.pack("<I", 0xFFFF_FFFF)
+    endless, signed = struct.pack("<I", 0xFFFF_FFFF), struct.pack("<I", 0x7FFF_FFFF)
     huge = np.full(3_000, 2**31 - 1, dtype="<i4").tobytes()
     files: dict[str, tuple[bytes, tuple[str, ...]]] = {
         "plain": (valid(), ()),
@@ -254,6 +254,7 @@ def good_files() -> dict[str, tuple[bytes, tuple[str, ...]]]:
         "streamed 0": (riff(fmt(), b"data" + streamed + pcm16(), declared=0), ("streamed",)),
         "streamed 0, only data": (riff(fmt(), b"data" + streamed + pcm16()), ("streamed",)),
         "streamed F": (riff(fmt(), b"data" + endless + pcm16(), declared=2**32 - 1), ("streamed",)),
+        "streamed 7F": (riff(fmt(), b"data" + signed + pcm16()), ("streamed",)),
         "streamed odd": (
             riff(fmt(), b"data" + endless + pcm16() + b"\1"),
             ("streamed", "left out 1"),

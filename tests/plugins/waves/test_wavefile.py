@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from plugins.waves import riff, wavefile
+from backend import riff
+from plugins.waves import wavefile
 from plugins.waves.errors import AudioError
 from tests.plugins.waves import corpus
 

@@ -1,9 +1,9 @@
-"""The header of a WAV file: what V3 may be given, and what it writes.
+"""The header of a WAV file, read by one reader for speech and waves, and written for waves.
 
-Why not leave it to libsndfile: it opens a half-truncated file without an error, takes FLAC, ADPCM
+libsndfile alone is not enough: it opens a half-truncated file without an error, takes FLAC, ADPCM
 or 17-bit samples under the name of WAV, and believes any sampling rate (48 kB that claim 1 Hz
-become 1.7 GB when resampled). So this reader comes first, and it knows one format only: RIFF/WAVE
-with linear integer or IEEE float samples.
+become 1.7 GB when resampled). This reader knows one format only: RIFF/WAVE with linear integer or
+IEEE float samples.
 
 References
 ----------
@@ -13,9 +13,9 @@ References
 
 import struct
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
-from plugins.waves.errors import AudioError
+from backend.errors import ReflectiveResonanceError
 
 MAX_CHANNELS = 8
 MIN_RATE_HZ = 8_000
@@ -51,10 +51,28 @@ _OTHER_FORMS = {
     b"OggS": "Ogg",
     b"FORM": "AIFF",
 }
-_STREAMED_SIZES = (0, 0xFFFF_FFFF)
+STREAMED_FROM = 2_000_000_000
+"""A data size from here on that is not there stands for "not known yet", as 0 does.
+
+Written by: libsndfile, Python's `wave` and Piper 0; Pocket TTS 2,000,000,000; SoX and espeak-ng
+0x7FFFF000; arecord 0x7FFFFF00; ElevenLabs 0x7FFFFFFF; ffmpeg, OpenAI and Kokoro 0xFFFFFFFF; some
+take the size of the header, or a part of a frame, off these. No file that we read is as large.
+"""
+
 _FMT_SIZE, _EXTENSIBLE_SIZE = 16, 40
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 """What follows the two bytes of the format tag in a KSDATAFORMAT_SUBTYPE GUID [2]_."""
+
+
+WavReason = Literal["empty", "not_wave", "unsupported_format", "truncated", "out_of_range"]
+
+
+class WavError(ReflectiveResonanceError):
+    """A WAV file is refused; `reason` says why in one word, for programs."""
+
+    def __init__(self, reason: WavReason, message: str) -> None:
+        super().__init__(message)
+        self.reason: WavReason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +89,23 @@ class Header:
     warnings: tuple[str, ...]
 
     @property
+    def bits(self) -> int:
+        """Bits per sample."""
+        return next(bits for (_, bits), subtype in SUBTYPES.items() if subtype == self.subtype)
+
+    @property
     def duration_s(self) -> float:
         """Length in seconds."""
         return self.frames / self.rate
 
 
 def read_header(stream: BinaryIO, size: int) -> Header:
-    """Read the header of a WAV file of `size` bytes.
+    """Read the header of a WAV file of `size` bytes; it may have no frames.
 
     Raises
     ------
-    AudioError
-        If it is anything but a whole RIFF/WAVE file of a kind V3 takes; the message gives the
-        value.
+    WavError
+        If it is anything but a whole RIFF/WAVE file of a kind we read; the message gives the value.
     """
     _check_form(stream, size)
     fmt: tuple[int, int, str, int] | None = None
@@ -93,67 +115,69 @@ def read_header(stream: BinaryIO, size: int) -> Header:
         head = stream.read(8)
         if len(head) < 8:
             missing = "samples ('data' chunk)" if fmt else "format ('fmt ' chunk)"
-            raise AudioError("truncated", f"file ends at byte {size} without its {missing}")
+            raise WavError("truncated", f"file ends at byte {size} without its {missing}")
         name, declared = struct.unpack("<4sI", head)
         offset += 8
         if name == b"data":
             if fmt is None:
-                raise AudioError("not_wave", f"samples at byte {offset} come before their format")
-            if declared == 0 and _only_chunks_follow(stream, offset, size):
-                raise AudioError("empty", f"no audio: 0 bytes of samples in a file of {size} bytes")
-            return _data(fmt, offset, declared, size)
+                raise WavError("not_wave", f"samples at byte {offset} come before their format")
+            if declared:
+                is_streamed = declared >= STREAMED_FROM and offset + declared > size
+            else:
+                is_streamed = not _only_chunks_follow(stream, offset, size)
+            return _data(fmt, offset, declared, size - offset, is_streamed=is_streamed)
         if offset + declared > size:
-            raise AudioError(
+            raise WavError(
                 "truncated",
                 f"chunk {name!r} at byte {offset - 8} claims {declared} bytes, "
                 f"{size - offset} are there",
             )
         if name == b"fmt ":
             if fmt is not None:
-                raise AudioError("not_wave", f"second 'fmt ' chunk at byte {offset - 8}")
+                raise WavError("not_wave", f"second 'fmt ' chunk at byte {offset - 8}")
             fmt = _fmt(stream.read(min(declared, _EXTENSIBLE_SIZE)))
         offset += declared + declared % 2  # chunks start on even bytes
-    raise AudioError("not_wave", f"more than {MAX_CHUNKS} chunks before the samples")
+    raise WavError("not_wave", f"more than {MAX_CHUNKS} chunks before the samples")
 
 
 def _check_form(stream: BinaryIO, size: int) -> None:
     """Refuse everything that does not start as a RIFF/WAVE file."""
     if size == 0:
-        raise AudioError("empty", "file is empty (0 bytes)")
+        raise WavError("empty", "file is empty (0 bytes)")
     stream.seek(0)
     head = stream.read(12)
     if other := _OTHER_FORMS.get(head[:4]):
-        raise AudioError("unsupported_format", f"file is {other}, not RIFF/WAVE")
+        raise WavError("unsupported_format", f"file is {other}, not RIFF/WAVE")
     if head[:4] != b"RIFF" or (len(head) == 12 and head[8:] != b"WAVE"):
-        raise AudioError("not_wave", f"file starts with {head!r}, not with RIFF....WAVE")
+        raise WavError("not_wave", f"file starts with {head!r}, not with RIFF....WAVE")
     if len(head) < 12:
-        raise AudioError("truncated", f"file ends at byte {size}, inside its first header")
+        raise WavError("truncated", f"file ends at byte {size}, inside its first header")
 
 
 def _fmt(chunk: bytes) -> tuple[int, int, str, int]:
     """Return rate, channels, subtype and bytes per frame of a `fmt ` chunk."""
     if len(chunk) < _FMT_SIZE:
-        raise AudioError("not_wave", f"'fmt ' chunk of {len(chunk)} bytes, at least 16 expected")
+        raise WavError("not_wave", f"'fmt ' chunk of {len(chunk)} bytes, at least 16 expected")
     tag, channels, rate, _, block_align, bits = struct.unpack("<HHIIHH", chunk[:_FMT_SIZE])
     if tag == EXTENSIBLE:
         tag = _extensible_tag(chunk, bits)
     subtype = SUBTYPES.get((tag, bits))
     if subtype is None:
         kind = {PCM: "integer", IEEE_FLOAT: "float"}.get(tag) or _TAG_NAMES.get(tag, "unknown")
-        raise AudioError(
+        raise WavError(
             "unsupported_format",
             f"samples are {bits}-bit {kind} (format tag 0x{tag:04X}); "
             "8, 16, 24 or 32-bit integer and 32 or 64-bit float are read",
         )
     if not 1 <= channels <= MAX_CHANNELS:
-        raise AudioError("out_of_range", f"{channels} channels; 1 to {MAX_CHANNELS} are read")
+        raise WavError("out_of_range", f"{channels} channels; 1 to {MAX_CHANNELS} are read")
     if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
-        raise AudioError(
+        raise WavError(
             "out_of_range",
             f"sampling rate of {rate} Hz; {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz are read",
         )
     if block_align != channels * bits // 8:
-        raise AudioError(
+        raise WavError(
             "not_wave",
             f"{block_align} bytes per frame contradict {channels} channels of {bits} bits",
         )
@@ -163,14 +187,12 @@ def _fmt(chunk: bytes) -> tuple[int, int, str, int]:
 def _extensible_tag(chunk: bytes, bits: int) -> int:
     """Return the format tag that an extensible `fmt ` chunk stands for."""
     if len(chunk) < _EXTENSIBLE_SIZE:
-        raise AudioError("not_wave", f"extensible 'fmt ' chunk of {len(chunk)} bytes, 40 expected")
+        raise WavError("not_wave", f"extensible 'fmt ' chunk of {len(chunk)} bytes, 40 expected")
     valid_bits, _, tag = struct.unpack("<HIH", chunk[18:26])
     if chunk[26:40] != _GUID_TAIL:
-        raise AudioError(
-            "unsupported_format", f"sample format GUID {chunk[24:40].hex()} is unknown"
-        )
+        raise WavError("unsupported_format", f"sample format GUID {chunk[24:40].hex()} is unknown")
     if valid_bits > bits:
-        raise AudioError("not_wave", f"{valid_bits} valid bits in samples of {bits} bits")
+        raise WavError("not_wave", f"{valid_bits} valid bits in samples of {bits} bits")
     return int(tag)
 
 
@@ -188,24 +210,23 @@ def _only_chunks_follow(stream: BinaryIO, offset: int, size: int) -> bool:
     return False
 
 
-def _data(fmt: tuple[int, int, str, int], offset: int, declared: int, size: int) -> Header:
+def _data(
+    fmt: tuple[int, int, str, int], offset: int, declared: int, present: int, *, is_streamed: bool
+) -> Header:
     """Return the header once the samples are found at `offset`."""
     rate, channels, subtype, block_align = fmt
-    present = size - offset
     warnings = []
     data_size = declared
-    if declared in _STREAMED_SIZES:
+    if is_streamed:
         warnings.append(
             f"streamed header (data size {declared}): took the {present} bytes that are there"
         )
         data_size = present
     elif declared > present:
-        raise AudioError(
+        raise WavError(
             "truncated", f"header declares {declared} bytes of samples, {present} are there"
         )
     frames, rest = divmod(data_size, block_align)
-    if frames == 0:
-        raise AudioError("empty", f"no audio: 0 whole frames in {data_size} bytes of samples")
     if rest:
         warnings.append(f"left out {rest} bytes after the last whole frame of {block_align} bytes")
     return Header(rate, channels, subtype, frames, offset, data_size, tuple(warnings))
