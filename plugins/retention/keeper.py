@@ -18,6 +18,7 @@ from plugins.retention.trash import Trash
 
 log = structlog.get_logger(__name__)
 
+TRASH = "trash"
 Tell = Callable[[Removal], None]
 
 
@@ -46,7 +47,8 @@ class Keeper(threading.Thread):
         self._survey = Survey(host.artifacts)
         self._trash = Trash(host.artifacts)
         self._ended = threading.Event()
-        self._refused: set[str] = set()
+        self._stuck: set[str] = set()
+        """What could not be removed at the last look, so that each is logged once."""
         self.stored_bytes: dict[Tree, int] = {"tts": 0, "waves": 0}
         """As of the last look."""
         self.freed_bytes = 0
@@ -72,7 +74,9 @@ class Keeper(threading.Thread):
 
     def _empty_trash(self) -> None:
         if left := self._trash.sweep():
-            self._say_once("trash", "the trash cannot be emptied; it is tried again", sessions=left)
+            self._say_once(TRASH, "the trash cannot be emptied; it is tried again", sessions=left)
+        else:
+            self._stuck.discard(TRASH)
 
     def _look(self) -> None:
         speech, waves = self._survey.look("tts"), self._survey.look("waves")
@@ -108,13 +112,13 @@ class Keeper(threading.Thread):
             name = f"{item.removal.tree}/{item.removal.session_id}"
             self._say_once(name, "cannot be removed; it is tried again", problem=item.problem)
         names = {f"{item.removal.tree}/{item.removal.session_id}" for item in refused}
-        self._refused &= names | {"trash"}
-        if refused:
-            self._host.report("degraded", f"{len(refused)} of what is to go cannot; see the log")
+        self._stuck &= names | {TRASH}
+        if self._stuck:
+            self._host.report("degraded", f"{len(self._stuck)} of what is to go stay; see the log")
         else:
             self._host.report("ok", "")
 
     def _say_once(self, name: str, message: str, **fields: object) -> None:
-        if name not in self._refused:
-            self._refused.add(name)
+        if name not in self._stuck:
+            self._stuck.add(name)
             log.warning(message, what=name, **fields)

@@ -12,6 +12,7 @@ the next one is due, so that the newest utterances come first again even while t
 There is one such thread below an artifacts root, since the server holds its lock.
 """
 
+import os
 import threading
 import time
 from contextlib import suppress
@@ -86,8 +87,8 @@ class Backfill(threading.Thread):
                 submitted += self._settle(found)
             if self._is_over():
                 break
-        else:
-            for path in self._failures.keys() - seen:
+        for path in self._failures.keys() - seen:
+            if not self._is_over() or not os.path.lexists(path):
                 self._failures.pop(path, None)
         if submitted:
             log.info("waves were missing; they are being made", utterances=submitted)

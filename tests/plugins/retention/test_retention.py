@@ -24,6 +24,8 @@ from backend.signals import (
     tts_written,
 )
 from plugins.retention.in_use import InUse
+from plugins.retention.keeper import Keeper
+from plugins.retention.policy import Policy
 from plugins.retention.settings import plugin
 from plugins.retention.signals import FilesRemoved, files_removed
 from plugins.waves.settings import WavesSettings
@@ -138,6 +140,32 @@ def test_what_cannot_go_is_told_once_and_tried_again(artifacts: Artifacts) -> No
     assert [("tts/a", True), ("waves/a", True)] == [
         (log["what"], "PermissionError" in log["problem"]) for log in told
     ]
+
+
+def test_a_trash_that_was_emptied_is_told_of_again(artifacts: Artifacts) -> None:
+    """The trash that cannot be emptied degrades the plugin and is one line, each time anew."""
+    left = artifacts.root / ".trash" / "left"
+    left.parent.mkdir(parents=True)
+    states: list[str] = []
+    host = Host(artifacts, lambda state, _: states.append(state), "retention")
+    keeper = Keeper(host, Policy(), 0.001, lambda _: None)
+    with capture_logs() as logs:
+        for round_ in range(2):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Path, "unlink", _refused)
+                left.touch()
+                if not round_:
+                    keeper.start()
+                until(lambda: states[-1:] == ["degraded"], "the trash cannot be emptied")
+            until(lambda: states[-1] == "ok", "it can")
+        keeper.end()
+        keeper.join()
+
+    assert [1, 1] == [log["sessions"] for log in logs if log["event"].startswith("the trash")]
+
+
+def _refused(path: Path) -> None:
+    raise PermissionError(13, "The process cannot access the file", str(path))
 
 
 def state(live: LiveServer) -> str:

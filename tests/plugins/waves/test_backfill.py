@@ -16,8 +16,11 @@ from structlog.testing import capture_logs
 from backend.app import create_app
 from backend.artifacts import Artifacts
 from backend.config import Settings
+from backend.plugins import Host
 from backend.signals import TtsWritten, emit, tts_written
 from plugins.waves import backfill, paths, record, worker
+from plugins.waves.pool import Pool
+from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
 from plugins.waves.sources import source_of
 from plugins.waves.utterance import Bench
@@ -217,6 +220,18 @@ async def test_what_failed_for_a_while_is_tried_less_and_less_often(
     pauses = [after - before for before, after in pairwise(times[:5])]
     assert pauses[3] >= 0.8, pauses
     assert {"error"} == {getattr(event, "reason", "") for event in listener.events}
+
+
+def test_a_failure_is_forgotten_with_its_recording(artifacts: Artifacts, tmp_path: Path) -> None:
+    """A search that has no time for everything forgets what is gone, and nothing else."""
+    kept, gone = speak(artifacts, "slot-1_gpt_calm"), str(tmp_path / "gone.wav")
+    bench = Bench(Host(artifacts, lambda state, reason: None), WavesSettings(), None)
+    search = backfill.Backfill(bench, Pool(jobs.decompose, lanes=1, queue_max_size=1, timeout_s=1))
+    search._failures |= dict.fromkeys([str(kept.parent), gone], (1, 0.0))
+
+    search._make_up()
+
+    assert {str(kept.parent)} == search._failures.keys()
 
 
 @pytest.mark.faults
