@@ -27,6 +27,8 @@ from tests.patience import LIMIT_S, until
 from tests.threads import threads_that_stay
 from tests.workers import workers_of
 
+pytestmark = pytest.mark.e2e
+
 MAX_WORKERS = 2
 QUEUE_MAX_SIZE = 6
 

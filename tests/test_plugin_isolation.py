@@ -18,6 +18,8 @@ from tests.command import environment
 from tests.live import LiveServer, chat_body, chunks, post
 from tests.patience import LIMIT_S
 
+pytestmark = pytest.mark.e2e
+
 SESSION_ID = re.compile(rb"\d{8}T\d{6}Z-[0-9a-f]{8}")
 TROUBLES = {
     "at_import:plugin": "failed",

@@ -74,6 +74,7 @@ def test_the_subscriber_is_short() -> None:
     assert len(files[MODULE].splitlines()) <= MAX_LINES
 
 
+@pytest.mark.e2e
 def test_the_subscriber_passes_its_own_test(package: Path, clean: dict[str, str]) -> None:
     """Installed and nothing more, it runs in a rehearsal with waves, and its test passes."""
     told = call("pytest", "-q", "--basetemp", package.parent / "tests", cwd=package, **clean)
@@ -89,6 +90,7 @@ def test_the_subscriber_passes_its_own_test(package: Path, clean: dict[str, str]
     assert 3 * 6 == len(list((root / "waves").rglob("*.wav")))
 
 
+@pytest.mark.e2e
 def test_the_trace_names_the_subscriber(
     package: Path, clean: dict[str, str], tmp_path: Path
 ) -> None:

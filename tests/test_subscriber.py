@@ -11,6 +11,8 @@ import pytest
 from tests.command import Running, free_port, run
 from tests.live import chat_body, events, get, post
 
+pytestmark = pytest.mark.e2e
+
 SOURCE = Path(__file__).parent / "data" / "tidings" / "tidings"
 METADATA = "Metadata-Version: 2.1\nName: tidings\nVersion: 1.0\n"
 ENTRY_POINTS = "[reflective_resonance.plugins]\ntidings = tidings.plugin:plugin\n"

@@ -42,6 +42,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_help_names_everything(command: tuple[str, ...], tmp_path: Path) -> None:
     """--help of each command names its commands or options on stdout and makes no file."""
@@ -70,6 +71,7 @@ def test_a_plugin_chooses_the_word_of_its_commands(
     assert 2 == other.exit_code
 
 
+@pytest.mark.e2e
 def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
     """--version prints one number."""
     done = run("--version", cwd=tmp_path)
@@ -78,6 +80,7 @@ def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
     assert done.stdout.strip().replace(".", "").isdigit()
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -98,6 +101,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], tmp_path: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.e2e
 def test_rehearse_prints_pure_json(tmp_path: Path) -> None:
     """A rehearsal of two slots has six utterances with three waves each, told as data alone."""
     done = run(
@@ -121,6 +125,7 @@ def test_rehearse_prints_pure_json(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.e2e
 def test_rehearse_shows_a_table(tmp_path: Path) -> None:
     """Without --json stdout is a table of utterances; waves that are missing are exit code 1."""
     done = run("rehearse", "--slots", "1", "--seed", "1", cwd=tmp_path, env=OFF)
@@ -131,6 +136,7 @@ def test_rehearse_shows_a_table(tmp_path: Path) -> None:
     assert "'waves' is disabled" in done.stderr
 
 
+@pytest.mark.e2e
 def test_rehearse_without_waves_gives_the_reason_as_data(tmp_path: Path) -> None:
     """With the waves off the report says so, and the speech is there all the same."""
     done = run("rehearse", "--slots", "1", "--json", cwd=tmp_path, env=OFF)
@@ -141,6 +147,7 @@ def test_rehearse_without_waves_gives_the_reason_as_data(tmp_path: Path) -> None
     assert (tmp_path / "artifacts" / report["utterances"][0]["audio_path"]).is_file()
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
@@ -164,6 +171,7 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(
     assert value in lines[0]
 
 
+@pytest.mark.e2e
 def test_all_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
     """Two wrong settings are two lines; a secret's value is not shown."""
     env = {"RR_PORT": "0", "RR_LOG_LEVEL": "loud"}
@@ -176,6 +184,7 @@ def test_all_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.e2e
 def test_a_misspelt_setting_is_a_warning_with_the_right_name(tmp_path: Path) -> None:
     """An unknown RR_ variable, in the environment or in .env, is named with its nearest."""
     (tmp_path / ".env").write_text("RR_WAVES_MAX_WORKRS=1\n", encoding="utf-8")
@@ -190,6 +199,7 @@ def test_a_misspelt_setting_is_a_warning_with_the_right_name(tmp_path: Path) -> 
     assert 2 == len(warnings)
 
 
+@pytest.mark.e2e
 def test_config_shows_sources_and_no_secret(tmp_path: Path) -> None:
     """Each setting comes with its value and where it was set; keys are redacted."""
     (tmp_path / ".env").write_text(
@@ -214,6 +224,7 @@ def test_config_shows_sources_and_no_secret(tmp_path: Path) -> None:
         assert "canary" not in done.stdout + done.stderr
 
 
+@pytest.mark.e2e
 def test_a_wrong_setting_hides_the_secrets_beside_it(tmp_path: Path) -> None:
     """The line about one wrong setting holds no key."""
     env = {"RR_PORT": "0", "OPENAI_API_KEY": "sk-canary"}
@@ -224,6 +235,7 @@ def test_a_wrong_setting_hides_the_secrets_beside_it(tmp_path: Path) -> None:
     assert "canary" not in done.stdout + done.stderr
 
 
+@pytest.mark.e2e
 def test_voices_makes_a_sample_of_each(tmp_path: Path) -> None:
     """Each voice in use says the words; the data names file, duration, level and pitch."""
     done = run("voices", "--say", "Good evening, water.", "--out", "heard", "--json", cwd=tmp_path)
@@ -233,6 +245,7 @@ def test_voices_makes_a_sample_of_each(tmp_path: Path) -> None:
     assert 6 == len(report["samples"]) == len(list((tmp_path / "heard").glob("*.wav")))
 
 
+@pytest.mark.e2e
 def test_json_is_json_in_every_encoding(tmp_path: Path) -> None:
     """Where a pipe is not UTF-8, as on Windows, words from all over the world are data still."""
     env = command.environment({**OFF, "PYTHONIOENCODING": "cp1252:strict"})
@@ -245,6 +258,7 @@ def test_json_is_json_in_every_encoding(tmp_path: Path) -> None:
     assert any("träumt" in row["text"] for row in json.loads(done.stdout)["utterances"])
 
 
+@pytest.mark.e2e
 def test_a_path_is_shown_as_it_is(tmp_path: Path) -> None:
     """Brackets in a value are no markup."""
     env = {"RR_ARTIFACTS_DIR": "art [biennale][/x]", "RR_PORT": str(free_port())}
@@ -256,6 +270,7 @@ def test_a_path_is_shown_as_it_is(tmp_path: Path) -> None:
     assert "art [biennale][/x]" in examined.stdout
 
 
+@pytest.mark.e2e
 @pytest.mark.skipif(os.name == "nt", reason="closed by a POSIX shell")
 def test_without_standard_error_a_command_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -270,6 +285,7 @@ def test_without_standard_error_a_command_works(
     assert "RR_PORT" in json.loads(done.stdout)["host"]
 
 
+@pytest.mark.e2e
 def test_an_engine_without_its_key_is_a_wrong_setting(tmp_path: Path) -> None:
     """The server does not start on a service it has no key for, and says so in one line."""
     done = run("serve", cwd=tmp_path, env={"RR_SPEECH_ENGINE": "elevenlabs"})
@@ -278,6 +294,7 @@ def test_an_engine_without_its_key_is_a_wrong_setting(tmp_path: Path) -> None:
     assert "ELEVENLABS_API_KEY" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.e2e
 def test_doctor_finds_everything_well(tmp_path: Path) -> None:
     """On a machine that can run the installation every check is ok and the exit code 0."""
     done = run("doctor", "--json", cwd=tmp_path, env={"RR_PORT": str(free_port())})
@@ -288,6 +305,7 @@ def test_doctor_finds_everything_well(tmp_path: Path) -> None:
     assert (6, 3) == (len(findings) - len(agents), len(agents))
 
 
+@pytest.mark.e2e
 def test_doctor_names_what_fails(tmp_path: Path) -> None:
     """One failing check is exit code 1 and stands in the table with its reason."""
     (tmp_path / "file").write_bytes(b"")
@@ -301,6 +319,7 @@ def test_doctor_names_what_fails(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.e2e
 def test_ctrl_c_ends_a_rehearsal(tmp_path: Path) -> None:
     """Ctrl-C in the middle of a session is exit code 130, without traceback or orphan."""
     env = {"RR_WAVES_MAX_WORKERS": "1"}

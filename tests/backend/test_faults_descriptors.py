@@ -15,6 +15,7 @@ from tests.patience import LIMIT_S, until
 from tests.workers import workers_of
 
 pytestmark = [
+    pytest.mark.e2e,
     pytest.mark.faults,
     pytest.mark.skipif(sys.platform != "linux", reason="the limit of another process is set"),
 ]

@@ -73,6 +73,7 @@ def session_of(server: LiveServer) -> Sequence:
     return events
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     ("connected", "bad", "logged", "times"),
     [

@@ -22,7 +22,7 @@ from tests.plugins.waves.speeches import left, speak
 from tests.workers import workers_of
 
 STOP_LIMIT_S = 8.0
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
 HANGING_VOICE = """
 import sys

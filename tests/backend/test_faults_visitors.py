@@ -30,7 +30,7 @@ from tests.live import (
 from tests.patience import LIMIT_S
 from tests.threads import threads_that_stay
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
 MAX_SESSIONS = 4
 VISITORS = 20

@@ -13,6 +13,8 @@ from tests.backend.serving import READY, Serving
 from tests.live import get
 from tests.patience import LIMIT_S
 
+pytestmark = pytest.mark.e2e
+
 ANSWER_LIMIT_S = 10.0
 REQUEST_LIMIT_S = 1.5
 QUIET_S = 0.1

@@ -24,6 +24,7 @@ with holding(Artifacts(Path(sys.argv[1])), "a test"):
 """
 
 
+@pytest.mark.e2e
 def test_the_second_is_told_who_holds_the_root(tmp_path: Path, project_root: Path) -> None:
     """The message names the purpose and the process of the holder, and what to do."""
     with subprocess.Popen(
@@ -85,6 +86,7 @@ with writing(artifacts.root / "session.json", artifacts.temporary) as draft:
 """
 
 
+@pytest.mark.e2e
 def test_drafts_of_the_dead_are_removed(tmp_path: Path, project_root: Path) -> None:
     """Whoever gets the root finds what a killed process was writing, and removes that alone."""
     artifacts = Artifacts(tmp_path)

@@ -134,6 +134,7 @@ def test_libraries_are_not_heard_at_debug(said: Said) -> None:
     assert "ours" in text
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("level", ["debug", "info", "error"])
 def test_a_server_keeps_its_token_and_forged_lines_out(tmp_path: Path, level: str) -> None:
     """Whatever level, neither the token nor a line of a stranger's making is in the log."""
@@ -185,6 +186,7 @@ main()
 SMALLEST_PIPE = 4096  # bytes; a few lines
 
 
+@pytest.mark.e2e
 @pytest.mark.faults
 @pytest.mark.parametrize("fault", ["handler", "closed", "blocked"])
 def test_a_failing_log_stops_no_session(tmp_path: Path, fault: str, project_root: Path) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.live import LiveServer
 from tests.patience import LIMIT_S
 
@@ -17,6 +19,7 @@ NOT_EXPRESSED = "positive_data_acceptance"
 """Whether an agent exists, or a slot stands there twice, is beyond JSON schema: 422."""
 
 
+@pytest.mark.e2e
 def test_what_is_answered_is_what_is_documented(server: LiveServer, tmp_path: Path) -> None:
     """Status, type, headers and body of every answer are declared, and wrong data is refused."""
     arguments = [

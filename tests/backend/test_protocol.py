@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
+import pytest
 from fastapi import FastAPI, Response
 from fastapi.responses import StreamingResponse
 
@@ -59,6 +60,7 @@ def test_one_that_leaves_a_little_is_cut_too() -> None:
         until(lambda: server.connections == 0, "the connection is cut")
 
 
+@pytest.mark.e2e
 def test_a_client_that_reads_on_is_not() -> None:
     """One that paused and went on has its whole answer, and the connection after the limit too."""
     stalled_s = 3.0

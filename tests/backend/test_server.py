@@ -15,6 +15,8 @@ from tests.command import Running, free_port, run
 from tests.live import chat_body, events, get, post
 from tests.patience import LIMIT_S, SOON_S, until
 
+pytestmark = pytest.mark.e2e
+
 CANARY = "xqcanary"
 
 

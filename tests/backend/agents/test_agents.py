@@ -52,10 +52,8 @@ def loaded_by_the_first_answer(provider: str, root: Path) -> list[str]:
         return sorted(sys.modules.keys() - before)
 
 
-@pytest.mark.parametrize(
-    "provider",
-    ["rehearsal", *(pytest.param(provider, marks=pytest.mark.e2e) for provider in PROVIDERS)],
-)
+@pytest.mark.e2e
+@pytest.mark.parametrize("provider", ["rehearsal", *PROVIDERS])
 def test_the_first_visitor_waits_for_no_import(provider: str, tmp_path: Path) -> None:
     """After a warm-up an answer loads nothing that would hold up the event loop."""
     ask = (
@@ -174,6 +172,7 @@ async def test_closing_closes_what_the_factory_opened() -> None:
     assert closed.is_set()
 
 
+@pytest.mark.e2e
 def test_a_rehearsal_imports_no_library_of_models() -> None:
     """Agents without models answer without pydantic-ai, its HTTP client or a provider's library."""
     program = """

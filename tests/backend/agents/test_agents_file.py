@@ -212,6 +212,7 @@ def test_no_agent_at_all_is_refused(tmp_path: Path) -> None:
     assert ["no agent is enabled; leave at least one"] == problems(tmp_path, text)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("command", ["serve", "rehearse", "config", "doctor"])
 def test_mistakes_end_every_command_before_it_begins(command: str, tmp_path: Path) -> None:
     """Each wrong entry is one line on stderr, and the exit code is that of wrong settings."""

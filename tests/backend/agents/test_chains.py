@@ -262,6 +262,7 @@ async def test_a_provider_dies_in_turn_2_and_the_session_goes_on(
     assert {2, 6} == {slot_id for slot_id, state in states.items() if state.state == "failing"}
 
 
+@pytest.mark.e2e
 async def test_the_host_runs_on_real_clients_and_real_speech(stub: Stub, tmp_path: Path) -> None:
     """A host built from settings alone asks the providers and speaks what they said."""
     hosting = Hosting(settings_for(tmp_path, six(stub)), [])

@@ -207,6 +207,7 @@ async def test_every_mode_has_its_events(
     assert "grandmother" not in told
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("mode", [mode for mode in OUTCOMES if OUTCOMES[mode].error])
 async def test_the_rehearsal_answers_for_whoever_fails(

@@ -126,6 +126,7 @@ async def test_a_provider_that_says_no_is_not_asked_again() -> None:
     assert (500, [], 1) == (status, pauses, len(stub.calls))
 
 
+@pytest.mark.e2e
 async def test_a_limit_that_a_library_sets_is_not_kept() -> None:
     """A request ends at the client's own limit, whatever the library that sends it wants."""
     patience = Patience(sleep=asyncio.sleep, pause_s=0)

@@ -4,6 +4,8 @@ import pytest
 
 from tests.benchmarks.providers import CASES, start
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "all"])
 def test_a_start_imports_no_provider_that_is_not_configured(case: str) -> None:

@@ -121,6 +121,7 @@ def test_voices_toml_reaches_the_embedded_voice(tmp_path: Path) -> None:
     assert durations[0].duration_s > 1.3 * durations[1].duration_s
 
 
+@pytest.mark.e2e
 def test_what_is_not_used_is_not_imported() -> None:
     """The embedded engine costs neither an HTTP client nor Piper."""
     code = (

@@ -19,6 +19,7 @@ AGENTS = ("claude-sonnet-4-5", "gpt-5.2", "gpt-4o", "gemini-3", "claude-opus-4-5
 SLOTS = [Slot(number, agent) for number, agent in enumerate(AGENTS, 1)]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("engine", STUBS)
 async def test_a_service_that_dies_in_turn_2(engine: str, tmp_path: Path) -> None:
     """Every utterance is heard: by the service while it lives, then by the embedded voice."""

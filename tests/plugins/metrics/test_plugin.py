@@ -17,6 +17,8 @@ from tests.patience import LIMIT_S
 from tests.plugins.metrics.expositions import Figures
 from tests.test_acceptance import Watch, stopped_workers
 
+pytestmark = pytest.mark.e2e
+
 CAPACITY = 6
 UTTERANCES = 6
 """Of a session of two slots."""

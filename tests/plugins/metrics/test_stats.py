@@ -59,6 +59,7 @@ def test_the_figures_are_a_table(server: LiveServer) -> None:
     assert any(line.startswith("From speech to waves - - - 0") for line in lines)
 
 
+@pytest.mark.e2e
 def test_the_figures_are_data(server: LiveServer, tmp_path: Path) -> None:
     """As a command of the installation, by the address in the settings, it prints pure JSON."""
     done = run("stats", "--json", cwd=tmp_path, env={"RR_PORT": str(server.port)})

@@ -86,6 +86,7 @@ def nobody() -> Iterator[str]:
         yield f"127.0.0.1:{deaf.getsockname()[1]}"
 
 
+@pytest.mark.e2e
 def test_a_real_session_is_heard_by_every_target(ears: list[Ear], tmp_path: Path) -> None:
     """One bundle per utterance, files and figures first, then turns and the session."""
     app = create_app(Settings(artifacts_dir=tmp_path, seed=1), found("waves", "osc"))

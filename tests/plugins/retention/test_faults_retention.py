@@ -16,6 +16,8 @@ from tests.plugins.retention.stores import stored
 from tests.plugins.waves.speeches import speak
 from tests.test_acceptance import Watch, stopped_workers
 
+pytestmark = pytest.mark.e2e
+
 BIG = 32 * 2**20
 """More than all buffers between a disk and a client together."""
 LIMITS: tuple[dict[str, Any], ...] = (

@@ -49,6 +49,7 @@ def watch() -> Iterator[Watch]:
         yield watch
 
 
+@pytest.mark.e2e
 def test_the_water_keeps_no_words(artifacts: Artifacts, watch: Watch) -> None:
     """Voices go soon after their waves are made, never before; the waves stay, and are served."""
     told: list[FilesRemoved] = []

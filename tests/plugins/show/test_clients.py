@@ -100,6 +100,7 @@ def test_a_second_client_stays_when_the_first_goes(server: LiveServer, root: Pat
         assert {"two"} == {event["sessionId"] for event in second.events()}
 
 
+@pytest.mark.e2e
 @pytest.mark.faults
 def test_a_client_that_stops_reading_is_dropped(server: LiveServer) -> None:
     """F31: it gets what was under way and then code 4002; the other has every event."""
@@ -207,6 +208,7 @@ def test_a_client_may_ask_again_and_again(server: LiveServer, root: Path) -> Non
         assert first[5:] == listener.events()
 
 
+@pytest.mark.e2e
 def test_twenty_clients_of_which_five_are_slow(server: LiveServer, root: Path) -> None:
     """Fifteen hear every event in order; five that do not read are dropped, each alone."""
     with ExitStack() as stack:

@@ -14,6 +14,8 @@ from backend.wavinfo import read_wavinfo
 from tests.live import Data, LiveServer, Sequence, chat, get
 from tests.plugins.show.listening import Listener, found, in_short
 
+pytestmark = pytest.mark.e2e
+
 FAR = 1 << 50
 
 

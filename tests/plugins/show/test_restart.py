@@ -51,6 +51,7 @@ def utterances(told: list[Data]) -> list[str]:
     return sorted(in_short(e) for e in told if e["type"] == "utterance.waves.ready")
 
 
+@pytest.mark.e2e
 def test_a_restart_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that comes back has the old events to hand and hears of what is made up for.
 
@@ -86,6 +87,7 @@ def test_a_restart_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert rebuilt[-1]["cursor"] == again.ack["payload"]["restored"]
 
 
+@pytest.mark.e2e
 def test_a_run_rebuilds_the_same_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is rebuilt says what was told: same utterances, groups and timeline, history marked."""
     monkeypatch.setenv("RR_WAVES_BACKFILL_INTERVAL_S", "0")
@@ -103,6 +105,7 @@ def test_a_run_rebuilds_the_same_session(tmp_path: Path, monkeypatch: pytest.Mon
     assert "replay.gap" not in {event["type"] for event in rebuilt}
 
 
+@pytest.mark.e2e
 def test_what_was_left_out_is_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With fewer sessions rebuilt than there are, a client of long ago is told."""
     monkeypatch.setenv("RR_WAVES_BACKFILL_INTERVAL_S", "0")
@@ -206,6 +209,7 @@ def test_waves_that_are_gone_are_missing(tmp_path: Path) -> None:
     assert "session partial" == told[-1]
 
 
+@pytest.mark.e2e
 def test_a_thousand_sessions_leave_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

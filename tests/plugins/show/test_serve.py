@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
 from websockets.sync.client import connect
 
 from tests.backend.serving import READY, Serving
 from tests.patience import LIMIT_S
+
+pytestmark = pytest.mark.e2e
 
 REQUEST_LIMIT_S = "0.3"
 

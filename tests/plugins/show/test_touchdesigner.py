@@ -27,6 +27,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveServ
         yield live
 
 
+@pytest.mark.e2e
 def test_a_real_session_is_played(tmp_path: Path) -> None:
     """Every utterance plays on its slot's operators, opened first, for its duration, in turn."""
     app = create_app(Settings(artifacts_dir=tmp_path, seed=1), found("waves", "show"))
@@ -271,6 +272,7 @@ def test_what_is_no_message_is_passed_over(text: str, server: LiveServer) -> Non
     assert 1 == len(designer.said)
 
 
+@pytest.mark.e2e
 def test_the_command_prints_the_text_for_this_installation(tmp_path: Path) -> None:
     """Host, port and heartbeat are those of the settings or of the options; the text is Python."""
     env = {"RR_PORT": "8123", "RR_SHOW_HEARTBEAT_S": "2"}

@@ -6,6 +6,7 @@ import tracemalloc
 from pathlib import Path
 
 import anyio
+import pytest
 
 from backend.artifacts import Artifacts
 from backend.events import Done, SessionStart, TurnDone, TurnStart
@@ -81,6 +82,7 @@ async def test_a_stop_ends_a_reader_that_waits_for_waves() -> None:
     assert [Entry(1, "done", "1")] == read
 
 
+@pytest.mark.e2e
 async def test_a_thousand_sessions_need_no_more_memory_than_a_hundred(tmp_path: Path) -> None:
     """Of 1,000 sessions the newest are kept, and what is in memory does not grow."""
     host = Host(Artifacts(tmp_path), lambda state, reason: None, "stream")

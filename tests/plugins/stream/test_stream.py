@@ -120,6 +120,7 @@ def test_a_session_that_is_not_known_is_not_found(server: LiveServer, session_id
     assert "application/problem+json" == answer.headers["content-type"]
 
 
+@pytest.mark.e2e
 def test_many_read_a_running_session_each_at_its_own_pace(serve: Serve, tmp_path: Path) -> None:
     """Of 20 readers 5 are slow and 5 leave half-way: the others, the visitor and they lose none."""
     read_by_others = threading.Event()
@@ -152,6 +153,7 @@ def test_many_read_a_running_session_each_at_its_own_pace(serve: Serve, tmp_path
     assert 0 == journals.readers
 
 
+@pytest.mark.e2e
 def test_only_the_newest_sessions_are_kept(serve: Serve, tmp_path: Path) -> None:
     """With RR_STREAM_KEEP_SESSIONS=2 the third last session is forgotten, the others are not."""
     with serve(tmp_path, RR_STREAM_KEEP_SESSIONS="2") as live, live.client() as client:
@@ -161,6 +163,7 @@ def test_only_the_newest_sessions_are_kept(serve: Serve, tmp_path: Path) -> None
     assert [404, 404, 200, 200] == statuses
 
 
+@pytest.mark.e2e
 def test_a_restart_forgets_the_sessions(serve: Serve, tmp_path: Path) -> None:
     """A reader that comes back to a server that was started again is told 404, not to wait."""
     with serve(tmp_path) as live, live.client() as client:
@@ -181,6 +184,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         yield live
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("waves", ["false", "true"])
 def test_the_visitors_stream_is_what_it_was(
     serve: Serve, plain: LiveServer, tmp_path: Path, waves: str

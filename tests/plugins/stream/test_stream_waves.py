@@ -17,6 +17,8 @@ from tests.patience import LIMIT_S
 from tests.plugins.stream.conftest import Serve
 from tests.plugins.stream.reader import EventSource
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(scope="module")
 def server(serve: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:

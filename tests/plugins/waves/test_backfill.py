@@ -75,6 +75,7 @@ def live(artifacts: Artifacts, path: Path) -> TtsWritten:
     return event
 
 
+@pytest.mark.e2e
 @pytest.mark.faults
 async def test_what_was_missed_is_made_up_for(artifacts: Artifacts, listener: Listener) -> None:
     """F24: recordings of earlier runs get their waves at start, marked as backfill, and a set that
@@ -106,6 +107,7 @@ async def test_what_was_missed_is_made_up_for(artifacts: Artifacts, listener: Li
     assert [True, True] == [entry["backfill"] for entry in told]
 
 
+@pytest.mark.e2e
 @pytest.mark.faults
 async def test_live_and_backfill_at_once(
     artifacts: Artifacts, listener: Listener, counted: Path
@@ -125,6 +127,7 @@ async def test_live_and_backfill_at_once(
     assert sorted(recordings) == sorted(announced), "each live utterance ends in one signal"
 
 
+@pytest.mark.e2e
 async def test_a_drop_is_made_up_for(
     artifacts: Artifacts, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +151,7 @@ async def test_a_drop_is_made_up_for(
     assert 8 == check_all_whole(artifacts)
 
 
+@pytest.mark.e2e
 async def test_the_live_path_has_its_time(
     artifacts: Artifacts, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +168,7 @@ async def test_the_live_path_has_its_time(
     assert [("young", "pending")] == left(artifacts)
 
 
+@pytest.mark.e2e
 @pytest.mark.faults
 async def test_refused_and_quarantined_recordings_are_left_alone(
     artifacts: Artifacts, listener: Listener, monkeypatch: pytest.MonkeyPatch
@@ -197,6 +202,7 @@ def _is_recorded(artifacts: Artifacts, path: Path) -> bool:
     return known is not None and known.status == "written"
 
 
+@pytest.mark.e2e
 async def test_what_failed_for_a_while_is_tried_less_and_less_often(
     artifacts: Artifacts, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -234,6 +240,7 @@ def test_a_failure_is_forgotten_with_its_recording(artifacts: Artifacts, tmp_pat
     assert {str(kept.parent)} == search._failures.keys()
 
 
+@pytest.mark.e2e
 @pytest.mark.faults
 @pytest.mark.parametrize("case", ["queued", "read", "published"])
 async def test_a_session_that_is_deleted(
@@ -261,6 +268,7 @@ async def test_a_session_that_is_deleted(
     assert [] == list(artifacts.temporary.iterdir())
 
 
+@pytest.mark.e2e
 @pytest.mark.faults
 async def test_a_corrupt_manifest_and_record_cost_nothing(
     artifacts: Artifacts, listener: Listener
@@ -282,6 +290,7 @@ async def test_a_corrupt_manifest_and_record_cost_nothing(
     assert [done, missed] == [event.source.wav_path for event in listener.events]
 
 
+@pytest.mark.e2e
 @pytest.mark.faults
 async def test_stopping_during_a_backfill(artifacts: Artifacts, listener: Listener) -> None:
     """F28: a stop with hundreds of recordings left is quick, loses nothing and tells nobody."""

@@ -18,6 +18,8 @@ from tests.command import COMMAND, environment, run
 from tests.patience import LIMIT_S
 from tests.plugins.waves.speeches import check_all_whole, left, set_age, speak
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture
 def artifacts(tmp_path: Path) -> Artifacts:

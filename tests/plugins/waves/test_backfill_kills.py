@@ -14,6 +14,8 @@ from tests.command import Running, free_port
 from tests.patience import SOON_S, until
 from tests.plugins.waves.speeches import check_all_whole, left, speak
 
+pytestmark = pytest.mark.e2e
+
 SEED = 24
 PER_KILL = 8
 EARLIEST_S, LATEST_S = 0.3, 5.0

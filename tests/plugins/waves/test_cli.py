@@ -50,6 +50,7 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.e2e
 def test_real_recordings_and_a_bad_one(tmp_path: Path) -> None:
     """Good files get their waves, a bad one its reason; the exit code is 1, stdout pure JSON."""
     source, out = tmp_path / "in", tmp_path / "out"
@@ -165,6 +166,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.e2e
 def test_ctrl_c_stops_at_once_with_130(tmp_path: Path) -> None:
     """Ctrl-C ends the workers, removes what is temporary and exits with 130."""
     told = Gate(tmp_path / "told")

@@ -19,7 +19,7 @@ from tests.patience import LIMIT_S, until
 from tests.plugins.waves import jobs
 from tests.plugins.waves.pools import Asked
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
 ROOT = Path(__file__).parents[3]
 N_LANES = 2

@@ -105,6 +105,7 @@ def send(event: TtsWritten) -> None:
     emit(tts_written, "workflow", event)
 
 
+@pytest.mark.e2e
 async def test_a_real_recording_gets_its_three_waves(
     artifacts: Artifacts, listener: Listener
 ) -> None:
@@ -136,6 +137,7 @@ async def test_a_real_recording_gets_its_three_waves(
     assert end["clipped_samples"] == done.clipped_samples
 
 
+@pytest.mark.e2e
 @pytest.mark.faults
 async def test_the_first_start_ever(
     artifacts: Artifacts, listener: Listener, tmp_path: Path
@@ -271,6 +273,7 @@ async def test_stopping_unsubscribes_first_and_ends_every_utterance(
     assert list(tts_written.receivers_for("workflow")) == []
 
 
+@pytest.mark.e2e
 @pytest.mark.faults
 async def test_a_dead_pool_is_degraded_over_http(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listener: Listener
@@ -393,6 +396,7 @@ def test_a_closed_loop_hears_nothing_and_nothing_raises(
     assert listener.events == []
 
 
+@pytest.mark.e2e
 def test_the_server_side_never_imports_what_workers_need() -> None:
     """The plugin in the server imports neither librosa nor numba nor scipy."""
     code = (

@@ -66,6 +66,7 @@ def test_the_child_is_guarded() -> None:
     assert not {"numpy", "librosa", "fastapi", "structlog"} & set(data["modules"])  # type: ignore[call-overload]  # a tuple of names
 
 
+@pytest.mark.e2e
 def test_the_session_of_a_child_is_as_nice_as_the_machine_grants() -> None:
     """A worker lowers its session as well, unless too many users ask the kernel at that moment."""
     granted = jobs.granted_group_niceness()
@@ -451,6 +452,7 @@ def test_stop_leaves_no_thread_and_no_process() -> None:
     assert all(wait_until_gone(pid, LIMIT_S) for pid in pids)
 
 
+@pytest.mark.e2e
 def test_the_parent_side_stays_light() -> None:
     """Importing the pool and its task loads no audio or numeric library."""
     code = (

@@ -17,6 +17,8 @@ import scipy
 from plugins.waves import pyin_reference
 from tests.plugins.waves import signals
 
+pytestmark = pytest.mark.e2e
+
 TRANSFORM = "scipy.fft._pocketfft.pypocketfft"
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from plugins.waves import reference_v3
 
+pytestmark = pytest.mark.e2e
+
 
 def test_the_frequency_map_spans_15_to_80_hz() -> None:
     """The lowest voiced frame maps to 15 Hz, the highest to 80 Hz, none to nothing."""

@@ -53,6 +53,7 @@ def test_a_wrong_value_is_one_line_with_name_and_value(
     assert line.startswith(f"RR_WAVES_{name.upper()}='{value}': ")
 
 
+@pytest.mark.e2e
 def test_the_settings_import_nothing_else_of_the_plugin() -> None:
     """A host with the plugin switched off pays for its settings only."""
     code = (

@@ -143,6 +143,7 @@ class TestBadFiles:
         assert error.reason == BAD[name].reason
         assert BAD[name].value in str(error)
 
+    @pytest.mark.e2e
     @pytest.mark.parametrize(
         "files", [lambda: corpus.mutants(2_000), lambda: corpus.truncations(200)],
         ids=["2000 mutants", "200 truncations"],
@@ -410,6 +411,7 @@ class TestChangingFiles:
         np.testing.assert_array_equal(wavefile.read(path).samples, expected_samples(corpus.valid()))
 
 
+@pytest.mark.e2e
 def test_the_file_side_imports_nothing_heavy() -> None:
     """A child that reads and publishes pays for numpy and soundfile, not for the server."""
     program = (

@@ -46,6 +46,7 @@ def filled_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.e2e
 def test_a_second_start_does_without_numba(filled_root: Path) -> None:
     """A warm start imports no numba and writes nothing."""
     before = {path: path.stat().st_mtime_ns for path in filled_root.rglob("*.kernels")}
@@ -56,6 +57,7 @@ def test_a_second_start_does_without_numba(filled_root: Path) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in filled_root.rglob("*.kernels")}
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.999])
 def test_a_power_cut_is_healed(filled_root: Path, keep: float) -> None:
     """Empty and truncated files are deleted with one warning, and the job is done."""
@@ -71,6 +73,7 @@ def test_a_power_cut_is_healed(filled_root: Path, keep: float) -> None:
     assert run_job(filled_root) == ("32.0 False", "")
 
 
+@pytest.mark.e2e
 def test_no_writable_directory(tmp_path: Path) -> None:
     """Without a place for the cache the job is done, with one warning."""
     (tmp_path / "file").write_text("not a directory")
@@ -82,6 +85,7 @@ def test_no_writable_directory(tmp_path: Path) -> None:
     assert "no writable cache" in log
 
 
+@pytest.mark.e2e
 @pytest.mark.faults
 def test_two_cold_processes_at_once(tmp_path: Path) -> None:
     """F27: two processes that compile at once both do their job and leave one sound file."""
@@ -143,6 +147,7 @@ def _allocates(x):  # type: ignore[no-untyped-def]  # its types stand above
     x[0] = np.empty(3).size
 
 
+@pytest.mark.e2e
 def test_a_kernel_that_allocates_is_refused() -> None:
     """A kernel that needs numba's runtime is refused when it is compiled."""
     with pytest.raises(RuntimeError, match=r"_allocates needs .*NRT"):
