@@ -29,13 +29,6 @@ OUT_LOW_HZ, OUT_SPAN_HZ = 15.0, 65.0
 AMPLITUDE_SCALE = 2 / N_FFT * 3
 GAIN_EPSILON, GAIN_MAX = 1e-8, 10.0
 
-FULL_SEARCH: dict[str, Any] = (
-    {"transition_min_prob": None}
-    if "transition_min_prob" in inspect.signature(librosa.pyin).parameters
-    else {}
-)
-"""librosa 1.0 leaves unlikely moves out of its search unless it is told not to."""
-
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
@@ -110,6 +103,10 @@ def track_pitch(y: Float32) -> tuple[Float64, npt.NDArray[np.bool_]]:
     """
     if len(y) == 0:
         raise PitchError("there are 0 samples: need at least 1")
+    # librosa 1.0 leaves unlikely moves out of its search unless it is told not to
+    full_search: dict[str, Any] = {}
+    if "transition_min_prob" in inspect.signature(librosa.pyin).parameters:
+        full_search["transition_min_prob"] = None
     f0, voiced_flag, _ = librosa.pyin(
         y,
         fmin=FMIN_HZ,
@@ -117,7 +114,7 @@ def track_pitch(y: Float32) -> tuple[Float64, npt.NDArray[np.bool_]]:
         sr=SR,
         hop_length=HOP_LENGTH,
         fill_na=0.0,
-        **FULL_SEARCH,
+        **full_search,
     )
     return f0, voiced_flag
 

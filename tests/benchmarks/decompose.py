@@ -178,7 +178,7 @@ def equality(files: list[Path], folder: Path) -> list[Row]:
     largest = 0.0
     for path in files:
         y = wavefile.read(path, rate=SR).samples
-        f0, flag, probability = librosa.pyin(y, **LIMITS, **oracle.FULL_SEARCH)
+        f0, flag, probability = librosa.pyin(y, **LIMITS, **oracle.full_search())
         our_f0, our_flag, our_probability = pyin(y, **LIMITS)
         frames += flag.size
         pitches += int(np.count_nonzero((flag != our_flag) | (flag & (f0 != our_f0))))

@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from backend.speech import PROFILES
-from plugins.waves import wavefile
+from tests import stored
 from tests.plugins.waves.pools import Gate, GateMaker
 from tests.speech import speak
 
@@ -20,9 +19,9 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Pa
 
 
 @pytest.fixture(scope="session")
-def utterances(speech: dict[tuple[str, int], Path]) -> list[npt.NDArray[np.float32]]:
-    """Return one utterance per voice, mono float32 at 8000 Hz."""
-    return [wavefile.read(speech[profile, 3], rate=8000).samples for profile in PROFILES]
+def utterances() -> list[npt.NDArray[np.float32]]:
+    """Return one utterance per voice, mono float32 at 8000 Hz, the same in every run."""
+    return stored.speech()
 
 
 @pytest.fixture

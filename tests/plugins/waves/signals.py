@@ -140,3 +140,15 @@ KINDS: tuple[Callable[[Rng, int], Signal], ...] = (
 def make(kind: Callable[[Rng, int], Signal], seed: int, n: int, amplitude: float) -> Signal:
     """Make `n` samples of `kind`."""
     return amplitude * kind(np.random.default_rng(seed), n)
+
+
+def make_coarse(
+    kind: Callable[[Rng, int], Signal], seed: int, n: int, amplitude: float
+) -> npt.NDArray[np.float32]:
+    """Make `n` samples of `kind` in steps of 16 bits, which every processor computes alike."""
+    return (amplitude * coarse(make(kind, seed, n, 1.0))).astype(np.float32)
+
+
+def coarse(y: Signal) -> Signal:
+    """Return the nearest steps of 16 bits."""
+    return np.asarray(np.rint(y * 2**15) / 2**15)

@@ -9,10 +9,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
-import librosa.core.pitch  # not a part of librosa until somebody imports it
+import librosa
 import numpy as np
 import pytest
-import scipy
 
 from plugins.waves import pyin_reference
 from tests.plugins.waves import signals
@@ -35,7 +34,8 @@ def assert_librosas() -> None:
     """Fail unless the difference function equals librosa's to the last bit."""
     y = signals.make(signals.noisy_tone, 2, 9000, 0.3).astype(np.float32)
     frames = librosa.util.frame(y, frame_length=2048, hop_length=128)
-    expected = librosa.core.pitch._cumulative_mean_normalized_difference(frames, 3, 123)
+    pitch = importlib.import_module("librosa.core.pitch")  # not there until somebody imports it
+    expected = pitch._cumulative_mean_normalized_difference(frames, 3, 123)
     actual = np.empty(expected.T.shape)
 
     pyin_reference.reference_difference(frames.T, 3, 123, actual)
@@ -46,7 +46,9 @@ def assert_librosas() -> None:
 def test_the_compiled_transform_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The difference function equals librosa's with SciPy's compiled transform and no SciPy."""
 
-    folder = Path(scipy.__file__).with_name("fft") / "_pocketfft"
+    scipy = importlib.util.find_spec("scipy")
+    assert scipy is not None
+    folder = Path(str(scipy.origin)).with_name("fft") / "_pocketfft"
     if not folder.is_dir():
         pytest.skip("this SciPy has another transform; its public functions are used")
     monkeypatch.setitem(sys.modules, "scipy.fft", None)

@@ -7,8 +7,6 @@ import pytest
 
 from plugins.waves import reference_v3
 
-pytestmark = pytest.mark.e2e
-
 
 def test_the_frequency_map_spans_15_to_80_hz() -> None:
     """The lowest voiced frame maps to 15 Hz, the highest to 80 Hz, none to nothing."""
@@ -27,6 +25,7 @@ def test_values_between_frames_are_interpolated_and_the_last_is_held() -> None:
     assert [samples[i] for i in (0, 64, 128, 192, 256, 299)] == [0, 0.5, 1, 2, 3, 3]
 
 
+@pytest.mark.e2e
 def test_rms_is_that_of_librosa() -> None:
     """The loudness of a frame is what librosa.feature.rms gives."""
     y = np.random.default_rng(3).uniform(-1, 1, 5_001).astype(np.float32)
@@ -36,6 +35,7 @@ def test_rms_is_that_of_librosa() -> None:
     assert reference_v3.rms(np.ones(1_024, np.float32))[4] == 1.0
 
 
+@pytest.mark.e2e
 def test_the_pitch_of_a_tone_is_found() -> None:
     """A tone is voiced at its pitch."""
     f0, voiced_flag = reference_v3.track_pitch(tone())

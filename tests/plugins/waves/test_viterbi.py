@@ -1,5 +1,9 @@
 """The decoder returns the path of a full search, ties included."""
 
+import random
+from collections.abc import Callable
+from typing import Any
+
 import librosa
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plugins.waves.viterbi import build_transitions, decode, local_transition
+from tests import stored
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -30,28 +35,31 @@ def full_search(
     return states.astype(np.int64)
 
 
-@settings(deadline=None, max_examples=150, print_blob=True, suppress_health_check=list(HealthCheck))
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    n_bins=st.sampled_from([8, 31, 64, 97, 150]),
-    width=st.sampled_from([1, 2, 3, 6, 7]),
-    switch=st.sampled_from([0.01, 0.3, 0.5]),
-    certain=st.sampled_from([0.0, 0.2, 0.9]),
-    levels=st.sampled_from([2, 8, 1000]),
-    block_frames=st.sampled_from([1, 7, 2048]),
-    piece_frames=st.sampled_from([1, 3, 80]),
-)
-def test_any_observations(
-    seed: int,
-    n_bins: int,
-    width: int,
-    switch: float,
-    certain: float,
-    levels: int,
-    block_frames: int,
-    piece_frames: int,
-) -> None:
-    """Random observations, many of them equal or exactly 1, give the path of the full search."""
+CHOICES: dict[str, list[Any]] = {
+    "n_bins": [8, 31, 64, 97, 150],
+    "width": [1, 2, 3, 6, 7],
+    "switch": [0.01, 0.3, 0.5],
+    "certain": [0.0, 0.2, 0.9],
+    "levels": [2, 8, 1000],
+    "block_frames": [1, 7, 2048],
+    "piece_frames": [1, 3, 80],
+}
+Ask = Callable[..., npt.NDArray[np.int64]]
+
+
+def remembered(frames: list[dict[int, float]], *rest: Any) -> npt.NDArray[np.int64]:
+    """Return what is kept of librosa's search."""
+    prob = rest[0]
+    return stored.answer(
+        "viterbi", lambda: full_search(frames, *rest), prob, frames=frames, rest=rest[1:]
+    )
+
+
+def check(
+    search: Ask, seed: int, n_bins: int, width: int, switch: float, certain: float, levels: int,
+    block_frames: int, piece_frames: int,
+) -> None:  # fmt: skip
+    """Fail unless random observations, many equal or exactly 1, give the path of a full search."""
     rng = np.random.default_rng(seed)
     n_frames = int(rng.integers(1, 40))
     frames: list[dict[int, float]] = []
@@ -63,7 +71,7 @@ def test_any_observations(
         share = weights / weights.sum() * total if count else weights
         frames.append({int(k): float(p) for k, p in zip(chosen, share, strict=True)})
     voiced_prob = np.array([min(sum(frame.values()), 1.0) for frame in frames])
-    expected = full_search(frames, voiced_prob, n_bins, width, switch)
+    expected = search(frames, voiced_prob, n_bins, width, switch)
 
     actual = decode(
         np.cumsum([0] + [len(frame) for frame in frames]).astype(np.int64),
@@ -78,6 +86,26 @@ def test_any_observations(
     np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_some_observations(seed: int) -> None:
+    """Random observations and sizes give the path of the full search."""
+    draw = random.Random(seed)
+
+    check(remembered, seed, **{name: draw.choice(values) for name, values in CHOICES.items()})
+
+
+@pytest.mark.e2e
+@settings(deadline=None, max_examples=150, print_blob=True, suppress_health_check=list(HealthCheck))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    chosen=st.fixed_dictionaries({name: st.sampled_from(CHOICES[name]) for name in CHOICES}),
+)
+def test_any_observations(seed: int, chosen: dict[str, Any]) -> None:
+    """Any of them do."""
+    check(full_search, seed, **chosen)
+
+
+@pytest.mark.e2e
 @pytest.mark.parametrize(("n_bins", "width"), [(601, 71), (600, 71), (100, 22), (71, 71), (9, 1)])
 def test_transition_is_librosas(n_bins: int, width: int) -> None:
     """The transition matrix is librosa's to the last bit."""

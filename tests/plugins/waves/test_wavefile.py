@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import librosa
 import numpy as np
 import pytest
 import soundfile as sf
@@ -20,6 +19,7 @@ import soundfile as sf
 from backend import riff
 from plugins.waves import wavefile
 from plugins.waves.errors import AudioError
+from tests import oracle
 from tests.plugins.waves import corpus
 
 ROOT = Path(__file__).parents[3]
@@ -56,8 +56,7 @@ def attempt(path: Path) -> tuple[wavefile.Wave | None, AudioError | None]:
 def expected_samples(contents: bytes) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Return what librosa.load gives, the samples alone."""
     samples, _ = sf.read(io.BytesIO(contents), dtype="float32", always_2d=True)
-    mono: np.ndarray[Any, np.dtype[np.float32]] = librosa.to_mono(samples.T)
-    return mono
+    return oracle.to_mono(samples)
 
 
 class TestGoodFiles:
