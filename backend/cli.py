@@ -8,6 +8,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -132,11 +133,15 @@ def config(as_json: AsJson = False) -> None:
     for item in discovered:
         if item.plugin is not None:
             sections[item.name] = effective(load_settings(item.plugin))
+    from backend.host import unread_settings
+
+    unread = unread_settings(settings, discovered)
     if as_json:
-        rows = {
+        rows: dict[str, Any] = {
             name: {row.variable: {"value": row.value, "source": row.source} for row in section}
             for name, section in sections.items()
         }
+        rows["unread"] = [asdict(one) for one in unread]
         typer.echo(json.dumps(rows, indent=2))
         return
     table = Table("Setting", "Value", "From", "Meaning")
@@ -144,7 +149,10 @@ def config(as_json: AsJson = False) -> None:
         for row in section:
             table.add_row(row.variable, escape(row.value), row.source, escape(row.description))
         table.add_section()
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    console.print(table)
+    for one in unread:
+        console.print(f"[red]not read:[/red] {escape(str(one))}", soft_wrap=True)
 
 
 @app.command()

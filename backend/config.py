@@ -8,21 +8,37 @@ value came from and how to say what is wrong with it, stands in `backend.setting
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from types import MappingProxyType
+from typing import Final, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backend.errors import SettingsError
+from backend.setting_lists import Listed
 from backend.settings_report import describe_encoding, describe_problems
 
 PREFIX = "RR_"
 ENV_FILE = ".env"
 LogLevel = Literal["debug", "info", "warning", "error"]
+LEVELS_ELSEWHERE: Final = {"warn": "warning", "critical": "error"}
 Engine = Literal["embedded", "elevenlabs", "openai", "piper"]
-NONE = "none"
-"""An empty list in `.env`, where an empty value means the default."""
 
+REPLACED: Final = MappingProxyType(
+    {
+        "RR_DEFAULT_SYSTEM_PROMPT": "write it into system.txt in the folder of RR_PROMPTS_DIR",
+        "RR_TTS_OUTPUT_FORMAT": "speech is always a mono WAV of 16 bits",
+        "RR_TTS_FALLBACK_PROFILE": "a profile that is not known is spoken as friendly_casual",
+    }
+)
+"""Settings of an earlier version that have no successor, and what there is instead."""
 
 _HEADER_WORD = re.compile(r"[!-~]+")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+(/[!-~]*)?")
@@ -32,17 +48,24 @@ class Settings(BaseSettings):
     """Settings of the host, each from `RR_<NAME>`; keys from the names their providers use."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=ENV_FILE, env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
+        env_file_encoding="utf-8-sig",  # editors on Windows may begin the file with a BOM
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_by_name=True,
+        validate_by_alias=True,
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=1, le=65535, description="TCP port to listen on.")
     artifacts_dir: Path = Field(Path("artifacts"), description="Where speech and waves are kept.")
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    cors_origins: Listed[str] = Field(
         (),
         description="Origins of web clients, separated by commas, such as http://localhost:5173.",
     )
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+    allowed_hosts: Listed[str] = Field(
         (), description="Names clients may call this server by, separated by commas."
     )
     api_token: SecretStr | None = Field(
@@ -60,7 +83,33 @@ class Settings(BaseSettings):
         10, gt=0, le=600, description="Time a client may take to send a request."
     )
     agent_timeout_s: float = Field(
-        30, gt=0, le=600, description="Limit for one agent's answer, with retries and fallbacks."
+        30,
+        gt=0,
+        le=600,
+        validation_alias=AliasChoices("RR_AGENT_TIMEOUT_S", "RR_TIMEOUT_S"),
+        description="Limit for one agent's answer, with retries and fallbacks.",
+    )
+    agent_retries: int = Field(
+        2,
+        ge=0,
+        le=10,
+        validation_alias=AliasChoices("RR_AGENT_RETRIES", "RR_RETRIES"),
+        description="How often a request to a model is sent again after a failure that may pass.",
+    )
+    agent_temperature: float | None = Field(
+        None,
+        ge=0,
+        le=2,
+        validation_alias=AliasChoices("RR_AGENT_TEMPERATURE", "RR_TEMPERATURE"),
+        description="Temperature of the models that take one, unless agents.toml says another.",
+    )
+    agent_max_tokens: int | None = Field(
+        None,
+        ge=16,
+        le=100_000,
+        validation_alias=AliasChoices("RR_AGENT_MAX_TOKENS", "RR_MAX_TOKENS"),
+        description="Most tokens of an answer of models that do not reason, unless agents.toml "
+        "says another.",
     )
     agent_memory_tokens: int = Field(
         1500, ge=0, le=100_000, description="Tokens a slot remembers of earlier visits, estimated."
@@ -74,7 +123,7 @@ class Settings(BaseSettings):
     speech_engine: Engine = Field(
         "embedded", description="Which voice speaks: embedded, elevenlabs, openai or piper."
     )
-    speech_fallback: Annotated[tuple[Engine, ...], NoDecode] = Field(
+    speech_fallback: Listed[Engine] = Field(
         ("embedded",), description="Who speaks when that voice fails, in order; or none."
     )
     speech_timeout_s: float = Field(
@@ -88,6 +137,12 @@ class Settings(BaseSettings):
     )
     speech_elevenlabs_url: str = Field(
         "", description="Another address of ElevenLabs, such as that of a region."
+    )
+    speech_elevenlabs_model: str = Field(
+        "eleven_flash_v2_5",
+        min_length=1,
+        validation_alias=AliasChoices("RR_SPEECH_ELEVENLABS_MODEL", "RR_ELEVENLABS_DEFAULT_MODEL"),
+        description="Model of ElevenLabs, unless voices.toml says another.",
     )
     speech_piper_model: Path | None = Field(None, description="Piper's voice, an .onnx file.")
     voices_file: Path | None = Field(
@@ -119,16 +174,10 @@ class Settings(BaseSettings):
     @field_validator("log_level", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
-        return value.lower() if isinstance(value, str) else value
-
-    @field_validator("cors_origins", "allowed_hosts", "speech_fallback", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            if value.strip().lower() == NONE:
-                return ()
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        if not isinstance(value, str):
+            return value
+        level = value.strip().lower()
+        return LEVELS_ELSEWHERE.get(level, level)
 
     @field_validator("cors_origins")
     @classmethod

@@ -44,6 +44,7 @@ class Finding:
 
 def examine(settings: Settings, discovered: Iterable[Discovered]) -> list[Finding]:
     """Run every check; one that itself fails is a finding too."""
+    discovered = list(discovered)
     artifacts = Artifacts(settings.artifacts_dir)
     checks: list[tuple[str, Callable[[], str]]] = [
         ("artifacts can be written", lambda: _artifacts(artifacts)),
@@ -54,7 +55,8 @@ def examine(settings: Settings, discovered: Iterable[Discovered]) -> list[Findin
         ("plugins", lambda: _plugins(discovered)),
     ]
     checks[3:3] = [(f"voice {name}", check) for name, check in _services(settings, artifacts)]
-    return [_finding(name, check) for name, check in checks] + _providers(settings)
+    findings = [_finding(name, check) for name, check in checks]
+    return [*findings, *_unread(settings, discovered), *_providers(settings)]
 
 
 def _finding(name: str, check: Callable[[], str]) -> Finding:
@@ -62,6 +64,17 @@ def _finding(name: str, check: Callable[[], str]) -> Finding:
         return Finding(name, True, check())
     except Exception as error:  # noqa: BLE001 - whatever it was, it is what was found
         return Finding(name, False, str(error) or type(error).__name__)
+
+
+def _unread(settings: Settings, discovered: Iterable[Discovered]) -> list[Finding]:
+    from backend.host import unread_settings
+
+    found = unread_settings(settings, discovered)
+    if not found:
+        return [Finding("settings", True, "each one that is set is read")]
+    return [
+        Finding(f"setting {one.name or one.where}", not one.is_mistake, str(one)) for one in found
+    ]
 
 
 def _providers(settings: Settings) -> list[Finding]:

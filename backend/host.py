@@ -14,13 +14,13 @@ import structlog
 from pydantic_settings import BaseSettings
 
 from backend import plugins, timeslice
-from backend.agents import create_agents
+from backend.agents import create_agents, key_variables
 from backend.artifacts import Artifacts
-from backend.config import PREFIX, Settings
+from backend.config import PREFIX, REPLACED, Settings
 from backend.plugins import Board, Discovered, Plugin, PluginSettings
 from backend.runner import SessionRunner
 from backend.sessions import earlier_sessions, mark_interrupted
-from backend.settings_report import unknown_variables
+from backend.settings_report import Unread, unread
 from backend.signals import tracing
 from backend.speech import create_speech
 from backend.workflow import Workflow
@@ -46,7 +46,7 @@ class Hosting:
 
     def __init__(self, settings: Settings, discovered: Iterable[Discovered] | None = None) -> None:
         found = plugins.discover() if discovered is None else list(discovered)
-        _warn_about_unknown_variables(found)
+        _warn_about_unread_settings(settings, found)
         self.settings = settings
         self.artifacts = Artifacts(settings.artifacts_dir)
         self.board = Board()
@@ -101,8 +101,24 @@ async def _marking_interrupted(artifacts: Artifacts) -> AsyncIterator[None]:
         await asyncio.to_thread(marking.join, MARKING_LIMIT_S)
 
 
-def _warn_about_unknown_variables(found: Iterable[Discovered]) -> None:
-    known: list[type[BaseSettings]] = [Settings]
-    known += [item.plugin.settings for item in found if item.plugin]
-    for name, nearest in unknown_variables(PREFIX, known):
-        log.warning("unknown setting is ignored", variable=name, did_you_mean=nearest)
+def unread_settings(settings: Settings, found: Iterable[Discovered]) -> list[Unread]:
+    """Return what stands in the environment or in `.env` and is read by nobody here."""
+    classes: list[type[BaseSettings]] = [Settings]
+    broken: dict[str, str] = {}
+    for item in found:
+        if item.plugin:
+            classes.append(item.plugin.settings)
+        else:
+            broken[f"{PREFIX}{item.name.upper()}_"] = item.problem
+    return unread(PREFIX, classes, keys=key_variables(settings), replaced=REPLACED, broken=broken)
+
+
+def _warn_about_unread_settings(settings: Settings, found: Iterable[Discovered]) -> None:
+    for one in unread_settings(settings, found):
+        log.warning(
+            "setting is not read",
+            variable=one.name,
+            where=one.where,
+            reason=one.reason,
+            did_you_mean=one.nearest,
+        )

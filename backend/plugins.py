@@ -54,7 +54,11 @@ class PluginSettings(BaseSettings):
     """Base of a plugin's settings; a subclass sets its `env_prefix`, such as `RR_WAVES_`."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_file=".env",
+        env_file_encoding="utf-8-sig",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
     )
 
     enabled: bool = Field(True, description="Whether the plugin is started.")

@@ -2,12 +2,14 @@
 
 import difflib
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values
-from pydantic import SecretStr, ValidationError
+from dotenv.parser import Binding, parse_stream
+from pydantic import AliasChoices, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
@@ -24,6 +26,25 @@ class EffectiveSetting:
     description: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A variable, or a line of `.env`, that nothing reads."""
+
+    name: str
+    """As it is written there; empty for a line that is no setting."""
+    where: str
+    """`environment`, or the file and its line."""
+    reason: str
+    nearest: str | None = None
+    """The known name that is most like it."""
+    is_mistake: bool = True
+    """Whether somebody should look at it; not if it may well be meant for another program."""
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {self.nearest}?" if self.nearest else ""
+        return f"{self.name} ({self.where}): {self.reason}{hint}".lstrip()
+
+
 def variables(settings: type[BaseSettings]) -> dict[str, FieldInfo]:
     """Return the environment variable of every field of `settings`."""
     return {_variable(settings, name): field for name, field in settings.model_fields.items()}
@@ -32,17 +53,14 @@ def variables(settings: type[BaseSettings]) -> dict[str, FieldInfo]:
 def effective(settings: BaseSettings) -> list[EffectiveSetting]:
     """Return every setting with its value, secrets redacted, and where it came from."""
     cls = type(settings)
-    in_file = {key.upper() for key in _read_env_file(cls)}
-    in_environment = {key.upper() for key, value in os.environ.items() if value}
     rows = []
     for name, field in cls.model_fields.items():
         variable = _variable(cls, name)
-        if variable in in_environment:
-            source = "environment"
-        elif variable in in_file:
-            source = str(cls.model_config.get("env_file"))
-        else:
+        written, source = _written(cls, name)
+        if not source:
             source = "command line" if name in settings.model_fields_set else "default"
+        elif written != variable:
+            source = f"{source}, {written}"
         rows.append(
             EffectiveSetting(
                 variable, _shown(getattr(settings, name)), source, field.description or ""
@@ -56,7 +74,14 @@ def describe_problems(error: ValidationError, settings: type[BaseSettings]) -> s
     lines = []
     for problem in error.errors(include_url=False, include_context=False):
         name = str(problem["loc"][0]) if problem["loc"] else ""
-        variable = _variable(settings, name) if name in settings.model_fields else name
+        variable = next(
+            (
+                _written(settings, field)[0]
+                for field in settings.model_fields
+                if name == field or name.upper() in _names(settings, field)
+            ),
+            name,
+        )
         secret = "KEY" in variable or "TOKEN" in variable
         value = REDACTED if secret else repr(problem["input"])[:80]
         message = problem["msg"].removeprefix("Value error, ")
@@ -69,34 +94,124 @@ def describe_encoding(error: UnicodeDecodeError) -> str:
     return f".env is not UTF-8: save it as UTF-8 ({error})"
 
 
-def unknown_variables(
-    prefix: str, known: Iterable[type[BaseSettings]]
-) -> list[tuple[str, str | None]]:
-    """Return each variable with `prefix` that is not known, and the nearest name that is."""
+def unread(
+    prefix: str,
+    known: Iterable[type[BaseSettings]],
+    *,
+    keys: Iterable[str] = (),
+    replaced: Mapping[str, str] | None = None,
+    broken: Mapping[str, str] | None = None,
+) -> list[Unread]:
+    """Return each variable with `prefix`, and each line of `.env`, that nothing reads.
+
+    Parameters
+    ----------
+    prefix : str
+        What our variables begin with; others in the environment are none of our business.
+    known : iterable of settings classes
+        What reads variables, whatever their case, and the file.
+    keys : iterable of str
+        Further names that are read, exactly as they are.
+    replaced : mapping of str to str, optional
+        Names of an earlier version, and what there is instead.
+    broken : mapping of str to str, optional
+        What the names of a plugin begin with that cannot be loaded, and why not.
+    """
     classes = list(known)
-    names = {variable for settings in classes for variable in variables(settings)}
-    present = {key.upper() for key in os.environ}
-    for settings in classes:
-        present |= {key.upper() for key in _read_env_file(settings)}
-    return [
-        (name, next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.6)), None))
-        for name in sorted(present - names)
-        if name.startswith(prefix)
+    names = {name for cls in classes for field in cls.model_fields for name in _names(cls, field)}
+    keys = set(keys)
+
+    def called(name: str) -> str:
+        return name.upper() if name.upper() in names else name
+
+    def judge(name: str, where: str) -> Unread | None:
+        if name.upper() in names or name in keys:
+            return None
+        if instead := (replaced or {}).get(name.upper()):
+            return Unread(name, where, f"of an earlier version, not read: {instead}", None, False)
+        for start, problem in (broken or {}).items():
+            if name.upper().startswith(start):
+                return Unread(name, where, f"its plugin cannot be loaded: {problem}")
+        nearest = _nearest(name, names | keys)
+        ours = name.upper().startswith(prefix) or nearest is not None
+        return Unread(name, where, "nothing reads it", nearest, ours)
+
+    found = [
+        judge(name, "environment") for name in sorted(os.environ) if name.upper().startswith(prefix)
     ]
+    for path in sorted({file for cls in classes if (file := _env_file(cls))}):
+        lines = _lines(path)
+        last = {called(one.key): number for number, one in lines if one.key}
+        for number, one in lines:
+            where = f"{path}, line {number}"
+            if one.key is None or one.value is None:
+                found.append(_no_setting(one, where, names | keys))
+            elif last[called(one.key)] != number:
+                again = f"line {last[called(one.key)]} sets it again"
+                found.append(Unread(one.key, where, again))
+            else:
+                found.append(judge(one.key, where))
+    return [one for one in found if one is not None]
+
+
+def _no_setting(line: Binding, where: str, names: Iterable[str]) -> Unread:
+    """Tell of a line without `=`; it may be a key alone, so it is shown only if it is a name."""
+    word = re.match(r"\s*(?:export\s+)?(\w+)", line.original.string)
+    name = word[1] if word and _nearest(word[1], names) else ""
+    return Unread(name, where, "the line is no setting: write NAME=value")
+
+
+def _nearest(name: str, names: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name.upper(), names, n=1, cutoff=0.6)), None)
+
+
+def _names(settings: type[BaseSettings], name: str) -> list[str]:
+    """Return the variables that a field is read from, the present one first."""
+    alias = settings.model_fields[name].validation_alias
+    own = f"{settings.model_config.get('env_prefix', '')}{name}".upper()
+    aliases = alias.choices if isinstance(alias, AliasChoices) else [alias]
+    names = [one.upper() for one in aliases if isinstance(one, str)]
+    by_name = not names or settings.model_config.get("validate_by_name")
+    return list(dict.fromkeys([*names, own] if by_name else names))
 
 
 def _variable(settings: type[BaseSettings], name: str) -> str:
-    alias = settings.model_fields[name].validation_alias
-    if isinstance(alias, str):
-        return alias.upper()
-    return f"{settings.model_config.get('env_prefix', '')}{name}".upper()
+    return _names(settings, name)[0]
 
 
-def _read_env_file(settings: type[BaseSettings]) -> dict[str, str]:
+def _written(settings: type[BaseSettings], name: str) -> tuple[str, str]:
+    """Return under which name a field is set and where, or its variable and an empty text."""
+    in_environment = {key.upper() for key, value in os.environ.items() if value}
+    path = _env_file(settings)
+    in_file = {one.key.upper() for _, one in _lines(path) if one.key and one.value}
+    for variable in _names(settings, name):
+        if variable in in_environment:
+            return variable, "environment"
+    for variable in _names(settings, name):
+        if variable in in_file:
+            return variable, path
+    return _variable(settings, name), ""
+
+
+def _env_file(settings: type[BaseSettings]) -> str:
     path = settings.model_config.get("env_file")
-    if not isinstance(path, str):
-        return {}
-    return {key: value for key, value in dotenv_values(path, encoding="utf-8").items() if value}
+    return path if isinstance(path, str) else ""
+
+
+def _lines(path: str) -> list[tuple[int, Binding]]:
+    """Return the lines of a file of settings that are no comment, each with its number."""
+    if not path or not Path(path).is_file():
+        return []
+    with Path(path).open(encoding="utf-8-sig") as file:
+        return [
+            (one.original.line + _blank_lines(one.original.string), one)
+            for one in parse_stream(file)
+            if one.key or one.error
+        ]
+
+
+def _blank_lines(text: str) -> int:
+    return text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _shown(value: Any) -> str:

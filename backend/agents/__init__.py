@@ -1,7 +1,7 @@
 """Who answers a visitor: the registry, the prompts, the model client, the offline rehearsal."""
 
 from backend.agents.agents import Agents
-from backend.agents.factory import create_agents
+from backend.agents.factory import create_agents, key_variables
 from backend.agents.models import Candidate, ModelFactory
 from backend.agents.outputs import CommentSelection, SpokenResponse
 from backend.agents.registry import DEFAULT_PROFILES, AgentProfile, Registry
@@ -22,4 +22,5 @@ __all__ = [
     "Slot",
     "SpokenResponse",
     "create_agents",
+    "key_variables",
 ]

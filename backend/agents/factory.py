@@ -33,6 +33,12 @@ def check_agents(settings: Settings) -> None:
         raise SettingsError("\n".join(problems))
 
 
+def key_variables(settings: Settings) -> set[str]:
+    """Return the names of the variables that the agents' keys are read from."""
+    profiles = load_profiles(settings.agents_file)
+    return {choice.variable for one in profiles for choice in one.chain if choice.variable}
+
+
 def create_agents(settings: Settings, *, patience: "Patience | None" = None) -> Agents:
     """Return the agents that `settings` ask for; close them with `aclose()`.
 
@@ -51,7 +57,13 @@ def create_agents(settings: Settings, *, patience: "Patience | None" = None) -> 
     registry = Registry(load_profiles(settings.agents_file))
     prompts = Prompts(settings.prompts_dir)
     chains = Chains(registry, Keys(settings))
-    providers = Providers(timeout_s=settings.agent_timeout_s, patience=patience)
+    providers = Providers(
+        timeout_s=settings.agent_timeout_s,
+        retries=settings.agent_retries,
+        temperature=settings.agent_temperature,
+        max_tokens=settings.agent_max_tokens,
+        patience=patience,
+    )
     return Agents(
         registry,
         model_factory=chains,

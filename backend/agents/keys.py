@@ -18,7 +18,9 @@ class Keys:
             "ANTHROPIC_API_KEY": settings.anthropic_api_key,
             "GOOGLE_API_KEY": settings.google_api_key,
         }
-        self._in_file = dotenv_values(ENV_FILE) if Path(ENV_FILE).is_file() else {}
+        self._in_file = (
+            dotenv_values(ENV_FILE, encoding="utf-8-sig") if Path(ENV_FILE).is_file() else {}
+        )
 
     def get(self, variable: str) -> SecretStr | None:
         """Return the key in `variable`; None if it is not set or empty."""

@@ -16,12 +16,20 @@ from backend.agents.choices import ModelChoice
 if TYPE_CHECKING:
     from google.genai.client import Client as GoogleClient
     from pydantic_ai.models import Model
+    from pydantic_ai.profiles import ModelProfile
     from pydantic_ai.settings import ModelSettings
 
     from backend.agents.retries import Patience, PatientClient
 
 NO_KEY = "none"
 """Sent to a server that needs no key; left out, OpenAI's library would send OpenAI's."""
+ANTHROPIC_HIGHEST_TEMPERATURE = 1.0
+_REASONS = (
+    "thinking_always_enabled",
+    "thinking_enabled_by_default",
+    "anthropic_disallows_sampling_settings",
+)
+"""What pydantic-ai's profiles say of a model that reasons, or refuses a temperature anyway."""
 
 
 class Providers:
@@ -31,12 +39,27 @@ class Providers:
     ----------
     timeout_s : float > 0
         Time limit of one request.
+    retries : int >= 0
+        How often a request is sent again.
+    temperature, max_tokens : optional
+        What a model gets that can take it, unless its agent says otherwise.
     patience : Patience, optional
         How long to wait before a request is sent again.
     """
 
-    def __init__(self, *, timeout_s: float, patience: "Patience | None" = None) -> None:
+    def __init__(
+        self,
+        *,
+        timeout_s: float,
+        retries: int,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        patience: "Patience | None" = None,
+    ) -> None:
         self._timeout_s = timeout_s
+        self._retries = retries
+        self._temperature = temperature
+        self._max_tokens = max_tokens
         self._patience = patience
         self._clients: dict[str, PatientClient] = {}
         self._google_clients: list[GoogleClient] = []
@@ -73,6 +96,7 @@ class Providers:
             max_retries=0,
         )
         provider = OpenAIProvider(openai_client=client)
+        settings = self._settings(settings, provider.model_profile(choice.name))
         return OpenAIChatModel(choice.name, provider=provider, settings=settings)
 
     def _openai_chat(
@@ -92,6 +116,7 @@ class Providers:
         # Compatible servers know the older of OpenAI's two names for the limit on tokens.
         profile = OpenAIModelProfile(openai_chat_supports_max_completion_tokens=False)
         provider = OpenAICompatibleProvider(choice.provider, openai_client=client, profile=profile)
+        settings = self._settings(settings, provider.model_profile(choice.name))
         return OpenAIChatModel(choice.name, provider=provider, settings=settings)
 
     def _anthropic(
@@ -110,6 +135,9 @@ class Providers:
             max_retries=0,
         )
         provider = AnthropicProvider(anthropic_client=client)
+        settings = self._settings(
+            settings, provider.model_profile(choice.name), ANTHROPIC_HIGHEST_TEMPERATURE
+        )
         return AnthropicModel(choice.name, provider=provider, settings=settings)
 
     def _google(self, choice: ModelChoice, key: str, settings: "ModelSettings | None") -> "Model":
@@ -120,13 +148,36 @@ class Providers:
             api_key=key, base_url=choice.address, http_client=self._client(choice.provider)
         )
         self._google_clients.append(provider.client)
+        settings = self._settings(settings, provider.model_profile(choice.name))
         return GoogleModel(choice.name, provider=provider, settings=settings)
+
+    def _settings(
+        self,
+        said: "ModelSettings | None",
+        profile: "ModelProfile | None",
+        highest_temperature: float = 2.0,
+    ) -> "ModelSettings | None":
+        """Return what the agent says, over what this installation says.
+
+        A model that reasons refuses a temperature, and its reasoning counts among its tokens: too
+        few end the answer half-way.
+        """
+        settings: ModelSettings = {}
+        if not any((profile or {}).get(name) for name in _REASONS):
+            if self._temperature is not None:
+                settings["temperature"] = min(self._temperature, highest_temperature)
+            if self._max_tokens is not None:
+                settings["max_tokens"] = self._max_tokens
+        return {**settings, **(said or {})} or None
 
     def _client(self, provider: str) -> "PatientClient":
         from backend.agents.retries import Patience, PatientClient
 
         if provider not in self._clients:
             self._clients[provider] = PatientClient(
-                provider, timeout_s=self._timeout_s, patience=self._patience or Patience()
+                provider,
+                timeout_s=self._timeout_s,
+                patience=self._patience or Patience(),
+                retries=self._retries,
             )
         return self._clients[provider]

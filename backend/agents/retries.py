@@ -22,7 +22,7 @@ from backend.agents.models import deadline
 
 log = structlog.get_logger(__name__)
 
-MAX_RETRIES = 2
+DEFAULT_RETRIES = 2
 CONNECT_LIMIT_S = 5.0
 RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 """Statuses that may pass by themselves; 529 is Anthropic's word for overloaded."""
@@ -35,8 +35,8 @@ class Patience:
     Parameters
     ----------
     pause_s : float
-        Before the first retry, doubled for the second; half of it is left to chance, or six slots
-        that were refused together would come back together.
+        Before the first retry, doubled for each further one; half of it is left to chance, or six
+        slots that were refused together would come back together.
     sleep : callable
         Waits; tests hand in their own.
     """
@@ -52,12 +52,19 @@ class Patience:
 
 
 class PatientClient(httpx2.AsyncClient):
-    """An HTTP client that asks again, at most twice, after failures that may pass.
+    """An HTTP client that asks again, at most `retries` times, after failures that may pass.
 
     It follows no redirect: a header that holds a key could go along to somewhere else.
     """
 
-    def __init__(self, provider: str, *, timeout_s: float, patience: Patience) -> None:
+    def __init__(
+        self,
+        provider: str,
+        *,
+        timeout_s: float,
+        patience: Patience,
+        retries: int = DEFAULT_RETRIES,
+    ) -> None:
         connect_s = min(CONNECT_LIMIT_S, timeout_s)
         # Waiting for a connection of the pool counts as part of the call, which has its own limit;
         # and four times five seconds would be taken for a default that nobody chose.
@@ -65,6 +72,7 @@ class PatientClient(httpx2.AsyncClient):
         super().__init__(timeout=timeout, follow_redirects=False)
         self._provider = provider
         self._patience = patience
+        self._retries = retries
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         """Send `request`, again if need be; return the last response or raise the last error."""
@@ -96,7 +104,7 @@ class PatientClient(httpx2.AsyncClient):
 
     def _pause_s(self, retries: int, asked_s: float | None) -> float | None:
         """Return how long to wait; None if no retry is left or its time would be up."""
-        if retries >= MAX_RETRIES:
+        if retries >= self._retries:
             return None
         pause_s = self._patience.before_retry(retries, asked_s)
         left_s = deadline.get(float("inf")) - asyncio.get_running_loop().time()

@@ -201,7 +201,7 @@ def options_of(settings: Settings) -> Options:
     if openai_key is None and not settings.speech_openai_url:
         openai_key = settings.openai_api_key
     return Options(
-        voices=load_voices(settings.voices_file),
+        voices=load_voices(settings.voices_file, elevenlabs_model=settings.speech_elevenlabs_model),
         elevenlabs_key=_revealed(settings.elevenlabs_api_key),
         elevenlabs_url=settings.speech_elevenlabs_url,
         openai_key=_revealed(openai_key),

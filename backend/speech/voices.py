@@ -60,7 +60,7 @@ _SPEEDS: Final = {
     "openai": (0.25, 4.0),
     "piper": (0.5, 2.0),
 }
-_ELEVENLABS_MODEL: Final = "eleven_flash_v2_5"
+ELEVENLABS_MODEL: Final = "eleven_flash_v2_5"
 """The one that answers soonest: a visitor is waiting."""
 _OPENAI_MODEL: Final = "gpt-4o-mini-tts"
 _ELEVENLABS: Final[Mapping[VoiceProfile, Voice]] = {
@@ -81,9 +81,9 @@ _OPENAI: Final[Mapping[VoiceProfile, str]] = {
 }
 
 
-def _built_in(engine: str, profile: VoiceProfile) -> Voice:
+def _built_in(engine: str, profile: VoiceProfile, elevenlabs_model: str) -> Voice:
     if engine == "elevenlabs":
-        return replace(_ELEVENLABS[profile], model=_ELEVENLABS_MODEL)
+        return replace(_ELEVENLABS[profile], model=elevenlabs_model)
     if engine == "openai":
         return Voice(
             _OPENAI[profile], _OPENAI_MODEL, instructions=f"Speak {DESCRIPTIONS[profile]}."
@@ -91,7 +91,9 @@ def _built_in(engine: str, profile: VoiceProfile) -> Voice:
     return Voice()
 
 
-def load_voices(path: Path | None = None) -> Mapping[str, EngineVoices]:
+def load_voices(
+    path: Path | None = None, *, elevenlabs_model: str = ELEVENLABS_MODEL
+) -> Mapping[str, EngineVoices]:
     """Return the voices of every engine, by its name.
 
     Parameters
@@ -99,6 +101,8 @@ def load_voices(path: Path | None = None) -> Mapping[str, EngineVoices]:
     path : Path, optional
         The `voices.toml` that goes over what is built in. A Piper model's path in it is relative
         to it.
+    elevenlabs_model : str
+        The model of ElevenLabs, unless the file says another.
 
     Raises
     ------
@@ -110,7 +114,10 @@ def load_voices(path: Path | None = None) -> Mapping[str, EngineVoices]:
     if problems:
         raise SettingsError("\n".join(f"{path}: {problem}" for problem in problems))
     return MappingProxyType(
-        {engine: _engine_voices(engine, tables.get(engine, {}), path) for engine in _KEYS}
+        {
+            engine: _engine_voices(engine, tables.get(engine, {}), path, elevenlabs_model)
+            for engine in _KEYS
+        }
     )
 
 
@@ -123,14 +130,16 @@ def _read(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} is not TOML: {error}") from error
 
 
-def _engine_voices(engine: str, table: Mapping[str, Any], path: Path | None) -> EngineVoices:
+def _engine_voices(
+    engine: str, table: Mapping[str, Any], path: Path | None, elevenlabs_model: str
+) -> EngineVoices:
     common = {key: value for key, value in table.items() if key in _KEYS[engine]}
     voices = {}
     for profile in PROFILES:
         given = common | table.get(profile, {})
         if engine == "piper" and "model" in given and path is not None:
             given["model"] = str(path.parent / Path(given["model"]).expanduser())
-        voices[profile] = replace(_built_in(engine, profile), **given)
+        voices[profile] = replace(_built_in(engine, profile, elevenlabs_model), **given)
     return EngineVoices(voices, table.get("max_requests", _MAX_REQUESTS[engine]))
 
 

@@ -1,11 +1,12 @@
 """Settings of the OSC plugin, and the plugin itself as the host discovers it."""
 
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Plugin, PluginSettings
+from backend.setting_lists import Listed
 
 MAX_PORT = 65_535
 
@@ -16,20 +17,13 @@ class OscSettings(PluginSettings):
     model_config = SettingsConfigDict(env_prefix="RR_OSC_")
 
     enabled: bool = Field(False, description="Whether OSC is sent; it needs RR_OSC_TARGETS.")
-    targets: Annotated[tuple[str, ...], NoDecode] = Field(
+    targets: Listed[str] = Field(
         (), description="Where to, separated by commas, such as 127.0.0.1:7000,192.168.0.5:9000."
     )
     heartbeat_s: float = Field(5, ge=0.1, le=60, description="Seconds between heartbeats.")
     wait_limit_s: float = Field(
         300, gt=0, le=7200, description="Seconds an utterance is waited for; then it is missing."
     )
-
-    @field_validator("targets", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
 
     @field_validator("targets")
     @classmethod

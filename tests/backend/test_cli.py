@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from backend import cli
+from backend.config import REPLACED
 from backend.plugins import Discovered, Plugin, PluginSettings
 from tests import command
 from tests.command import Running, free_port, run
@@ -191,7 +193,7 @@ def test_a_misspelt_setting_is_a_warning_with_the_right_name(tmp_path: Path) -> 
 
     done = run("rehearse", "--slots", "1", cwd=tmp_path, env={**OFF, "RR_PROT": "1"})
 
-    warnings = [line for line in done.stderr.splitlines() if "unknown setting" in line]
+    warnings = [line for line in done.stderr.splitlines() if "setting is not read" in line]
     assert any("RR_PROT" in line and "RR_PORT" in line for line in warnings)
     assert any(
         "RR_WAVES_MAX_WORKRS" in line and "RR_WAVES_MAX_WORKERS" in line for line in warnings
@@ -302,7 +304,53 @@ def test_doctor_finds_everything_well(tmp_path: Path) -> None:
     findings = json.loads(done.stdout)
     assert (0, []) == (done.returncode, [finding for finding in findings if not finding["ok"]])
     agents = [finding["check"] for finding in findings if "agents: " in finding["check"]]
-    assert (6, 3) == (len(findings) - len(agents), len(agents))
+    assert (7, 3) == (len(findings) - len(agents), len(agents))
+
+
+@pytest.mark.e2e
+def test_config_and_doctor_name_what_nothing_reads(tmp_path: Path) -> None:
+    """The data too; what an earlier version has left is no failure, a misspelling is one."""
+    (tmp_path / ".env").write_text(
+        "OPENAI_KEY=sk-canary\nRR_TTS_OUTPUT_FORMAT=pcm_24000\n", encoding="utf-8"
+    )
+    env = {"RR_PORT": str(free_port())}
+
+    as_json, as_text, doctor = (
+        run(*command, cwd=tmp_path, env=env)
+        for command in (["config", "--json"], ["config"], ["doctor", "--json"])
+    )
+
+    unread = json.loads(as_json.stdout)["unread"]
+    assert [("OPENAI_KEY", "OPENAI_API_KEY"), ("RR_TTS_OUTPUT_FORMAT", None)] == [
+        (one["name"], one["nearest"]) for one in unread
+    ]
+    assert "OPENAI_KEY (.env, line 1): nothing reads it; did you mean OPENAI_API_KEY?" in (
+        as_text.stdout
+    )
+    findings = {one["check"]: one["ok"] for one in json.loads(doctor.stdout)}
+    assert (False, True) == (
+        findings["setting OPENAI_KEY"],
+        findings["setting RR_TTS_OUTPUT_FORMAT"],
+    )
+    for done in (as_json, as_text, doctor):
+        assert "canary" not in done.stdout + done.stderr
+
+
+@pytest.mark.e2e
+def test_the_settings_file_of_an_earlier_version_starts_the_server(
+    tmp_path: Path, project_root: Path
+) -> None:
+    """No line of it is an error, and what has no successor is named at start."""
+    shutil.copy(project_root / "tests/data/earlier.env", tmp_path / ".env")
+
+    with Running("serve", "--port", str(free_port()), cwd=tmp_path, env=OFF) as serving:
+        for name in REPLACED:
+            serving.wait_for(name)
+        serving.wait_for("plugin started")
+        code = serving.stop()
+
+    assert 0 == code
+    assert [] == [line for line in serving.log if "error" in line]
 
 
 @pytest.mark.e2e

@@ -221,15 +221,26 @@ def test_a_disabled_plugin_is_not_started(tmp_path: Path, monkeypatch: pytest.Mo
     assert ("disabled", {}) == (status.state, dict(hosting.plugins))
 
 
-def test_unknown_variables_are_warned_about(
+def test_settings_that_nothing_reads_are_warned_about(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The host's and the plugins' variables are known; any other RR_ one is named."""
-    for name in ("RR_TIDES_ENABLED", "RR_TIDES_ENABLD", "RR_ZZZZZZZZZZZZ"):
+    """The host's, the plugins' and the agents' names are known; any other is named."""
+    agents = tmp_path / "agents.toml"
+    agents.write_text('[[agents]]\nid = "gpt-4o"\nkey = "RR_LAKE_KEY"\n', encoding="utf-8")
+    names = ("RR_TIDES_ENABLED", "RR_TIDES_ENABLD", "RR_LAKE_KEY", "RR_DRY_ENABLED", "RR_ZZZZZZZZZ")
+    for name in names:
         monkeypatch.setenv(name, "true")
 
     with capture_logs() as logs:
-        Hosting(Settings(artifacts_dir=tmp_path), [tides([])])
+        Hosting(
+            Settings(artifacts_dir=tmp_path, agents_file=agents),
+            [tides([]), Discovered("dry", None, "no water")],
+        )
 
     warned = {log["variable"]: log["did_you_mean"] for log in logs if "variable" in log}
-    assert {"RR_TIDES_ENABLD": "RR_TIDES_ENABLED", "RR_ZZZZZZZZZZZZ": None} == warned
+    assert {
+        "RR_TIDES_ENABLD": "RR_TIDES_ENABLED",
+        "RR_DRY_ENABLED": None,
+        "RR_ZZZZZZZZZ": None,
+    } == warned
+    assert "its plugin cannot be loaded: no water" in [log.get("reason") for log in logs]

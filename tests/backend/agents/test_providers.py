@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from backend.agents import Agents, Registry, Slot, create_agents
+from backend.agents.choices import ModelChoice
+from backend.agents.providers import Providers
 from backend.agents.retries import Patience
 from backend.artifacts import Artifacts
 from backend.config import Settings
-from backend.errors import SlotErrorType
+from backend.errors import AgentError, SlotErrorType
 from backend.events import Event, SlotDone, SlotError
 from backend.logs import NOISY
 from backend.speech.engine import Spoken
@@ -233,3 +236,47 @@ async def test_the_rehearsal_answers_for_whoever_fails(
     assert expected == (state.state, state.reason, state.answered_by)
     assert state.since is not None
     assert ("ready", PROVIDERS[provider][0]) == (recovered.state, recovered.answered_by)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("openai:gpt-4o", (1.5, 500)),
+        ("openai:gpt-5.2", (1.5, 500)),
+        ("openai:o3", (None, None)),
+        ("openai-chat:llama3.2", (1.5, 500)),
+        ("anthropic:claude-sonnet-4-5", (1.0, 500)),
+        ("google:gemini-2.0-flash", (1.5, 500)),
+        ("google:gemini-3-pro-preview", (None, None)),
+    ],
+)
+async def test_a_model_gets_the_temperature_and_the_tokens_that_it_can_take(
+    model: str, expected: tuple[float | None, int | None]
+) -> None:
+    """One that reasons gets neither; a temperature is at most the provider's highest."""
+    providers = Providers(timeout_s=5, retries=0, temperature=1.5, max_tokens=500)
+    choice = ModelChoice(model, "http://127.0.0.1:1/v1")
+
+    settings = providers.model(choice, SecretStr(KEY), None).settings or {}
+    said = providers.model(choice, SecretStr(KEY), {"max_tokens": 99}).settings or {}
+    await providers.aclose()
+
+    assert expected == (settings.get("temperature"), settings.get("max_tokens"))
+    assert 99 == said.get("max_tokens")
+
+
+@pytest.mark.parametrize("retries", [0, 1, 3])
+async def test_a_request_is_sent_again_as_often_as_is_set(
+    stub: Stub, tmp_path: Path, retries: int
+) -> None:
+    """`RR_AGENT_RETRIES` bounds the requests of one question."""
+    stub.modes[model_of("openai")] = "500 always"
+    settings = settings_for(tmp_path, entry("a", "openai", stub), agent_retries=retries)
+
+    agents = agents_for(settings, Pauses())
+
+    with pytest.raises(AgentError):
+        await agents.respond(Slot(1, "a"), WORDS, seed=1)
+    await agents.aclose()
+
+    assert retries + 1 == stub.counts[model_of("openai")]

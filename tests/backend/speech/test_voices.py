@@ -100,3 +100,15 @@ def test_what_is_not_toml(content: bytes, tmp_path: Path) -> None:
         load_voices(path)
     with pytest.raises(SettingsError, match=r"RR_VOICES_FILE=.*No such file"):
         load_voices(tmp_path / "nothing.toml")
+
+
+def test_the_model_of_elevenlabs_is_a_setting_that_the_file_beats(tmp_path: Path) -> None:
+    """`RR_SPEECH_ELEVENLABS_MODEL` is every profile's model but for those of `voices.toml`."""
+    path = written(tmp_path, '[elevenlabs.calm_soothing]\nmodel = "other"\n')
+
+    voices = load_voices(path, elevenlabs_model="mine")["elevenlabs"].voices
+
+    assert ("other", "mine") == (
+        voices["calm_soothing"].model,
+        voices["friendly_casual"].model,
+    )
