@@ -11,9 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from backend.agents.vocabulary import (
+    ADJECTIVES,
     COMMON_VERBS,
-    FOREIGN_FUNCTION_WORDS,
+    DULL_NOUNS,
     FUNCTION_WORDS,
+    LANGUAGES,
+    LETTERS,
+    PEOPLE,
+    SCRIPTS,
     TIME_ADVERBS,
     WEAK_NOUNS,
     WEAK_WORDS,
@@ -22,19 +27,26 @@ from backend.agents.vocabulary import (
 MAX_WORD_LENGTH = 20
 """Longer ones are held for noise: nobody says them."""
 MAX_PHRASE_WORDS = 3
+"""Longer ones are passed over: a part of one would be cut."""
+OTHER_LANGUAGE = "another language"
 
 _LETTERS = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
 _WORD = re.compile(rf"[{_LETTERS}]+(?:['-][{_LETTERS}]+)*")
 _CLAUSE_END = re.compile(r"[.,;:!?()…\n]|\s[-\u2013\u2014]+\s")
 _APOSTROPHES = str.maketrans({"\u2018": "'", "\u2019": "'"})
-_NOISE = re.compile(r"(.)\1\1|^[^aeiouyà-ɏ]+$", re.IGNORECASE)
+_NOISE = re.compile(
+    r"(.)\1\1|^[^aeiouyà-ɏ]+$|asd|sdf|dfg|ghj|hjk|jkl|qwe|zxc|xcv|cvb", re.IGNORECASE
+)
+
+_PAST = re.compile(r"[^aeiour]ed$|[^aeiou][aeiou]red$")
+"""`drowned`, `entered`; at the beginning of a phrase it may be an adjective."""
 
 # From the visitor's mouth to the speaker's.
 _TURNED = {"my": "your", "our": "your", "your": "my", "a": "that", "an": "that", "this": "that"}
 _KEPT = frozenset({"the", "his", "her", "their", "every"})
-_ARTICLES = frozenset({"the", "a", "an", "every"})
+_POINTING = frozenset({"the", "a", "an", "every", "that"})
 _POSSESSIVES = frozenset({"my", "your", "our", "his", "her", "their", "its"})
-_DETERMINERS = _ARTICLES | _POSSESSIVES | {"this", "that", "these", "those"}
+_DETERMINERS = _POINTING | _POSSESSIVES | {"this", "these", "those"}
 _MENTION = frozenset({"word", "words"})
 _QUESTION_WORDS = frozenset(
     [
@@ -75,10 +87,10 @@ class Cues:
     words: tuple[str, ...]
     """Content words in the order of the sentence, each once; empty if nothing can be spoken."""
     things: tuple[str, ...]
-    """Noun phrases, seen from the speaker: `your grandmother`, `the sea`."""
+    """Noun phrases in the singular, no people, seen from the speaker: `your coat`, `the sea`."""
     is_question: bool
-    is_foreign: bool
-    """It has letters, but is not English as far as one can tell."""
+    language: str
+    """What it is in, as far as one can tell; empty for English."""
     is_silent: bool
     """It has no words at all: signs, digits, noise."""
 
@@ -86,27 +98,41 @@ class Cues:
 def hear(message: str) -> Cues:
     """Return what there is to take up in a visitor's message, however little."""
     text = _plain(message)
-    spoken = _WORD.findall(text)
-    lowered = [word.lower() for word in spoken]
-    foreign = sum(word in FOREIGN_FUNCTION_WORDS for word in lowered)
-    english = sum(word in FUNCTION_WORDS for word in lowered)
-    is_foreign = foreign > english or (not spoken and any(map(str.isalpha, text)))
+    lowered = spoken_words(message)
+    language = _language(text, lowered)
     words = tuple(dict.fromkeys(filter(None, map(_content_word, _in_their_case(text)))))
-    if is_foreign:
-        words = tuple(word for word in words if word.lower() not in FOREIGN_FUNCTION_WORDS)
-    nouns = tuple(word for word in words if not (_is_verb(word) or _is_aside(word)))
+    nouns = tuple(
+        word
+        for word in words
+        if not (_is_verb(word) or _is_aside(word) or word.lower() in ADJECTIVES)
+    )
     return Cues(
-        words=nouns if len(nouns) > 1 else words,
-        things=() if is_foreign else _things(text),
+        words=nouns or words,
+        things=_things(text),
         is_question="?" in text or "\uff1f" in text or not _QUESTION_WORDS.isdisjoint(lowered[:1]),
-        is_foreign=is_foreign,
-        is_silent=not is_foreign and all(map(_is_noise, lowered)),
+        language=language,
+        is_silent=not language and all(map(_is_noise, lowered)),
     )
 
 
-def topic_words(message: str) -> frozenset[str]:
-    """Return every word of a message in lower case, to look a topic up by."""
-    return frozenset(word.lower() for word in _WORD.findall(_plain(message)))
+def spoken_words(message: str) -> list[str]:
+    """Return every word of a message in lower case, in order."""
+    return [word.lower() for word in _WORD.findall(_plain(message))]
+
+
+def _language(text: str, words: list[str]) -> str:
+    """Return the name of the language that most words of grammar are of; empty for English."""
+    names = [unicodedata.name(letter, "").partition(" ")[0] for letter in text if letter.isalpha()]
+    if 2 * names.count("LATIN") < len(names):
+        return next((SCRIPTS[script] for script in SCRIPTS if script in names), OTHER_LANGUAGE)
+    elided = [word.partition("'")[0] + "'" for word in words if "'" in word]
+    points = {
+        language: sum(word in known for word in [*words, *elided])
+        + sum(not LETTERS[language].isdisjoint(word) for word in words)
+        for language, known in LANGUAGES.items()
+    }
+    best = max(points, key=lambda language: points[language])
+    return best if points[best] > sum(word in FUNCTION_WORDS for word in words) else ""
 
 
 def phrases(
@@ -123,24 +149,27 @@ def phrases(
         A phrase that shares a content word with this text is worse: nobody wants to hear the same
         word come round a third time.
     favour : str
-        A single word that is also in this text is better than another single word.
+        A phrase of which this text has the last word is better than all others.
     """
-    worn = topic_words(avoid) - FUNCTION_WORDS
-    shared = topic_words(favour) - FUNCTION_WORDS
+    worn = set(spoken_words(avoid)) - FUNCTION_WORDS
+    shared = set(spoken_words(favour)) - FUNCTION_WORDS
     cost: dict[str, int] = {}
     for clause in _clauses(_plain(text)):
         for determiner, run in _runs(clause):
             if determiner in _POSSESSIVES and determiner not in possessives:
                 continue
             last = run[-1].lower()
-            if determiner in _ARTICLES or determiner in possessives:
-                phrase = " ".join([possessives.get(determiner, determiner), *run])
-                price = 2 * (last.endswith("s") and not last.endswith("ss"))
+            if determiner in _POINTING or determiner in possessives:
+                pointing = "the" if determiner == "the" else "that"
+                phrase = " ".join([possessives.get(determiner, pointing), *run])
+                price = 2 * _is_plural(last) + 2 * _is_verb(last)
             else:
                 # Without a determiner it may be any part of speech: it is quoted as a word.
                 phrase = f"the word {run[-1]}"
-                price = 4 + _is_verb(last) - 2 * (last in shared)
-            cost.setdefault(phrase, price + any(word.lower() in worn for word in run))
+                price = 4 + 2 * _is_verb(last)
+            price -= 9 * (last in shared)
+            price += 2 * (last in DULL_NOUNS) + any(word.lower() in worn for word in run)
+            cost.setdefault(phrase, price)
     return tuple(phrase for phrase in cost if cost[phrase] == min(cost.values()))
 
 
@@ -148,7 +177,10 @@ def _things(text: str) -> tuple[str, ...]:
     things: dict[str, None] = {}
     for clause in _clauses(text):
         for determiner, run in _runs(clause):
-            if determiner in _KEPT or determiner in _TURNED:
+            last = run[-1].lower()
+            if (determiner in _KEPT or determiner in _TURNED) and not (
+                last in PEOPLE or _is_plural(last)
+            ):
                 things[" ".join([_TURNED.get(determiner, determiner), *run])] = None
     return tuple(things)
 
@@ -166,13 +198,26 @@ def _runs(clause: list[str]) -> list[tuple[str, list[str]]]:
             before, is_open = word.lower(), False
         elif _is_aside(word):
             before, is_open = "", False
-        elif is_open and len(runs[-1][1]) < MAX_PHRASE_WORDS and not _is_verb(word):
+        elif is_open and not (_is_verb(word) or _is_after_noun(word, runs[-1][1][-1])):
             runs[-1][1].append(word)
             is_open = not ends_phrase
         else:
             runs.append((before, [word]))
             before, is_open = "", True
-    return runs
+    return [
+        (before, run)
+        for before, run in runs
+        if len(run) <= MAX_PHRASE_WORDS and not (before and run[-1].lower() in ADJECTIVES)
+    ]
+
+
+def _is_after_noun(word: str, before: str) -> bool:
+    """Tell whether `word` says something of the noun before it: `the sky blue`."""
+    return word.lower() in ADJECTIVES and before.lower() not in ADJECTIVES
+
+
+def _is_plural(word: str) -> bool:
+    return word.endswith("s") and not word.endswith(("ss", "us", "is"))
 
 
 def _content_word(word: str) -> str:
@@ -206,8 +251,9 @@ def _is_verb(word: str) -> bool:
     lowered = word.lower()
     stems = {lowered, lowered.removesuffix("s"), lowered.removesuffix("es")}
     stems |= {lowered.removesuffix("d"), lowered.removesuffix("ed")}
-    stems |= {lowered.removesuffix("ing"), lowered.removesuffix("ing") + "e"}
-    return not stems.isdisjoint(COMMON_VERBS)
+    if lowered.endswith("ing"):
+        stems |= {lowered.removesuffix("ing"), lowered.removesuffix("ing") + "e"}
+    return _PAST.search(lowered) is not None or not stems.isdisjoint(COMMON_VERBS)
 
 
 def _is_aside(word: str) -> bool:

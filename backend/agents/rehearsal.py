@@ -14,10 +14,12 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from backend.agents.chance import deal
-from backend.agents.cues import Cues, hear, phrases, topic_words
+from backend.agents.cues import Cues, hear, phrases
+from backend.agents.manners import manner_of, topic_of
 from backend.agents.registry import AgentProfile
-from backend.agents.script import Topic, lines_of, shared
+from backend.agents.script import Manner, Topic, lines_of, shared
 from backend.agents.turns import AnyTurn, CommentTurn, ReplyTurn, ResponseTurn
+from backend.speech.profiles import VoiceProfile
 
 T = TypeVar("T")
 
@@ -33,15 +35,16 @@ _SHAPES: tuple[tuple[str, ...], ...] = (
 )
 _SHAPES_WITHOUT_TOPIC = (("opening", "closing"), ("opening", "image"), *_SHAPES[2:])
 _SHAPES_WITHOUT_WORDS = (*_SHAPES_WITHOUT_TOPIC[:5], ("opening",))
-# Somebody speaks of loss, fear or loneliness: no pictures and no jokes, fewer words.
-_GRAVE_SHAPES = (
-    ("topic",),
-    ("grave", "topic", "rest"),
-    ("grave", "topic"),
-    ("grave", "rest"),
-    ("grave",),
-    ("hush",),
+
+_VOICES: tuple[VoiceProfile, ...] = (
+    "calm_soothing",
+    "warm_professional",
+    "confident_charming",
+    "friendly_casual",
+    "playful_expressive",
+    "energetic_upbeat",
 )
+"""One for each slot, so that six slots have six voices and each keeps its own."""
 
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six")
 _DETERMINERS = ("the ", "a ", "an ", "every ", "my ", "your ")
@@ -59,26 +62,29 @@ class _Rehearsal:
         self._lines = lines_of(profile.temperament)
         self._temperament = profile.temperament
         self._turn = turn
+        self._manner: Manner | None
+        self._manner, self._names = manner_of(turn.message) or (None, {})
 
     def play(self) -> dict[str, object]:
         """Return the arguments of the turn's output type."""
-        voice = {"voice_profile": self._deal(self._lines.voices, "voice", self._turn.kind)}
+        voice = {"voice_profile": _VOICES[(self._turn.slot.slot_id - 1) % len(_VOICES)]}
         match self._turn:
             case ResponseTurn():
-                return {"text": self._response(hear(self._turn.message)), **voice}
+                return {"text": self._response(), **voice}
             case CommentTurn():
                 return {**self._comment(self._turn), **voice}
             case ReplyTurn():
                 return {"text": self._reply(self._turn), **voice}
 
-    def _response(self, cues: Cues) -> str:
-        topic = _topic(self._turn.message, cues) if cues.words else None
+    def _response(self) -> str:
+        if self._manner is not None:
+            return self._deal(self._said(self._manner), self._manner.name, "response")[0]
+        cues = hear(self._turn.message)
+        topic = topic_of(self._turn.message) if cues.words else None
         shapes = _shapes(cues, topic)
         number = self._deal(range(len(shapes)), "shape")
-        parts = {deck: self._own_card(deck) for deck in ("grave", "image", "closing", "short")}
+        parts = {deck: self._own_card(deck) for deck in ("image", "closing", "short")}
         parts["opening"] = self._opening(cues)
-        parts["hush"] = self._deal(shared().hush, "hush")
-        parts["rest"] = self._deal(shared().rest, "rest")
         if topic is not None:
             # All slots share this deck and few need it: the card goes by the shape's number.
             parts["topic"] = deal(topic.lines, number, *self._key, topic.name)
@@ -87,6 +93,10 @@ class _Rehearsal:
     def _comment(self, turn: CommentTurn) -> dict[str, object]:
         peers = sorted(turn.peers, key=lambda peer: peer.slot_id)
         peer = self._deal(peers, "target", turn.slot.agent_id)
+        if self._manner is not None:
+            names = {"dish": _dish(peer.slot_id), "gist": self._gist(self._manner, peer.text)}
+            line = self._deal(self._manner.comment, self._manner.name, "comment")
+            return {"target_slot_id": peer.slot_id, "comment": _fill(line, names | self._names)}
         quote = self._quote(peer.text, {"my": "your"}, avoid=turn.message)
         names = {"dish": _dish(peer.slot_id), "quote": quote, "quotation": _bare(quote)}
         return {
@@ -97,16 +107,17 @@ class _Rehearsal:
     def _reply(self, turn: ReplyTurn) -> str:
         comments = sorted(turn.comments, key=lambda comment: comment.from_slot_id)
         dishes = list(dict.fromkeys(_dish(comment.from_slot_id) for comment in comments))
+        if self._manner is not None:
+            names = {"dishes": _listed(dishes), "gist": self._gist(self._manner, turn.own)}
+            line = self._deal(self._manner.reply, self._manner.name, "reply")
+            return _fill(line, names | self._names)
         chosen = self._deal(comments, "answered")
-        quote = self._quote(
-            chosen.text, {"my": "your", "your": "my"}, avoid=turn.message, favour=turn.own
-        )
+        quote = self._quote(turn.own, {"my": "my"}, avoid=turn.message, favour=chosen.text)
         names = {
             "dish": _dish(chosen.from_slot_id),
             "dishes": _listed(dishes),
             "quote": quote,
             "quotation": _bare(quote),
-            "own": self._quote(turn.own, {"my": "my"}, avoid=f"{turn.message} {quote}"),
         }
         return _fill(self._own_card("reply_one" if len(dishes) == 1 else "reply_many"), names)
 
@@ -114,10 +125,6 @@ class _Rehearsal:
         if cues.words:
             return self._own_card("question" if cues.is_question else "statement")
         openings = shared().openings
-        if cues.is_silent:
-            return self._deal(openings.silent, "silent")
-        if cues.is_foreign:
-            return self._deal(openings.unread, "unread")
         bare = openings.bare_question if cues.is_question else openings.bare_statement
         return self._deal(bare, "bare")
 
@@ -135,6 +142,17 @@ class _Rehearsal:
         found = phrases(text, possessives=possessives, avoid=avoid, favour=favour)
         return self._deal(found, "quote") if found else "that"
 
+    def _said(self, manner: Manner) -> list[tuple[str, str]]:
+        """Return the responses that the message allows, each with its gist."""
+        return [
+            (_fill(line, self._names), _fill(gist, self._names))
+            for line, gist in manner.response
+            if "erson}" not in line or "person" in self._names
+        ]
+
+    def _gist(self, manner: Manner, text: str) -> str:
+        return dict(self._said(manner)).get(text, "what can be said")
+
     @property
     def _key(self) -> tuple[object, ...]:
         return (self._turn.seed, self._turn.message)
@@ -147,24 +165,10 @@ class _Rehearsal:
         return deal(cards, self._turn.slot.slot_id - 1, *self._key, *deck)
 
 
-def _topic(message: str, cues: Cues) -> Topic | None:
-    """Return the topic that most words of the message point to, a grave one before all others."""
-    topics = shared().topic
-    if cues.is_foreign:
-        return next(topic for topic in topics if topic.name == "foreign")
-    spoken = topic_words(message)
-    best = max(
-        topics, key=lambda t: (t.grave and bool(t.keywords & spoken), len(t.keywords & spoken))
-    )
-    return best if best.keywords & spoken else None
-
-
 def _shapes(cues: Cues, topic: Topic | None) -> tuple[tuple[str, ...], ...]:
     if not cues.words:
         return _SHAPES_WITHOUT_WORDS
-    if topic is None:
-        return _SHAPES_WITHOUT_TOPIC
-    return _GRAVE_SHAPES if topic.grave else _SHAPES
+    return _SHAPES if topic is not None else _SHAPES_WITHOUT_TOPIC
 
 
 def _fill(line: str, names: Mapping[str, str]) -> str:

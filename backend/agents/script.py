@@ -1,8 +1,8 @@
 """The rehearsal's written lines, read from `lines/*.toml`.
 
 The lines are data so that whoever has the ear for it can change them without touching code. In a
-line, `{word}`, `{thing}`, `{quote}`, `{quotation}`, `{own}`, `{dish}` and `{dishes}` are filled
-in; a capital, as in `{Word}`, asks for a capital.
+line, `{word}`, `{thing}`, `{person}`, `{language}`, `{quote}`, `{quotation}`, `{gist}`,
+`{dish}` and `{dishes}` are filled in; a capital, as in `{Word}`, asks for a capital.
 """
 
 import tomllib
@@ -25,10 +25,8 @@ class _Record(BaseModel):
 class Lines(_Record):
     """The lines of one temperament."""
 
-    voices: Deck
     statement: Deck
     question: Deck
-    grave: Deck
     image: Deck
     closing: Deck
     short: Deck
@@ -38,10 +36,8 @@ class Lines(_Record):
 
 
 class Openings(_Record):
-    """First sentences for a message that leaves no word to take up."""
+    """First sentences for a message of words of grammar alone."""
 
-    silent: Deck
-    unread: Deck
     bare_question: Deck
     bare_statement: Deck
 
@@ -51,7 +47,6 @@ class Topic(_Record):
 
     name: str
     keywords: frozenset[str]
-    grave: bool = False
     lines: Annotated[tuple[str, ...], Field(min_length=3)]
 
 
@@ -59,9 +54,26 @@ class Shared(_Record):
     """The lines that all temperaments share."""
 
     openings: Openings
-    hush: Deck
-    rest: Deck
     topic: tuple[Topic, ...]
+
+
+class Manner(_Record):
+    """How all six speak where jokes and pictures do not fit, instead of their own lines."""
+
+    name: str
+    heard_in: frozenset[str] = frozenset()
+    but_not: frozenset[str] = frozenset()
+    response: Annotated[tuple[tuple[str, str], ...], Field(min_length=6)]
+    """Each with what it said, for a comment on it."""
+    comment: Deck
+    reply: Deck
+
+
+class Manners(_Record):
+    """The manners, the first that fits before the others, and what names in braces stand for."""
+
+    any_of: dict[str, tuple[str, ...]]
+    manner: tuple[Manner, ...]
 
 
 @cache
@@ -74,6 +86,12 @@ def lines_of(temperament: Temperament) -> Lines:
 def shared() -> Shared:
     """Return the lines that all temperaments share."""
     return Shared.model_validate(_read("topics"))
+
+
+@cache
+def manners() -> Manners:
+    """Return the manners that all temperaments share."""
+    return Manners.model_validate(_read("manners"))
 
 
 def _read(name: str) -> dict[str, object]:

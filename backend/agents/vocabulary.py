@@ -7,35 +7,35 @@ def _words(text: str) -> frozenset[str]:
 
 FUNCTION_WORDS = _words(
     """
-    a about above across after again against ah ain't all almost along already also although
-    always am among an and any anybody anyone anything are aren't around as at away back be
+    a about above across after again against ah ain't all almost along already also although always
+    am among an and any anybody anyone anything anywhere are aren't around as at away back be
     because been before behind being below beneath beside between beyond both but by can can't
-    cannot could couldn't did didn't do does doesn't doing don't done down during each either
-    else enough even ever every everybody everyone everything few for from had hadn't has hasn't
-    have haven't having he he's her here here's hers herself him himself his how how's however i
-    i'd i'll i'm i've if in inside into is isn't it it's its itself just least less let's many
-    may me might mine more most much must mustn't my myself near neither never no nobody none
-    nor not nothing now of off often oh ok okay on once one only onto or other others our ours
-    ourselves out outside over own per perhaps please quite rather same shall she she's should
-    shouldn't since so some somebody someone something sometimes soon still such than that
-    that's the their theirs them themselves then there there's these they they'd they'll they're
-    they've this those though through thus till to together too toward towards uh um under
-    unless until up upon us very was wasn't we we'd we'll we're we've well were weren't what
-    what's whatever when whenever where where's wherever whether which while who who's whoever
-    whom whose why will with within without won't would wouldn't yes yet you you'd you'll you're
-    you've your yours yourself yourselves
+    cannot could couldn't did didn't do does doesn't doing don't done down during each either else
+    enough even ever every everybody everyone everything everywhere few for from had hadn't has
+    hasn't have haven't having he he's her here here's hers herself him himself his how how's
+    however i i'd i'll i'm i've if in inside into is isn't it it's its itself just least less let's
+    many may me might mine more most much must mustn't my myself near neither never no nobody none
+    nor not nothing now nowhere of off often oh ok okay on once one only onto or other others our
+    ours ourselves out outside over own per perhaps please quite rather same shall she she's should
+    shouldn't since so some somebody someone something sometimes somewhere soon still such than
+    that that's the their theirs them themselves then there there's these they they'd they'll
+    they're they've this those though through thus till to together too toward towards uh um under
+    unless until up upon us very was wasn't we we'd we'll we're we've well were weren't what what's
+    whatever when whenever where where's wherever whether which while who who's whoever whom whose
+    why will with within without won't would wouldn't yes yet you you'd you'll you're you've your
+    yours yourself yourselves
     """
 )
 """Words of grammar; a phrase never ends on one."""
 
 WEAK_WORDS = _words(
     """
-    actually ask asked asking bad big bit came come comes coming dish dishes first five four
-    gave get gets getting give given gives go goes going gone gonna good got happen happens keep
-    kind know known knows let like liked little long look looks lot made make makes making maybe
-    mean means need needs new number one put really said saw say says second see seem seems seen
-    simply six small sort speaker speakers talk tell tells thing things think third thought
-    three told took truly try two use want wanted wants way
+    actually ago ask asked asking bad big bit came careful come comes coming dish dishes first five
+    four gave get gets getting give given gives go goes going gone gonna good got happen happens
+    honestly keep kind know known knows last let like liked little long look longer looks lot made
+    make makes making maybe mean means need needs new next number one put really said saw say says
+    second see seem seems seen simply six small smaller sort speaker speakers suppose talk tell
+    tells thing things think third thought three told took truly try two use want wanted wants way
     """
 )
 """Words with too little in them to be worth an answer of their own."""
@@ -47,6 +47,35 @@ WEAK_NOUNS = _words(
 )
 """Nouns that may end a phrase which a determiner has begun: `the wrong way`, `the small one`."""
 
+ADJECTIVES = _words(
+    """
+    afraid alive angry beautiful black blue bright brown calm certain clear cold cool dark deep
+    dirty dry empty fast flat free full funny gray green grey happy hard heavy high hot hungry
+    important late left loud lovely low nice old open orange pink possible previous purple quick
+    quiet ready real red rich right round sad safe short silent slow soft sorry strange strong sure
+    sweet tall tired true ugly warm weak wet white whole wide wise wrong yellow young
+    """
+)
+"""Words that stand before their noun, or after it and then outside its phrase; never as its end."""
+
+PEOPLE = _words(
+    """
+    aunt babies baby boss boy boyfriend brother brothers child children colleague cousin dad
+    daughter daughters doctor family father friend friends girl girlfriend grandfather grandma
+    grandmother grandpa granny guy husband kid kids lady man men mom mother mum neighbour neighbor
+    parents partner people person sister sisters son sons student teacher twins uncle wife woman
+    women
+    """
+)
+"""Nouns for people: what is done to a thing in play is not done to them."""
+
+DULL_NOUNS = WEAK_NOUNS | _words(
+    """
+    answer half matter middle question room rest sentence unit visitor voice word
+    """
+)
+"""Nouns that say little of what was said; a phrase that ends in one is taken up last."""
+
 TIME_ADVERBS = _words(
     """
     afterwards backwards today tomorrow tonight yesterday
@@ -56,28 +85,85 @@ TIME_ADVERBS = _words(
 
 COMMON_VERBS = _words(
     """
-    answer ask became become began begin believe break breathe bring broke brought build built
-    burn call came carry change climb close come cross cry dance die died disappear draw dream
-    drew drift drink eat fall feel fell felt fight find flew float flow fly follow forget get
-    give go grew grow happen hear heard held help hold hope hurt keep kept kiss knew know laugh
-    learn leave left lie like listen live look lose lost love make mean meet melt met miss move
-    need open pass play ran remember rest return ring rise rose run sang sank sat save say see
-    seem shake shine sing sink sit sleep slept smell smile sound speak spoke stand start stay
-    stood stop sung swam swim swum take talk taste teach tell think told took tremble try turn
-    wait wake walk want wash watch wear went wept whisper wish woke wonder work worry write
-    wrote
+    answer ask became become began begin believe born break breathe bring broke brought build built
+    burn call came carry change climb close come cross cry dance die died disappear draw dream drew
+    drift drink eat fall feel fell felt fight find flew float flow fly follow forget get give go
+    grew grow guess happen hear heard held help hold hope hurt keep kept kiss knew know laugh learn
+    leave left lie like listen live look lose lost love make mean meet melt met miss move need open
+    pass play ran remember rest return ring rise rose run sang sank sat save say see seem shake
+    shine show sing sink sit sleep slept smell smile sound speak spoke stand start stay stood stop
+    sung swam swim swum take talk taste teach tell think told took trade tremble try turn wait wake
+    walk want wash watch wear went wept whisper wish woke wonder work worry write wrote
     """
 )
 """Verbs that would otherwise be taken into the noun phrase before them."""
 
-FOREIGN_FUNCTION_WORDS = _words(
-    """
-    am as au auf aux avec ce cette che com con cómo dans das del della dem den der des di die du
-    e een ein eine einen el ela ele ella elle em en er es est et eu für gli het hij hoe ich ihr
-    ik il im io ist je jij kein la las le lei les lo los lui ma mein meine mes met meu mi mia
-    mijn minha mio mis mit mon ne nel nicht niet no noi non nosotros nous não nós o oder os ou
-    para pas per perché por pour que qui quoi qué sie sind son sono sont su são tu tú uma un una
-    und une van von voor vous waarom war warum wenn wie wij wir y yo zijn zu è él
-    """
-)
+_LANGUAGES = {
+    "German": """
+        aber alle auch auf aus bei bin bist danke das dass dein deine dem den der des dich dir doch
+        du durch ein eine einem einen einer es euch für ganz gestern haben habe hast hat heute
+        hallo hier ich ihm ihn ihr im immer ist ja jetzt kann kein keine keinen komm liebe mehr
+        mein meine meinem meinen meiner mich mir mit morgen muss nach nein nicht nichts noch nur
+        oder schon sehr sein seine sich sie sind tot uns unser und viel von vom vor wann warum weil
+        wenn wer wie wir wird wo zu zum zur über
+    """,
+    "French": """
+        ai aime ainsi aller au aussi aux avec avez avons bien bonjour c' ce cela cette ces chez d'
+        dans de des deux du elle elles en est et fait il ils j' je l' la le les leur lui m' ma mais
+        merci moi mon mère n' ne nos notre nous on ont ou oui où par pas peut pour pourquoi père
+        qu' quand que quel quelle qui quoi rien s' ses si sommes sont suis sur t' ta tes toi tous
+        tout très tu un une vie voici vos votre vous y à été être
+    """,
+    "Spanish": """
+        adiós al algo amo aquí así bien buenos como con cuando cuál cómo de del donde dónde el ella
+        ellos en era eres es esta este esto estoy está están estás gracias ha hay he hola hoy la
+        las le les lo los lugar madre mañana mi mis mucho murió muy más nada nadie ni nosotros nos
+        otra otro padre para pero por porque puede que quien quiero quién qué se ser si siempre sin
+        sobre soy su sus sé sí también te tengo tiene todo tu tus tú un una usted vida y ya yo él
+    """,
+    "Italian": """
+        all' alla anche bene c' casa che chi ci ciao come con cosa cosi così cuore d' da dal dalla
+        degli dei del dell' della delle di dove due e ed era essere fa gli grazie ha hai ho il io
+        l' la le lei lo loro lui ma madre mai mare mi mia mie mio molto morto ne nel nella niente
+        noi non nostra nostro oggi ogni padre per perché più posso qualcosa quando quella quello
+        questa questo se sei senza si siamo sono sta sto sua sul sulla suo ti tra tu tua tuo tutti
+        tutto un' una uno vita voglio voi è
+    """,
+    "Portuguese": """
+        ao aos aqui com como da das de dela dele dos ela ele em era essa esse estou está eu foi
+        hoje isso isto já lhe mais mas meu meus minha muito na nas nem nos nunca não nós obrigada
+        obrigado olá os ou para pela pelo por porque qual quando que quem quero se sem ser seu sim
+        sobre sou sua são também tem tenho saudade saudades tudo um uma vida você à é
+    """,
+    "Dutch": """
+        aan alles als altijd ben bent dat de deze dit een en er gaat geen haar heb hebben heeft het
+        hij hoe hun iets ik je jij jouw jullie kan maar mag meer met mijn naar niet niets nog nu
+        omdat ons onze ook over uit van veel voor waar waarom wat we wel wij wil worden zal ze zee
+        zich zij zijn zo
+    """,
+}
+LANGUAGES = {
+    language: _words(words) - FUNCTION_WORDS - WEAK_WORDS for language, words in _LANGUAGES.items()
+}
 """The commonest words of six neighbouring languages: enough to notice that it is not English."""
+
+LETTERS = {
+    "German": frozenset("äöüß"),
+    "French": frozenset("çœèêëîïûù"),
+    "Spanish": frozenset("ñíú"),
+    "Italian": frozenset("ìò"),
+    "Portuguese": frozenset("ãõ"),
+    "Dutch": frozenset("ĳ"),
+}
+"""Letters that point to one of them."""
+
+SCRIPTS = {
+    "HIRAGANA": "Japanese",
+    "KATAKANA": "Japanese",
+    "HANGUL": "Korean",
+    "CJK": "Chinese",
+    "GREEK": "Greek",
+    "HEBREW": "Hebrew",
+    "THAI": "Thai",
+}
+"""Scripts of one language, as their letters' Unicode names begin; kana before Chinese signs."""
