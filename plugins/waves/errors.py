@@ -3,6 +3,7 @@
     ReflectiveResonanceError
     └── WavesError
         ├── AudioError      the input is refused; `reason` says why in one word
+        ├── KernelError     compiled code cannot be had, or must not be run; librosa does the work
         ├── PitchError      samples or parameters that no pitch can be tracked with; a ValueError
         └── PublishError    the output could not be written whole; nothing of it is left
 
@@ -51,6 +52,10 @@ class AudioError(WavesError):
 
 class PublishError(WavesError):
     """The three files of an utterance could not be published; none of them stands in its place."""
+
+
+class KernelError(WavesError):
+    """Kernels cannot be built, loaded or trusted; the message says what to do."""
 
 
 class PitchError(WavesError, ValueError):

@@ -1,8 +1,9 @@
 """Where the object code of kernels is kept between starts, and what if that place is broken.
 
-The directory is named after everything that makes machine code invalid: numba, Python and the CPU.
-A file carries a checksum: one that a power cut left empty or truncated is deleted and made again,
-with a warning. It appears under its name complete or not at all, so cold processes may race.
+The directory is named after what makes machine code invalid, LLVM and the CPU, and a file after its
+module and the bitcode that it was compiled from. A file carries a checksum: one that a power cut
+left empty or truncated is deleted and made again, with a warning. It appears under its name
+complete or not at all, so cold processes may race.
 """
 
 import hashlib
@@ -12,8 +13,10 @@ import platform
 import sys
 import tempfile
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
+
+from plugins.waves.errors import KernelError
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +52,8 @@ def directory() -> Path | None:
             return path
     except (OSError, RuntimeError) as error:
         logger.warning(
-            "no writable cache for compiled kernels (%s): they are compiled at every start, which "
-            "takes some seconds; set %s to a writable directory",
+            "no writable cache for compiled kernels (%s): they are compiled at every start; "
+            "set %s to a writable directory",
             error,
             ROOT_VARIABLE,
         )
@@ -58,21 +61,50 @@ def directory() -> Path | None:
 
 
 def cache_key() -> str:
-    """Return a directory name that changes with numba, Python and the CPU."""
+    """Return a directory name that changes with LLVM and the CPU."""
     import llvmlite.binding as llvm  # whoever asks loads or compiles kernels next
 
-    features = llvm.get_host_cpu_features().flatten()
     parts = [
-        _version("numba"),
-        _version("llvmlite"),
-        platform.python_version(),
+        version("llvmlite"),
         sys.platform,
         platform.machine(),
         llvm.get_host_cpu_name(),
-        features,
+        llvm.get_host_cpu_features().flatten(),
     ]
-    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-    return f"numba-{parts[0]}-py{sys.version_info.major}{sys.version_info.minor}-{digest}"
+    return f"llvmlite-{parts[0]}-{_digest(*(part.encode() for part in parts))}"
+
+
+def bitcode_path(source: Path) -> Path:
+    """Return where the bitcode of the module at `source` is, which changes with the module."""
+    digest = _digest(source.read_text(encoding="utf-8").encode())
+    return source.parent / "bitcode" / f"{source.stem}-{digest}.bc"
+
+
+def bitcode(source: Path) -> bytes:
+    """Return the bitcode of the module at `source`.
+
+    Raises
+    ------
+    KernelError
+        If the module has changed since it was built.
+    """
+    path = bitcode_path(source)
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise KernelError(
+            f"{source.name} has changed: run `python -m plugins.waves.kernels.build`"
+        ) from error
+
+
+def object_name(source: Path, bitcode: bytes) -> str:
+    """Return the file name of the object code for a module's bitcode, linked as it is today."""
+    linker = Path(__file__).with_name("store.py").read_bytes()
+    return f"{source.stem}-{_digest(bitcode, linker)}.kernels"
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"\n".join(parts)).hexdigest()[:12]
 
 
 def read(path: Path) -> bytes | None:
@@ -112,7 +144,7 @@ def _delete_damaged(directory: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Keep `content` in `path`; a failure is logged and costs the next start some seconds."""
+    """Keep `content` in `path`; a failure is logged and lets the next start compile again."""
     handle = None
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
@@ -123,10 +155,3 @@ def write(path: Path, content: bytes) -> None:
         logger.warning("cannot keep compiled kernels in %s: %s", path, error)
         if handle is not None:
             Path(name).unlink(missing_ok=True)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "0"

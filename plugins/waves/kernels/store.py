@@ -1,13 +1,15 @@
-"""Kernels compiled by numba once, kept as object code, and loaded without numba ever after.
+"""Kernels: compiled once on each machine, kept as object code, and called without numba.
 
-Importing numba and preparing it for its first cached function takes 0.5 s and 100 MB, ten times
-what the kernels themselves take. So a kernel's machine code is kept in a file of our own and
-linked by llvmlite, the part of numba that does only that. numba is imported when there is no file
-for this program, numba, Python and CPU: at the first start ever, or after an update.
+    build.py, a developer      Python --numba--> bitcode, in `bitcode/` and in the package
+    here, once a machine       bitcode --LLVM--> object code for this CPU, in the cache
+    here, every process        object code --linked--> functions
+
+The first step is most of the work and the same for every 64-bit machine: importing numba and
+inferring types took ten times as long as what is left. llvmlite does the other two.
 
 A kernel is a plain function under `kernel`, with a numba signature; functions it calls stand under
 `inline`. It must not allocate, raise or call back into Python, because the runtime that would serve
-this is not there: arrays it works in are passed to it. `_compile` refuses a kernel that does.
+this is not there: arrays it works in are passed to it. `build` refuses a kernel that does.
 
 After a kernel the process gives way to whoever waits for its core. Niceness alone is not enough:
 who has slept may run to the next tick, some 4 ms, in which a whole utterance is done, while a voice
@@ -19,15 +21,10 @@ checked at each call, since nothing else would notice a wrong one.
 """
 
 import ctypes
-import hashlib
-import inspect
-import logging
 import os
-import pickle
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +32,13 @@ import numpy as np
 
 from plugins.waves.kernels import cache
 
-logger = logging.getLogger(__name__)
-
 _C_TYPES: dict[str, type[Any]] = {
     "int64": ctypes.c_int64,
     "uint64": ctypes.c_uint64,
     "float64": ctypes.c_double,
 }
-_MATH = ("log2",)
-"""Functions of the C library that kernels may call."""
-_UNUSED = ("NRT_MemInfo_call_dtor", "NRT_incref", "NRT_decref", "NRT_MemInfo_release")
-"""Parts of numba's runtime that are referred to and never reached without its memory."""
+MATH = ("log2", "floor", "rint", "sqrt")
+"""Functions of the C library that kernels may call; some CPUs have instructions for the others."""
 
 
 def give_way() -> None:
@@ -136,7 +129,7 @@ class Kernel:
 
 
 _kernels: dict[str, list[Kernel]] = {}
-_inlined: dict[str, list[tuple[Callable[..., Any], frozenset[str]]]] = {}
+inlined: dict[str, list[tuple[Callable[..., Any], frozenset[str]]]] = {}
 _engines: list[Any] = []
 """Owners of loaded machine code; it must outlive every call."""
 
@@ -164,99 +157,87 @@ def inline(*, fastmath: frozenset[str] = frozenset()) -> Callable[[Any], Any]:
     """Declare a function as a part of its module's kernels."""
 
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
-        _inlined.setdefault(function.__module__, []).append((function, fastmath))
+        inlined.setdefault(function.__module__, []).append((function, fastmath))
         return function
 
     return declare
 
 
+def kernels(module: str) -> list[Kernel]:
+    """Return the kernels that `module` declares."""
+    return _kernels[module]
+
+
 def load(module: str) -> None:
     """Load the kernels of `module`, compiling them first if there is no object code for them."""
-    kernels = _kernels[module]
-    path = _path(module)
+    _link(_kernels[module], object_code(Path(str(sys.modules[module].__file__))))
+
+
+def object_code(source: Path) -> bytes:
+    """Return the object code of a module's kernels: what is kept, else compiled and kept.
+
+    Raises
+    ------
+    KernelError
+        If the module has changed since its bitcode was built.
+    """
+    bitcode = cache.bitcode(source)
+    directory = cache.directory()
+    path = directory / cache.object_name(source, bitcode) if directory else None
     code = None if path is None else cache.read(path)
     if code is None:
-        name = module.rpartition(".")[2]
-        logger.info("compiling the kernels of %s: once on this machine, a few seconds", name)
-        compiled = _compile(module)
-        code = pickle.dumps(compiled)
+        code = _compile(bitcode)
         if path is not None:
             cache.write(path, code)
-    _link(kernels, pickle.loads(code))  # noqa: S301  # our own file, with a checksum
+    return code
 
 
-def _path(module: str) -> Path | None:
-    """Return the file of a module's object code; its name changes with the module's source."""
-    directory = cache.directory()
-    if directory is None:
-        return None
-    source = inspect.getsource(sys.modules[module]) + inspect.getsource(sys.modules[__name__])
-    digest = hashlib.sha256(source.encode()).hexdigest()[:12]
-    return directory / f"{module.rpartition('.')[2]}-{digest}.kernels"
+def _compile(bitcode: bytes) -> bytes:
+    """Optimise bitcode for this CPU; return its object code."""
+    import llvmlite.binding as llvm
+
+    _initialize_llvm()
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=3,
+        reloc="static" if "x86" in llvm.get_process_triple() else "default",
+        jit=True,
+    )
+    module = llvm.parse_bitcode(bitcode)
+    module.triple = llvm.get_process_triple()
+    module.data_layout = str(machine.target_data)
+    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
+    builder = llvm.create_pass_builder(machine, tuning)
+    builder.getModulePassManager().run(module, builder)
+    code: bytes = machine.emit_object(module)
+    return code
 
 
-def _compile(module: str) -> dict[str, tuple[str, bytes]]:
-    """Compile the kernels of `module` to (symbol, object code) by name."""
-    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
-    # Only a first start needs numba.
-    njit: Any = import_module("numba").njit
-    compiler: Any = import_module("numba.core.compiler")
-    options: Any = import_module("numba.core.cpu_options")
-    normalize_signature: Any = import_module("numba.core.sigutils").normalize_signature
-    cpu_target: Any = import_module("numba.core.registry").cpu_target
-
-    cpu_target.typing_context.refresh()
-    cpu_target.target_context.refresh()
-
-    namespace = vars(sys.modules[module])
-    for function, fastmath in _inlined.get(module, []):
-        namespace[function.__name__] = njit(error_model="numpy", fastmath=set(fastmath))(function)
-    compiled = {}
-    for declared in _kernels[module]:
-        function = declared.function
-        arguments, returned = normalize_signature(declared.signature)
-        flags = compiler.Flags()
-        flags.nrt = True
-        flags.error_model = "numpy"
-        flags.fastmath = options.FastMathOptions(set(declared.fastmath))
-        flags.no_cpython_wrapper = True
-        flags.no_cfunc_wrapper = True
-        result = compiler.compile_extra(
-            cpu_target.typing_context,
-            cpu_target.target_context,
-            function,
-            arguments,
-            returned,
-            flags,
-            {},
-        )
-        final = result.library._final_module
-        foreign = {
-            f.name for f in final.functions if f.is_declaration and not f.name.startswith("llvm.")
-        } - {*_MATH, *_UNUSED}
-        if foreign:
-            raise RuntimeError(f"kernel {function.__name__} needs {sorted(foreign)}")
-        code = result.library._codegen._tm.emit_object(final)
-        compiled[function.__name__] = (result.fndesc.llvm_func_name, code)
-    return compiled
-
-
-def _link(kernels: list[Kernel], compiled: dict[str, tuple[str, bytes]]) -> None:
-    """Link object code into this process and bind the kernels to it."""
+def _initialize_llvm() -> None:
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+
+
+def symbol(name: str) -> str:
+    """Return what the kernel called `name` is called in object code."""
+    return f"kernel.{name}"
+
+
+def _link(declared: list[Kernel], code: bytes) -> None:
+    """Link object code into this process and bind the kernels to it."""
+    import llvmlite.binding as llvm
+
+    _initialize_llvm()
     c_library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
-    for name in _MATH:
+    for name in MATH:
         llvm.add_symbol(name, ctypes.cast(getattr(c_library, name), ctypes.c_void_p).value)
-    for name in _UNUSED:
-        llvm.add_symbol(name, ctypes.cast(c_library.abort, ctypes.c_void_p).value)
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    for _, code in compiled.values():
-        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _engines.append(engine)
-    for declared in kernels:
-        declared.bind(engine.get_function_address(compiled[declared.function.__name__][0]))
+    for one in declared:
+        one.bind(engine.get_function_address(symbol(one.function.__name__)))

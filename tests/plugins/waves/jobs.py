@@ -287,8 +287,8 @@ def warm_up_without_a_compiler(
     from plugins.waves import worker
     from plugins.waves.kernels import store
 
-    def fail(module: str) -> NoReturn:
-        raise RuntimeError(f"no target for this machine\n{module}")
+    def fail(bitcode: bytes) -> NoReturn:
+        raise RuntimeError("no target for this machine\n...")
 
     store._compile = fail
     return worker.warm_up(temporary, engine, kernel_cache, first, replaced_pid)
