@@ -2,29 +2,31 @@
 
 Each command imports what it needs when it runs, so that `--help` is quick and a command for files
 does not load a web server. A plugin's commands are imported when one is called or listed.
+
+Before any command runs, a plugin's too, the streams and the log are set up here, and here alone an
+error, Ctrl-C or wrong usage becomes a line and an exit code.
 """
 
 import asyncio
-import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from typer.core import TyperGroup
 
 from backend.config import Settings
-from backend.errors import ArtifactsInUseError, ReflectiveResonanceError, SettingsError
+from backend.errors import PluginError, ReflectiveResonanceError, SettingsError
 from backend.logs import configure_logging
 from backend.logwriter import flushed
 from backend.plugins import Discovered, discover, load_settings
 from backend.settings_report import EffectiveSetting, effective
+from backend.streams import discard_output, prepare_streams
+from backend.terminal import messages, output, show_json, show_paragraph
 
 if TYPE_CHECKING:
     from backend.doctor import Finding
@@ -35,25 +37,50 @@ EXIT_INTERRUPTED = 130
 DEFAULT_WORDS = "Good evening. I am one of six voices, and the water is listening."
 DEFAULT_MESSAGE = "What does the water remember?"
 
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+_WrongUsage = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
+"""What Typer raises for anything that was mistyped; it has no public name."""
+_COMPLETION = {"install_completion", "show_completion"}
 
 
 class _WithPlugins(TyperGroup):
     """Adds the commands of every installed plugin, enabled or not, under the word it chose."""
 
+    def main(self, *arguments: Any, **extra: Any) -> NoReturn:
+        """Run the command line; the process then exits with its code."""
+        prepare_streams()
+        try:
+            code = super().main(*arguments, **{**extra, "standalone_mode": False})
+        except _WrongUsage as error:
+            code = _show_wrong_usage(error)
+        _leave(code or 0)
+
+    def invoke(self, ctx: Any) -> None:
+        """Set up what every command needs, then run the command."""
+        configure_logging("warning")
+        with suppress(SettingsError):  # the command reads them again, and then it is told
+            _log_as_set(Settings.load())
+        _guarded(lambda: super(_WithPlugins, self).invoke(ctx))
+
     def list_commands(self, ctx: Any) -> list[str]:
         return [*super().list_commands(ctx), *sorted(_with_commands())]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        own = super().get_command(ctx, cmd_name)
-        if own is not None:
-            return own
-        item = _with_commands().get(cmd_name)
-        if item is None or item.plugin is None:
-            return None
-        command = typer.main.get_command(item.plugin.resolve("commands"))
-        command.name = cmd_name  # --help lists it by this, whatever its function is called
-        return command
+        command = super().get_command(ctx, cmd_name)
+        item = _with_commands().get(cmd_name) if command is None else None
+        if item is not None and item.plugin is not None:
+            command = typer.main.get_command(item.plugin.resolve("commands"))
+            command.name = cmd_name  # --help lists it by this, whatever its function is called
+        return command and _in_plain_words(command)
+
+
+def _in_plain_words(command: Any) -> Any:
+    """Let a command show plain help, uncut, and have no options that change the user's shell."""
+    command.rich_markup_mode = None
+    command.short_help = (command.help or "").partition("\n\n")[0]
+    command.params = [param for param in command.params if param.name not in _COMPLETION]
+    for below in getattr(command, "commands", {}).values():
+        _in_plain_words(below)
+    return command
 
 
 app = typer.Typer(
@@ -62,6 +89,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="An installation that answers a visitor with six voices and moves water with them.",
 )
 
@@ -95,10 +123,11 @@ def serve(
     artifacts: Artifacts = None,
 ) -> None:
     """Run the server until Ctrl-C."""
-    settings, discovered = _load(quiet=False, host=host, port=port, artifacts_dir=artifacts)
+    settings, discovered = _load(host=host, port=port, artifacts_dir=artifacts)
+    configure_logging(settings.log_level, settings.secrets())
     from backend.server import run
 
-    sys.exit(_guarded(lambda: run(settings, discovered)))
+    raise typer.Exit(run(settings, discovered))
 
 
 @app.command()
@@ -107,6 +136,9 @@ def rehearse(
     slots: Annotated[int, typer.Option(min=1, max=6, help="How many speakers answer.")] = 6,
     seed: Annotated[int | None, typer.Option(min=0, help="Makes the session repeatable.")] = None,
     artifacts: Artifacts = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show each recording's path, and when its waves come.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run one whole session here, without a server, and wait for its waves."""
@@ -114,13 +146,14 @@ def rehearse(
     from backend.rehearsal import rehearse as run
     from backend.rehearsal import show
 
-    report = _guarded(lambda: asyncio.run(run(settings, discovered, message, slots, errors)))
+    progress = messages()
+    report = asyncio.run(run(settings, discovered, message, slots, progress, verbose=verbose))
     if as_json:
-        typer.echo(json.dumps(report.to_dict(), indent=2))
+        show_json(report.to_dict())
     else:
-        show(report, Console(highlight=False))
+        show(report)
     for problem in report.problems:
-        errors.print(f"[red]{escape(problem)}[/red]")
+        show_paragraph(progress, problem, style="red")
     if report.problems:
         raise typer.Exit(EXIT_FAILED)
 
@@ -141,18 +174,16 @@ def config(as_json: AsJson = False) -> None:
             name: {row.variable: {"value": row.value, "source": row.source} for row in section}
             for name, section in sections.items()
         }
-        rows["unread"] = [asdict(one) for one in unread]
-        typer.echo(json.dumps(rows, indent=2))
+        show_json({**rows, "unread": [asdict(one) for one in unread]})
         return
-    table = Table("Setting", "Value", "From", "Meaning")
-    for section in sections.values():
+    console = output()
+    for name, section in sections.items():
+        console.print(name, style="bold")
         for row in section:
-            table.add_row(row.variable, escape(row.value), row.source, escape(row.description))
-        table.add_section()
-    console = Console(highlight=False)
-    console.print(table)
+            console.print(f"  {row.variable}={row.value}  ({row.source})", soft_wrap=True)
+            show_paragraph(console, row.description, (6, 6), "dim")
     for one in unread:
-        console.print(f"[red]not read:[/red] {escape(str(one))}", soft_wrap=True)
+        show_paragraph(console, f"not read: {one}", style="red")
 
 
 @app.command()
@@ -161,15 +192,15 @@ def doctor(artifacts: Artifacts = None, as_json: AsJson = False) -> None:
     settings, discovered = _load(artifacts_dir=artifacts)
     from backend.doctor import examine
 
-    findings: list[Finding] = _guarded(lambda: examine(settings, discovered))
+    findings: list[Finding] = examine(settings, discovered)
     if as_json:
-        typer.echo(json.dumps([finding.to_dict() for finding in findings], indent=2))
+        show_json([finding.to_dict() for finding in findings])
     else:
-        table = Table("Check", "", "What was found")
+        console = output()
         for finding in findings:
-            mark = "[green]ok[/green]" if finding.ok else "[red]FAILED[/red]"
-            table.add_row(escape(finding.check), mark, escape(finding.detail))
-        Console(highlight=False).print(table)
+            mark, style = ("ok    ", "") if finding.ok else ("FAILED", "red")
+            line = f"{mark}  {finding.check}: {finding.detail}"
+            show_paragraph(console, line, (0, 8), style)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(EXIT_FAILED)
 
@@ -187,65 +218,83 @@ def voices(
     from backend.speech.audition import audition
     from backend.speech.audition import show as show_voices
 
-    report = _guarded(lambda: audition(settings, say, out, errors))
+    report = audition(settings, say, out, messages())
     if as_json:
-        typer.echo(json.dumps(report.to_dict(), indent=2))
+        show_json(report.to_dict())
     else:
-        show_voices(report, Console(highlight=False))
+        show_voices(report)
     if not report.ok:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _load(*, quiet: bool = True, **overrides: object) -> tuple[Settings, list[Discovered]]:
-    """Read all settings; a wrong one ends the command with one line each and exit code 2.
+def _load(**overrides: object) -> tuple[Settings, list[Discovered]]:
+    """Read all settings, the plugins' too, and look at the agents' file.
 
-    A `quiet` command shows its own progress, and of the log what is at least a warning, unless a
-    level or the signals were asked for.
+    Raises
+    ------
+    SettingsError, PluginError
+        If any is wrong.
     """
-    configure_logging("warning")
     from backend.agents.factory import check_agents
 
-    try:
-        with flushed():
-            settings = Settings.load(**overrides)
-            asked = "log_level" in settings.model_fields_set or settings.trace_signals
-            if not quiet or asked:
-                configure_logging(settings.log_level, settings.secrets())
-            else:
-                configure_logging("warning", settings.secrets())
-            discovered = discover()
-            for item in discovered:
-                if item.plugin is not None:
-                    load_settings(item.plugin)
-            check_agents(settings)
-    except ReflectiveResonanceError as error:
-        _show_wrong_settings(error)
-        raise typer.Exit(EXIT_USAGE) from error
+    settings = Settings.load(**overrides)
+    discovered = discover()
+    for item in discovered:
+        if item.plugin is not None:
+            load_settings(item.plugin)
+    check_agents(settings)
     return settings, discovered
 
 
-def _show_wrong_settings(error: Exception) -> None:
-    for line in str(error).splitlines():
-        errors.print(f"[red]wrong setting:[/red] {escape(line)}")
+def _log_as_set(settings: Settings) -> None:
+    """Log what is at least a warning, since commands show their progress, or more if asked for."""
+    asked = "log_level" in settings.model_fields_set or settings.trace_signals
+    configure_logging(settings.log_level if asked else "warning", settings.secrets())
 
 
-def _guarded(command: Callable[[], Any]) -> Any:
+def _guarded(command: Callable[[], Any]) -> None:
     """Run a command; what goes wrong on purpose is one line, Ctrl-C is exit code 130."""
     try:
         with flushed():
-            return command()
-    except KeyboardInterrupt:
-        errors.print("interrupted")
+            command()
+    except KeyboardInterrupt as interrupt:
+        _complain(": ".join(["interrupted", *map(str, interrupt.args)]), style="")
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    except SettingsError as error:
-        _show_wrong_settings(error)
-        raise typer.Exit(EXIT_USAGE) from error
-    except ArtifactsInUseError as error:
-        errors.print(f"[red]{escape(str(error))}[/red]")
-        raise typer.Exit(EXIT_USAGE) from error
-    except (ReflectiveResonanceError, OSError) as error:
-        errors.print(f"[red]{escape(str(error))}[/red]")
+    except ReflectiveResonanceError as error:
+        wrong = isinstance(error, SettingsError | PluginError)
+        for line in str(error).splitlines():
+            _complain(f"wrong setting: {line}" if wrong else line)
+        raise typer.Exit(error.exit_code) from error
+    except OSError as error:
+        _complain(str(error))
         raise typer.Exit(EXIT_FAILED) from error
+
+
+def _show_wrong_usage(error: typer.BadParameter) -> int:
+    """Say in one line what was mistyped, or show the help that was asked for by saying nothing."""
+    message = error.format_message()
+    if message.startswith("Usage:"):
+        messages().out(message)
+    else:
+        path = error.ctx.command_path if error.ctx else app.info.name
+        _complain(f"{' '.join(message.split()).rstrip('.')}; see `{path} --help`")
+    return EXIT_USAGE
+
+
+def _complain(line: str, style: str = "red") -> None:
+    messages().print(line, style=style, soft_wrap=True)
+
+
+def _leave(code: int) -> NoReturn:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # its reader went away, as `head` does
+        discard_output()
+    except OSError as error:
+        _complain(f"standard output: {error.strerror}")
+        discard_output()
+        code = EXIT_FAILED
+    sys.exit(code)
 
 
 def _with_commands() -> dict[str, Discovered]:

@@ -1,10 +1,11 @@
 """The errors of the host.
 
     ReflectiveResonanceError
-    ├── SettingsError      a setting is wrong; the command line exits with 2
+    ├── SettingsError      a setting is wrong
+    ├── UsageError         what was typed cannot be done
     ├── PluginError        a plugin cannot be found, configured or started
     ├── ArtifactError      a path or a file under the artifacts root
-    │   ├── ArtifactsInUseError  another process holds it; the command line exits with 2
+    │   ├── ArtifactsInUseError  another process holds it
     │   └── SessionGoneError     the session's files are being removed
     ├── AgentError         an agent gave no usable answer
     └── SpeechError        an utterance could not be spoken
@@ -13,7 +14,7 @@ A message says what was wrong, with the value, and what to do about it. It never
 visitor's words: messages reach the log and the visitor's screen.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 SlotErrorType = Literal["network", "timeout", "rate_limit", "server_error", "tts_error", "unknown"]
 """The `type` of a `slot.error` event."""
@@ -22,13 +23,26 @@ SlotErrorType = Literal["network", "timeout", "rate_limit", "server_error", "tts
 class ReflectiveResonanceError(Exception):
     """Base of every error this project raises on purpose."""
 
+    exit_code: ClassVar[int] = 1
+    """What a command that it ends exits with; 2 is for wrong usage and settings."""
+
 
 class SettingsError(ReflectiveResonanceError):
     """A setting is out of range or contradicts another."""
 
+    exit_code = 2
+
+
+class UsageError(ReflectiveResonanceError):
+    """What was typed cannot be done; the message says what to type."""
+
+    exit_code = 2
+
 
 class PluginError(ReflectiveResonanceError):
     """A plugin cannot be found, configured or started."""
+
+    exit_code = 2
 
 
 class ArtifactError(ReflectiveResonanceError):
@@ -37,6 +51,8 @@ class ArtifactError(ReflectiveResonanceError):
 
 class ArtifactsInUseError(ArtifactError):
     """Another process holds the artifacts root."""
+
+    exit_code = 2
 
 
 class SessionGoneError(ArtifactError):

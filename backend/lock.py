@@ -39,7 +39,7 @@ def holding(artifacts: Artifacts, purpose: str) -> Iterator[None]:
     except Timeout:
         raise ArtifactsInUseError(
             f"{artifacts.root} is in use by {_holder(artifacts)}: "
-            "stop that one, or choose another directory with --artifacts or RR_ARTIFACTS_DIR"
+            "stop that one, or choose another directory (RR_ARTIFACTS_DIR)"
         ) from None
     try:
         sweep_drafts(artifacts.temporary)

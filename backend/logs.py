@@ -1,5 +1,7 @@
 """Logging: one readable line per event on standard error, the same for us and for libraries.
 
+Python's warnings are lines of the log too, and what libraries print of their own is switched off.
+
 A log must never break or delay a visitor's session: what is logged is rendered and written by a
 thread of its own (see `logwriter`), which survives a closed stream. Nothing a stranger sends can
 forge a line: what is not printable is escaped, and the lines of a traceback are indented. No secret
@@ -34,8 +36,9 @@ NOISY = (
 
 OWN = ("backend", "plugins")
 """Only these are heard at DEBUG."""
+SILENCED = {"PYDANTIC_AI_NO_BANNER": "1"}
+"""Variables that keep libraries from printing."""
 REDACTED = "**********"
-STDERR_DESCRIPTOR = 2
 _INDENT = "    | "
 
 
@@ -51,8 +54,8 @@ def configure_logging(level: str, secrets: Iterable[SecretStr | None] = ()) -> N
     secrets : iterable of SecretStr or None
         What must not appear in any line.
     """
-    if sys.stderr is None:
-        sys.stderr = _nowhere()
+    os.environ.update(SILENCED)
+    logging.captureWarnings(True)
     handler = LogWriter(sys.stderr)
     handler.setFormatter(
         _Redacting(
@@ -62,7 +65,7 @@ def configure_logging(level: str, secrets: Iterable[SecretStr | None] = ()) -> N
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _escape_unprintable,
                 structlog.dev.ConsoleRenderer(
-                    colors=sys.stderr.isatty(), exception_formatter=_indented_traceback
+                    colors=_coloured(sys.stderr), exception_formatter=_indented_traceback
                 ),
             ],
         )
@@ -87,16 +90,9 @@ def configure_logging(level: str, secrets: Iterable[SecretStr | None] = ()) -> N
     )
 
 
-def _nowhere() -> TextIO:
-    """Return a standard error for a process whose own was closed before its start.
-
-    It takes the descriptor, for good and for child processes too: what libraries print there must
-    not get into a file that would be opened next.
-    """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) < STDERR_DESCRIPTOR:
-        pass  # the standard input or output was closed, too
-    os.set_inheritable(descriptor, True)
-    return open(descriptor, "w", encoding="utf-8")  # noqa: PTH123 - a descriptor has no path
+def _coloured(stream: TextIO) -> bool:
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not plain
 
 
 def _spare_the_caller() -> None:

@@ -10,23 +10,23 @@ from time import perf_counter
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from backend.agents import Slot
 from backend.config import Settings
-from backend.events import SlotAudio, SlotDone, SlotError, TurnDone, TurnStart
+from backend.events import SlotAudio, SlotDone, SlotError, TurnStart
 from backend.host import Hosting
 from backend.lock import holding
 from backend.plugins import Discovered
 from backend.riff import read_header
 from backend.signals import TtsWritten, WorkDone, WorkFailed, tts_written
+from backend.terminal import duration, output, show_paragraph, show_table
 
 WAVES = "waves"
 WAVES_PER_UTTERANCE = 3
 WAIT_LIMIT_S = 300.0
 """Longer than any job may queue and run; every accepted job ends by itself well before."""
 
+INDENTS = (2, 4)
 TURN_TITLES = {1: "response", 2: "comment", 3: "reply"}
 
 
@@ -81,17 +81,17 @@ class _Watch:
         self.ended[event.source.wav_path] = (event, perf_counter())
         self._unseen.put_nowait(event)
 
-    async def follow(self, progress: Console) -> None:
-        """Show each outcome as it comes; for ever, so it is to be cancelled."""
+    async def follow(self, progress: Console, *, verbose: bool) -> None:
+        """Show failures, and if `verbose` all outcomes, as they come, until it is cancelled."""
         while True:
             event = await self._unseen.get()
             who = f"turn {event.source.turn_index} slot {event.source.slot_id}"
-            if isinstance(event, WorkDone):
-                waited_ms = self.waited_ms(event.source.wav_path)
-                ready = f"  {who}: {len(event.files)} waves after {waited_ms:.0f} ms"
-                progress.print(ready, style="dim")
-            else:
-                progress.print(f"  [red]{who}: no waves: {escape(event.message)}[/red]")
+            if isinstance(event, WorkFailed):
+                show_paragraph(progress, f"{who}: no waves: {event.message}", INDENTS, "red")
+            elif verbose:
+                waited = duration(self.waited_ms(event.source.wav_path) / 1000)
+                done = f"{who}: {len(event.files)} waves after {waited}"
+                show_paragraph(progress, done, INDENTS, "dim")
             self._unseen.task_done()
             self._shown.set()
 
@@ -112,6 +112,8 @@ async def rehearse(
     message: str,
     slot_count: int,
     progress: Console,
+    *,
+    verbose: bool = False,
 ) -> Report:
     """Run a session with `slot_count` slots, showing it on `progress`, and wait for its waves."""
     hosting = Hosting(settings, discovered)
@@ -127,10 +129,10 @@ async def rehearse(
         for signal in waves[0].resolve("outcomes") if waves else ():
             connections.enter_context(signal.connected_to(watch.on_ended))
         async with hosting.running():
-            following = asyncio.create_task(watch.follow(progress))
+            following = asyncio.create_task(watch.follow(progress, verbose=verbose))
             stream = hosting.runner.start(message, slots)
             watch.session_id = stream.session_id
-            problems, texts = await _follow(stream, progress)
+            problems, texts = await _follow(stream, progress, verbose=verbose)
             status = hosting.board.get(WAVES)
             if status is None or status.state in {"failed", "disabled"}:
                 reason = f"{status.state}, {status.reason}" if status else "not installed"
@@ -140,7 +142,7 @@ async def rehearse(
                 try:
                     await asyncio.wait_for(watch.all_ended(), WAIT_LIMIT_S)
                 except TimeoutError:
-                    problems.append(f"some waves were not ready after {WAIT_LIMIT_S:.0f} s")
+                    problems.append(f"some waves were not ready after {duration(WAIT_LIMIT_S)}")
             following.cancel()
     root = hosting.artifacts.root
     rows = [_row(watch, event, texts, root) for event, _ in watch.written.values()]
@@ -151,49 +153,47 @@ async def rehearse(
     return Report(stream.session_id, str(root), rows, problems)
 
 
-def show(report: Report, console: Console) -> None:
+def show(report: Report) -> None:
     """Print the table of a rehearsal."""
-    table = Table()
-    for title in ("Utterance", "Voice", "Speech", "Waves", "Ready after"):
-        table.add_column(title, no_wrap=True)
-    for row in report.utterances:
-        target = f" on {row.target_slot_id}" if row.target_slot_id else ""
-        table.add_row(
-            f"{row.turn_index} slot {row.slot_id} {row.kind}{target}",
+    rows = [
+        (
+            f"turn {row.turn_index} slot {row.slot_id} {row.kind}"
+            + (f" on slot {row.target_slot_id}" if row.target_slot_id else ""),
             row.voice_profile,
-            f"{row.duration_s:.1f} s",
+            duration(row.duration_s),
             f"{len(row.waves)} of {WAVES_PER_UTTERANCE}",
-            "-" if row.ready_ms is None else f"{row.ready_ms:.0f} ms",
+            "-" if row.ready_ms is None else duration(row.ready_ms / 1000),
         )
-    console.print(table)
-    console.print(f"session {report.session_id} in {escape(report.artifacts)}", soft_wrap=True)
+        for row in report.utterances
+    ]
+    show_table(("Utterance", "Voice", "Speech", "Waves", "Ready after"), rows)
+    output().out(f"session {report.session_id} is kept in {report.artifacts}")
 
 
-async def _follow(stream: Any, progress: Console) -> tuple[list[str], dict[tuple[int, int], str]]:
+async def _follow(
+    stream: Any, progress: Console, *, verbose: bool
+) -> tuple[list[str], dict[tuple[int, int], str]]:
     """Show the session as it goes; return what failed and what was said, by turn and slot."""
     problems: list[str] = []
     texts: dict[tuple[int, int], str] = {}
     async for _, event in stream.read():
         match event:
             case TurnStart():
-                progress.print(
-                    f"[bold]turn {event.turn_index}: {TURN_TITLES[event.turn_index]}[/bold]"
-                )
+                title = f"turn {event.turn_index}: {TURN_TITLES[event.turn_index]}"
+                progress.print(title, style="bold")
             case SlotDone():
                 texts[event.turn_index, event.slot_id] = event.text
                 target = f" on slot {event.target_slot_id}" if event.target_slot_id else ""
-                progress.print(
-                    f"  slot {event.slot_id}{target} ({event.agent_id}): {escape(event.text)}"
-                )
-            case SlotAudio():
-                progress.print(f"  slot {event.slot_id} is heard: {event.audio_path}", style="dim")
+                who = f"slot {event.slot_id}{target} ({event.agent_id})"
+                show_paragraph(progress, f"{who}: {event.text}", INDENTS)
+            case SlotAudio() if verbose:
+                written = f"  slot {event.slot_id}: speech written: {event.audio_path}"
+                progress.print(written, style="dim", soft_wrap=True)
             case SlotError():
                 where = f"turn {event.turn_index} slot {event.slot_id}"
                 problem = f"{where}: {event.error.type}: {event.error.message}"
-                progress.print(f"  [red]{escape(problem)}[/red]")
+                show_paragraph(progress, problem, INDENTS, "red")
                 problems.append(problem)
-            case TurnDone():
-                progress.print(f"  {event.slot_count} heard", style="dim")
             case _:
                 pass
     return problems, texts

@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import IO, Self
 
 import psutil
+import pytest
+from structlog.testing import capture_logs
+from typer.testing import CliRunner, Result
 
+from backend import cli
 from tests.patience import LIMIT_S
 
 COMMAND = (sys.executable, "-m", "backend")
@@ -21,7 +25,7 @@ COMMAND = (sys.executable, "-m", "backend")
 
 def environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Return the test's own environment with `extra`; wide, so that no table wraps."""
-    return {**os.environ, "TERM": "xterm", "COLUMNS": "200", "LINES": "50", **extra}
+    return {**os.environ, "TERM": "xterm", "COLUMNS": "1000", "LINES": "50", **extra}
 
 
 def run(
@@ -38,6 +42,15 @@ def run(
         timeout=LIMIT_S,
         check=False,
     )
+
+
+def invoke(*arguments: str, **env: str) -> Result:
+    """Run `reflective-resonance` with `arguments` here; the log is left to the other tests."""
+    with pytest.MonkeyPatch.context() as patch, capture_logs():
+        patch.setattr(cli, "configure_logging", lambda *_: None)
+        return CliRunner().invoke(
+            cli.app, arguments, env={"COLUMNS": "1000", **env}, catch_exceptions=False
+        )
 
 
 _PORTS = count(20_000 + 1_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]))

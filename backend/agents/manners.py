@@ -5,6 +5,9 @@ from functools import cache
 from backend.agents.cues import hear, spoken_words
 from backend.agents.script import Manner, Topic, manners, shared
 
+MAX_PHRASE_WORDS = 6
+"""Words of the longest phrase in `heard_in`."""
+
 
 def manner_of(message: str) -> tuple[Manner, dict[str, str]] | None:
     """Return the manner that fits, with the names it takes up; None for the agents' own lines."""
@@ -31,15 +34,14 @@ def topic_of(message: str) -> Topic | None:
 
 
 def _is_heard(manner: Manner, words: list[str]) -> bool:
-    text = f" ^ {' '.join(words)} $ "
+    text = f" {' '.join(words)} "
     for phrase in _expanded(manner.but_not):
         text = text.replace(f" {phrase} ", " / ")
     words, phrases = text.split(), _expanded(manner.heard_in)
-    lengths = {phrase.count(" ") + 1 for phrase in phrases}
     return any(
         " ".join(words[start : start + length]) in phrases
         for start in range(len(words))
-        for length in lengths
+        for length in range(1, MAX_PHRASE_WORDS + 1)
     )
 
 

@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from backend.config import Settings
 from backend.errors import SettingsError, SpeechError
@@ -16,6 +14,7 @@ from backend.speech.loudness import active_level, peak_level
 from backend.speech.pitch import pitch_range
 from backend.speech.profiles import PROFILES
 from backend.speech.riff import decode
+from backend.terminal import duration, output, show_paragraph, show_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,30 +112,25 @@ def _sample(engine: SpeechEngine, profile: str, text: str, out: Path) -> Sample:
     )
 
 
-def show(report: Report, console: Console) -> None:
-    """Print engines and samples as tables."""
-    engines = Table("Engine", "Use", "")
+def show(report: Report) -> None:
+    """Print the engines, and a table of the samples."""
+    console = output()
     for state in report.engines:
-        problem = f"[red]{escape(state.problem)}[/red]" if state.problem else ""
-        engines.add_row(state.name, state.use, problem)
-    console.print(engines)
-    samples = Table("Engine")
-    samples.add_column("Profile", no_wrap=True)
-    for title in ("Duration", "Level", "Peak", "Pitch"):
-        samples.add_column(title)
+        problem = f": {state.problem}" if state.problem else ""
+        line = f"engine {state.name}: {state.use}{problem}"
+        show_paragraph(console, line, style="red" if problem else "")
+    rows = [(Path(sample.path).name, *_figures(sample)) for sample in report.samples if sample.path]
+    if rows:
+        show_table(("Sample", "Duration", "Level", "Peak", "Pitch"), rows)
     for sample in report.samples:
         if sample.problem:
-            samples.add_row(sample.engine, sample.profile, f"[red]{escape(sample.problem)}[/red]")
-            continue
-        pitch = "-" if sample.pitch_hz is None else "{}-{} Hz".format(*sample.pitch_hz)
-        samples.add_row(
-            sample.engine,
-            sample.profile,
-            f"{sample.duration_s} s",
-            f"{sample.level_dbfs} dBFS",
-            f"{sample.peak_dbfs} dBFS",
-            pitch,
-        )
-    console.print(samples)
+            line = f"{sample.engine} {sample.profile}: {sample.problem}"
+            show_paragraph(console, line, style="red")
     if paths := [sample.path for sample in report.samples if sample.path]:
-        console.print(f"samples in {escape(str(Path(paths[0]).parent))}", soft_wrap=True)
+        console.out(f"the samples are in {Path(paths[0]).parent}")
+
+
+def _figures(sample: Sample) -> tuple[str, str, str, str]:
+    pitch = "-" if sample.pitch_hz is None else "{}-{} Hz".format(*sample.pitch_hz)
+    level, peak = f"{sample.level_dbfs} dBFS", f"{sample.peak_dbfs} dBFS"
+    return duration(sample.duration_s or 0), level, peak, pitch

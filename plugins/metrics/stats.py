@@ -1,20 +1,20 @@
 """`reflective-resonance stats`: the figures of the server that runs, as a table."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from backend.errors import ReflectiveResonanceError
+
 if TYPE_CHECKING:
     from plugins.metrics.figures import Figure
 
-FAILED, BAD_USAGE = 1, 2
 LIMIT_S = 10.0
 
 app = typer.Typer(name="stats", help="The figures of the server that runs, as a table.")
 
 
-class NoFiguresError(Exception):
+class NoFiguresError(ReflectiveResonanceError):
     """There are none, and why."""
 
 
@@ -32,24 +32,15 @@ def stats(
     Exits with 0 if there are figures, 1 if no server answers with them, 2 on wrong settings.
     """
     from backend.config import Settings
-    from backend.errors import SettingsError
+    from backend.terminal import show_json
     from plugins.metrics.table import show
 
-    try:
-        settings = Settings.load()
-    except SettingsError as error:
-        typer.echo(f"wrong setting: {error}", err=True)
-        raise typer.Exit(BAD_USAGE) from error
+    settings = Settings.load()
     token = settings.api_token.get_secret_value() if settings.api_token else ""
     base = url or settings.base_url
-    try:
-        figures = fetch(base, token)
-    except NoFiguresError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(FAILED) from error
+    figures = fetch(base, token)
     if as_json:
-        data = {"url": base, "figures": [figure.to_dict() for figure in figures]}
-        typer.echo(json.dumps(data, indent=2))
+        show_json({"url": base, "figures": [figure.to_dict() for figure in figures]})
     else:
         show(figures, base)
 

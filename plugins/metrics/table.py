@@ -2,11 +2,7 @@
 
 from collections.abc import Iterator
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
+from backend.terminal import duration, output, show_table
 from plugins.metrics.figures import Distribution, Figure, Labels
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -14,22 +10,21 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 
 def show(figures: list[Figure], base: str) -> None:
     """Print the figures, and below them the times."""
-    counts = Table("Figure", "", "", box=SIMPLE_HEAD, title=f"Show at {escape(base)}")
-    times = Table("Time", "", "mean", "half within", "95 % within", "n", box=SIMPLE_HEAD)
+    counts: list[tuple[str, ...]] = []
+    times: list[tuple[str, ...]] = []
     for figure in figures:
-        doc = escape(figure.doc.removesuffix("."))
+        doc = figure.doc.removesuffix(".")
         if figure.type == "histogram":
-            for labels, value in figure.values:
-                if isinstance(value, Distribution):
-                    times.add_row(doc, _label(labels), *_times(value))
-                    doc = ""
+            times += [
+                (doc, _label(labels), *_times(value))
+                for labels, value in figure.values
+                if isinstance(value, Distribution)
+            ]
         else:
-            for label, text in rows(figure):
-                counts.add_row(doc, escape(label), escape(text))
-                doc = ""
-    console = Console(highlight=False)
-    console.print(counts)
-    console.print(times)
+            counts += [(doc, label, text) for label, text in rows(figure)]
+    output().out(f"show at {base}")
+    show_table(("Figure", "", ""), counts)
+    show_table(("Time", "", "Mean", "Half within", "95 % within", "Number"), times)
 
 
 def rows(figure: Figure) -> Iterator[tuple[str, str]]:
@@ -43,13 +38,13 @@ def rows(figure: Figure) -> Iterator[tuple[str, str]]:
         if figure.name.endswith("plugin_state"):
             yield labels["plugin"], labels["state"]
         else:
-            yield ", ".join(labels.values()).replace("_", " "), _number(value, unit)
+            yield _label(labels), _number(value, unit)
     if not told:
         yield "", "none"
 
 
 def _label(labels: Labels) -> str:
-    return escape(", ".join(value.replace("_", " ") for value in labels.values()))
+    return ", ".join(value.replace("_", " ") for value in labels.values())
 
 
 def _times(times: Distribution) -> list[str]:
@@ -60,7 +55,7 @@ def _times(times: Distribution) -> list[str]:
 
 def _number(value: float, unit: str) -> str:
     if unit == "seconds":
-        return f"{value * 1000:.3g} ms" if value < 0.9995 else f"{value:.1f} s"
+        return duration(value)
     if unit == "bytes":
         power = 0
         while value >= 1000 and power < len(UNITS) - 1:

@@ -4,9 +4,8 @@ The limits are those of the settings, also while `RR_RETENTION_ENABLED` is false
 imported when it runs: the host reads this module for `--help`.
 """
 
-import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,13 +17,12 @@ if TYPE_CHECKING:
     from plugins.retention.policy import Limits, Policy
     from plugins.retention.removing import Removed
 
-FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
+FAILED = 1
 PURPOSE = "reflective-resonance prune"
+KEPT = "what was removed is gone, every other session is whole"
 TREES = {"tts": "speech", "waves": "waves"}
 
-app = typer.Typer(
-    name="prune", add_completion=False, help="Remove speech and waves that are over a limit."
-)
+app = typer.Typer(name="prune", help="Remove speech and waves that are over a limit.")
 
 
 @app.command()
@@ -45,28 +43,19 @@ def prune(
     Exits with 0 if all went that was to go, 1 if something could not be removed, 2 on bad usage or
     if a server is running there, 130 on Ctrl-C; run it again to go on.
     """
-    from backend.errors import ArtifactsInUseError
     from backend.lock import holding
-    from backend.logs import configure_logging
+    from backend.terminal import messages, show_json
     from plugins.retention.policy import Policy
 
     policy, root = _settings(artifacts)
-    configure_logging("warning")
-    with _interruptible():
-        if dry_run:
-            removed, stored = _prune(root, policy, dry_run=True)
-        else:
-            try:
-                with holding(root, PURPOSE):
-                    removed, stored = _prune(root, policy, dry_run=False)
-            except ArtifactsInUseError as error:
-                raise _bad_usage(str(error)) from error
+    with _interruptible(), nullcontext() if dry_run else holding(root, PURPOSE):
+        removed, stored = _prune(root, policy, dry_run=dry_run)
     if policy == Policy():
-        typer.echo("no limit is set, so nothing goes; see RR_RETENTION_... in .env", err=True)
+        messages().out("no limit is set, so nothing goes; see RR_RETENTION_... in .env.example")
     rows = [_row(item, policy, dry_run=dry_run) for item in removed]
     totals = _totals(rows, stored)
     if as_json:
-        typer.echo(json.dumps({"sessions": rows, "totals": totals}, indent=2))
+        show_json({"sessions": rows, "totals": totals})
     else:
         _show(rows, totals, dry_run=dry_run)
     raise typer.Exit(FAILED if any(row["result"] == "failed" for row in rows) else 0)
@@ -103,35 +92,25 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("interrupted: what went is gone, what stayed is whole", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise KeyboardInterrupt(KEPT) from None
     except OSError as error:
-        typer.echo(f"stopped: {error}; what went is gone, what stayed is whole", err=True)
-        raise typer.Exit(FAILED) from None
+        raise OSError(f"stopped: {error}; {KEPT}") from error
 
 
 def _settings(path: Path | None) -> "tuple[Policy, Artifacts]":
     from backend.artifacts import Artifacts
     from backend.config import Settings
-    from backend.errors import ReflectiveResonanceError
+    from backend.errors import UsageError
     from backend.plugins import load_settings
     from plugins.retention.policy import policy_of
     from plugins.retention.settings import RetentionSettings, plugin
 
-    try:
-        root = path or Settings.load().artifacts_dir
-        settings = load_settings(plugin)
-    except ReflectiveResonanceError as error:
-        raise _bad_usage(str(error)) from error
+    root = path or Settings.load().artifacts_dir
+    settings = load_settings(plugin)
     assert isinstance(settings, RetentionSettings)  # noqa: S101 - `plugin` is ours
     if not root.is_dir():
-        raise _bad_usage(f"{root} is not a directory: name the artifacts directory of a server")
+        raise UsageError(f"{root} is not a directory: name the artifacts directory of a server")
     return policy_of(settings), Artifacts(root)
-
-
-def _bad_usage(message: str) -> typer.Exit:
-    typer.echo(message, err=True)
-    return typer.Exit(BAD_USAGE)
 
 
 def _row(item: "Removed", policy: "Policy", *, dry_run: bool) -> dict[str, Any]:
@@ -150,10 +129,11 @@ def _row(item: "Removed", policy: "Policy", *, dry_run: bool) -> dict[str, Any]:
 
 
 def _because(why: str, limits: "Limits") -> str:
+    from backend.terminal import duration
     from plugins.retention.policy import MB
 
     return {
-        "age": f"older than {_duration(limits.ttl_s)}",
+        "age": f"older than {duration(limits.ttl_s)}",
         "number": f"not among the newest {limits.keep_last}",
         "size": f"over {limits.max_bytes / MB:g} MB in all",
         "waves": "its waves go",
@@ -177,41 +157,29 @@ def _show(
     rows: Sequence[dict[str, Any]], totals: dict[str, dict[str, int]], *, dry_run: bool
 ) -> None:
     """Print a table of what goes, then what that comes to."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from backend.terminal import duration, output, show_table
 
     if rows:
-        table = Table()
-        for title in ("session", "what", "size", "age", "why"):
-            table.add_column(title, no_wrap=True)
-        table.add_column("")
-        for row in rows:
-            result = f"{row['result']}: {row['problem']}" if row["problem"] else row["result"]
-            table.add_row(
+        table = [
+            (
                 row["session_id"],
                 TREES[row["tree"]],
                 _megabytes(row["bytes"]),
-                _duration(row["age_s"]),
+                duration(row["age_s"]),
                 row["because"],
-                escape(result),
+                f"{row['result']}: {row['problem']}" if row["problem"] else row["result"],
             )
-        Console(highlight=False).print(table)
+            for row in rows
+        ]
+        show_table(("Session", "What", "Size", "Age", "Why", ""), table)
+    console = output()
     verb = "would go" if dry_run else "removed"
     for tree, total in totals.items():
         count = total["sessions"]
         sessions = f"{count} session{'' if count == 1 else 's'}"
         sizes = f"{_megabytes(total['bytes'])}, {_megabytes(total['bytes_left'])} left"
-        typer.echo(f"{TREES[tree]}: {sessions} {verb}, {sizes}")
+        console.out(f"{TREES[tree]}: {sessions} {verb}, {sizes}")
 
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
-
-
-def _duration(seconds: float) -> str:
-    """Return a duration as people say it, such as `90 s`, `12 min`, `36 h` or `5 days`."""
-    for unit, length_s, least in (("days", 86_400, 2), ("h", 3600, 2), ("min", 60, 2)):
-        if seconds >= least * length_s:
-            return f"{round(seconds / length_s, 1):g} {unit}"
-    return f"{seconds:g} s"

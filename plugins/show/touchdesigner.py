@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 import typer
 
-EXIT_USAGE = 2
 PATH = "/v1/events"
 
 app = typer.Typer(name="touchdesigner")
@@ -22,25 +21,15 @@ def touchdesigner(
 ) -> None:
     """Print the callbacks of a TouchDesigner WebSocket DAT for this installation."""
     from backend.config import Settings
-    from backend.errors import ReflectiveResonanceError
     from backend.plugins import load_settings
+    from backend.terminal import output
     from plugins.show.settings import ShowSettings, plugin
 
-    try:
-        server = urlsplit(Settings.load().base_url)
-        settings = load_settings(plugin)
-    except ReflectiveResonanceError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(EXIT_USAGE) from error
+    server = urlsplit(Settings.load().base_url)
+    settings = load_settings(plugin)
     assert isinstance(settings, ShowSettings)  # noqa: S101 - `plugin` is ours
-    typer.echo(
-        callbacks(
-            host or server.netloc.rpartition(":")[0],
-            port or server.port or 80,
-            settings.heartbeat_s,
-        ),
-        nl=False,
-    )
+    name = host or server.netloc.rpartition(":")[0]
+    output().out(callbacks(name, port or server.port or 80, settings.heartbeat_s), end="")
 
 
 def callbacks(host: str, port: int, heartbeat_s: float) -> str:

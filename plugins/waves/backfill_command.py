@@ -4,7 +4,6 @@ A recording is done once its waves stand and are recorded, so whatever ends the 
 again goes on where it ended. What it needs is imported when it runs; see `plugins.waves.cli`.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plugins.waves.terminal import FAILED, INTERRUPTED, bad_usage, bar, outcomes
+from plugins.waves.terminal import FAILED, bar, outcomes
 
 if TYPE_CHECKING:
     from backend.artifacts import Artifacts
@@ -61,21 +60,14 @@ def backfill(
     Exits with 0 if nothing is missing any more, 1 if a file failed, 2 on bad usage or if a server
     is running there, 130 on Ctrl-C; run it again to go on.
     """
-    from backend.errors import ArtifactsInUseError
     from backend.lock import holding
-    from backend.logs import configure_logging
-    from backend.logwriter import flushed
     from plugins.waves.pending import Search
 
     settings, root = _settings(artifacts)
     since_s = _moment(since).timestamp() if since else 0.0
-    configure_logging("warning")
-    with _interruptible(), flushed(), ExitStack() as stack:
+    with _interruptible(), ExitStack() as stack:
         if not dry_run:
-            try:
-                stack.enter_context(holding(root, PURPOSE))
-            except ArtifactsInUseError as error:
-                raise bad_usage(str(error)) from error
+            stack.enter_context(holding(root, PURPOSE))
         left = Search(root, settings.processing_sr).run()
         found = [item for item in left if item.written_at_s >= since_s]
         if dry_run:
@@ -91,30 +83,28 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("interrupted: what is made is whole; run it again to go on", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise KeyboardInterrupt("what is made is whole; run it again to go on") from None
 
 
 def _settings(path: Path | None) -> "tuple[WavesSettings, Artifacts]":
     from backend.artifacts import Artifacts
     from backend.config import Settings
-    from backend.errors import ReflectiveResonanceError
+    from backend.errors import UsageError
     from backend.plugins import load_settings
     from plugins.waves.settings import WavesSettings, plugin
 
-    try:
-        root = path or Settings.load().artifacts_dir
-        settings = load_settings(plugin)
-    except ReflectiveResonanceError as error:
-        raise bad_usage(str(error)) from error
+    root = path or Settings.load().artifacts_dir
+    settings = load_settings(plugin)
     assert isinstance(settings, WavesSettings)  # noqa: S101 - `plugin` is ours
     if not root.is_dir():
-        raise bad_usage(f"{root} is not a directory: name the artifacts directory of a server")
+        raise UsageError(f"{root} is not a directory: name the artifacts directory of a server")
     return settings, Artifacts(root)
 
 
 def _moment(since: str) -> datetime:
     """Return the moment that `since` means: a duration ago, or a date in local time."""
+    from backend.errors import UsageError
+
     duration = _DURATION.fullmatch(since)
     try:
         if duration:
@@ -122,7 +112,7 @@ def _moment(since: str) -> datetime:
             return datetime.now().astimezone() - ago
         return datetime.fromisoformat(since).astimezone()
     except (ValueError, OverflowError, OSError) as error:
-        raise bad_usage(f"--since {since!r} is neither like 12h or 7d nor a date") from error
+        raise UsageError(f"--since {since!r} is neither like 12h or 7d nor a date") from error
 
 
 def _run(
@@ -149,20 +139,19 @@ def _run(
         result = "failed" if reason else "written"
         ended.put({"path": path, "result": result, **figures})
 
-    pool = create_pool(bench, lanes=min(workers, max(1, len(missing))), queue_max_size=len(missing))
-    progress = bar()
-    try:
-        if missing:
-            pool.start()
-        with progress:
-            task = progress.add_task("files", total=len(missing))
-            for item in missing:
-                pool.submit(prepared(bench, item, on_end), live=False)
-            for row in outcomes(pool, ended, len(missing)):
-                rows[row["path"]] = row
-                progress.advance(task)
-    finally:
-        pool.stop(0)
+    if missing:
+        pool = create_pool(bench, lanes=min(workers, len(missing)), queue_max_size=len(missing))
+        try:
+            with bar() as progress:
+                task = progress.add_task("files", total=len(missing))
+                pool.start()
+                for item in missing:
+                    pool.submit(prepared(bench, item, on_end), live=False)
+                for row in outcomes(pool, ended, len(missing)):
+                    rows[row["path"]] = row
+                    progress.advance(task)
+        finally:
+            pool.stop(0)
     return [rows[str(item.path)] for item in found]
 
 
@@ -189,22 +178,24 @@ def _row(item: "Found", result: str) -> Row:
 
 def _show(rows: Sequence[Row], root: Path, as_json: bool) -> None:
     """Print all rows as JSON, or their numbers and a table of what was not done below `root`."""
+    from backend.terminal import output, show_json, show_table
+
     numbers: dict[str, int] = {}
     for row in rows:
         numbers[row["result"]] = numbers.get(row["result"], 0) + 1
     if as_json:
-        typer.echo(json.dumps({"files": rows, "numbers": numbers}, indent=2))
+        show_json({"files": rows, "numbers": numbers})
         return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    told = [row for row in rows if row["result"] not in {"written", "recorded"}]
-    if told:
-        table = Table("file", "result", "reason")
-        for row in told:
-            reason = f"{row['reason']}: {row['message']}" if row["reason"] else ""
-            table.add_row(escape(os.path.relpath(row["path"], root)), row["result"], escape(reason))
-        Console().print(table)
+    table = [
+        (
+            os.path.relpath(row["path"], root),
+            row["result"],
+            f"{row['reason']}: {row['message']}" if row["reason"] else "",
+        )
+        for row in rows
+        if row["result"] not in {"written", "recorded"}
+    ]
+    if table:
+        show_table(("File", "Result", "Reason"), table)
     summary = ", ".join(f"{count} {result}" for result, count in numbers.items())
-    typer.echo(summary or "nothing is missing")
+    output().out(summary or "nothing is missing")

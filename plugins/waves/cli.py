@@ -3,7 +3,6 @@
 What the pool needs is imported by the command itself: the host reads this module for `--help`.
 """
 
-import json
 import os
 import shutil
 import tempfile
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plugins.waves.backfill_command import backfill
-from plugins.waves.terminal import FAILED, INTERRUPTED, bad_usage, bar, outcomes
+from plugins.waves.terminal import FAILED, bar, outcomes
 
 if TYPE_CHECKING:
     from plugins.waves.lane import Outcome
@@ -78,23 +77,19 @@ def decompose(
 
     Exits with 0 if all went well, 1 if a file failed, 2 on bad usage, 130 on Ctrl-C.
     """
-    from backend.errors import PluginError
     from backend.plugins import load_settings
+    from backend.terminal import show_json
     from plugins.waves.settings import WavesSettings, plugin
 
-    try:
-        settings = load_settings(plugin)
-    except PluginError as error:
-        raise bad_usage(str(error)) from error
+    settings = load_settings(plugin)
     assert isinstance(settings, WavesSettings)  # noqa: S101 - `plugin` is ours
     sources = _check(_find(paths, out), paths)
     rows = _run(sources, out, settings, workers or settings.max_workers)
     failed = sum(not row["ok"] for row in rows)
     if as_json:
-        result = {"files": rows, "done": len(rows) - failed, "failed": failed}
-        typer.echo(json.dumps(result, indent=2))
+        show_json({"files": rows, "done": len(rows) - failed, "failed": failed})
     else:
-        _print_table(rows)
+        _show(rows)
     raise typer.Exit(FAILED if failed else 0)
 
 
@@ -113,6 +108,7 @@ def _find(paths: Sequence[Path], out: Path) -> Iterator[Source]:
 
 def _check(found: Iterable[Source], paths: Sequence[Path]) -> list[Source]:
     """Return each recording once; refuse none at all, and two that would write the same waves."""
+    from backend.errors import UsageError
     from plugins.waves.paths import base_name
 
     taken: dict[tuple[Path, str], Source] = {}
@@ -120,9 +116,9 @@ def _check(found: Iterable[Source], paths: Sequence[Path]) -> list[Source]:
         key = (source.directory, base_name(source.path).lower())
         other = taken.setdefault(key, source).path
         if _absolute(other) != _absolute(source.path):
-            raise bad_usage(f"{other} and {source.path} would write the same waves")
+            raise UsageError(f"{other} and {source.path} would write the same waves")
     if not taken:
-        raise bad_usage(f"no WAV file in {', '.join(map(str, paths))}")
+        raise UsageError(f"no WAV file in {', '.join(map(str, paths))}")
     return list(taken.values())
 
 
@@ -130,6 +126,7 @@ def _run(
     sources: Sequence[Source], out: Path, settings: "WavesSettings", workers: int
 ) -> list[dict[str, Any]]:
     """Decompose `sources` with a progress bar; return a row for each, in their order."""
+    from backend.errors import UsageError
     from plugins.waves import worker
     from plugins.waves.pool import Pool
 
@@ -138,7 +135,7 @@ def _run(
         out.mkdir(parents=True, exist_ok=True)
         temporary = tempfile.mkdtemp(prefix=".waves-", dir=out)
     except OSError as error:
-        raise bad_usage(f"cannot write to {out}: {error}") from error
+        raise UsageError(f"cannot write to {out}: {error}") from error
     pool = Pool(
         worker.decompose,
         lanes=min(workers, len(sources)),
@@ -160,9 +157,7 @@ def _run(
                 done[path] = outcome
                 progress.advance(task)
     except KeyboardInterrupt:
-        pool.stop(0)
-        typer.echo("interrupted: the waves made so far are whole", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise KeyboardInterrupt("the waves made so far are whole") from None
     finally:
         pool.stop(0)
         shutil.rmtree(temporary, ignore_errors=True)
@@ -200,23 +195,22 @@ def _row(source: Source, outcome: "Outcome") -> dict[str, Any]:
     }
 
 
-def _print_table(rows: Sequence[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+def _show(rows: Sequence[dict[str, Any]]) -> None:
+    from backend.terminal import duration, show_table
 
-    table = Table("file", "seconds", "rmse", "clipped", "ms", "result")
+    table = []
     for row in rows:
-        ok = row["ok"]
-        table.add_row(
-            escape(row["path"]),
-            f"{row['duration_s']:.2f}" if ok else "",
-            f"{row['rmse']:.4f}" if ok else "",
-            str(row["clipped_samples"]) if ok else "",
-            f"{row['running_ms']:.0f}",
-            "three waves" if ok else escape(f"{row['reason']}: {row['message']}"),
-        )
-    Console().print(table)
+        figures = ("", "", "")
+        result = f"{row['reason']}: {row['message']}"
+        if row["ok"]:
+            figures = (
+                duration(row["duration_s"]),
+                f"{row['rmse']:.4f}",
+                str(row["clipped_samples"]),
+            )
+            result = "three waves"
+        table.append((row["path"], *figures, duration(row["running_ms"] / 1000), result))
+    show_table(("File", "Length", "RMSE", "Clipped", "Took", "Result"), table)
 
 
 def _absolute(path: Path) -> str:

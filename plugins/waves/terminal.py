@@ -1,17 +1,15 @@
-"""What the commands of the waves share: a progress bar, the outcomes as they come, bad usage."""
+"""What the commands of the waves share: a progress bar, and the outcomes as they come."""
 
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
-
-import typer
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from plugins.waves.pool import Pool
 
-FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
+FAILED = 1
 CHECK_S = 0.2
 GIVE_UP_AFTER_STARTS = 3
 
@@ -20,7 +18,6 @@ Outcome = TypeVar("Outcome")
 
 def bar() -> "Progress":
     """Return a progress bar with the time that is left, on standard error."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -29,12 +26,14 @@ def bar() -> "Progress":
         TimeRemainingColumn,
     )
 
+    from backend.terminal import messages
+
     return Progress(
         TextColumn("decomposing"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=messages(),
     )
 
 
@@ -47,9 +46,3 @@ def outcomes(pool: "Pool", ended: "SimpleQueue[Outcome]", count: int) -> Iterato
         except Empty:
             if pool.failed_starts >= GIVE_UP_AFTER_STARTS:
                 pool.stop(0)
-
-
-def bad_usage(message: str) -> typer.Exit:
-    """Say what is wrong; return what ends the command."""
-    typer.echo(message, err=True)
-    return typer.Exit(BAD_USAGE)

@@ -99,12 +99,11 @@ def test_a_plugin_that_cannot_be_loaded_fails(tmp_path: Path) -> None:
 
 def test_a_child_can_be_killed(tmp_path: Path) -> None:
     """The child held the GIL and ignored SIGTERM, so what ended it was the kill, measured."""
-    finding = found(tmp_path)["a hanging child can be killed"]
+    finding = found(tmp_path)["a process that hangs can be killed"]
 
     assert finding.ok
     assert re.fullmatch(
-        r"hung in C for \d+ ms, deaf to SIGTERM, gone \d+ ms after kill \(SIGKILL\)",
-        finding.detail,
+        r"one that did not react to SIGTERM was gone \d+ ms after the kill", finding.detail
     )
 
 
@@ -115,7 +114,7 @@ def test_a_child_that_does_not_hang_proves_nothing(
     monkeypatch.setattr(doctor, "_hang", lambda: "print(flush=True)")
     monkeypatch.setattr(doctor, "HANG_LIMIT_S", LIMIT_S)
 
-    assert "did not hang" in failures(found(tmp_path))["a hanging child can be killed"]
+    assert "did not hang" in failures(found(tmp_path))["a process that hangs can be killed"]
 
 
 def test_each_service_is_asked_once(tmp_path: Path) -> None:

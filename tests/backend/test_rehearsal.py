@@ -23,6 +23,7 @@ from backend.signals import (
 )
 from backend.speech.embedded import EmbeddedEngine
 from backend.speech.engine import Spoken
+from backend.terminal import duration
 
 made = define("rehearsal_test_made", "Sent by a plugin of this module. Payload: WorkDone.")
 failed = define("rehearsal_test_failed", "Sent by a plugin of this module. Payload: WorkFailed.")
@@ -53,7 +54,7 @@ def three_files(event: TtsWritten) -> WorkDone:
 
 def progress() -> Console:
     """Return a console whose words can be read."""
-    return Console(file=io.StringIO(), width=200)
+    return Console(file=io.StringIO(), width=1000, markup=False)
 
 
 async def run(tmp_path: Path, *found: Discovered, slots: int = 2, seed: int = 1) -> Report:
@@ -144,32 +145,36 @@ async def test_a_slot_that_fails_is_a_problem(
     assert [] == report.utterances
 
 
-async def test_the_session_is_shown_as_it_goes(tmp_path: Path) -> None:
-    """Turns, what each slot says and where it is heard are told while it runs."""
+@pytest.mark.parametrize("verbose", [False, True])
+async def test_the_session_is_shown_as_it_goes(tmp_path: Path, *, verbose: bool) -> None:
+    """Turns and what each slot says are shown while it runs; paths and waves if asked for."""
     console = progress()
     settings = Settings(artifacts_dir=tmp_path, seed=1)
 
-    report = await rehearse(settings, [waves(three_files)], "Rain [bold]", 2, console)
+    report = await rehearse(
+        settings, [waves(three_files)], "Rain [bold]", 2, console, verbose=verbose
+    )
 
     assert isinstance(console.file, io.StringIO)
     told = console.file.getvalue()
     for row in report.utterances:
         assert row.text in told
-        assert row.audio_path in told
+        assert (row.audio_path in told) == verbose
+    assert ("3 waves after" in told) == verbose
     assert ["turn 1", "turn 2", "turn 3"] == [
         line.partition(":")[0] for line in told.splitlines() if line.startswith("turn ")
     ]
 
 
-async def test_the_table_has_a_row_for_each_utterance(tmp_path: Path) -> None:
+async def test_the_table_has_a_row_for_each_utterance(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The table names voice, seconds and waves of every utterance, and where the session is."""
     report = await run(tmp_path, waves(three_files), slots=1)
-    console = progress()
 
-    show(report, console)
+    show(report)
 
-    assert isinstance(console.file, io.StringIO)
-    shown = console.file.getvalue()
+    shown = capsys.readouterr().out
     (row,) = report.utterances
-    for words in (row.voice_profile, f"{row.duration_s:.1f} s", "3 of 3", report.session_id):
+    for words in (row.voice_profile, duration(row.duration_s), "3 of 3", report.session_id):
         assert words in shown

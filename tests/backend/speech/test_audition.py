@@ -51,7 +51,7 @@ def test_every_voice_in_use_is_heard(tmp_path: Path) -> None:
         assert sample.pitch_hz
 
 
-def test_a_voice_that_fails_is_told(tmp_path: Path) -> None:
+def test_a_voice_that_fails_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A refused key and a missing one are in the table, and the fallback is still heard."""
     with OpenAIStub("401") as stub:
         settings = Settings(
@@ -62,12 +62,10 @@ def test_a_voice_that_fails_is_told(tmp_path: Path) -> None:
             speech_openai_api_key=SecretStr(KEY),
         )
         report = audition(settings, WORDS, tmp_path, console())
-    shown = console()
-    show(report, shown)
+    show(report)
 
     assert not report.ok
-    assert isinstance(shown.file, io.StringIO)
-    text = shown.file.getvalue()
+    text = capsys.readouterr().out
     assert "answered 401" in text
     assert "ELEVENLABS_API_KEY" in text
     assert 6 == sum(sample.path is not None for sample in report.samples)

@@ -8,14 +8,13 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 from pydantic import SecretStr
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from backend.app import create_app
 from backend.config import Settings
 from backend.plugins import discover
 from plugins.metrics import disk
-from plugins.metrics.stats import app
-from tests.command import free_port, run
+from tests.command import free_port, invoke, run
 from tests.live import LiveServer, chat
 from tests.patience import LIMIT_S
 
@@ -41,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 def stats(*arguments: str, **env: str) -> Result:
     """Run the command here."""
-    return CliRunner().invoke(app, arguments, env={"COLUMNS": "100", **env})
+    return invoke("stats", *arguments, **env)
 
 
 def test_the_figures_are_a_table(server: LiveServer) -> None:

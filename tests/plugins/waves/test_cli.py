@@ -5,32 +5,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import soundfile as sf
-from structlog.testing import capture_logs
-from typer.testing import CliRunner
+from typer.testing import Result
 
 from plugins.waves import terminal, worker
-from plugins.waves.cli import app
+from tests.command import invoke
 from tests.patience import LIMIT_S, SOON_S
 from tests.plugins.waves import jobs
 from tests.plugins.waves.pools import Gate, wait_until_gone
 
 ROOT = Path(__file__).parents[3]
 
-runner = CliRunner()
 
-
-@pytest.fixture(autouse=True)
-def logs() -> Iterator[list[Any]]:
-    """Keep the log off standard output, as the host does."""
-    with capture_logs() as entries:
-        yield entries
+def decompose(*arguments: str) -> Result:
+    """Run the command in this process."""
+    return invoke("waves", "decompose", *arguments)
 
 
 @pytest.fixture
@@ -59,9 +52,7 @@ def test_real_recordings_and_a_bad_one(tmp_path: Path) -> None:
     sf.write(source / "tone.wav", 0.3 * np.sin(2 * np.pi * 150 * times), 22050)
     (source / "broken.wav").write_bytes(b"no audio")
 
-    result = runner.invoke(
-        app, ["decompose", str(source), "--out", str(out), "--workers", "1", "--json"]
-    )
+    result = decompose(str(source), "--out", str(out), "--workers", "1", "--json")
 
     assert result.exit_code == 1
     report = json.loads(result.stdout)
@@ -78,7 +69,7 @@ def test_real_recordings_and_a_bad_one(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("stand_in")
 def test_a_folder_keeps_its_shape(folder: Path, tmp_path: Path) -> None:
     """Folders are searched; what is found keeps its place; waves and other files are left out."""
-    result = runner.invoke(app, ["decompose", str(folder), "--out", str(tmp_path / "out")])
+    result = decompose(str(folder), "--out", str(tmp_path / "out"))
 
     assert result.exit_code == 0
     found = sorted(path.relative_to(tmp_path / "out") for path in tmp_path.glob("out/**/*.wav"))
@@ -94,7 +85,7 @@ def test_a_file_named_twice_is_done_once(folder: Path, tmp_path: Path) -> None:
     """A file given by itself and by its folder is one file."""
     arguments = [str(folder / "a.wav"), str(folder), "--out", str(tmp_path / "out"), "--json"]
 
-    result = runner.invoke(app, ["decompose", *arguments])
+    result = decompose(*arguments)
 
     assert json.loads(result.stdout)["done"] == 2
 
@@ -117,7 +108,7 @@ def test_bad_usage_exits_with_2(folder: Path, tmp_path: Path) -> None:
         [str(folder), "--out", str(blocked / "below")],
     ]
 
-    results = [runner.invoke(app, ["decompose", *case]) for case in cases]
+    results = [decompose(*case) for case in cases]
 
     assert [result.exit_code for result in results] == [2] * len(cases)
     assert all(result.stderr for result in results)
@@ -131,10 +122,10 @@ def test_a_wrong_setting_exits_with_2(
     """A setting out of range is one clear line and exit 2."""
     monkeypatch.setenv("RR_WAVES_PROCESSING_SR", "44100")
 
-    result = runner.invoke(app, ["decompose", str(folder), "--out", str(tmp_path / "out")])
+    result = decompose(str(folder), "--out", str(tmp_path / "out"))
 
     assert result.exit_code == 2
-    assert result.stderr.startswith("RR_WAVES_PROCESSING_SR='44100': ")
+    assert result.stderr.startswith("wrong setting: RR_WAVES_PROCESSING_SR='44100': ")
 
 
 def test_workers_that_cannot_start_end_the_command(
@@ -144,24 +135,20 @@ def test_workers_that_cannot_start_end_the_command(
     monkeypatch.setattr(worker, "warm_up", jobs.refuse_to_start_like_waves)
     monkeypatch.setattr(terminal, "GIVE_UP_AFTER_STARTS", 1)
 
-    result = runner.invoke(
-        app, ["decompose", str(folder), "--out", str(tmp_path / "out"), "--json"]
-    )
+    result = decompose(str(folder), "--out", str(tmp_path / "out"), "--json")
 
     assert result.exit_code == 1
     assert {row["reason"] for row in json.loads(result.stdout)["files"]} == {"stopped"}
 
 
 SCRIPT = """
-from backend.logs import configure_logging
+from backend.cli import app
 from plugins.waves import worker
-from plugins.waves.cli import app
 from tests.plugins.waves import jobs
 
 worker.decompose = jobs.decompose
 worker.warm_up = jobs.warm_up_like_waves
 if __name__ == "__main__":
-    configure_logging("warning")
     app()
 """
 
@@ -176,7 +163,7 @@ def test_ctrl_c_stops_at_once_with_130(tmp_path: Path) -> None:
     (tmp_path / "in" / "tell_and-told-ignore_sigterm.wav").touch()
 
     with subprocess.Popen(
-        [sys.executable, str(script), "decompose", "in", "--out", "out"],
+        [sys.executable, str(script), "waves", "decompose", "in", "--out", "out"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
