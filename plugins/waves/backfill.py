@@ -84,7 +84,14 @@ class Backfill(threading.Thread):
                 and not self._failed_lately(found)
                 and self._waits_for_room()
             ):
-                submitted += self._settle(found)
+                try:
+                    submitted += self._settle(found)
+                except Exception:
+                    log.exception(
+                        "a recording without waves cannot be handled; the others are",
+                        input_path=str(found.path),
+                    )
+                    self._put_back(str(found.path))
             if self._is_over():
                 break
         for path in self._failures.keys() - seen:
@@ -114,9 +121,13 @@ class Backfill(threading.Thread):
         if not reason:
             self._failures.pop(utterance.path, None)
         elif reason not in DROPPED:
-            failures = self._failures.get(utterance.path, (0, 0.0))[0]
-            pause_s = min(FIRST_BACK_OFF_S * 2**failures, MAX_BACK_OFF_S)
-            self._failures[utterance.path] = failures + 1, monotonic() + pause_s
+            self._put_back(utterance.path)
+
+    def _put_back(self, path: str) -> None:
+        """Leave a recording that failed alone for a while, each time longer."""
+        failures = self._failures.get(path, (0, 0.0))[0]
+        pause_s = min(FIRST_BACK_OFF_S * 2 ** min(failures, 10), MAX_BACK_OFF_S)
+        self._failures[path] = failures + 1, monotonic() + pause_s
 
     def _put_off(self, found: Found) -> bool:
         """Put a recording off that is so young that the live path may yet bring it; tell if so."""

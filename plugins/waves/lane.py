@@ -147,7 +147,7 @@ class Lane(threading.Thread):
         while not self._ended.is_set():
             try:
                 self._step()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 log.exception("a lane of the waves pool failed", lane=self.name)
                 self._discard()
                 if self.job is not None:
@@ -201,7 +201,8 @@ class Lane(threading.Thread):
         self._desk.note()
 
     def _back_off(self) -> None:
-        seconds = min(FIRST_BACK_OFF_S * 2 ** (self.failed_starts - 1), MAX_BACK_OFF_S)
+        doublings = min(self.failed_starts - 1, 10)  # a float takes no more than 1,023
+        seconds = min(FIRST_BACK_OFF_S * 2**doublings, MAX_BACK_OFF_S)
         log.warning(
             "a worker could not start",
             lane=self.name,
@@ -223,7 +224,7 @@ class Lane(threading.Thread):
             job.started_at = monotonic()
             try:
                 job.payload = job.works[0].begin((job.started_at - job.accepted_at) * 1000)
-            except Exception as error:  # noqa: BLE001 - told to whoever asked, as the outcome
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - told as the outcome
                 self._finish(job, "error", str(error) or type(error).__name__)
                 return
         job.attempts += 1
@@ -250,13 +251,21 @@ class Lane(threading.Thread):
             self._finish(job, report.reason, report.message, report)
 
     def _finish(self, job: Job, reason: str, message: str, report: Report | None = None) -> None:
+        outcome = job.outcome(reason, message, report)
         self.job = None
-        self._desk.finish(job, job.outcome(reason, message, report))
+        try:
+            self._desk.finish(job, outcome)
+        except BaseException:
+            self.job = job  # for `run`, which ends it as an error
+            raise
 
     def _discard(self) -> None:
         if self._worker is None:
             return
-        self._worker.discard()
-        self._replaced_pid = self._worker.pid
-        self._worker, self.ready = None, False
+        worker, self._worker, self.ready = self._worker, None, False
+        self._replaced_pid = worker.pid
+        try:
+            worker.discard()
+        except Exception:
+            log.exception("a worker could not be killed", lane=self.name, pid=worker.pid)
         self._desk.note()

@@ -24,7 +24,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from queue import SimpleQueue
 from time import monotonic
 from typing import Literal, Self
@@ -184,8 +184,8 @@ class Pool:
                 )
             else:
                 job = Job(work.path, [work], live, monotonic())
-                self._jobs[work.path] = job
                 self._waiting.put(job)
+                self._jobs[work.path] = job
                 self._changed.notify()
                 return True
             if self._doorman_listens:
@@ -311,11 +311,18 @@ class Pool:
             if state == self._state or not self._open:
                 return
             self._state = state
-            if self._on_state is not None:
-                self._on_state(*state)
+            try:
+                if self._on_state is not None:
+                    self._on_state(*state)
+            except Exception:
+                log.exception("the state of the pool could not be reported", state=state)
 
     def _is_hindered(self) -> bool:
-        hindered_by = self._hindrance()
+        try:
+            hindered_by = self._hindrance()
+        except Exception as error:  # noqa: BLE001 - nobody can tell, so jobs begin; warned of once
+            hindered_by = ""
+            self.pass_on(Note(logging.WARNING, f"jobs begin unchecked: {error!r}"))
         if hindered_by != self._hindered_by:
             self._hindered_by = hindered_by
             self.note()
@@ -338,7 +345,12 @@ class Pool:
 
     def _see_off(self) -> None:
         while (ending := self._endings.get()) is not None:
-            self._tell(*ending)
+            try:
+                self._tell(*ending)
+            except Exception:
+                log.exception("the end of a job could not be told; it is told once more")
+                with suppress(Exception):
+                    self._tell(*ending)
 
     def _tell(self, ended: Work | Job, outcome: Outcome) -> None:
         """Tell everyone who asked for it; who asks for the same file meanwhile is told as well."""
@@ -363,5 +375,5 @@ class Pool:
 def _end(work: Work, outcome: Outcome) -> None:
     try:
         work.end(outcome)
-    except Exception:
+    except (Exception, SystemExit):
         log.exception("the end of a job could not be told", path=work.path, reason=outcome.reason)

@@ -100,5 +100,5 @@ def _written_at(row: Mapping[str, Any], wav_path: Path) -> datetime:
             return written_at
     try:
         return datetime.fromtimestamp(wav_path.stat().st_mtime, UTC)
-    except OSError:
+    except (OSError, ValueError, OverflowError):  # a file may claim the year 10,000
         return datetime.now(UTC)

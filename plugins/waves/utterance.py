@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -30,6 +30,9 @@ from plugins.waves.signals import (
 log = SafeLog(__name__)
 
 SENDER = "waves"
+FIGURES = ("duration_s", "sample_rate", "rmse", "clipped_samples", "voiced_ratio", "queued_ms",
+           "running_ms")  # fmt: skip
+"""What a signal and a record say of waves alike."""
 
 
 @dataclass(slots=True, eq=False)
@@ -98,75 +101,109 @@ class Utterance:
         )
 
     def end(self, outcome: Outcome) -> None:
-        """Log the end, record it, send the signal."""
-        reason, message = outcome.reason, outcome.message
-        if not reason and not self._succeed(outcome):
-            reason, message = "session_gone", "the session was deleted while its waves were made"
+        """Record and log the end, then send its one signal, whatever failed before."""
+        is_told = not (self.backfill and outcome.reason in DROPPED)
+        event: WavesWritten | WavesFailed
         try:
-            if reason and not (self.backfill and reason in DROPPED):
-                self._fail(outcome, cast("Reason", reason), message)
+            event = self._concluded(outcome, is_told)
+        except Exception as error:
+            log.exception("the end of a decomposition could not be handled", **self._context())
+            reason = cast("Reason", outcome.reason or "error")
+            message = outcome.message or f"{type(error).__name__}: {error}"
+            event = self._failed(reason, message, outcome)
+        failed = event if isinstance(event, WavesFailed) else None
+        try:
+            if failed is None:
+                self.bench.announce(waves_written, event)
+            elif is_told:
+                self.bench.announce(waves_failed, event)
         finally:
             if self.on_end is not None:
-                self.on_end(self, reason, message, outcome)
+                message = failed.message if failed else ""
+                self.on_end(self, failed.reason if failed else "", message, outcome)
 
-    def _succeed(self, outcome: Outcome) -> bool:
-        """Record and announce the waves; tell whether their session still exists."""
+    def _concluded(self, outcome: Outcome, is_told: bool) -> WavesWritten | WavesFailed:
+        """Record and log how it ended; return what is to be announced."""
+        if not outcome.reason:
+            written = self._written(outcome)
+            if self._is_kept(written, outcome):
+                return written
+            gone = "the session was deleted while its waves were made"
+            failed = self._failed("session_gone", gone, outcome)
+        else:
+            failed = self._failed(cast("Reason", outcome.reason), outcome.message, outcome)
+        if is_told:
+            self._keep_failure(failed, outcome)
+        return failed
+
+    def _written(self, outcome: Outcome) -> WavesWritten:
         data: dict[str, Any] = dict(outcome.report.data)
-        files = tuple(Path(path) for path, _, _ in data["files"])
-        figures: dict[str, Any] = {
-            name: data[name]
-            for name in ("duration_s", "sample_rate", "rmse", "clipped_samples", "voiced_ratio")
-        }
-        times: dict[str, Any] = _times(outcome)
+        first, second, third = (Path(path) for path, _, _ in data["files"])
+        return WavesWritten(
+            self.event,
+            (first, second, third),
+            rmse=data["rmse"],
+            duration_s=data["duration_s"],
+            sample_rate=data["sample_rate"],
+            clipped_samples=data["clipped_samples"],
+            voiced_ratio=data["voiced_ratio"],
+            **_times(outcome),
+            backfill=self.backfill,
+        )
+
+    def _failed(self, reason: Reason, message: str, outcome: Outcome) -> WavesFailed:
+        times = _times(outcome)
+        return WavesFailed(self.event, reason, message, **times, backfill=self.backfill)
+
+    def _is_kept(self, written: WavesWritten, outcome: Outcome) -> bool:
+        """Record and log the waves; tell whether their session still exists."""
+        data: dict[str, Any] = dict(outcome.report.data)
         for warning in data["warnings"]:
             log.warning("the recording is odd", **self._context(), warning=warning)
-        relative = self.bench.host.artifacts.relative
-        entries = tuple(
-            record.WaveEntry(relative(Path(path)), size, sha) for path, size, sha in data["files"]
-        )
-        if not self._record("written", files=entries, **figures, **times):
-            _take_back(files)
+        figures: dict[str, Any] = {name: getattr(written, name) for name in FIGURES}
+        if not self._record("written", data["files"], **figures):
+            _take_back(written.files)
             return False
         log.info(
             "decomposition finished",
             **self._context(),
-            output_dir=str(files[0].parent),
-            **times,
-            rmse=round(data["rmse"], 6),
-            clipped_samples=data["clipped_samples"],
+            output_dir=str(written.files[0].parent),
+            queued_ms=written.queued_ms,
+            running_ms=written.running_ms,
+            rmse=round(written.rmse, 6),
+            clipped_samples=written.clipped_samples,
             attempts=outcome.attempts,
         )
-        done = WavesWritten(self.event, files, **figures, **times, backfill=self.backfill)
-        self.bench.announce(waves_written, done)
         return True
 
-    def _fail(self, outcome: Outcome, reason: Reason, message: str) -> None:
-        times: dict[str, Any] = _times(outcome)
+    def _keep_failure(self, failed: WavesFailed, outcome: Outcome) -> None:
+        reason, message = failed.reason, failed.message
         if reason in DROPPED:
             log.warning("utterance dropped", **self._context(), reason=reason, message=message)
-        else:
-            log.error(
-                "decomposition failed",
-                **self._context(),
-                output_dir=self._output_dir(),
+            return
+        times: dict[str, Any] = _times(outcome)
+        log.error(
+            "decomposition failed",
+            **self._context(),
+            output_dir=self._output_dir(),
+            reason=reason,
+            message=message,
+            **times,
+            attempts=outcome.attempts,
+            traceback=outcome.report.detail or None,
+        )
+        if reason != "session_gone":
+            self._record(
+                "failed",
                 reason=reason,
-                message=message,
+                message=message[: record.MAX_MESSAGE_CHARACTERS],
+                **_identity(outcome),
                 **times,
-                attempts=outcome.attempts,
-                traceback=outcome.report.detail or None,
             )
-            if reason != "session_gone":
-                self._record(
-                    "failed",
-                    reason=reason,
-                    message=message[: record.MAX_MESSAGE_CHARACTERS],
-                    **_identity(outcome),
-                    **times,
-                )
-        failed = WavesFailed(self.event, reason, message, **times, backfill=self.backfill)
-        self.bench.announce(waves_failed, failed)
 
-    def _record(self, status: record.Status, **fields: Any) -> bool:
+    def _record(
+        self, status: record.Status, published: Sequence[tuple[str, int, str]] = (), **fields: Any
+    ) -> bool:
         """Write the utterance into `session.json`; tell whether its session still exists."""
         artifacts = self.bench.host.artifacts
         try:
@@ -175,6 +212,10 @@ class Utterance:
                 status=status,
                 app_version=self.bench.app_version,
                 finished_at=record.now(),
+                files=tuple(
+                    record.WaveEntry(artifacts.relative(Path(path)), size, sha)
+                    for path, size, sha in published
+                ),
                 **fields,
             )
             with self.bench.recording:

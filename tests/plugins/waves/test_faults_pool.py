@@ -10,6 +10,7 @@ import threading
 import time
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from multiprocessing import context
 from pathlib import Path
 from time import monotonic
@@ -21,6 +22,7 @@ from structlog.testing import capture_logs
 from plugins.waves import lane, process, worker
 from plugins.waves.child import Report
 from plugins.waves.pool import Pool
+from tests.failing import failing_at
 from tests.patience import LIMIT_S, SOON_S
 from tests.plugins.waves import jobs
 from tests.plugins.waves.pools import Asked, GateMaker, all_ready, running, wait_until_gone
@@ -303,6 +305,31 @@ def test_a_worker_that_cannot_even_be_made(
     assert [entry["next_try_s"] for entry in told] == [0.01, 0.02, 0.04]
     assert all(error.args[-1] in entry["problem"] for entry in told)
     assert states == ["warming", "degraded", "ok"]
+
+
+OF_THE_POOL = {f"plugins.waves.{name}" for name in ("pool", "lane", "backlog", "quarantine")}
+SPARED = {"__init__", "run", "_see_off", "_end", "<lambda>"}
+"""The ends of the threads, and what tells a job's end to its owner: the thing that has to come."""
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("payload", [("echo", "x"), ("segfault",)], ids=["done", "crashed"])
+def test_whatever_step_of_the_pool_raises(tmp_path: Path, payload: tuple[str, ...]) -> None:
+    """Whichever call on the pool's threads raises, a job ends once, and so does the next one."""
+    failures: list[str] = []
+    for number in count(1):
+        job, following = Asked(tmp_path / "a.wav", *payload), Asked("b.wav", "echo", "x")
+        with failing_at(number, OF_THE_POOL, SPARED) as failed, running() as pool:
+            pool.submit(job)
+            pool.submit(following)
+            job.outcome()
+            following.outcome()
+        if not failed:
+            break
+        failures += failed
+
+    assert len(failures) > 20
+    assert {"Lane._attempt", "Pool.finish", "Pool._tell", "Pool.take"} <= set(failures)
 
 
 def test_a_file_that_crashes_two_workers_is_quarantined(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from time import perf_counter, thread_time
 from typing import Any, NoReturn
@@ -25,10 +26,13 @@ from backend.config import Settings
 from backend.plugins import Host, discover
 from backend.signals import TtsWritten, emit, tts_written
 from plugins.waves import record, worker
+from plugins.waves.child import Report
+from plugins.waves.lane import Outcome
 from plugins.waves.plugin import lifespan
 from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
-from plugins.waves.utterance import Bench
+from plugins.waves.utterance import Bench, Utterance
+from tests.failing import failing_at
 from tests.live import LiveServer, chat
 from tests.patience import LIMIT_S, SOON_S, until
 from tests.plugins.waves import jobs
@@ -361,6 +365,46 @@ async def test_a_record_that_cannot_be_written_is_logged(
     assert isinstance(done, WavesWritten)
     errors = [entry["event"] for entry in logs if entry["log_level"] == "error"]
     assert errors == ["the outcome could not be recorded"]
+
+
+OF_THE_END = {f"plugins.waves.{name}" for name in ("utterance", "record", "paths", "logs")}
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("backfill", [False, True])
+@pytest.mark.parametrize("reason", ["", "invalid_audio", "crashed", "queue_full", "session_gone"])
+async def test_whatever_step_of_an_end_raises(
+    artifacts: Artifacts, listener: Listener, reason: str, backfill: bool
+) -> None:
+    """Whichever call at the end of a job raises, one signal comes, and its owner is told once."""
+    event = utterance(artifacts, "good")
+    bench = Bench(
+        Host(artifacts, lambda *_: None), WavesSettings(), asyncio.get_running_loop(), "1"
+    )
+    made = jobs.decompose(Utterance(str(event.wav_path), event, bench).begin(0.0))
+    outcome = Outcome(reason, reason and "why", Report() if reason else made)
+    silent = backfill and reason == "queue_full"
+    ends: list[str] = []
+
+    def on_end(_: Utterance, reason: str, *__: object) -> None:
+        ends.append(reason)
+
+    failures: list[str] = []
+    for number in count(1):
+        one = Utterance(str(event.wav_path), event, bench, backfill, on_end)
+        with capture_logs(), failing_at(number, OF_THE_END, {"end", "announce"}) as failed:
+            thread = threading.Thread(target=one.end, args=(outcome,))
+            thread.start()
+            await asyncio.to_thread(thread.join)
+        assert len(ends) == number
+        if not failed:
+            break
+        failures += failed
+    await listener.wait_for(0 if silent else len(ends))
+
+    assert [getattr(e, "reason", "") for e in listener.events] == ([] if silent else ends)
+    assert ends[-1] == reason
+    assert len(failures) > (2 if reason == "queue_full" else 5)
 
 
 @pytest.mark.usefixtures("stand_in")
