@@ -16,8 +16,8 @@ from backend.agents.vocabulary import (
     DULL_NOUNS,
     FUNCTION_WORDS,
     LANGUAGES,
-    LETTERS,
     PEOPLE,
+    PLURALS,
     SCRIPTS,
     TIME_ADVERBS,
     WEAK_NOUNS,
@@ -44,9 +44,9 @@ _PAST = re.compile(r"[^aeiour]ed$|[^aeiou][aeiou]red$")
 # From the visitor's mouth to the speaker's.
 _TURNED = {"my": "your", "our": "your", "your": "my", "a": "that", "an": "that", "this": "that"}
 _KEPT = frozenset({"the", "his", "her", "their", "every"})
-_POINTING = frozenset({"the", "a", "an", "every", "that"})
+_POINTING = frozenset({"the", "a", "an", "every", "that", "this"})
 _POSSESSIVES = frozenset({"my", "your", "our", "his", "her", "their", "its"})
-_DETERMINERS = _POINTING | _POSSESSIVES | {"this", "these", "those"}
+_DETERMINERS = _POINTING | _POSSESSIVES | {"these", "those"}
 _MENTION = frozenset({"word", "words"})
 _QUESTION_WORDS = frozenset(
     [
@@ -101,13 +101,14 @@ def hear(message: str) -> Cues:
     lowered = spoken_words(message)
     language = _language(text, lowered)
     words = tuple(dict.fromkeys(filter(None, map(_content_word, _in_their_case(text)))))
+    things = tuple(word for word in words if word.lower() not in PEOPLE)
     nouns = tuple(
         word
-        for word in words
+        for word in things
         if not (_is_verb(word) or _is_aside(word) or word.lower() in ADJECTIVES)
     )
     return Cues(
-        words=nouns or words,
+        words=nouns or things or words,
         things=_things(text),
         is_question="?" in text or "\uff1f" in text or not _QUESTION_WORDS.isdisjoint(lowered[:1]),
         language=language,
@@ -128,11 +129,13 @@ def _language(text: str, words: list[str]) -> str:
     elided = [word.partition("'")[0] + "'" for word in words if "'" in word]
     points = {
         language: sum(word in known for word in [*words, *elided])
-        + sum(not LETTERS[language].isdisjoint(word) for word in words)
         for language, known in LANGUAGES.items()
     }
     best = max(points, key=lambda language: points[language])
-    return best if points[best] > sum(word in FUNCTION_WORDS for word in words) else ""
+    english = sum(word in FUNCTION_WORDS for word in words)
+    if english == points[best] == 0 and len(words) > 1 and not "".join(words).isascii():
+        return OTHER_LANGUAGE
+    return best if points[best] > english else ""
 
 
 def phrases(
@@ -147,7 +150,7 @@ def phrases(
         that is not in here are left out.
     avoid : str
         A phrase that shares a content word with this text is worse: nobody wants to hear the same
-        word come round a third time.
+        word come round a third time. A single word is better for it: it is a word that was meant.
     favour : str
         A phrase of which this text has the last word is better than all others.
     """
@@ -166,7 +169,7 @@ def phrases(
             else:
                 # Without a determiner it may be any part of speech: it is quoted as a word.
                 phrase = f"the word {run[-1]}"
-                price = 4 + 2 * _is_verb(last)
+                price = 4 + 2 * _is_verb(last) - 2 * (last in worn)
             price -= 9 * (last in shared)
             price += 2 * (last in DULL_NOUNS) + any(word.lower() in worn for word in run)
             cost.setdefault(phrase, price)
@@ -217,7 +220,7 @@ def _is_after_noun(word: str, before: str) -> bool:
 
 
 def _is_plural(word: str) -> bool:
-    return word.endswith("s") and not word.endswith(("ss", "us", "is"))
+    return word in PLURALS or (word.endswith("s") and not word.endswith(("ss", "us", "is")))
 
 
 def _content_word(word: str) -> str:

@@ -5,9 +5,6 @@ from functools import cache
 from backend.agents.cues import hear, spoken_words
 from backend.agents.script import Manner, Topic, manners, shared
 
-MAX_PHRASE_WORDS = 6
-"""Words of the longest phrase in `heard_in`."""
-
 
 def manner_of(message: str) -> tuple[Manner, dict[str, str]] | None:
     """Return the manner that fits, with the names it takes up; None for the agents' own lines."""
@@ -22,7 +19,8 @@ def manner_of(message: str) -> tuple[Manner, dict[str, str]] | None:
     if cues.is_silent:
         return by_name["plain"], {}
     if len(words) == 1 and cues.words and topic_of(message) is None:
-        return by_name["single"], {"word": cues.words[0]}
+        name = cues.words[0].capitalize()
+        return by_name["single"], {"word": name if name in message else cues.words[0]}
     return None
 
 
@@ -34,14 +32,15 @@ def topic_of(message: str) -> Topic | None:
 
 
 def _is_heard(manner: Manner, words: list[str]) -> bool:
-    text = f" {' '.join(words)} "
+    text = f" ^ {' '.join(words)} $ "
     for phrase in _expanded(manner.but_not):
         text = text.replace(f" {phrase} ", " / ")
     words, phrases = text.split(), _expanded(manner.heard_in)
+    lengths = {phrase.count(" ") + 1 for phrase in phrases}
     return any(
         " ".join(words[start : start + length]) in phrases
         for start in range(len(words))
-        for length in range(1, MAX_PHRASE_WORDS + 1)
+        for length in lengths
     )
 
 

@@ -47,7 +47,7 @@ _VOICES: tuple[VoiceProfile, ...] = (
 """One for each slot, so that six slots have six voices and each keeps its own."""
 
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six")
-_DETERMINERS = ("the ", "a ", "an ", "every ", "my ", "your ")
+_DETERMINERS = ("the ", "that ", "my ", "your ")
 
 
 def play(profile: AgentProfile, turn: AnyTurn) -> dict[str, object]:

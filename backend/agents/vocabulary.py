@@ -30,12 +30,13 @@ FUNCTION_WORDS = _words(
 
 WEAK_WORDS = _words(
     """
-    actually ago ask asked asking bad big bit came careful come comes coming dish dishes first five
-    four gave get gets getting give given gives go goes going gone gonna good got happen happens
-    honestly keep kind know known knows last let like liked little long look longer looks lot made
-    make makes making maybe mean means need needs new next number one put really said saw say says
-    second see seem seems seen simply six small smaller sort speaker speakers suppose talk tell
-    tells thing things think third thought three told took truly try two use want wanted wants way
+    actually ago ask asked asking bad big bit came careful come comes coming dish dishes far first
+    five four gave get gets getting give given gives go goes going gone gonna good got happen
+    happens honestly keep kind know known knows last let like liked little long longer look looks
+    lot lower made make makes making maybe mean means need needs new next number one put really
+    said saw say says second see seem seems seen simply six small smaller sort speaker speakers
+    suppose talk tell tells thing things think third thought three told took truly try two use want
+    wanted wants way
     """
 )
 """Words with too little in them to be worth an answer of their own."""
@@ -62,64 +63,74 @@ PEOPLE = _words(
     """
     aunt babies baby boss boy boyfriend brother brothers child children colleague cousin dad
     daughter daughters doctor family father friend friends girl girlfriend grandfather grandma
-    grandmother grandpa granny guy husband kid kids lady man men mom mother mum neighbour neighbor
-    parents partner people person sister sisters son sons student teacher twins uncle wife woman
-    women
+    grandmother grandpa granny guy husband keeper kid kids lady man men mom mother mum neighbor
+    neighbour parents partner people person sister sisters son sons student teacher twins uncle
+    wife woman women
     """
 )
 """Nouns for people: what is done to a thing in play is not done to them."""
 
+PLURALS = _words("children feet geese kids men mice people teeth women")
+"""Nouns in the plural that do not end in s."""
+
 DULL_NOUNS = WEAK_NOUNS | _words(
     """
-    answer half matter middle question room rest sentence unit visitor voice word
+    answer date end half kinds matter middle minute parts question record rest room second sentence
+    times unit visitor voice word
     """
 )
 """Nouns that say little of what was said; a phrase that ends in one is taken up last."""
 
 TIME_ADVERBS = _words(
     """
-    afterwards backwards today tomorrow tonight yesterday
+    afterwards backwards overnight today tomorrow tonight yesterday
     """
 )
 """Words that follow a phrase without belonging to it."""
 
 COMMON_VERBS = _words(
     """
-    answer ask became become began begin believe born break breathe bring broke brought build built
-    burn call came carry change climb close come cross cry dance die died disappear draw dream drew
-    drift drink eat fall feel fell felt fight find flew float flow fly follow forget get give go
-    grew grow guess happen hear heard held help hold hope hurt keep kept kiss knew know laugh learn
-    leave left lie like listen live look lose lost love make mean meet melt met miss move need open
-    pass play ran remember rest return ring rise rose run sang sank sat save say see seem shake
-    shine show sing sink sit sleep slept smell smile sound speak spoke stand start stay stood stop
-    sung swam swim swum take talk taste teach tell think told took trade tremble try turn wait wake
-    walk want wash watch wear went wept whisper wish woke wonder work worry write wrote
+    answer ask became become began begin believe born bought break breathe bring broke brought
+    build built burn call came carry caught change chose climb close come cross cry cut dance dealt
+    die died disappear draw dream dress drew drift drink drip drop drove eat fall feel fell felt
+    fight find fit flew flip float flow fly follow forget froze get give go grew grow guess happen
+    hear heard held help hid hit hold hope hum hurry hurt keep kept kiss knew know laugh learn
+    leave led left lie lift like listen live look lose lost love make mean meet melt met miss move
+    need open paid pass play pour push put quit ran read remember rest return ring rise rode rose
+    run sang sank sat save say see seem sent shake shall shine shook show sing sink sit sleep slept
+    smell smile sold sound speak spent spilt splash spoke stand start stay stole stood stop sung
+    swam swear swim swum take talk taste taught teach tell think told took tore trade tremble try
+    turn wait wake walk want wash watch wear went wept whisper wish woke wonder wore work worry
+    write wrote
     """
 )
 """Verbs that would otherwise be taken into the noun phrase before them."""
 
 _LANGUAGES = {
     "German": """
-        aber alle auch auf aus bei bin bist danke das dass dein deine dem den der des dich dir doch
-        du durch ein eine einem einen einer es euch für ganz gestern haben habe hast hat heute
-        hallo hier ich ihm ihn ihr im immer ist ja jetzt kann kein keine keinen komm liebe mehr
-        mein meine meinem meinen meiner mich mir mit morgen muss nach nein nicht nichts noch nur
-        oder schon sehr sein seine sich sie sind tot uns unser und viel von vom vor wann warum weil
-        wenn wer wie wir wird wo zu zum zur über
+        abend aber alle auch auf aus bei bin bist danke das dass dein deine dem den der des dich
+        dir doch du durch ein eine einem einen einer es euch fühle für ganz gestern grüezi gute
+        guten habe haben hallo hast hat heute hier ich ihm ihn ihr im immer ist ja jetzt kann katze
+        kein keine keinen komm liebe mehr mein meine meinem meinen meiner mich mir mit moin morgen
+        muss nach nacht nein nicht nichts noch nur oder schläft schon sehr sein seine servus sich
+        sie sind tag tot tschüss und uns unser viel vom von vor wann warum wasser weil wenn wer wie
+        wir wird wo zu zum zur über
     """,
     "French": """
-        ai aime ainsi aller au aussi aux avec avez avons bien bonjour c' ce cela cette ces chez d'
-        dans de des deux du elle elles en est et fait il ils j' je l' la le les leur lui m' ma mais
-        merci moi mon mère n' ne nos notre nous on ont ou oui où par pas peut pour pourquoi père
-        qu' quand que quel quelle qui quoi rien s' ses si sommes sont suis sur t' ta tes toi tous
-        tout très tu un une vie voici vos votre vous y à été être
+        ai aime ainsi aller au aussi aux avec avez avons bien bonjour bonsoir c' ce cela ces cette
+        chez d' dans de des deux du eau elle elles en est et fait il ils j' je l' la le les leur
+        lui m' ma mais merci moi mon mort mère n' ne nos notre nous on ont ou oui où par pas peut
+        peux pour pourquoi père qu' quand que quel quelle qui quoi rien s' salut ses si sommes sont
+        suis sur t' ta tes toi tous tout très tu un une va veux vie vivre voici vos votre vous y à
+        ça été être
     """,
     "Spanish": """
-        adiós al algo amo aquí así bien buenos como con cuando cuál cómo de del donde dónde el ella
-        ellos en era eres es esta este esto estoy está están estás gracias ha hay he hola hoy la
-        las le les lo los lugar madre mañana mi mis mucho murió muy más nada nadie ni nosotros nos
-        otra otro padre para pero por porque puede que quien quiero quién qué se ser si siempre sin
-        sobre soy su sus sé sí también te tengo tiene todo tu tus tú un una usted vida y ya yo él
+        adiós agua al algo amo aquí así bien buenas buenos como con cuando cuál cómo de del donde
+        dónde el ella ellos en encanta era eres es esta este esto estoy está están estás gracias
+        gusta gustan ha hay he hola hoy la las le les lo los lugar madre mañana mi mis mucho muerto
+        murió muy más nada nadie ni nos nosotros otra otro padre para pero por porque puede que
+        quien quieres quiero quién qué se ser si siempre sin sobre soy su sus sé sí también te
+        tengo tiene todo tu tus tú un una usted vida y ya yo él
     """,
     "Italian": """
         all' alla anche bene c' casa che chi ci ciao come con cosa cosi così cuore d' da dal dalla
@@ -130,10 +141,10 @@ _LANGUAGES = {
         tutto un' una uno vita voglio voi è
     """,
     "Portuguese": """
-        ao aos aqui com como da das de dela dele dos ela ele em era essa esse estou está eu foi
-        hoje isso isto já lhe mais mas meu meus minha muito na nas nem nos nunca não nós obrigada
-        obrigado olá os ou para pela pelo por porque qual quando que quem quero se sem ser seu sim
-        sobre sou sua são também tem tenho saudade saudades tudo um uma vida você à é
+        ao aos aqui como da das de dela dele dos ela ele em era essa esse estou está eu foi hoje
+        isso isto já lhe mais mas meu meus minha muito na nas nem nos nunca não nós obrigada
+        obrigado olá os ou para pela pelo por porque qual quando que quem quero saudade saudades se
+        sem ser seu sim sobre sou sua são também tem tenho tudo um uma vida você à é
     """,
     "Dutch": """
         aan alles als altijd ben bent dat de deze dit een en er gaat geen haar heb hebben heeft het
@@ -146,16 +157,6 @@ LANGUAGES = {
     language: _words(words) - FUNCTION_WORDS - WEAK_WORDS for language, words in _LANGUAGES.items()
 }
 """The commonest words of six neighbouring languages: enough to notice that it is not English."""
-
-LETTERS = {
-    "German": frozenset("äöüß"),
-    "French": frozenset("çœèêëîïûù"),
-    "Spanish": frozenset("ñíú"),
-    "Italian": frozenset("ìò"),
-    "Portuguese": frozenset("ãõ"),
-    "Dutch": frozenset("ĳ"),
-}
-"""Letters that point to one of them."""
 
 SCRIPTS = {
     "HIRAGANA": "Japanese",

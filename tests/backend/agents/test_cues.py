@@ -14,6 +14,8 @@ TO_YOU = {"my": "your"}
         ("What does it mean to be brave?", ("brave",)),
         ("Anna left Berlin.", ("anna", "Berlin")),
         ("HELLO OUT THERE", ("hello",)),
+        ("My grandmother taught me to swim", ("taught", "swim")),
+        ("Grandmother?", ("grandmother",)),
         ("Do you dream?", ("dream",)),
         ("I don\u2019t trust clocks", ("trust", "clocks")),
         ("who are you", ()),
@@ -70,6 +72,8 @@ def test_tells_a_question(message: str, is_question: bool) -> None:
         ("Ich vermisse das Meer im Winter", "German", False),
         ("Die Katze schläft", "German", False),
         ("Je t\u2019aime", "French", False),
+        ("Jag älskar dig", "another language", False),
+        ("Amélie", "", False),
         ("¿Qué recuerda el agua?", "Spanish", False),
         ("Quiero saber qué recuerda el mar", "Spanish", False),
         ("Mi manca il mare d'inverno", "Italian", False),
@@ -109,6 +113,14 @@ def test_quotes_phrases_with_an_article_before_single_words() -> None:
 def test_quotes_a_possessive_from_the_other_side() -> None:
     """What a peer calls mine is yours to the one who speaks to it; others' are left out."""
     assert phrases("My corner, your grandmother.", possessives=TO_YOU) == ("your corner",)
+
+
+def test_quotes_what_another_speaker_took_up() -> None:
+    """A phrase whose noun is in the other's text is quoted before all others."""
+    text = "My lamp hums over a slow river."
+
+    assert phrases(text, possessives={"my": "my"}, favour="That river?") == ("that slow river",)
+    assert phrases(text, possessives={"my": "my"}, favour="Your lamp?") == ("my lamp",)
 
 
 def test_quotes_worn_words_last() -> None:

@@ -60,6 +60,9 @@ CASES: list[tuple[str | None, str, str, list[str]]] = [
             "I keep cutting myself",
             "I hate you all and I want to end it all!",
             "Ich will sterben",
+            "I took pills",
+            "I wish I could disappear",
+            "what is the point of living",
         ],
     ),
     (
@@ -80,6 +83,9 @@ CASES: list[tuple[str | None, str, str, list[str]]] = [
             "I don't want to die",
             "I feel worthless",
             "Fuck cancer",
+            "Why do people die?",
+            "Nobody understands me",
+            "I can't breathe",
         ],
     ),
     (
@@ -96,6 +102,8 @@ CASES: list[tuple[str | None, str, str, list[str]]] = [
             "This is so boring",
             "go to hell",
             "What rubbish! How stupid!",
+            "boring!!!",
+            "Idiot",
         ],
     ),
     (
@@ -103,6 +111,12 @@ CASES: list[tuple[str | None, str, str, list[str]]] = [
         SIDES,
         "allah trump jesus god heaven",
         ["I believe in Allah", "I voted for Trump", "Jesus loves you", "Is there a god in heaven?"],
+    ),
+    (
+        "welcoming",
+        r"\b(thank|good|glad|gladly|come|clear)\b",
+        "gay deaf doubt",
+        ["I am gay", "I'm deaf"],
     ),
     (
         "foreign",
@@ -115,6 +129,7 @@ CASES: list[tuple[str | None, str, str, list[str]]] = [
             "Ho perso mio fratello",
             "水は何を覚えていますか",
             "Что помнит вода?",
+            "Kocham cię",
         ],
     ),
     ("plain", r"[a-z]", "asdf", ["", " \n", "\U0001f30a\U0001f30a", "42", "?!", "asdf sdfg"]),
@@ -215,11 +230,13 @@ def test_no_sentence_of_a_manner_stands_in_two_of_its_lines() -> None:
 @pytest.mark.parametrize(
     ("message", "manner"),
     [
-        ("You want to die?", None),
+        ("You want to die?", "consoling"),
         ("I nearly wanted to die laughing", None),
         ("Cut myself some bread this morning", None),
         ("The deadline is tomorrow", None),
         ("I play war and peace on the radio", None),
+        ("Life is boring", "consoling"),
+        ("The sun came out", None),
         ("Drop dead", "calm"),
         ("I hope you die", "calm"),
         ("I'll be back", None),
