@@ -27,6 +27,7 @@ from backend.workflow import Workflow
 
 log = structlog.get_logger(__name__)
 
+SPEECH_CLOSE_LIMIT_S = 2.0
 SPEECH_THREADS = 6
 """One utterance for each speaker at once; a thread only waits for its voice."""
 MARKING_LIMIT_S = 0.25
@@ -78,11 +79,19 @@ class Hosting:
                         yield
                     finally:
                         # First: a voice that hangs would hold the sessions' last files up.
-                        self.speech.close()
+                        await self._close_speech()
                         await self.runner.aclose()
         finally:
             await self.agents.aclose()
             self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _close_speech(self) -> None:
+        """Close the voices on a thread: an engine waits for a thread of its own to end."""
+        try:
+            async with asyncio.timeout(SPEECH_CLOSE_LIMIT_S):
+                await asyncio.to_thread(self.speech.close)
+        except TimeoutError:
+            log.warning("the voices are still closing", limit_s=SPEECH_CLOSE_LIMIT_S)
 
 
 @asynccontextmanager

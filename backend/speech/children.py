@@ -5,17 +5,44 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from time import monotonic
+from typing import Final, TypeVar
+
+import structlog
 
 from backend.errors import SpeechError
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 CREATION_FLAGS = 0
 if sys.platform == "win32":
     CREATION_FLAGS = subprocess.CREATE_NO_WINDOW
 STOPPED: Final = "the voice was stopped with the installation"
+
+
+class ChildDiedError(SpeechError):
+    """A voice's process ended before it had answered; another may do better."""
+
+
+def trying_twice(speak: Callable[[float], T], timeout_s: float) -> T:
+    """Return `speak(seconds left)`; if its process died, that of one more try in the time left.
+
+    The system may kill a voice that did nothing wrong, when memory runs out for one.
+    """
+    ends_at = monotonic() + timeout_s
+    try:
+        return speak(timeout_s)
+    except ChildDiedError as error:
+        left_s = ends_at - monotonic()
+        if left_s <= 0:
+            raise
+        log.warning("a voice's process died; it is tried once more", reason=str(error))
+    return speak(left_s)
 
 
 class Children:

@@ -19,7 +19,7 @@ import espeakng_loader
 import numpy as np
 
 from backend.errors import SpeechError
-from backend.speech.children import Children
+from backend.speech.children import ChildDiedError, Children, trying_twice
 from backend.speech.engine import DEFAULT_TIMEOUT_S, Spoken
 from backend.speech.profiles import (
     EMBEDDED_VOICES,
@@ -56,7 +56,10 @@ class EmbeddedEngine:
     def generate_wav_to_file(self, text: str, voice_profile: str, path: Path) -> Spoken:
         """Speak `text` into `path`; see `SpeechEngine`."""
         profile = resolve_profile(voice_profile)
-        sample_rate, pcm = self._synthesise(clean(text), self.voices[profile])
+        spoken_text, voice = clean(text), self.voices[profile]
+        sample_rate, pcm = trying_twice(
+            lambda left_s: self._synthesise(spoken_text, voice, left_s), self.timeout_s
+        )
         y = np.frombuffer(pcm, np.int16).astype(np.float32) / np.float32(32_768)
         return write_speech(path, y, sample_rate, self.temporary)
 
@@ -71,23 +74,23 @@ class EmbeddedEngine:
         """Kill the running child processes; see `SpeechEngine`."""
         self._children.close()
 
-    def _synthesise(self, text: str, voice: EmbeddedVoice) -> tuple[int, bytes]:
+    def _synthesise(self, text: str, voice: EmbeddedVoice, limit_s: float) -> tuple[int, bytes]:
         """Return the sample rate in Hertz and the PCM of `text`."""
         request = asdict(voice) | {
             "library": espeakng_loader.get_library_path(),
             "text": text,
-            "limit_s": self.timeout_s + _GRACE_S,
+            "limit_s": limit_s + _GRACE_S,
         }
-        done = self._run(json.dumps(request).encode())
+        done = self._run(json.dumps(request).encode(), limit_s)
         head, _, pcm = done.stdout.partition(b"\n")
         header = _parse(head)
         if "error" in header:
             raise SpeechError(f"the embedded voice failed: {header['error']}")
         if done.returncode != 0:
-            raise SpeechError(f"the embedded voice failed: {_describe_exit(done.returncode)}")
+            raise ChildDiedError(f"the embedded voice failed: {_describe_exit(done.returncode)}")
         expected = header.get("n_bytes")
         if expected != len(pcm) or len(pcm) % SAMPLE_WIDTH:
-            raise SpeechError(
+            raise ChildDiedError(
                 f"the embedded voice failed: its process sent {len(pcm)} bytes of speech, "
                 f"not the {expected} it announced"
             )
@@ -95,10 +98,10 @@ class EmbeddedEngine:
             raise SpeechError("the embedded voice made no sound of the text: use plain words")
         return header["sample_rate"], pcm
 
-    def _run(self, request: bytes) -> subprocess.CompletedProcess[bytes]:
+    def _run(self, request: bytes, limit_s: float) -> subprocess.CompletedProcess[bytes]:
         """Run the child to its end, or kill it at the time limit; either way it is reaped."""
         try:
-            return self._children.run(self.command, request, cwd=_PACKAGE, timeout_s=self.timeout_s)
+            return self._children.run(self.command, request, cwd=_PACKAGE, timeout_s=limit_s)
         except subprocess.TimeoutExpired as error:
             raise SpeechError(
                 f"the embedded voice took longer than {self.timeout_s:g} s and was killed: "

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
@@ -20,7 +21,7 @@ import numpy as np
 
 from backend.errors import SpeechError
 from backend.riff import MAX_RATE_HZ, MIN_RATE_HZ
-from backend.speech.children import STOPPED, Children
+from backend.speech.children import STOPPED, ChildDiedError, Children, trying_twice
 from backend.speech.engine import DEFAULT_TIMEOUT_S, MAX_DURATION_S, Spoken
 from backend.speech.profiles import VoiceProfile, resolve_profile
 from backend.speech.text import clean
@@ -85,8 +86,11 @@ class PiperEngine:
         deadline = monotonic() + self._timeout_s
         if not self._places.acquire(timeout=self._timeout_s):
             raise SpeechError(f"piper was busy for {self._timeout_s:g} s")
+        line = json.dumps(request).encode() + b"\n"
         try:
-            sample_rate, pcm = self._ask(json.dumps(request).encode() + b"\n", deadline)
+            sample_rate, pcm = trying_twice(
+                lambda left_s: self._ask(line, left_s), deadline - monotonic()
+            )
         finally:
             self._places.release()
         y = np.frombuffer(pcm, np.int16).astype(np.float32) / np.float32(32_768)
@@ -109,19 +113,16 @@ class PiperEngine:
         while self._idle:
             self._children.end(self._idle.pop())
 
-    def _ask(self, request: bytes, deadline: float) -> tuple[int, bytes]:
-        """Let a child answer; it is killed at the deadline, and kept if it answered well."""
-        try:
-            child = self._idle.pop()
-        except IndexError:
-            child = self._start()
+    def _ask(self, request: bytes, limit_s: float) -> tuple[int, bytes]:
+        """Let a child answer; it is killed at the time limit, and kept if it answered well."""
+        child = self._take()
         expired = threading.Event()
 
         def kill() -> None:
             expired.set()
             child.kill()
 
-        timer = threading.Timer(max(0.0, deadline - monotonic()), kill)
+        timer = threading.Timer(max(0.0, limit_s), kill)
         timer.daemon = True
         timer.start()
         answered = False
@@ -131,8 +132,10 @@ class PiperEngine:
         except (OSError, ValueError) as error:
             if self._children.closed:
                 raise SpeechError(STOPPED) from error
-            reason = f"took longer than {self._timeout_s:g} s" if expired.is_set() else "died"
-            raise SpeechError(f"piper's process {reason}") from error
+            if expired.is_set():
+                reason = f"piper's process took longer than {self._timeout_s:g} s"
+                raise SpeechError(reason) from error
+            raise ChildDiedError("piper's process died") from error
         finally:
             timer.cancel()
             if answered and not expired.is_set() and not self._children.closed:
@@ -140,6 +143,16 @@ class PiperEngine:
             else:
                 self._children.end(child)
         return _checked(header, pcm)
+
+    def _take(self) -> _Child:
+        """Return an idle child that still runs, or a new one."""
+        while self._idle:
+            with suppress(IndexError):  # another thread was quicker
+                child = self._idle.pop()
+                if child.poll() is None:
+                    return child
+                self._children.end(child)
+        return self._start()
 
     def _start(self) -> _Child:
         try:

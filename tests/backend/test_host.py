@@ -210,6 +210,24 @@ async def test_a_hanging_voice_does_not_hold_up_the_stop(
     assert [] == alive
 
 
+async def test_closing_the_voices_does_not_block_the_event_loop(tmp_path: Path) -> None:
+    """An engine that waits for a thread of its own at its close waits on a thread."""
+    hosting = Hosting(Settings(artifacts_dir=tmp_path), [])
+    loop, moved, went_on = asyncio.get_running_loop(), threading.Event(), []
+
+    class SlowToClose(EmbeddedEngine):
+        def close(self) -> None:
+            loop.call_soon_threadsafe(moved.set)
+            went_on.append(moved.wait(SOON_S))
+
+    hosting.speech = SlowToClose(temporary=tmp_path)
+
+    async with hosting.running():
+        pass
+
+    assert [True] == went_on
+
+
 def test_a_disabled_plugin_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Switched off in its settings, a plugin is on the board as disabled and is not chosen."""
     monkeypatch.setenv("RR_TIDES_ENABLED", "false")
