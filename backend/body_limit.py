@@ -29,11 +29,7 @@ class BodyLimit:
         length = Headers(scope=scope).get("content-length", "")
         if length.isdecimal() and int(length) > self._max_bytes:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-            response = problem_response(
-                status,
-                f"The body may have {self._max_bytes} bytes.",
-                headers={"connection": "close"},
-            )
+            response = problem_response(status, f"The body may have {self._max_bytes} bytes.")
             await response(scope, receive, send)
             return
         received = 0

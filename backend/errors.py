@@ -3,6 +3,7 @@
     ReflectiveResonanceError
     ├── SettingsError      a setting is wrong
     ├── UsageError         what was typed cannot be done
+    ├── ListenError        the address or port to listen on cannot be had
     ├── PluginError        a plugin cannot be found, configured or started
     ├── ArtifactError      a path or a file under the artifacts root
     │   ├── ArtifactsInUseError  another process holds it
@@ -37,6 +38,10 @@ class UsageError(ReflectiveResonanceError):
     """What was typed cannot be done; the message says what to type."""
 
     exit_code = 2
+
+
+class ListenError(ReflectiveResonanceError):
+    """The address or port to listen on cannot be had."""
 
 
 class PluginError(ReflectiveResonanceError):

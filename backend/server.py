@@ -10,6 +10,10 @@ uvicorn would wait for the streams before it ends the sessions that feed them, h
 lifespan, sends itself the signal again after a clean stop, and drops the lifespan at the second
 Ctrl-C. The interpreter waits at its exit for threads of executors, hence the deadline of our own.
 A stop that was asked for is exit code 0; what had to be left behind is an ERROR in the log.
+
+Rejected: hypercorn and granian. Both end a connection that was answered before its body was read,
+but neither ends one that takes nothing of its answer or makes room when there are too many, and
+granian waits for ever for a body and for a WebSocket: most of `backend.connections` would stay.
 """
 
 import os
@@ -25,12 +29,12 @@ import uvicorn
 from backend.app import create_app
 from backend.artifacts import Artifacts
 from backend.config import Settings
+from backend.connections import Connections
 from backend.host import Hosting
+from backend.listening import WAITING_CONNECTIONS, listening
 from backend.lock import holding
 from backend.logwriter import flush
 from backend.plugins import Discovered
-from backend.protocol import limited_to
-from backend.websocket_protocol import WEBSOCKETS
 
 log = structlog.get_logger(__name__)
 
@@ -40,22 +44,19 @@ STOP_DEADLINE_S = 7.0
 """A service manager's usual patience is longer; F28 of the fault table allows 8 s."""
 LAST_WORDS_S = 0.3
 """What the log gets then, which may be what hangs."""
-
-
-WAITING_CONNECTIONS = 128
-"""How many the kernel holds that are not accepted yet."""
 ACCEPTED_AT_ONCE = 1 if os.name == "posix" else WAITING_CONNECTIONS
 """What asyncio calls `backlog`. Without a free descriptor its selector loop fails that often, and
 as often again for each failure a second later: more than one would keep it busy for good
-(python/cpython issue 151615). It also passes the number to listen(), hence `_listen_again`."""
+(python/cpython issue 151615). It also passes the number to listen(), which is called again."""
 
 
 class BoundedServer(uvicorn.Server):
     """Ends the sessions first, and itself after `STOP_DEADLINE_S` at the latest."""
 
-    def __init__(self, config: uvicorn.Config, hosting: Hosting) -> None:
+    def __init__(self, config: uvicorn.Config, hosting: Hosting, connections: Connections) -> None:
         super().__init__(config)
         self._hosting = hosting
+        self._connections = connections
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -67,8 +68,9 @@ class BoundedServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, with room for a crowd."""
         await super().startup(sockets)
-        if self.started:
-            _listen_again(server.sockets for server in self.servers)
+        for one in sockets or []:
+            one.listen(WAITING_CONNECTIONS)
+        log.info("listening", address=self._hosting.settings.base_url)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Begin the stop; a second signal changes nothing, since the stop is bounded."""
@@ -83,53 +85,41 @@ class BoundedServer(uvicorn.Server):
         for server in self.servers:
             server.close()
         await self._hosting.runner.aclose()
+        self._connections.stop()
         await super().shutdown(sockets)
 
 
 def run(settings: Settings, discovered: Iterable[Discovered]) -> int:
     """Serve until a signal; return the process's exit code."""
-    with holding(Artifacts(settings.artifacts_dir), "reflective-resonance serve"):
-        return _serve(settings, discovered)
+    with (
+        listening(settings.host, settings.port) as sockets,
+        holding(Artifacts(settings.artifacts_dir), "reflective-resonance serve"),
+    ):
+        return _serve(settings, discovered, sockets)
 
 
-def _serve(settings: Settings, discovered: Iterable[Discovered]) -> int:
+def _serve(
+    settings: Settings, discovered: Iterable[Discovered], sockets: list[socket.socket]
+) -> int:
     app = create_app(settings, discovered)
+    connections = Connections(settings.request_limit_s)
     config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        http=limited_to(settings.request_limit_s),
-        **WEBSOCKETS,
+        **connections.options(app),
         log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
         backlog=ACCEPTED_AT_ONCE,
     )
-    server = BoundedServer(config, app.state.hosting)
-    log.info(
-        "starting",
-        address=f"http://{settings.host}:{settings.port}",
-        artifacts=str(settings.artifacts_dir),
-    )
+    server = BoundedServer(config, app.state.hosting, connections)
+    log.info("starting", address=settings.base_url, artifacts=str(settings.artifacts_dir))
     try:
-        server.run()
+        server.run(sockets)
     except SystemExit:
-        log.error(
-            "the server did not start: is the port taken? Set RR_PORT or stop the other program",
-            port=settings.port,
-        )
+        log.error("the server did not start; see the log")
         return 1
     log.info("stopped")
     return 0 if server.started else 1
-
-
-def _listen_again(listening: Iterable[Iterable[socket.socket]]) -> None:
-    """Let the kernel hold more connections than are accepted at once."""
-    for sockets in listening:
-        for one in sockets:
-            with one.dup() as again:
-                again.listen(WAITING_CONNECTIONS)
 
 
 def _leave() -> None:

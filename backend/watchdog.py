@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 
 
 class Watchdog:
@@ -10,19 +11,22 @@ class Watchdog:
     def __init__(self, expire: Callable[[], object]) -> None:
         self._expire = expire
         self._timer: asyncio.TimerHandle | None = None
+        self.since: float | None = None
+        """When it was started, as `time.monotonic` tells; None unless it runs."""
 
     @property
     def runs(self) -> bool:
         """Whether it was started and not stopped since."""
-        return self._timer is not None
+        return self.since is not None
 
     def start(self, limit_s: float) -> None:
         """Begin to wait, anew if it waits already."""
         self.stop()
+        self.since = monotonic()
         self._timer = asyncio.get_running_loop().call_later(limit_s, self._expire)
 
     def stop(self) -> None:
         """Wait no more."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+            self._timer = self.since = None

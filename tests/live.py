@@ -12,7 +12,7 @@ import httpx2
 import uvicorn
 from fastapi import FastAPI
 
-from backend.websocket_protocol import WEBSOCKETS
+from backend.connections import Connections
 from tests.patience import LIMIT_S
 
 Data = dict[str, Any]
@@ -20,36 +20,46 @@ Sequence = list[tuple[str, Data]]
 
 
 class _Announcing(uvicorn.Server):
-    """Says when it listens."""
+    """Says when it listens, and stops as the installation's own server does."""
 
-    def __init__(self, config: uvicorn.Config, listening: threading.Event) -> None:
+    def __init__(
+        self, config: uvicorn.Config, listening: threading.Event, connections: Connections
+    ) -> None:
         super().__init__(config)
         self._listening = listening
+        self._connections = connections
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._listening.set()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._connections.stop()
+        await super().shutdown(sockets)
+
 
 class LiveServer:
     """Serves `app` from entering to leaving; what happens in between is real HTTP."""
 
-    def __init__(self, app: FastAPI, **options: Any) -> None:
+    def __init__(
+        self, app: FastAPI, connections: Connections | None = None, **options: Any
+    ) -> None:
         self.app = app
+        self._connections = connections or Connections(LIMIT_S)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._listening = threading.Event()
         self._server = _Announcing(
             uvicorn.Config(
-                app,
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=2,
-                **WEBSOCKETS,
+                **self._connections.options(app),
                 **options,
             ),
             self._listening,
+            self._connections,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._serve, name="live server")
@@ -67,7 +77,19 @@ class LiveServer:
     @property
     def connections(self) -> int:
         """How many clients are connected."""
-        return len(self._server.server_state.connections)
+        return len(self._connections.open)
+
+    @property
+    def clients(self) -> set[int]:
+        """The ports of the clients that are connected."""
+        opened = list(self._connections.open)
+        return {one.transport.get_extra_info("peername")[1] for one in opened}
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes wait for clients to take them, beyond what the system buffers."""
+        opened = list(self._connections.open)
+        return sum(one.transport.get_write_buffer_size() for one in opened)
 
     def client(self, **options: Any) -> httpx2.Client:
         """Return an HTTP client for this server."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.backend.serving import READY
 from tests.command import Running, free_port, run
 from tests.live import chat_body, events, get, post
 
@@ -41,7 +42,7 @@ def port() -> int:
 def serving(installed: dict[str, str], port: int, tmp_path: Path) -> Iterator[Running]:
     """Return a server in that environment."""
     with Running("serve", "--port", str(port), cwd=tmp_path, env=installed) as server:
-        server.wait_for("Uvicorn running")
+        server.wait_for(READY)
         yield server
 
 

@@ -1,7 +1,8 @@
 """One WebSocket: who says hello gets what it missed; everybody gets what happens.
 
 A client that never says anything just receives, after a moment in which a `hello` could come: so
-what is replayed is sent before what happens. Whatever else a client says is ignored. One that is
+what is replayed is sent before what happens. A further `hello` is answered once the replay before
+it has been sent. Whatever else a client says is ignored. One that is
 too slow is told so with code 4002; whether it hears it is its own business.
 """
 
@@ -74,6 +75,7 @@ async def _listen(socket: WebSocket, hub: Hub, client: Client, greeted: asyncio.
         hello = _hello(message.get("text"))
         if hello is not None:
             await hub.ready.wait()
+            await client.caught_up()
             hub.greet(client, hello.cursor)
             greeted.set()
 

@@ -30,6 +30,8 @@ class Client:
         self._replay: deque[str] = deque()
         self._live: deque[str] = deque()
         self._wake = asyncio.Event()
+        self._caught_up = asyncio.Event()
+        self._caught_up.set()
         self.slow = asyncio.Event()
         """Set once more than `limit` events wait."""
 
@@ -42,23 +44,32 @@ class Client:
             self.slow.set()
             self._live.clear()
             self._replay.clear()
+            self._caught_up.set()
         elif not self.slow.is_set():
             self._live.append(text)
             self._wake.set()
 
-    def answer(self, texts: list[str], *, instead: bool) -> None:
-        """Send `texts` first; `instead` of what waits if they contain that."""
-        if instead:
-            self._live.clear()
-        self._replay = deque(texts)
+    def answer(self, texts: list[str]) -> None:
+        """Send `texts` first, and what they contain of what waits not again."""
+        told = set(texts)
+        self._replay.extend(texts)
+        self._live = deque(text for text in self._live if text not in told)
+        self._caught_up.clear()
         self._wake.set()
+
+    async def caught_up(self) -> None:
+        """Wait until the last answer was taken."""
+        await self._caught_up.wait()
 
     async def next(self) -> str:
         """Return what is to be sent next, as soon as there is something."""
         while not self._replay and not self._live:
             self._wake.clear()
             await self._wake.wait()
-        return (self._replay or self._live).popleft()
+        text = (self._replay or self._live).popleft()
+        if not self._replay:
+            self._caught_up.set()
+        return text
 
 
 class Hub:
@@ -162,7 +173,7 @@ class Hub:
             oldest=self.ring.oldest,
             replayed=len(replay.texts) if replay else 0,
         )
-        client.answer([self._control(ack), *texts], instead=replay is not None)
+        client.answer([self._control(ack), *texts])
 
     def _control(self, payload: Payload) -> str:
         return _envelope(payload, None, None, self.ring.last, self._now())

@@ -8,7 +8,7 @@ import psutil
 
 from tests.command import Running, free_port
 
-READY = "Uvicorn running"
+READY = "listening"
 
 
 class Serving(Running):

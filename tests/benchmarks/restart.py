@@ -16,6 +16,7 @@ from pathlib import Path
 
 from backend.artifacts import Artifacts
 from plugins.waves.pending import Search
+from tests.backend.serving import READY
 from tests.command import Running, free_port
 from tests.live import get
 from tests.plugins.waves.speeches import left, set_age, speak
@@ -32,7 +33,7 @@ def restart(directory: Path) -> tuple[float, float]:
     artifacts = Artifacts(directory / "artifacts")
     port = free_port()
     with Running("serve", "--port", str(port), cwd=directory) as server:
-        server.wait_for("Uvicorn running")
+        server.wait_for(READY)
         server.stop(signal.SIGKILL)
     for n in range(PENDING):
         speak(artifacts, f"slot-{n}_gpt_calm", session=f"session-{n % 5}")

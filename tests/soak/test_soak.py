@@ -23,6 +23,7 @@ import httpx2
 import pytest
 
 from plugins.waves import paths, publishing
+from tests.backend.serving import READY
 from tests.command import Running, free_port
 from tests.patience import LIMIT_S
 from tests.soak import log
@@ -160,7 +161,7 @@ def test_nothing_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 def wait_until_ready(server: Running, url: str) -> None:
     """Wait until the plugin has a worker: the first start on a machine compiles."""
-    server.wait_for("Uvicorn running")
+    server.wait_for(READY)
     deadline = monotonic() + LIMIT_S
     with httpx2.Client(base_url=url) as client:
         while client.get("/v1/health/ready").json()["plugins"]["waves"]["state"] != "ok":

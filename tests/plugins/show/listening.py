@@ -13,6 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from backend.app import create_app
 from backend.config import Settings
+from backend.connections import Connections
 from backend.plugins import Discovered, Host, Plugin, PluginSettings, discover
 from plugins.show.hub import Hub
 from tests.live import Data, LiveServer
@@ -155,7 +156,13 @@ def found(*names: str) -> list[Discovered]:
     return [item for item in discover() if item.name in names]
 
 
-def simulating(root: Path, plugins: list[Discovered] | None = None, **settings: Any) -> LiveServer:
+def simulating(
+    root: Path,
+    plugins: list[Discovered] | None = None,
+    *,
+    connections: Connections | None = None,
+    **settings: Any,
+) -> LiveServer:
     """Return a server on whose bus the test plays sessions."""
     chosen = [STAND_IN, *found("show")] if plugins is None else plugins
-    return LiveServer(create_app(Settings(artifacts_dir=root, **settings), chosen))
+    return LiveServer(create_app(Settings(artifacts_dir=root, **settings), chosen), connections)

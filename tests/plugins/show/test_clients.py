@@ -1,7 +1,6 @@
 """Many clients of one show, of which some are slow, rude or gone: nobody else notices."""
 
 import json
-import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,12 +10,12 @@ import pytest
 from pydantic import SecretStr
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from backend import websocket_protocol
+from backend.connections import Connections
 from plugins.show import connection
 from plugins.show.connection import SUBPROTOCOL, TOO_SLOW
 from plugins.show.messages import UtteranceFailed
 from tests.live import LiveServer
-from tests.patience import LIMIT_S
+from tests.patience import LIMIT_S, until
 from tests.plugins.show.listening import Listener, hub_of, on_loop, simulating
 from tests.simulated import play
 
@@ -50,28 +49,14 @@ def server(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveServer]:
     """Return a server on whose bus the test plays sessions; a dropped client may take its time."""
     monkeypatch.setenv("RR_SHOW_HEARTBEAT_S", "60")
     monkeypatch.setenv("RR_SHOW_CLIENT_QUEUE", "32")
-    monkeypatch.setattr(websocket_protocol, "CLOSE_S", LIMIT_S)
-    monkeypatch.setattr(websocket_protocol, "STALLED_S", 4 * LIMIT_S)
     monkeypatch.setattr(connection, "CLOSE_LIMIT_S", 0.01)  # it is told all the same
-    with simulating(root) as live:
+    with simulating(root, connections=patient()) as live:
         yield live
 
 
-class Gone:
-    """Waits until connections are lost, which is later than they are dropped."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._lost = threading.Semaphore(0)
-        original = websocket_protocol.BoundedWebSocket.connection_lost
-
-        def lost(connection: websocket_protocol.BoundedWebSocket, exc: Exception | None) -> None:
-            original(connection, exc)
-            self._lost.release()
-
-        monkeypatch.setattr(websocket_protocol.BoundedWebSocket, "connection_lost", lost)
-
-    def wait(self) -> None:
-        assert self._lost.acquire(timeout=LIMIT_S), "the connection is still there"
+def patient(close_s: float = LIMIT_S) -> Connections:
+    """Return limits that wait long for a client that takes nothing until it is dropped."""
+    return Connections(LIMIT_S, websocket_stalled_s=4 * LIMIT_S, websocket_close_s=close_s)
 
 
 def flood(server: LiveServer, until_dropped: int, *witnesses: Listener) -> int:
@@ -123,26 +108,26 @@ def test_a_client_that_stops_reading_is_dropped(server: LiveServer) -> None:
 
 @pytest.mark.faults
 def test_a_client_that_never_reads_again_is_cut(
-    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+    root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """F31: its connection is gone soon after it was dropped, whatever it still owes."""
-    monkeypatch.setattr(websocket_protocol, "CLOSE_S", 0.05)
-    gone = Gone(monkeypatch)
-    with Listener(server) as other, Listener(server, stalled=True):
-        flood(server, 1, other)
+    monkeypatch.setenv("RR_SHOW_CLIENT_QUEUE", "32")
+    with (
+        simulating(root, connections=patient(close_s=0.05)) as live,
+        Listener(live) as other,
+        Listener(live, stalled=True),
+    ):
+        flood(live, 1, other)
 
-        gone.wait()
+        until(lambda: live.connections == 1, "the connection is cut")
 
-        assert 1 == hub_of(server).clients
+        assert 1 == hub_of(live).clients
 
 
 @pytest.mark.faults
-def test_a_stalled_client_does_not_hold_up_the_stop(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stalled_client_does_not_hold_up_the_stop(root: Path) -> None:
     """F31: the server stops although a client has stopped reading and is not yet dropped."""
-    monkeypatch.setattr(websocket_protocol, "STALLED_S", 4 * LIMIT_S)
-    with simulating(root) as live:
+    with simulating(root, connections=patient()) as live:
         hub = hub_of(live)
         with Listener(live, stalled=True):
             for _ in range(100):
@@ -206,6 +191,27 @@ def test_a_client_may_ask_again_and_again(server: LiveServer, root: Path) -> Non
         listener.say(json.dumps({"type": "hello", "cursor": first[4]["cursor"]}))
 
         assert first[5:] == listener.events()
+
+
+@pytest.mark.parametrize("cursor", [None, 0])
+def test_a_second_hello_leaves_the_replay_whole(server: LiveServer, cursor: int | None) -> None:
+    """It is answered once all of the first answer has been sent."""
+    hub = hub_of(server)
+    count = 60
+    for _ in range(count):
+        on_loop(server, lambda: hub.publish("past", BULK))
+    with Listener(server, silent=True, stalled=True) as listener:
+        listener.say('{"type": "hello", "cursor": 0}')
+        listener.say(json.dumps({"type": "hello", "cursor": cursor}))
+        first = [listener.next() for _ in range(1 + count)]
+        second = [listener.next() for _ in range(1 if cursor is None else 1 + count)]
+        on_loop(server, lambda: hub.publish("now", BULK))
+
+        assert "now" == listener.next()["sessionId"]
+    past = list(range(1, count + 1))
+    assert ["hello.ack", *past] == [message["seq"] or message["type"] for message in first]
+    assert first[1:] == second[1:] or cursor is None
+    assert "hello.ack" == second[0]["type"]
 
 
 @pytest.mark.e2e
