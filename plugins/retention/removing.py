@@ -31,7 +31,7 @@ def carry_out(removals: Iterable[Removal], trash: Trash, leases: Leases) -> Iter
             for removal in group:  # speech before waves
                 problem = problem or (_take(removal, trash) if free else IN_USE)
                 done.append(Removed(removal, problem))
-        trash.sweep()
+        trash.sweep(session_id)
         yield done
 
 

@@ -46,9 +46,9 @@ class Trash:
             if os.path.lexists(source):
                 raise
 
-    def sweep(self) -> int:
-        """Unlink what is in the trash; return how many sessions are left in it, for later."""
-        return sum(not _unlinked(path) for path in self._listed())
+    def sweep(self, session_id: str = "") -> int:
+        """Unlink what is in the trash, of all or of one session; return how much is left of it."""
+        return sum(not _unlinked(path) for path in self._listed() if session_id in path.name)
 
     def _listed(self) -> list[Path]:
         """Return what is in the trash; nothing if that is not a directory, as for a link."""

@@ -186,6 +186,25 @@ def test_a_session_that_went_by_itself_is_no_problem(artifacts: Artifacts) -> No
     assert ["", ""] == run(artifacts, both("session-1"))
 
 
+def test_what_stays_in_the_trash_is_not_tried_for_every_session(
+    artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what a session left is unlinked for it; the rest waits for the next sweep of all."""
+    left = artifacts.root / ".trash" / "left"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    tried: list[Path] = []
+    monkeypatch.setattr(Path, "unlink", tried.append)
+    store(artifacts, "session-1")
+    store(artifacts, "session-2")
+
+    problems = run(artifacts, both("session-1", "session-2"))
+
+    assert ([""] * 4, []) == (problems, tried)
+    assert 1 == Trash(artifacts).sweep()
+    assert [left] == tried
+
+
 def test_what_a_kill_left_in_the_trash_goes_at_the_next_sweep(artifacts: Artifacts) -> None:
     """Sessions that were moved and not yet unlinked are unlinked later, links not followed."""
     store(artifacts, "session-1")
