@@ -194,7 +194,7 @@ def test_what_stays_in_the_trash_is_not_tried_for_every_session(
     left.parent.mkdir(parents=True)
     left.touch()
     tried: list[Path] = []
-    monkeypatch.setattr(Path, "unlink", tried.append)
+    monkeypatch.setattr(Path, "unlink", lambda path: tried.append(path))
     store(artifacts, "session-1")
     store(artifacts, "session-2")
 
