@@ -192,7 +192,7 @@ def doctor(artifacts: Artifacts = None, as_json: AsJson = False) -> None:
     settings, discovered = _load(artifacts_dir=artifacts)
     from backend.doctor import examine
 
-    findings: list[Finding] = examine(settings, discovered)
+    findings: list[Finding] = examine(settings, discovered, messages().print)
     if as_json:
         show_json([finding.to_dict() for finding in findings])
     else:

@@ -13,7 +13,7 @@ from typing import Any
 
 from backend.artifacts import Artifacts, write_bytes
 from backend.config import Settings
-from backend.plugins import Discovered
+from backend.plugins import Board, Discovered, Plugin, PluginSettings, enabled
 
 FREE_BYTES = 1_000_000_000
 """A session of 18 utterances takes about 6 MB with its waves: this is some 150 visitors."""
@@ -41,8 +41,10 @@ class Finding:
         return asdict(self)
 
 
-def examine(settings: Settings, discovered: Iterable[Discovered]) -> list[Finding]:
-    """Run every check; one that itself fails is a finding too."""
+def examine(
+    settings: Settings, discovered: Iterable[Discovered], say: Callable[[str], None]
+) -> list[Finding]:
+    """Run every check, which may `say` how far it is; one that itself fails is a finding too."""
     discovered = list(discovered)
     artifacts = Artifacts(settings.artifacts_dir)
     checks: list[tuple[str, Callable[[], str]]] = [
@@ -54,6 +56,7 @@ def examine(settings: Settings, discovered: Iterable[Discovered]) -> list[Findin
         ("plugins", lambda: _plugins(discovered)),
     ]
     checks[3:3] = [(f"voice {name}", check) for name, check in _services(settings, artifacts)]
+    checks += _checks_of_plugins(discovered, artifacts, say)
     findings = [_finding(name, check) for name, check in checks]
     return [*findings, *_unread(settings, discovered), *_providers(settings)]
 
@@ -84,6 +87,22 @@ def _providers(settings: Settings) -> list[Finding]:
     except Exception as error:  # noqa: BLE001 - whatever it was, it is what was found
         return [Finding("agents", False, str(error) or type(error).__name__)]
     return [Finding(f"agents: {probe.name}", probe.ok, probe.detail) for probe in probes]
+
+
+def _checks_of_plugins(
+    discovered: Iterable[Discovered], artifacts: Artifacts, say: Callable[[str], None]
+) -> list[tuple[str, Callable[[], str]]]:
+    """Return the check of each enabled plugin that has one."""
+
+    def check(plugin: Plugin, settings: PluginSettings) -> str:
+        found: str = plugin.resolve("check")(settings, artifacts, say)
+        return found
+
+    return [
+        (name, partial(check, plugin, settings))
+        for name, (plugin, settings) in enabled(discovered, Board()).items()
+        if plugin.check is not None
+    ]
 
 
 def _artifacts(artifacts: Artifacts) -> str:

@@ -64,15 +64,22 @@ class Hosting:
         self.runner = SessionRunner(workflow, settings.max_sessions)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Start the plugins; at the end stop voices, sessions, plugins and agents."""
+    async def running(self, *, low_priority: bool = True) -> AsyncIterator[None]:
+        """Start the plugins; at the end stop voices, sessions, plugins and agents.
+
+        Without `low_priority` their processes do not let others go first: somebody waits for them.
+        """
         self._threads.submit(self.agents.warm_up)
         try:
             with timeslice.shortened(), tracing(self.settings.trace_signals):
                 async with (
                     _marking_interrupted(self.artifacts),
                     plugins.running(
-                        self.plugins, self.board, self.artifacts, self.settings.base_url
+                        self.plugins,
+                        self.board,
+                        self.artifacts,
+                        self.settings.base_url,
+                        low_priority=low_priority,
                     ),
                 ):
                     try:

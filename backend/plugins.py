@@ -89,10 +89,14 @@ class Board:
     _statuses: dict[str, PluginStatus] = field(default_factory=dict)
     _gauges: dict[tuple[str, str], Gauge] = field(default_factory=dict)
     _services: dict[str, Any] = field(default_factory=dict)
+    watch: Callable[[str, PluginStatus], None] | None = None
+    """Called with name and status whenever one is set, on any thread."""
 
     def set(self, name: str, state: State, reason: str = "") -> None:
         """Note the state of a plugin; `reason` is one sentence for the artist."""
-        self._statuses[name] = PluginStatus(state, reason)
+        self._statuses[name] = status = PluginStatus(state, reason)
+        if self.watch is not None:
+            self.watch(name, status)
 
     def get(self, name: str) -> PluginStatus | None:
         """Return the state of the plugin called `name`, None if there is no such plugin."""
@@ -144,6 +148,9 @@ class Host:
     """How the other plugins are."""
     leases: Leases = field(default_factory=Leases)
     """Which sessions' files somebody needs: whoever does holds them there."""
+    low_priority: bool = True
+    """Whether a plugin's child processes let everything else go first, as beside visitors; False
+    where somebody waits for their result."""
 
     def gauge(self, name: str, doc: str, read: Callable[[], float]) -> None:
         """Show a number for as long as the plugin runs: `read()` is asked for it, on any thread."""
@@ -172,6 +179,9 @@ class Plugin:
         Commands shown as `reflective-resonance <command> ...`.
     command : str, optional
         Another word for them than the plugin's name; an app of one command is that command.
+    check : callable or "module:attribute", optional
+        `check(settings, artifacts, say) -> str` returns what `doctor` shows of it, or raises what
+        is wrong; `say(text)` shows how far it is.
     outcomes : "module:attribute", optional
         A pair of signals (done, failed) with payloads derived from `WorkDone` and `WorkFailed`:
         every utterance handed to the plugin ends in exactly one of them. A rehearsal waits for it.
@@ -185,10 +195,11 @@ class Plugin:
     router: Any = None
     commands: Any = None
     command: str = ""
+    check: Any = None
     outcomes: Any = None
     order: int = 100
 
-    KINDS: ClassVar[tuple[str, ...]] = ("lifespan", "router", "commands", "outcomes")
+    KINDS: ClassVar[tuple[str, ...]] = ("lifespan", "router", "commands", "check", "outcomes")
 
     def resolve(self, part: str) -> Any:
         """Return one of `KINDS`, imported if it is a "module:attribute"."""
@@ -259,13 +270,16 @@ async def running(
     board: Board,
     artifacts: Artifacts,
     base_url: str = "",
+    *,
+    low_priority: bool = True,
 ) -> AsyncIterator[None]:
     """Start the chosen plugins in order; stop them in reverse. Never raises for a plugin."""
     allowance = _Allowance()
     leases = Leases()
     async with AsyncExitStack() as stack:
         for name, (plugin, settings) in chosen.items():
-            host = Host(artifacts, partial(board.set, name), name, base_url, board, leases)
+            report = partial(board.set, name)
+            host = Host(artifacts, report, name, base_url, board, leases, low_priority)
             await stack.enter_async_context(_isolated(plugin, settings, host, allowance))
         yield
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from time import perf_counter
@@ -16,7 +17,7 @@ from backend.config import Settings
 from backend.events import SlotAudio, SlotDone, SlotError, TurnStart
 from backend.host import Hosting
 from backend.lock import holding
-from backend.plugins import Discovered
+from backend.plugins import Discovered, PluginStatus
 from backend.riff import read_header
 from backend.signals import TtsWritten, WorkDone, WorkFailed, tts_written
 from backend.terminal import duration, output, show_paragraph, show_table
@@ -117,6 +118,7 @@ async def rehearse(
 ) -> Report:
     """Run a session with `slot_count` slots, showing it on `progress`, and wait for its waves."""
     hosting = Hosting(settings, discovered)
+    hosting.board.watch = partial(_show_warming, progress)
     watch = _Watch()
     slots = [
         Slot(number, agent.id)
@@ -128,7 +130,7 @@ async def rehearse(
         waves = hosting.plugins.get(WAVES)
         for signal in waves[0].resolve("outcomes") if waves else ():
             connections.enter_context(signal.connected_to(watch.on_ended))
-        async with hosting.running():
+        async with hosting.running(low_priority=False):
             following = asyncio.create_task(watch.follow(progress, verbose=verbose))
             stream = hosting.runner.start(message, slots)
             watch.session_id = stream.session_id
@@ -168,6 +170,11 @@ def show(report: Report) -> None:
     ]
     show_table(("Utterance", "Voice", "Speech", "Waves", "Ready after"), rows)
     output().out(f"session {report.session_id} is kept in {report.artifacts}")
+
+
+def _show_warming(progress: Console, _: str, status: PluginStatus) -> None:
+    if status.state == "warming":
+        progress.print(status.reason, style="dim")
 
 
 async def _follow(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plugins.waves.terminal import FAILED, bar, outcomes
+from plugins.waves.terminal import FAILED, bar, outcomes, show_state
 
 if TYPE_CHECKING:
     from backend.artifacts import Artifacts
@@ -124,7 +124,7 @@ def _run(
     from plugins.waves.plugin import create_pool
     from plugins.waves.utterance import Bench
 
-    bench = Bench(Host(root, _no_board), settings, None)
+    bench = Bench(Host(root, show_state, low_priority=False), settings, None)
     rows = {
         str(item.path): _adopted(item, adopt(bench, item))
         for item in found
@@ -153,10 +153,6 @@ def _run(
         finally:
             pool.stop(0)
     return [rows[str(item.path)] for item in found]
-
-
-def _no_board(state: str, reason: str) -> None:
-    """Keep the pool's state to itself: what it means for a file is in the file's row."""
 
 
 def _adopted(item: "Found", problem: str) -> Row:

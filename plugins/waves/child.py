@@ -77,9 +77,15 @@ class Note:
     message: str
 
 
-def serve(orders: Connection, reports: Connection, parent_pid: int, memory_limit_mb: int) -> None:
+def serve(
+    orders: Connection,
+    reports: Connection,
+    parent_pid: int,
+    memory_limit_mb: int,
+    low_priority: bool,
+) -> None:
     """Do what comes through `orders` until it is closed: the main function of a worker process."""
-    guard(parent_pid, memory_limit_mb)
+    guard(parent_pid, memory_limit_mb, low_priority)
     relay = _Relay(reports)
     logging.getLogger().addHandler(relay)
     logging.getLogger("plugins").setLevel(logging.INFO)
@@ -105,8 +111,11 @@ class _Relay(logging.Handler):
         self._reports.send((self.number, note))
 
 
-def guard(parent_pid: int, memory_limit_mb: int) -> None:
-    """Make this process a good citizen that never outlives its parent."""
+def guard(parent_pid: int, memory_limit_mb: int, low_priority: bool) -> None:
+    """Limit what this process takes of the machine, and end it with its parent.
+
+    Its memory is not limited if `memory_limit_mb` is 0; with `low_priority` all others go first.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # so is a stop of the whole process group
     _die_with_parent(parent_pid)
@@ -114,8 +123,13 @@ def guard(parent_pid: int, memory_limit_mb: int) -> None:
         os.environ[variable] = "1"
     with suppress(OSError):
         os.dup2(2, 1)  # what a library prints must not get into the parent's `--json`
-    _step_back()
-    _limit_memory(memory_limit_mb)
+    if low_priority:
+        _lower_priority()
+    if memory_limit_mb:
+        _limit_memory(memory_limit_mb)
+    if sys.platform == "linux":
+        with suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(MOST_LIKELY_VICTIM, encoding="ascii")
 
 
 def run(task: Callable[..., Report], *arguments: object) -> Report:
@@ -157,7 +171,7 @@ def _die_with_parent(parent_pid: int) -> None:
         threading.Thread(target=watch, name="parent-watch", daemon=True).start()
 
 
-def _step_back() -> None:
+def _lower_priority() -> None:
     """Let everything else go first: the event loop must not feel a busy worker."""
     if sys.platform == "win32":
         kernel = ctypes.windll.kernel32
@@ -174,8 +188,6 @@ def _step_back() -> None:
             # within a session only: a voice in a session of its own would not go first.
             os.setsid()
             _lower_the_session()
-        with suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text(MOST_LIKELY_VICTIM, encoding="ascii")
 
 
 def _lower_the_session() -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plugins.waves.backfill_command import backfill
-from plugins.waves.terminal import FAILED, bar, outcomes
+from plugins.waves.terminal import FAILED, bar, outcomes, show_state
 
 if TYPE_CHECKING:
     from plugins.waves.lane import Outcome
@@ -128,7 +128,8 @@ def _run(
     """Decompose `sources` with a progress bar; return a row for each, in their order."""
     from backend.errors import UsageError
     from plugins.waves import worker
-    from plugins.waves.pool import Pool
+    from plugins.waves.pool import Pool, no_preparation
+    from plugins.waves.preparing import prepare, usable_root
 
     ended: SimpleQueue[tuple[str, Outcome]] = SimpleQueue()
     try:
@@ -136,13 +137,17 @@ def _run(
         temporary = tempfile.mkdtemp(prefix=".waves-", dir=out)
     except OSError as error:
         raise UsageError(f"cannot write to {out}: {error}") from error
+    root = usable_root(settings.kernel_cache, Path(temporary))
     pool = Pool(
         worker.decompose,
         lanes=min(workers, len(sources)),
         queue_max_size=len(sources),
         timeout_s=settings.job_timeout_s,
-        warm_up=partial(worker.warm_up, temporary, settings.engine, settings.kernel_cache),
+        warm_up=partial(worker.warm_up, temporary, settings.engine, root),
+        prepare=partial(prepare, root) if settings.engine == "exact" else no_preparation,
         memory_limit_mb=settings.memory_limit_mb,
+        low_priority=False,
+        on_state=show_state,
     )
     progress = bar()
     try:

@@ -32,12 +32,14 @@ import numpy as np
 import numpy.typing as npt
 
 from plugins.waves import paths, pcm16, publishing, synthesis, wavefile
+from plugins.waves.kernels import MODULES, store
 from plugins.waves.resampling import resample
 from plugins.waves.synthesis import HOP_LENGTH, PROCESSING_SR, Synthesis
 
 ALGORITHM = "v3"
-WARM_UP_HZ = 220.0
-REASON_LENGTH = 200
+WARM_UP_HZ = 200.0
+"""A period is a whole number of samples: frames are voiced for sure, a case of its own in pYIN."""
+REASON_LENGTH = 400
 """A compiler may say a lot; characters of it that are logged in one line."""
 
 Engine = Literal["exact", "librosa"]
@@ -194,7 +196,7 @@ def usable_engine(wanted: Engine) -> Engine:
         synthesis.load_kernels()
     except Exception as error:  # whatever a compiler can do wrong, the water still has to move
         logger.warning(
-            "the exact engine cannot be compiled here (%s: %s); librosa does the work, some "
+            "the exact engine cannot be used here (%s: %s); librosa does the work, some "
             "hundred times slower",
             type(error).__name__,
             (str(error).strip().splitlines() or [""])[0][:REASON_LENGTH],
@@ -210,3 +212,14 @@ def warm_up(engine: Engine = "exact") -> Engine:
     times = np.arange(2 * HOP_LENGTH) / PROCESSING_SR
     decompose_pcm16(np.sin(2 * np.pi * WARM_UP_HZ * times).astype(np.float32), engine=engine)
     return engine
+
+
+def try_kernels() -> None:
+    """Run every kernel once at least, and log which one before it runs."""
+    synthesis.load_kernels()
+    for module in MODULES:
+        for kernel in store.kernels(module):
+            kernel.announce(logger.info)
+    tone = np.sin(2 * np.pi * WARM_UP_HZ * np.arange(PROCESSING_SR // 2) / PROCESSING_SR)
+    noise = np.random.default_rng(0).uniform(-0.1, 0.1, PROCESSING_SR // 2)  # of many troughs
+    decompose_pcm16(np.concatenate([tone, noise]).astype(np.float32))

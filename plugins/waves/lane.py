@@ -23,8 +23,8 @@ from plugins.waves.process import Task, Worker, WorkerDiedError, WorkerTimeoutEr
 log = SafeLog(__name__)
 
 START_LIMIT_S = 300.0
-"""Cold caches: numba may have to compile everything once, at the lowest priority on a busy machine;
-who is killed at it begins again."""
+"""Imports and links at the lowest priority take as long as that on a busy machine, and so does
+librosa where it has to do the work."""
 IDLE_CHECK_S = 1.0
 FIRST_BACK_OFF_S, MAX_BACK_OFF_S = 1.0, 30.0
 ATTEMPTS = 2
@@ -96,6 +96,9 @@ class Desk(Protocol):
     def pass_on(self, note: Note) -> None:
         """Log what a worker says."""
 
+    def prepare(self, given_up: threading.Event, *, died: bool) -> None:
+        """Do what is to be done before a worker starts; `died` tells that the last one did so."""
+
     def starting(self) -> AbstractContextManager[bool]:
         """Hold this until a new worker is `ready`; it tells whether none of the pool was before."""
 
@@ -115,6 +118,7 @@ class Lane(threading.Thread):
         timeout_s: float,
         warm_up: Task,
         memory_limit_mb: int,
+        low_priority: bool,
     ) -> None:
         super().__init__(name=f"waves-lane-{index}", daemon=True)
         self._desk = desk
@@ -122,9 +126,11 @@ class Lane(threading.Thread):
         self._warm_up = warm_up
         self._timeout_s = timeout_s
         self._memory_limit_mb = memory_limit_mb
+        self._low_priority = low_priority
         self._worker: Worker | None = None
         self._ended = threading.Event()
         self._replaced_pid: int | None = None
+        self._died_at_start = False
         self.job: Job | None = None
         """The job this lane holds; set by the desk, in `take`."""
         self.ready = False
@@ -180,14 +186,21 @@ class Lane(threading.Thread):
         with self._desk.starting() as first:
             if self._ended.is_set():
                 return
+            if first or self._died_at_start:
+                self._desk.prepare(self._ended, died=self._died_at_start)
+            self._died_at_start = False
             try:
                 self._worker = worker = Worker(
-                    self._memory_limit_mb, self._ended, self._desk.pass_on
+                    self._memory_limit_mb,
+                    self._ended,
+                    self._desk.pass_on,
+                    low_priority=self._low_priority,
                 )
                 report = worker.run(START_LIMIT_S, self._warm_up, first, self._replaced_pid)
                 problem = report.message if report.reason else ""
             except (WorkerDiedError, WorkerTimeoutError) as error:
                 problem = str(error)
+                self._died_at_start = True
             except Exception as error:  # noqa: BLE001 - logged as the problem, with a pause after it
                 problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
             self.ready, self.problem = not problem, problem

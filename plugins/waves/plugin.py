@@ -18,7 +18,8 @@ from plugins.waves import worker
 from plugins.waves.backfill import Backfill
 from plugins.waves.diskspace import DiskSpace
 from plugins.waves.lane import Outcome
-from plugins.waves.pool import Pool
+from plugins.waves.pool import Pool, no_preparation
+from plugins.waves.preparing import prepare, usable_root
 from plugins.waves.settings import WavesSettings
 from plugins.waves.utterance import Bench, Utterance
 
@@ -63,15 +64,16 @@ def _show_gauges(host: Host, pool: Pool) -> None:
 def create_pool(bench: Bench, *, lanes: int, queue_max_size: int) -> Pool:
     """Return a pool that decomposes the utterances of `bench`, not yet started."""
     settings = bench.settings
+    root = usable_root(settings.kernel_cache, bench.temporary)
     return Pool(
         worker.decompose,
         lanes=lanes,
         queue_max_size=queue_max_size,
         timeout_s=settings.job_timeout_s,
-        warm_up=partial(
-            worker.warm_up, str(bench.temporary), settings.engine, settings.kernel_cache
-        ),
+        warm_up=partial(worker.warm_up, str(bench.temporary), settings.engine, root),
+        prepare=partial(prepare, root) if settings.engine == "exact" else no_preparation,
         memory_limit_mb=settings.memory_limit_mb,
+        low_priority=bench.host.low_priority,
         on_state=bench.host.report,
         hindrance=DiskSpace(bench.host.artifacts.root, settings.min_free_mb).problem,
     )

@@ -4,7 +4,7 @@
         |                    | take()
         | refused            v
         |               lane thread 1..n: work.begin() --- task, payload -->  worker process 1..n
-        |                    |                         <------ Report ------  (spawned, nice 19)
+        |                    |                         <------ Report ------  (spawned)
         v                    v finish()
     doorman thread: work.end(outcome), one after the other
 
@@ -50,6 +50,14 @@ def no_warm_up(first: bool, replaced_pid: int | None) -> Report:  # noqa: ARG001
     return Report()
 
 
+def no_preparation(
+    say: Callable[[str], None],
+    given_up: threading.Event,
+    died: bool,
+) -> None:
+    """Stand in for a preparation where a task needs none."""
+
+
 class Pool:
     """A bounded queue of jobs and a fixed number of worker processes.
 
@@ -66,8 +74,14 @@ class Pool:
     warm_up : callable
         Module-level function `warm_up(first, replaced_pid) -> Report`, called once in each new
         worker: whether none of the pool was ready before, and which process it stands in for.
+    prepare : callable
+        `prepare(say, given_up, died)`, called on a lane's thread before the first worker starts,
+        and before one whose predecessor died at its start. While it runs the state is `warming`
+        with the reason that it last passed to `say`; it ends soon after `given_up` is set.
     memory_limit_mb : int > 0
         Memory for one worker.
+    low_priority : bool
+        Whether everything else on the machine goes before the workers.
     on_state : callable
         `on_state(state, reason)`, called whenever the state changes: at first within `start`, then
         on a thread of the pool.
@@ -84,7 +98,9 @@ class Pool:
         queue_max_size: int,
         timeout_s: float,
         warm_up: Task = no_warm_up,
+        prepare: Callable[[Callable[[str], None], threading.Event, bool], None] = no_preparation,
         memory_limit_mb: int = 2048,
+        low_priority: bool = True,
         on_state: Callable[[State, str], None] | None = None,
         hindrance: Callable[[], str] = str,
     ) -> None:
@@ -92,6 +108,8 @@ class Pool:
         self._quarter = queue_max_size / 4
         self._on_state = on_state
         self._hindrance = hindrance
+        self._prepare = prepare
+        self._preparing = ""
         self._hindered_by = ""
         self._state: tuple[State, str] | None = None
         self._changed = threading.Condition()
@@ -113,6 +131,7 @@ class Pool:
                 timeout_s=timeout_s,
                 warm_up=warm_up,
                 memory_limit_mb=memory_limit_mb,
+                low_priority=low_priority,
             )
             for index in range(1, lanes + 1)
         ]
@@ -284,9 +303,24 @@ class Pool:
             self._warnings.append(note.message)
             log.warning(note.message)
 
+    def prepare(self, given_up: threading.Event, *, died: bool) -> None:
+        """Prepare for a worker; what goes wrong is logged, and the worker starts all the same."""
+        try:
+            self._prepare(self._show_preparing, given_up, died)
+        except Exception:
+            log.exception("the workers could not be prepared")
+        finally:
+            self._show_preparing("")
+
+    def _show_preparing(self, reason: str) -> None:
+        if reason:
+            log.info(reason)
+        self._preparing = reason
+        self.note()
+
     @contextmanager
     def starting(self) -> Iterator[bool]:
-        """Let one lane warm up alone first: cold workers would race on numba's cache.
+        """Let one lane prepare and warm up alone first.
 
         Only that one is told so, and sweeps: the next would sweep away what the first publishes.
         """
@@ -307,7 +341,7 @@ class Pool:
             elif self._hindered_by:
                 state = ("degraded", self._hindered_by)
             elif not any(lane.ready for lane in self._lanes):
-                state = ("warming", "the workers are starting")
+                state = ("warming", self._preparing or "the workers are starting")
             if state == self._state or not self._open:
                 return
             self._state = state

@@ -47,12 +47,14 @@ class Worker:
 
     Parameters
     ----------
-    memory_limit_mb : int > 0
-        Memory it may use.
+    memory_limit_mb : int >= 0
+        Memory it may use; 0 is as much as there is.
     given_up : threading.Event
         Once set, `run` stops waiting.
     on_note : callable
         `on_note(note)`, called for every line that the worker logs.
+    low_priority : bool
+        Whether everything else on the machine goes first.
 
     Raises
     ------
@@ -65,6 +67,8 @@ class Worker:
         memory_limit_mb: int,
         given_up: threading.Event,
         on_note: Callable[[Note], None],
+        *,
+        low_priority: bool = True,
     ) -> None:
         self._given_up = given_up
         self._on_note = on_note
@@ -76,7 +80,7 @@ class Worker:
             _shield_from_ctrl_c()
             self._process = context.Process(
                 target=serve,
-                args=(orders, reports, os.getpid(), memory_limit_mb),
+                args=(orders, reports, os.getpid(), memory_limit_mb, low_priority),
                 name="waves-worker",
                 daemon=True,
             )
@@ -96,6 +100,12 @@ class Worker:
     def alive(self) -> bool:
         """Whether the process lives."""
         return self._process.is_alive()
+
+    @property
+    def was_killed_from_outside(self) -> bool:
+        """Whether the process ended by a signal that it does not raise itself."""
+        code = self._process.exitcode
+        return code is not None and -code in {signal.SIGTERM, getattr(signal, "SIGKILL", None)}
 
     def run(self, timeout_s: float, task: Task, *arguments: object) -> Report:
         """Run `task` in the worker and return its report.

@@ -71,6 +71,7 @@ plugin = Plugin(
     settings=WavesSettings,
     lifespan="plugins.waves.plugin:lifespan",
     commands="plugins.waves.cli:app",
+    check="plugins.waves.preparing:check",
     outcomes="plugins.waves.signals:outcomes",
     order=10,
 )

@@ -7,14 +7,13 @@ raw waves are made a little beyond it and made again for the next block.
 
 import math
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from plugins.waves.kernels import backtrack, candidates, difference, search
+from plugins.waves.kernels import MODULES, cache, store
 from plugins.waves.kernels import waves as kernels
-from plugins.waves.kernels.store import load
 from plugins.waves.pyin import pyin
 
 PROCESSING_SR = 8000
@@ -40,9 +39,17 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def load_kernels() -> None:
-    """Load the machine code of every kernel, compiling what is not cached."""
-    for module in (kernels, difference, candidates, search, backtrack):
-        load(module.__name__)
+    """Load the machine code of every kernel, compiling what is not cached.
+
+    Raises
+    ------
+    KernelError
+        If a trial of the kernels failed on this machine.
+    """
+    if (directory := cache.directory()) is not None:
+        cache.check_not_refused(directory, cache.trial_name())
+    for module in MODULES:
+        store.load(module)
 
 
 class Synthesis:
@@ -157,7 +164,7 @@ def _rms(energies: FloatArray, before: FloatArray, n_frames: int) -> FloatArray:
     return rms
 
 
-@cache
+@lru_cache
 def _tables() -> tuple[FloatArray, FloatArray]:
     """Return the periodic Hann window and one period of a cosine."""
     turns = 2 * np.pi * np.arange(N_FFT) / N_FFT

@@ -37,6 +37,14 @@ def bar() -> "Progress":
     )
 
 
+def show_state(state: str, reason: str) -> None:
+    """Say on standard error why no job begins."""
+    from backend.terminal import messages
+
+    if state != "ok":
+        messages().print(reason, style="dim", markup=False)
+
+
 def outcomes(pool: "Pool", ended: "SimpleQueue[Outcome]", count: int) -> Iterator[Outcome]:
     """Yield `count` outcomes as they come; end the pool if no worker can be started."""
     while count:

@@ -39,7 +39,7 @@ def taken() -> Iterator[int]:
 def found(artifacts: Path, *plugins: Discovered, port: int | None = None) -> dict[str, Finding]:
     """Return the findings by their check."""
     settings = Settings(artifacts_dir=artifacts, port=port or free_port())
-    return {finding.check: finding for finding in examine(settings, plugins)}
+    return {finding.check: finding for finding in examine(settings, plugins, print)}
 
 
 def failures(findings: dict[str, Finding]) -> dict[str, str]:
@@ -130,7 +130,7 @@ def test_each_service_is_asked_once(tmp_path: Path) -> None:
                 speech_openai_url=stub.url,
                 speech_openai_api_key=SecretStr(KEY),
             )
-            findings = {finding.check: finding for finding in examine(settings, [])}
+            findings = {finding.check: finding for finding in examine(settings, [], print)}
             return findings["voice openai"], len(stub.seen)
 
     good, bad = asked("good"), asked("401")
@@ -147,6 +147,6 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
         _env_file=None, artifacts_dir=tmp_path, port=free_port(), speech_engine="elevenlabs"
     )
 
-    findings = {finding.check: finding for finding in examine(settings, [])}
+    findings = {finding.check: finding for finding in examine(settings, [], print)}
 
     assert "ELEVENLABS_API_KEY" in failures(findings)["voice elevenlabs"]

@@ -17,12 +17,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 from plugins.waves.errors import KernelError
+from plugins.waves.kernels import MODULES
 
 logger = logging.getLogger(__name__)
 
 APP = "reflective-resonance"
 ROOT_VARIABLE = "RR_WAVES_KERNEL_CACHE"
 """Names the directory above the cache; a worker sets it to what the plugin's settings say."""
+TRIED, REFUSED = ".tried", ".refused"
+"""How the trial of all kernels went, beside their object code; see `plugins.waves.preparing`."""
 _DIGEST_SIZE = 32
 
 
@@ -101,6 +104,37 @@ def object_name(source: Path, bitcode: bytes) -> str:
     """Return the file name of the object code for a module's bitcode, linked as it is today."""
     linker = Path(__file__).with_name("store.py").read_bytes()
     return f"{source.stem}-{_digest(bitcode, linker)}.kernels"
+
+
+def sources() -> list[Path]:
+    """Return the files of the modules of kernels, what takes longest to compile first."""
+    return [Path(__file__).with_name(f"{name.rpartition('.')[2]}.py") for name in MODULES]
+
+
+def trial_name() -> str:
+    """Return a name for the trial of all kernels, which changes with any of them.
+
+    Raises
+    ------
+    KernelError
+        As `bitcode` does.
+    """
+    names = (object_name(source, bitcode(source)) for source in sources())
+    return f"all-{_digest(*(name.encode() for name in names))}"
+
+
+def check_not_refused(directory: Path, name: str) -> None:
+    """Raise what was wrong with the kernels, if `directory` says that the trial `name` failed.
+
+    Raises
+    ------
+    KernelError
+        If it failed; the message says how, and how to try again.
+    """
+    path = directory / f"{name}{REFUSED}"
+    if path.exists():
+        reason = (read(path) or b"a trial of the compiled kernels failed").decode()
+        raise KernelError(f"{reason}; to try them again, delete {path}")
 
 
 def _digest(*parts: bytes) -> str:

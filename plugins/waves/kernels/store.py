@@ -65,6 +65,16 @@ class Kernel:
         give_way()
         return result
 
+    def announce(self, say: Callable[[str], None]) -> None:
+        """Have `say` called with this kernel's name before each call; it must be loaded."""
+        native = self.native
+
+        def call(*args: Any) -> Any:
+            say(f"running {self.function.__name__}")
+            return native(*args)  # type: ignore[misc]  # it is loaded
+
+        self.native = call
+
     def parameter_types(self) -> list[str]:
         """Return the types of the parameters as the signature has them."""
         inner = self.signature[self.signature.index("(") + 1 : self.signature.rindex(")")]

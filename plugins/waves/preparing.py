@@ -1,0 +1,270 @@
+"""Kernels are compiled and tried before the first worker starts: once on each machine.
+
+    prepare()   alone on this machine, by a lock that ends with its holder
+      threads, one for each processor: a child process compiles one module after the other
+      the last of them: its child runs every kernel
+        it did                  -> "tried": nothing of this happens again
+        it crashed or hung      -> "refused": librosa does the work
+
+Compiling is what somebody waits for, so it runs at normal priority and without a limit of memory.
+What was refused stays so until the kernels, LLVM or the CPU change, or the file that says so is
+deleted. A worker that dies at its start has the kernels tried anew.
+
+Whether anything is to be done is seen from file names, without LLVM: a start that finds all done
+costs no process. Kernels of another CPU that shares the cache are taken for done; a worker then
+compiles them itself.
+"""
+
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from backend.artifacts import Artifacts
+from plugins.waves.child import Note, Report
+from plugins.waves.errors import KernelError
+from plugins.waves.kernels import cache
+from plugins.waves.logs import SafeLog
+from plugins.waves.process import Task, Worker, WorkerDiedError, WorkerTimeoutError
+
+if TYPE_CHECKING:
+    from plugins.waves.settings import WavesSettings
+
+log = SafeLog(__name__)
+
+CHILD_LIMIT_S = 120.0
+"""A module is compiled in half a second, and all kernels run in a tenth of one."""
+CHECK_S = 0.2
+LOCK_FILE = "compiling.lock"
+
+Say = Callable[[str], None]
+
+
+def usable_root(wanted: Path | None, temporary: Path) -> Path:
+    """Return where compiled kernels are kept: a directory in `temporary` if not as `wanted`."""
+    try:
+        root = wanted or cache.default_root()
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            return root
+    except (OSError, RuntimeError) as error:
+        log.warning(
+            "no writable cache for compiled kernels: name a directory that is one",
+            error=str(error),
+            setting=cache.ROOT_VARIABLE,
+            used_instead=str(temporary),
+        )
+        return temporary / "kernels"
+
+
+def prepare(root: Path, say: Say, given_up: threading.Event, died: bool = False) -> None:
+    """Have the kernels compiled and tried, if this has not been done on this machine.
+
+    Parameters
+    ----------
+    root : Path
+        Where compiled kernels are kept.
+    say : callable
+        `say(text)`, called on any thread: what is being done and how far it is.
+    given_up : threading.Event
+        Once set, this ends soon.
+    died : bool
+        Whether a worker died at its start: the kernels are tried although they were before.
+    """
+    try:
+        name = cache.trial_name()
+    except KernelError:
+        return  # whoever loads them says what is wrong
+    if _is_done(root, name, died):
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    with _alone(root, say, given_up):
+        if not given_up.is_set() and not _is_done(root, name, died):
+            _Preparation(root, name, say, given_up).run()
+
+
+def check(settings: "WavesSettings", artifacts: Artifacts, say: Say) -> str:
+    """Return how waves are made here, for `doctor`; compile what is not compiled.
+
+    Raises
+    ------
+    KernelError
+        If the kernels cannot be used.
+    """
+    if settings.engine != "exact":
+        return f"by {settings.engine}, as RR_WAVES_ENGINE says"
+    root = usable_root(settings.kernel_cache, artifacts.temporary)
+    given_up = threading.Event()
+    try:
+        prepare(root, say, given_up)
+    finally:
+        given_up.set()
+    name = cache.trial_name()
+    for path in root.glob(f"*/{name}{cache.REFUSED}"):
+        cache.check_not_refused(path.parent, name)
+    if not _is_done(root, name, died=False):
+        raise KernelError("the kernels could not be compiled; the log says why")
+    return f"the kernels are compiled, in {root}"
+
+
+def _is_done(root: Path, name: str, died: bool) -> bool:
+    states = [cache.REFUSED] if died else [cache.TRIED, cache.REFUSED]
+    return any(next(root.glob(f"*/{name}{state}"), None) for state in states)
+
+
+@contextmanager
+def _alone(root: Path, say: Say, given_up: threading.Event) -> Iterator[None]:
+    """Hold the lock of the cache while the block runs, if its file system has locks."""
+    lock = FileLock(root / LOCK_FILE)
+    with suppress(OSError, NotImplementedError):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say("preparing the waves: another program is compiling, once on this machine")
+            while not given_up.is_set() and not lock.is_locked:
+                with suppress(Timeout):
+                    lock.acquire(timeout=CHECK_S)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class _Preparation:
+    """One attempt to compile and try every kernel."""
+
+    def __init__(self, root: Path, name: str, say: Say, given_up: threading.Event) -> None:
+        self._root = root
+        self._name = name
+        self._say = say
+        self._given_up = given_up
+        self._lock = threading.Lock()
+        self._sources: SimpleQueue[Path] = SimpleQueue()
+        self._count = self._left = len(cache.sources())
+        self._begun = 0
+        self._directory: Path | None = None
+        self._doing = "starting"
+
+    def run(self) -> None:
+        """Compile side by side, then try; return when no child is left."""
+        self._tell(1)
+        for source in cache.sources():
+            self._sources.put(source)
+        threads = [
+            threading.Thread(target=self._work, name="waves-compiling", daemon=True)
+            for _ in range(min(self._count, _processors()))
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except BaseException:
+            self._given_up.set()
+            for thread in threads:
+                thread.join()
+            raise
+
+    def _tell(self, number: int) -> None:
+        where = f"{number} of {self._count}"
+        self._say(f"preparing the waves: compiling {where}, once on this machine")
+
+    def _work(self) -> None:
+        """Compile modules in one child until there are none; the last to end tries them all."""
+        try:
+            worker = Worker(0, self._given_up, self._hear, low_priority=False)
+        except WorkerDiedError as error:
+            log.warning("the compiler could not be started", problem=str(error))
+            return
+        try:
+            self._use(worker)
+        except KernelError as error:  # the workers will say so too, and let librosa do the work
+            log.warning("the kernels could not be prepared", problem=str(error))
+        except (WorkerDiedError, WorkerTimeoutError) as error:
+            if not self._given_up.is_set():
+                self._refuse(str(error), worker.was_killed_from_outside)
+        finally:
+            worker.discard()
+
+    def _use(self, worker: Worker) -> None:
+        report = self._ask(worker, find_directory, str(self._root))
+        self._directory = Path(str(report.data["directory"]))
+        while True:
+            try:
+                source = self._sources.get_nowait()
+            except Empty:
+                return
+            with self._lock:
+                self._begun += 1
+                self._doing = f"compiling {source.stem}"
+                if self._begun > 1:
+                    self._tell(self._begun)
+            self._ask(worker, compile_module, str(source))
+            with self._lock:
+                self._left -= 1
+                is_last = self._left == 0
+            if is_last:
+                self._doing = "loading"
+                self._ask(worker, try_kernels)
+                cache.write(self._directory / f"{self._name}{cache.TRIED}", b"")
+
+    def _ask(self, worker: Worker, task: Task, *arguments: str) -> Report:
+        """Return the report of a task that a child has done."""
+        report = worker.run(CHILD_LIMIT_S, task, *arguments)
+        if report.reason:
+            raise KernelError(report.message)
+        return report
+
+    def _hear(self, note: Note) -> None:
+        """Keep which kernel runs; log what is at least a warning."""
+        if note.level >= logging.WARNING:
+            log.warning(note.message)
+        else:
+            self._doing = note.message
+
+    def _refuse(self, how: str, from_outside: bool) -> None:
+        """Set the kernels aside, unless somebody else ended the child."""
+        if from_outside or self._directory is None:
+            log.warning("compiling ended early", how=how, while_it_was=self._doing)
+            return
+        path = self._directory / f"{self._name}{cache.REFUSED}"
+        cache.write(path, f"a trial of the compiled kernels failed ({how}, {self._doing})".encode())
+
+
+def find_directory(root: str) -> Report:
+    """Return the directory of this CPU below `root`: the first task of a child."""
+    os.environ[cache.ROOT_VARIABLE] = root
+    directory = cache.directory()
+    if directory is None:
+        raise KernelError(f"{root} cannot be written")
+    return Report(data={"directory": str(directory)})
+
+
+def compile_module(source: str) -> Report:
+    """Compile the kernels of the module at `source`, if they are not there."""
+    from plugins.waves.kernels import store
+
+    store.object_code(Path(source))
+    return Report()
+
+
+def try_kernels() -> Report:
+    """Run every kernel, telling of each before it runs."""
+    from plugins.waves import decompose_v3
+
+    decompose_v3.try_kernels()
+    return Report()
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
