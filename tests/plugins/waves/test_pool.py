@@ -1,10 +1,11 @@
 """The pool: admission, order, duplicates, states, stop; the faults stand in test_faults_pool.py."""
 
 import os
+import resource
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -64,6 +65,35 @@ def test_the_child_is_guarded() -> None:
     assert data["memory"] == 700 * 2**20
     assert data["victim"] == "1000"
     assert not {"numpy", "librosa", "fastapi", "structlog"} & set(data["modules"])  # type: ignore[call-overload]  # a tuple of names
+
+
+def test_where_somebody_waits_a_child_is_as_important_as_its_parent() -> None:
+    """Without low priority and a limit of memory a worker has its parent's."""
+    job = Asked("a.wav", "surroundings")
+
+    with running(memory_limit_mb=0, low_priority=False) as pool:
+        pool.submit(job)
+        data = job.outcome().report.data
+
+    assert data["nice"] == os.nice(0)
+    assert data["memory"] == resource.getrlimit(resource.RLIMIT_DATA)[0]
+
+
+def test_preparing_is_shown_and_comes_before_the_first_worker() -> None:
+    """A preparation runs once, before any worker, and says why the pool is warming."""
+    states: list[tuple[str, str]] = []
+    deaths: list[bool] = []
+
+    def prepare(say: Callable[[str], None], given_up: threading.Event, died: bool) -> None:
+        deaths.append(died)
+        say("half done")
+
+    with running(lanes=2, prepare=prepare, on_state=lambda *state: states.append(state)) as pool:
+        all_ready(pool, 2)
+
+    assert deaths == [False]
+    assert states[1] == ("warming", "half done")
+    assert states[-1] == ("ok", "")
 
 
 @pytest.mark.e2e
