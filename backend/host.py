@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from importlib import import_module
 
 import structlog
 from pydantic_settings import BaseSettings
@@ -70,6 +71,7 @@ class Hosting:
         Without `low_priority` their processes do not let others go first: somebody waits for them.
         """
         self._threads.submit(self.agents.warm_up)
+        self._threads.submit(import_module, "backend.speech.wav")  # what a first utterance needs
         try:
             with timeslice.shortened(), tracing(self.settings.trace_signals):
                 async with (

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 
-import numpy as np
-
 from backend.riff import WavError, read_header
 
 CHUNK_SAMPLES = 65_536
@@ -42,6 +40,8 @@ def read_wavinfo(path: Path) -> WavInfo:
     ValueError
         If it is no 16-bit WAV, or ends before its header says; the message says which.
     """
+    import numpy as np  # here, so that no start waits for it
+
     peak = squares = 0
     with path.open("rb") as file:
         try:

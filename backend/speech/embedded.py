@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import espeakng_loader
-import numpy as np
 
 from backend.errors import SpeechError
 from backend.speech.children import ChildDiedError, Children, trying_twice
-from backend.speech.engine import DEFAULT_TIMEOUT_S, Spoken
+from backend.speech.engine import DEFAULT_TIMEOUT_S, SAMPLE_WIDTH, Spoken
 from backend.speech.profiles import (
     EMBEDDED_VOICES,
     PROFILES,
@@ -29,7 +28,6 @@ from backend.speech.profiles import (
     resolve_profile,
 )
 from backend.speech.text import clean
-from backend.speech.wav import SAMPLE_WIDTH, write_speech
 
 CHILD_COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("embedded_child.py")))
 _PACKAGE = Path(espeakng_loader.__file__).parent
@@ -60,8 +58,9 @@ class EmbeddedEngine:
         sample_rate, pcm = trying_twice(
             lambda left_s: self._synthesise(spoken_text, voice, left_s), self.timeout_s
         )
-        y = np.frombuffer(pcm, np.int16).astype(np.float32) / np.float32(32_768)
-        return write_speech(path, y, sample_rate, self.temporary)
+        from backend.speech.wav import write_pcm  # imports numpy; the host does so on a thread
+
+        return write_pcm(path, pcm, sample_rate, self.temporary)
 
     def check(self) -> str:
         """Return that every voice's file is there; see `SpeechEngine`."""

@@ -7,6 +7,8 @@ from typing import Final, Protocol
 DEFAULT_TIMEOUT_S: Final = 20.0
 """Time one utterance may take; the embedded engine needs about 0.1 s."""
 
+SAMPLE_WIDTH: Final = 2
+"""Bytes per sample: 16 bits."""
 MAX_DURATION_S: Final = 120
 """Longest utterance: some scripts are spelt out, and 600 characters of Thai are minutes."""
 

@@ -17,16 +17,14 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import numpy as np
-
 from backend.errors import SpeechError
 from backend.riff import MAX_RATE_HZ, MIN_RATE_HZ
 from backend.speech.children import STOPPED, ChildDiedError, Children, trying_twice
-from backend.speech.engine import DEFAULT_TIMEOUT_S, MAX_DURATION_S, Spoken
+from backend.speech.engine import DEFAULT_TIMEOUT_S, MAX_DURATION_S, SAMPLE_WIDTH, Spoken
 from backend.speech.profiles import VoiceProfile, resolve_profile
 from backend.speech.text import clean
 from backend.speech.voices import Voice
-from backend.speech.wav import SAMPLE_WIDTH, write_speech
+from backend.speech.wav import write_pcm
 
 CHILD_COMMAND = (sys.executable, "-I", str(Path(__file__).with_name("piper_child.py")))
 _Child = subprocess.Popen[bytes]
@@ -93,8 +91,7 @@ class PiperEngine:
             )
         finally:
             self._places.release()
-        y = np.frombuffer(pcm, np.int16).astype(np.float32) / np.float32(32_768)
-        return write_speech(path, y, sample_rate, self._temporary)
+        return write_pcm(path, pcm, sample_rate, self._temporary)
 
     def check(self) -> str:
         """Return that Piper and its models are there; see `SpeechEngine`."""

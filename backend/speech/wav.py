@@ -8,13 +8,11 @@ import structlog
 
 from backend.artifacts import writing
 from backend.errors import SpeechError
-from backend.speech.engine import MAX_DURATION_S, Spoken
+from backend.speech.engine import MAX_DURATION_S, SAMPLE_WIDTH, Spoken
 from backend.speech.loudness import Samples, level
 
 log = structlog.get_logger(__name__)
 
-SAMPLE_WIDTH = 2
-"""Bytes per sample: 16 bits."""
 _FULL_SCALE = 32_767
 
 
@@ -34,6 +32,12 @@ def write_speech(path: Path, y: Samples, sample_rate: int, temporary: Path) -> S
         y = y[:n_max]
     pcm = np.rint(level(y, sample_rate) * _FULL_SCALE).astype(np.int16).tobytes()
     return write_wav(path, pcm, sample_rate, temporary)
+
+
+def write_pcm(path: Path, pcm: bytes, sample_rate: int, temporary: Path) -> Spoken:
+    """Write 16-bit samples in native byte order; see `write_speech`."""
+    y = np.frombuffer(pcm, np.int16).astype(np.float32) / np.float32(32_768)
+    return write_speech(path, y, sample_rate, temporary)
 
 
 def write_wav(path: Path, pcm: bytes, sample_rate: int, temporary: Path) -> Spoken:
