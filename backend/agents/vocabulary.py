@@ -108,13 +108,13 @@ COMMON_VERBS = _words(
 
 _LANGUAGES = {
     "German": """
-        abend aber alle auch auf aus bei bin bist danke das dass dein deine dem den der des dich
-        dir doch du durch ein eine einem einen einer es euch fühle für ganz gestern grüezi gute
-        guten habe haben hallo hast hat heute hier ich ihm ihn ihr im immer ist ja jetzt kann katze
-        kein keine keinen komm liebe mehr mein meine meinem meinen meiner mich mir mit moin morgen
-        muss nach nacht nein nicht nichts noch nur oder schläft schon sehr sein seine servus sich
-        sie sind tag tot tschüss und uns unser viel vom von vor wann warum wasser weil wenn wer wie
-        wir wird wo zu zum zur über
+        abend aber alle auch auf aus bei bist danke das dass dein deine dem der des dich dir doch
+        du durch ein eine einem einen einer es euch fühle für ganz gestern grüezi gute guten habe
+        haben hallo hast heute hier ich ihm ihn ihr im immer ist ja jetzt kann katze kein keine
+        keinen komm liebe mehr mein meine meinem meinen meiner mich mir mit moin morgen muss nach
+        nacht nein nicht nichts noch nur oder schläft schon sehr sein seine servus sich sie sind
+        tot tschüss und uns unser viel vom von vor wann warum wasser weil wenn wer wie wir wird wo
+        zu zum zur über
     """,
     "French": """
         ai aime ainsi aller au aussi aux avec avez avons bien bonjour bonsoir c' ce cela ces cette
@@ -125,32 +125,32 @@ _LANGUAGES = {
         ça été être
     """,
     "Spanish": """
-        adiós agua al algo amo aquí así bien buenas buenos como con cuando cuál cómo de del donde
-        dónde el ella ellos en encanta era eres es esta este esto estoy está están estás gracias
-        gusta gustan ha hay he hola hoy la las le les lo los lugar madre mañana mi mis mucho muerto
-        murió muy más nada nadie ni nos nosotros otra otro padre para pero por porque puede que
-        quien quieres quiero quién qué se ser si siempre sin sobre soy su sus sé sí también te
-        tengo tiene todo tu tus tú un una usted vida y ya yo él
+        adiós agua al algo amo aquí así bien buenas buenos como cuando cuál cómo de del donde dónde
+        el ella ellos en encanta eres es esta este esto estoy está están estás gracias gusta gustan
+        hay he hola hoy la las le les lo los lugar madre mañana mi mis mucho muerto murió muy más
+        nada nadie ni nos nosotros otra otro padre para pero por porque puede que quien quieres
+        quiero quién qué se ser si siempre sin sobre soy su sus sé sí también te tengo tiene todo
+        tu tus tú un una usted vida y ya yo él
     """,
     "Italian": """
-        all' alla anche bene c' casa che chi ci ciao come con cosa cosi così cuore d' da dal dalla
-        degli dei del dell' della delle di dove due e ed era essere fa gli grazie ha hai ho il io
-        l' la le lei lo loro lui ma madre mai mare mi mia mie mio molto morto ne nel nella niente
-        noi non nostra nostro oggi ogni padre per perché più posso qualcosa quando quella quello
-        questa questo se sei senza si siamo sono sta sto sua sul sulla suo ti tra tu tua tuo tutti
-        tutto un' una uno vita voglio voi è
+        all' alla amo anche bene buonasera buongiorno c' che chi ci ciao come cosa cosi così cuore
+        d' da dal dalla degli dei del dell' della delle di e ed essere gli grazie hai ho il io l'
+        la le lei lo loro lui ma madre mai mare mi mia mie mio molto morto ne nel nella niente noi
+        non nostra nostro oggi ogni padre per perché più posso qualcosa quando quella quello questa
+        questo se sei senza si siamo sono sta sto sua sul sulla suo ti tra tu tua tuo tutti tutto
+        un' una uno vita voglio voi è
     """,
     "Portuguese": """
-        ao aos aqui como da das de dela dele dos ela ele em era essa esse estou está eu foi hoje
-        isso isto já lhe mais mas meu meus minha muito na nas nem nos nunca não nós obrigada
+        amo ao aos aqui bom como das de dela dele dia dos ela ele em essa esse estou está eu foi
+        hoje isso isto já lhe mais mas meu meus minha muito nas nem nos nunca não nós obrigada
         obrigado olá os ou para pela pelo por porque qual quando que quem quero saudade saudades se
-        sem ser seu sim sobre sou sua são também tem tenho tudo um uma vida você à é
+        sem ser seu sim sobre sou sua são também te tem tenho tudo um uma vida você à é
     """,
     "Dutch": """
         aan alles als altijd ben bent dat de deze dit een en er gaat geen haar heb hebben heeft het
         hij hoe hun iets ik je jij jouw jullie kan maar mag meer met mijn naar niet niets nog nu
-        omdat ons onze ook over uit van veel voor waar waarom wat we wel wij wil worden zal ze zee
-        zich zij zijn zo
+        omdat ons onze ook over uit veel voor waar waarom we wel wij wil worden zal ze zee zich zij
+        zijn zo
     """,
 }
 LANGUAGES = {
