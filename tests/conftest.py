@@ -17,7 +17,9 @@ os.environ["NUMBA_CACHE_DIR"] = str(
 )
 
 settings.register_profile("exploring", deadline=None)  # a busy machine is no defect
-settings.register_profile("repeatable", settings.get_profile("exploring"), derandomize=True)
+settings.register_profile(
+    "repeatable", settings.get_profile("exploring"), derandomize=True, max_examples=40
+)
 settings.load_profile("repeatable")
 
 pytest_plugins = ("tests.counts",)
@@ -25,9 +27,10 @@ pytest_plugins = ("tests.counts",)
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "ELEVENLABS_API_KEY")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Return how many test processes there are: one more than cores, since most tests wait."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many test processes there are: as cores; one more if most tests wait."""
+    quick = "not e2e" in (config.option.markexpr or "")
+    return (os.cpu_count() or 1) + (0 if quick else 1)
 
 
 @pytest.fixture(scope="session", autouse=True)

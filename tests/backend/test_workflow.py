@@ -314,7 +314,7 @@ async def test_at_most_three_comments_reach_a_target(stage: Stage) -> None:
 async def test_which_comments_are_drawn_depends_on_the_seed(stage: Stage) -> None:
     """A seed repeats its draw; other seeds draw others."""
     drawn: dict[int, set[tuple[int, ...]]] = {}
-    for seed in (1, 1, 2, 3, 4, 5):
+    for seed in (1, 1, 2, 3):
         agents = ScriptedAgents(targets=dict.fromkeys(range(2, 7), 1) | {1: 2})
         await stage.run(agents, range(1, 7), seed=seed)
         drawn.setdefault(seed, set()).add(tuple(c.from_slot_id for c in agents.received[1]))

@@ -98,6 +98,7 @@ def test_beside_a_server_only_a_dry_run_may_look(artifacts: Artifacts) -> None:
     assert ["session-1"] == stored(artifacts)["tts"]
 
 
+@pytest.mark.e2e
 @pytest.mark.skipif(os.name == "nt", reason="such a limit is POSIX's")
 def test_a_full_disk_is_made_room_on(
     tmp_path: Path, artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch

@@ -159,6 +159,7 @@ def test_it_waits_for_a_server_that_is_not_there(server: LiveServer) -> None:
     assert [{"type": "hello"}] == designer.sent
 
 
+@pytest.mark.e2e
 def test_a_restarted_server_is_no_reason_to_play_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

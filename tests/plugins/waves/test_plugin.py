@@ -185,10 +185,10 @@ async def test_outcomes_are_sent_on_the_event_loop(
     ("name", "reason"),
     [
         ("kill", "crashed"),
-        ("raise_error", "error"),
+        pytest.param("raise_error", "error", marks=pytest.mark.e2e),
         ("invalid", "invalid_audio"),
-        ("hold_the_gil-60", "timeout"),
-        ("run_out_of_memory", "out_of_memory"),
+        pytest.param("hold_the_gil-60", "timeout", marks=pytest.mark.e2e),
+        pytest.param("run_out_of_memory", "out_of_memory", marks=pytest.mark.e2e),
     ],
 )
 async def test_a_failure_is_one_error_with_full_context(
@@ -240,6 +240,7 @@ async def test_a_full_queue_drops_with_a_warning(artifacts: Artifacts, listener:
     assert elapsed_s < SOON_S
 
 
+@pytest.mark.e2e
 @pytest.mark.faults
 @pytest.mark.usefixtures("stand_in")
 async def test_a_log_that_raises_costs_nobody_anything(

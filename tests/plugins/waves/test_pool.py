@@ -339,6 +339,7 @@ def test_a_worker_that_reports_a_problem_at_start_makes_the_pool_degraded() -> N
     assert told[-1] == ("degraded", "1 of 1 workers cannot start: no module named 'sound'")
 
 
+@pytest.mark.e2e
 def test_the_first_worker_warms_up_alone(
     gate: GateMaker,
 ) -> None:
@@ -385,6 +386,7 @@ def test_one_worker_is_the_first() -> None:
     assert [True, False] == pool.firsts
 
 
+@pytest.mark.e2e
 def test_a_lane_without_a_worker_gives_its_job_to_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,10 +20,12 @@ from backend.artifacts import flush_directory
 from plugins.waves import paths, pcm16, publishing
 from plugins.waves.errors import PublishError
 from tests.counts import CRASH_POINTS, FAILED_CALLS
+from tests.pairs import pairwise
 
 ROOT = Path(__file__).parents[3]
 SR = 8_000
-ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE)
+ERRNOS = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "EMFILE")
+BEFORE = ("nothing", "another set", "a partial set")
 NEEDED = ("open", "write", "fsync", "replace", "mkdir")
 """The calls that make something."""
 UNDOING = ("unlink", "rmdir")
@@ -240,11 +242,9 @@ class Fault:
 
 @pytest.mark.faults
 @pytest.mark.usefixtures("fast_disk")
-@pytest.mark.parametrize("before", ["nothing", "another set", "a partial set"])
-@pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
-@pytest.mark.parametrize("number", ERRNOS, ids=[errno.errorcode[n] for n in ERRNOS])
+@pytest.mark.parametrize(("code", "for_ever", "before"), pairwise(ERRNOS, (False, True), BEFORE))
 def test_every_call_may_fail(
-    number: int,
+    code: str,
     for_ever: bool,
     before: str,
     tmp_path: Path,
@@ -252,6 +252,7 @@ def test_every_call_may_fail(
     record_property: Count,
 ) -> None:
     """F22: whichever call fails, once or for ever, 0 or 3 files stand and nothing is left over."""
+    number = getattr(errno, code)
     for n in itertools.count(1):
         place = Place(tmp_path / str(n), three_waves(1))
         old = prepare(place, before)
@@ -265,7 +266,7 @@ def test_every_call_may_fail(
             assert error is None
             break
         assert error is not None, n
-        assert errno.errorcode[number] in str(error), n
+        assert code in str(error), n
         assert found in ([], old) if len(old) == 3 else len(found) in (0, len(old)), n
         assert place.leftovers() == [], n
         assert publishing.sweep(place.temporary) == 0
@@ -277,11 +278,11 @@ def test_every_call_may_fail(
 
 @pytest.mark.faults
 @pytest.mark.usefixtures("fast_disk")
-@pytest.mark.parametrize("before", ["nothing", "another set"])
-@pytest.mark.parametrize("for_ever", [False, True], ids=["once", "for ever"])
-@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS], ids=["EIO", "EROFS"])
+@pytest.mark.parametrize(
+    ("code", "for_ever", "before"), pairwise(("EIO", "EROFS"), (False, True), BEFORE[:2])
+)
 def test_undoing_may_fail_too(
-    number: int,
+    code: str,
     for_ever: bool,
     before: str,
     tmp_path: Path,
@@ -292,7 +293,7 @@ def test_undoing_may_fail_too(
     for n in itertools.count(1):
         place = Place(tmp_path / str(n), three_waves(1))
         old = prepare(place, before)
-        fault = Fault(n, number, NEEDED + UNDOING, for_ever)
+        fault = Fault(n, getattr(errno, code), NEEDED + UNDOING, for_ever)
 
         error = publish_under(place, fault, monkeypatch)
 
@@ -458,7 +459,9 @@ print(n)
 
 @pytest.mark.faults
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="crash points are made by fork")
-@pytest.mark.parametrize("before", ["nothing", "another set", "a partial set"])
+@pytest.mark.parametrize(
+    "before", [*(pytest.param(b, marks=pytest.mark.e2e) for b in BEFORE[:2]), BEFORE[2]]
+)
 def test_the_process_may_die_at_every_step(
     before: str, tmp_path: Path, record_property: Count
 ) -> None:
@@ -494,7 +497,8 @@ def test_the_process_may_die_at_every_step(
 @pytest.mark.faults
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="crash points are made by fork")
 @pytest.mark.usefixtures("fast_disk")
-@pytest.mark.parametrize("before", ["nothing", "another set", "a partial set"])
+@pytest.mark.e2e
+@pytest.mark.parametrize("before", BEFORE)
 def test_what_is_published_after_a_death_stays(before: str, tmp_path: Path) -> None:
     """F23: a set that was made anew before anybody swept is not undone with the one before."""
     steps = die_at_every_step(tmp_path, before)
