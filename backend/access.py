@@ -9,9 +9,13 @@ one. The token, where `RR_API_TOKEN` is set, is asked of every request but the l
 A browser cannot send an Authorization header with a WebSocket. It offers the token as a subprotocol
 instead, `bearer.` and the token in base64url without padding, beside the one it means to speak. In
 the address (`?token=`) it would end up in logs and histories, so it is not taken from there.
+
+What is refused is logged once for each origin, name or client, with the setting that admits it. A
+page may read why it was refused: the answer holds no secret.
 """
 
 import ipaddress
+import re
 import socket
 from base64 import urlsafe_b64decode
 from collections.abc import Iterable
@@ -19,45 +23,41 @@ from hmac import compare_digest
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
+import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from backend.config import Settings, is_loopback
 from backend.problems import problem_response
 
-OPEN_PATHS = ("/v1/health",)
+log = structlog.get_logger(__name__)
+
+OPEN_PATHS = ("/", "/docs", "/readme", "/v1/health")
+"""They tell nothing of this installation but that it is there."""
+DEVELOPMENT_PORTS = (5173, 4173)
+"""Of Vite, which serves a web client while it is made, and a built one."""
+LOGGED_AT_MOST = 100
+_FOREIGN_PAGE = "a page of another origin is refused"
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9._:\[\]-]{1,200}")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 SUBPROTOCOL_PREFIX = "bearer."
 _WEBSOCKET_REFUSED = 4403
 """Close code of a refused WebSocket; sent as a plain 403 before the handshake ends."""
 
 
 class Access:
-    """Refuses a request before it reaches a route.
+    """Refuses a request before it reaches a route, as `settings` say."""
 
-    Parameters
-    ----------
-    app : ASGI application
-        What is behind it.
-    allowed_hosts : iterable of str
-        Names by which this server may be called, besides IP addresses, localhost and its own name.
-    allowed_origins : iterable of str
-        Origins of web clients; `*` allows every one.
-    token : SecretStr, optional
-        What a client has to know.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        allowed_hosts: Iterable[str],
-        allowed_origins: Iterable[str],
-        token: SecretStr | None,
-    ) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
+        self._settings = settings
         own = socket.gethostname().lower()
-        self._hosts = {"localhost", own, f"{own}.local", *(name.lower() for name in allowed_hosts)}
-        self._origins = set(allowed_origins)
+        names = (settings.host, *settings.allowed_hosts)
+        self._hosts = {"localhost", own, f"{own}.local", *(name.lower() for name in names)}
+        self._origins = set(admitted_origins(settings))
+        token = settings.api_token
         self._token = token.get_secret_value().encode() if token else None
+        self._told: set[tuple[str, str]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -69,11 +69,14 @@ class Access:
             await self._app(scope, receive, send)
             return
         status, detail = refusal
+        self._tell(status, scope)
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": _WEBSOCKET_REFUSED, "reason": detail})
             return
-        headers = {"www-authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+        headers = {"access-control-allow-origin": "*", "vary": "origin"}
+        if status == HTTPStatus.UNAUTHORIZED:
+            headers["www-authenticate"] = "Bearer"
         await problem_response(status, detail, headers=headers)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> tuple[HTTPStatus, str] | None:
@@ -90,6 +93,9 @@ class Access:
                 HTTPStatus.FORBIDDEN,
                 "Pages of that origin may not use this server; add it to RR_CORS_ORIGINS.",
             )
+        asks_first = origin is not None and "access-control-request-method" in headers
+        if scope["type"] == "http" and scope["method"] == "OPTIONS" and asks_first:
+            return None  # a browser's preflight cannot send the token
         if self._token is not None and scope["path"] not in OPEN_PATHS:
             given = _bearer(headers)
             if given is None and scope["type"] == "websocket":
@@ -100,6 +106,28 @@ class Access:
                     "Send the header Authorization: Bearer <RR_API_TOKEN>.",
                 )
         return None
+
+    def _tell(self, status: HTTPStatus, scope: Scope) -> None:
+        """Log a refusal, the first of its kind from there."""
+        headers = Headers(scope=scope)
+        if status == HTTPStatus.FORBIDDEN:
+            event, who, given = _FOREIGN_PAGE, "origin", headers.get("origin", "")
+            admits = f"RR_CORS_ORIGINS={','.join([*self._settings.cors_origins, given])}"
+            if not _ORIGIN.fullmatch(given):
+                given, admits = "none", "serve the page over http"
+        elif status == HTTPStatus.MISDIRECTED_REQUEST:
+            given, _, _ = headers.get("host", "").partition(":")
+            event, who = "a request by another name is refused", "host"
+            admits = f"RR_ALLOWED_HOSTS={','.join([*self._settings.allowed_hosts, given])}"
+            if not _NAME.fullmatch(given):
+                given, admits = "none", "ask for a name or an address"
+        else:
+            event, who = "a client without the token is refused", "client"
+            given, _ = scope.get("client") or ("none", 0)
+            admits = "send the RR_API_TOKEN of this server"
+        if (who, given) not in self._told and len(self._told) < LOGGED_AT_MOST:
+            self._told.add((who, given))
+            log.warning(event, **{who: given}, admitted_by=admits)
 
     def _is_own(self, host: str) -> bool:
         try:
@@ -120,6 +148,18 @@ class Access:
             return True
         scheme, _, rest = origin.partition("://")
         return scheme in {"http", "https"} and rest.lower() == host.lower()
+
+
+def admitted_origins(settings: Settings) -> tuple[str, ...]:
+    """Return the origins of the pages that may use this server, besides its own."""
+    if not is_loopback(settings.host):
+        return settings.cors_origins
+    here = [
+        f"http://{host}:{port}"
+        for port in DEVELOPMENT_PORTS
+        for host in ("localhost", "127.0.0.1", "[::1]")
+    ]
+    return (*settings.cors_origins, *here)
 
 
 def _bearer(headers: Headers) -> bytes | None:

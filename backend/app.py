@@ -16,13 +16,14 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.middleware.cors import CORSMiddleware
 
 from backend import problems
-from backend.access import Access
+from backend.access import Access, admitted_origins
 from backend.agents import AgentProfile, AgentState, Registry, Slot
 from backend.agents.states import State as AgentCondition
 from backend.audio import audio_router
 from backend.body_limit import BodyLimit
 from backend.config import Settings
 from backend.host import Hosting
+from backend.pages import page_router
 from backend.plugins import Discovered, State
 from backend.problems import FieldProblem, ProblemError
 from backend.runner import TooManySessionsError
@@ -107,10 +108,10 @@ class Readiness(BaseModel):
 
 
 class ResetResult(_Model):
-    """How many slots had a conversation that is now forgotten."""
+    """Which slots had a conversation that is now forgotten."""
 
     status: str = "ok"
-    cleared_slots: int
+    cleared_slots: list[int]
 
 
 def create_app(
@@ -150,6 +151,7 @@ def create_app(
     problems.install(app)
     _guard(app, hosting.settings)
     _add_routes(app, hosting)
+    app.include_router(page_router(app, hosting))
     app.include_router(audio_router(hosting.artifacts))
     _add_plugin_routes(app, hosting)
     return app
@@ -158,19 +160,15 @@ def create_app(
 def _guard(app: FastAPI, settings: Settings) -> None:
     """Put what every request passes around the routes; what is added last is met first."""
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, limit_s=settings.request_limit_s)
-    app.add_middleware(
-        Access,
-        allowed_hosts=(settings.host, *settings.allowed_hosts),
-        allowed_origins=settings.cors_origins,
-        token=settings.api_token,
-    )
-    if settings.cors_origins:
+    origins = admitted_origins(settings)
+    if origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=settings.cors_origins,
+            allow_origins=origins,
             allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["*"],
         )
+    app.add_middleware(Access, settings=settings)
 
 
 def _add_routes(app: FastAPI, hosting: Hosting) -> None:

@@ -194,7 +194,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _is_closed_to_strangers(self) -> Self:
-        if self.api_token is None and not self.allow_open_lan and not _is_loopback(self.host):
+        if self.api_token is None and not self.allow_open_lan and not is_loopback(self.host):
             raise ValueError(
                 f"RR_HOST={self.host} lets others on the network in: set RR_API_TOKEN, "
                 "or RR_ALLOW_OPEN_LAN=true if that is what you want"
@@ -236,7 +236,8 @@ class Settings(BaseSettings):
             raise SettingsError(describe_encoding(error)) from error
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches `host`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -136,8 +136,8 @@ class Agents:
         """Return how an agent is, and which model really answers for it."""
         return self._states.of(agent_id)
 
-    def reset(self) -> int:
-        """Forget all conversations; return the number of slots that had one."""
+    def reset(self) -> list[int]:
+        """Forget all conversations; return the slots that had one."""
         return self._conversations.reset()
 
     async def aclose(self) -> None:

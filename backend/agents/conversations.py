@@ -63,8 +63,8 @@ class Conversations:
         """Return the conversation of `slot`, an empty one the first time."""
         return self._by_slot.setdefault(slot, Conversation(self._max_tokens))
 
-    def reset(self) -> int:
-        """Forget everything; return the number of slots that had something to forget."""
+    def reset(self) -> list[int]:
+        """Forget everything; return the slots that had something to forget."""
         cleared = {slot.slot_id for slot, kept in self._by_slot.items() if kept.snapshot()}
         self._by_slot = {}
-        return len(cleared)
+        return sorted(cleared)

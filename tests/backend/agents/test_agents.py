@@ -107,17 +107,17 @@ async def test_a_failed_call_leaves_no_memory() -> None:
     with pytest.raises(AgentError):
         await asyncio.wait_for(agents.respond(SLOT, "Hello", seed=1), LIMIT_S)
 
-    assert agents.reset() == 0
+    assert agents.reset() == []
 
 
-async def test_reset_clears_and_counts() -> None:
-    """Reset returns how many slots forgot something."""
+async def test_reset_clears_and_names() -> None:
+    """Reset returns the slots that forgot something."""
     agents = Agents(Registry())
     await agents.respond(SLOT, "Hello", seed=1)
     await agents.respond(Slot(2, "gemini-3"), "Hello", seed=1)
 
-    assert agents.reset() == 2
-    assert agents.reset() == 0
+    assert agents.reset() == [1, 2]
+    assert agents.reset() == []
 
 
 async def test_memory_has_the_bound_it_is_given() -> None:
@@ -126,7 +126,7 @@ async def test_memory_has_the_bound_it_is_given() -> None:
 
     await agents.respond(SLOT, "Hello", seed=1)
 
-    assert agents.reset() == 0
+    assert agents.reset() == []
 
 
 async def test_a_call_under_way_does_not_undo_a_reset() -> None:
@@ -140,7 +140,7 @@ async def test_a_call_under_way_does_not_undo_a_reset() -> None:
     gate.open.set()
 
     assert (await task).text == "Hello"
-    assert agents.reset() == 0
+    assert agents.reset() == []
 
 
 async def test_an_unknown_agent_is_an_agent_error() -> None:

@@ -60,14 +60,14 @@ def test_memory_belongs_to_slot_and_agent() -> None:
     assert len(conversations.of(SLOT).snapshot()) == 1
 
 
-def test_reset_counts_slots_that_had_something() -> None:
-    """Reset counts slots, not agents, and not those that were only looked at."""
+def test_reset_names_slots_that_had_something() -> None:
+    """Reset names slots, not agents, and not those that were only looked at."""
     conversations = Conversations()
     conversations.of(SLOT).add(Exchange("q", "a"))
     conversations.of(Slot(1, "gpt-5.1")).add(Exchange("q", "a"))
     conversations.of(Slot(2, "gpt-5.1")).add(Exchange("q", "a"))
     conversations.of(Slot(3, "gpt-5.1"))
 
-    assert conversations.reset() == 2
-    assert conversations.reset() == 0
+    assert conversations.reset() == [1, 2]
+    assert conversations.reset() == []
     assert conversations.of(SLOT).snapshot() == ()
