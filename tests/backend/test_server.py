@@ -18,8 +18,6 @@ from tests.command import Running, free_port, run
 from tests.live import chat_body, events, get, post
 from tests.patience import LIMIT_S, SOON_S, until
 
-pytestmark = pytest.mark.e2e
-
 CANARY = "xqcanary"
 
 
@@ -38,6 +36,18 @@ def serving(port: int, tmp_path: Path) -> Iterator[Serving]:
         yield server
 
 
+def test_a_server_starts_answers_and_stops(tmp_path: Path) -> None:
+    """The whole process, without its waves: it listens, answers, and ends well when it is told."""
+    with Serving(tmp_path, {"RR_WAVES_ENABLED": "false"}) as serving:
+        serving.wait_for(READY)
+        health = get(serving.port, "/v1/health")
+        code = serving.stop(signal.SIGTERM)
+
+    assert (200, 0) == (health.status, code)
+    assert "Traceback" not in "".join(serving.log)
+
+
+@pytest.mark.e2e
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_server_and_all_its_children(
     serving: Running, port: int, number: signal.Signals
@@ -57,6 +67,7 @@ def test_a_signal_stops_the_server_and_all_its_children(
         socket.create_connection(("127.0.0.1", port), LIMIT_S)
 
 
+@pytest.mark.e2e
 def test_a_stop_in_a_session_keeps_what_was_announced(
     serving: Serving, port: int, tmp_path: Path
 ) -> None:
@@ -105,6 +116,7 @@ def test_the_next_start_marks_the_session_of_a_killed_process(command: str, tmp_
     assert "running" == before
 
 
+@pytest.mark.e2e
 def test_a_taken_port_is_told_and_exit_code_1(tmp_path: Path) -> None:
     """A second server on the same port says what to do about it and ends."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -115,6 +127,7 @@ def test_a_taken_port_is_told_and_exit_code_1(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.e2e
 def test_no_visitors_words_in_the_log(port: int, tmp_path: Path) -> None:
     """At the most talkative level the log holds the session's id and nothing that was said."""
     env = {"RR_LOG_LEVEL": "debug", "RR_WAVES_ENABLED": "false"}
