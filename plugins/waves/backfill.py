@@ -110,6 +110,8 @@ class Backfill(threading.Thread):
         now = self._search.look_again(found)
         if now is None or self._put_off(now):
             return False
+        if now.standing == "set aside":
+            self._pool.quarantine(path, now.set_aside_s)
         if now.standing == "unrecorded":
             adopt(self._bench, now)
         if now.standing != "pending":

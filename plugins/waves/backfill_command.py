@@ -28,7 +28,7 @@ PURPOSE = "reflective-resonance waves backfill"
 _DURATION = re.compile(r"([0-9]+)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
-LISTED_AS = {"pending": "missing", "unrecorded": "unrecorded"}
+LISTED_AS = {"pending": "missing", "set aside": "missing", "unrecorded": "unrecorded"}
 
 Row = dict[str, Any]
 
@@ -130,7 +130,7 @@ def _run(
         for item in found
         if item.standing == "unrecorded"
     }
-    missing = [item for item in found if item.standing == "pending"]
+    missing = [item for item in found if item.standing in {"pending", "set aside"}]
     ended: SimpleQueue[Row] = SimpleQueue()
 
     def on_end(utterance: "Utterance", reason: str, message: str, outcome: "Outcome") -> None:

@@ -23,10 +23,17 @@ class Backlog:
         """Put a job before all others of its kind."""
         self._queue_of(job).appendleft(job)
 
-    def pop(self) -> Job | None:
-        """Take the next job, None if none waits."""
-        queue = self._live or self._backfill
-        return queue.popleft() if queue else None
+    def first(self, now: float) -> Job | None:
+        """Return the next job that may begin by `now` (monotonic), None if none may."""
+        queues = (self._live, self._backfill)
+        return next((job for queue in queues for job in queue if job.not_before <= now), None)
+
+    def pop(self, now: float) -> Job | None:
+        """Take the next job that may begin by `now`, None if none may."""
+        job = self.first(now)
+        if job is not None:
+            self._queue_of(job).remove(job)
+        return job
 
     def promote(self, job: Job) -> None:
         """Make a backfill job a live one."""

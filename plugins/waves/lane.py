@@ -5,9 +5,11 @@
          v   +---------- bury it: idle death, died in a job, did not answer in time
     take a job, run it, finish it
 
-A job whose worker died stays with its lane for a second attempt, so that a poisonous file cannot
-take the other lanes down one after the other. If the lane cannot get a worker, it gives the job
-back. A job that timed out is not tried again.
+A job whose worker crashed stays with its lane for a second attempt, so that one file cannot take
+the other lanes down one after the other. A job whose worker was killed from outside says nothing
+about its file: it is tried again at once, then after growing pauses, in which the lane does other
+jobs. If the lane cannot get a worker, it gives the job back. A job that timed out is not tried
+again.
 """
 
 import threading
@@ -19,6 +21,7 @@ from typing import Protocol
 from plugins.waves.child import Note, Report
 from plugins.waves.logs import SafeLog
 from plugins.waves.process import Task, Worker, WorkerDiedError, WorkerTimeoutError
+from plugins.waves.quarantine import identity
 
 log = SafeLog(__name__)
 
@@ -27,7 +30,13 @@ START_LIMIT_S = 300.0
 librosa where it has to do the work."""
 IDLE_CHECK_S = 1.0
 FIRST_BACK_OFF_S, MAX_BACK_OFF_S = 1.0, 30.0
-ATTEMPTS = 2
+MAX_CRASHES = 2
+KILL_PAUSES_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Before each further attempt after a worker was killed from outside: at once, since most kills are
+single ones; then for half a minute, which outlasts a short lack of memory. The backfill, which
+comes back after minutes, does the rest."""
+KILL_LIMIT_S = 120.0
+"""No attempt begins later than this after the first, however long each one took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,14 @@ class Job:
     started_at: float | None = None
     payload: object = None
     attempts: int = 0
+    crashes: int = 0
+    kills: int = 0
+    not_before: float = 0.0
+    """When it may begin (monotonic)."""
+    attempted_at: float | None = None
+    """When the present attempt began; None while there is none."""
+    size: int = 0
+    """Bytes of the file, 0 if there is none."""
     ended: bool = False
 
     def outcome(self, reason: str, message: str, report: Report | None = None) -> Outcome:
@@ -240,7 +257,9 @@ class Lane(threading.Thread):
             except (Exception, SystemExit) as error:  # noqa: BLE001 - told as the outcome
                 self._finish(job, "error", str(error) or type(error).__name__)
                 return
+            job.size = (identity(job.path) or (0, 0, 0))[1]
         job.attempts += 1
+        job.attempted_at = monotonic()
         try:
             report = self._worker.run(self._timeout_s, self._task, job.payload)
         except WorkerTimeoutError as error:
@@ -251,17 +270,44 @@ class Lane(threading.Thread):
             self._discard()
             if self._ended.is_set():
                 self._finish(job, "stopped", "the host stopped before the job was done")
-            elif job.attempts < ATTEMPTS:
+            elif error.from_outside:
+                self._try_later(job, pid, str(error))
+            else:
+                job.crashes += 1
+                if job.crashes == MAX_CRASHES:
+                    message = f"the worker died {job.crashes} times, last {error}"
+                    self._finish(job, "crashed", message)
+                    return
+                job.attempted_at = None
                 log.warning(
                     "a worker died in a job, which is tried once more",
                     path=job.path,
                     pid=pid,
                     how=str(error),
                 )
-            else:
-                self._finish(job, "crashed", f"the worker died {job.attempts} times, last {error}")
         else:
             self._finish(job, report.reason, report.message, report)
+
+    def _try_later(self, job: Job, pid: int | None, how: str) -> None:
+        """Have a job whose worker was killed done again, or end it if that happened too often."""
+        job.attempted_at, job.kills = None, job.kills + 1
+        pause_s = dict(enumerate(KILL_PAUSES_S, 1)).get(job.kills)
+        tried_s = monotonic() - (job.started_at or 0.0)
+        if pause_s is None or tried_s + pause_s > KILL_LIMIT_S:
+            message = f"the worker was killed from outside {job.kills} times, last {how}"
+            self._finish(job, "killed", message)
+            return
+        log.warning(
+            "a worker was killed in a job, which is tried again",
+            path=job.path,
+            pid=pid,
+            how=how,
+            pause_s=pause_s,
+        )
+        if pause_s:
+            job.not_before = monotonic() + pause_s
+            self.job = None
+            self._desk.give_back(job)
 
     def _finish(self, job: Job, reason: str, message: str, report: Report | None = None) -> None:
         outcome = job.outcome(reason, message, report)

@@ -3,6 +3,7 @@
     session directory --> recordings in turn_*/ --> each is one of
         done       its three waves stand, with the sizes that the record names
         refused    recorded as failed for what it holds, and unchanged since
+        set aside  recorded as crashed, within a day and by this version, and unchanged since
         unrecorded its three waves stand, whole, and the record does not know
         pending    anything else: nothing, or a part of a set
 
@@ -17,6 +18,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -24,11 +26,12 @@ from backend import riff
 from backend.artifacts import Artifacts, safe_part
 from backend.errors import ReflectiveResonanceError
 from plugins.waves import paths, publishing, record
+from plugins.waves.quarantine import DAY_S
 
 RACY_S = 2.0
 """A directory that changed this recently may change again without a new time stamp."""
 
-Standing = Literal["done", "refused", "unrecorded", "pending"]
+Standing = Literal["done", "refused", "set aside", "unrecorded", "pending"]
 Stamp = tuple[tuple[str, int, int], ...]
 
 
@@ -44,6 +47,8 @@ class Found:
     written_at_s: float
     """Time of the file, in seconds since 1970."""
     standing: Standing
+    set_aside_s: float = 0.0
+    """For how many seconds more it is set aside."""
 
 
 class Search:
@@ -60,6 +65,7 @@ class Search:
     def __init__(self, artifacts: Artifacts, rate: int) -> None:
         self._artifacts = artifacts
         self._rate = rate
+        self._app_version = record.app_version()
         self._finished: dict[str, tuple[tuple[Path, ...], Stamp]] = {}
 
     def run(self) -> Iterator[Found]:
@@ -124,8 +130,24 @@ class Search:
             return None
         source = self._artifacts.relative(path)
         targets = paths.session_targets(path, self._artifacts.root)
-        standing = self._standing(status, targets, recorded.get(source))
-        return Found(path, session_id, source, targets, status.st_mtime, standing)
+        known = recorded.get(source)
+        standing = self._standing(status, targets, known)
+        set_aside_s = 0.0
+        if standing == "refused" and known is not None and known.reason == "crashed":
+            set_aside_s = self._set_aside_s(known)
+            standing = "set aside" if set_aside_s else "pending"
+        return Found(path, session_id, source, targets, status.st_mtime, standing, set_aside_s)
+
+    def _set_aside_s(self, crashed: record.Utterance) -> float:
+        """Return for how many seconds more a recording that crashed is left alone."""
+        if crashed.app_version != self._app_version:
+            return 0.0
+        try:
+            age = datetime.now(UTC) - datetime.fromisoformat(crashed.finished_at)
+        except (TypeError, ValueError):
+            return 0.0
+        age_s = age.total_seconds()
+        return max(0.0, DAY_S - age_s) if age_s >= 0 else 0.0
 
     def _standing(
         self, status: os.stat_result, targets: paths.Targets, recorded: record.Utterance | None
@@ -134,7 +156,11 @@ class Search:
             sizes = [file.size for file in recorded.files]
             if sizes and sizes == [_size(target) for target in targets]:
                 return "done"
-        elif recorded is not None and _is_unchanged(status, recorded):
+        elif (
+            recorded is not None
+            and _is_unchanged(status, recorded)
+            and not (recorded.reason == "crashed" and self._is_whole(targets))
+        ):
             return "refused"
         return "unrecorded" if self._is_whole(targets) else "pending"
 

@@ -11,9 +11,10 @@
 `submit` is called on the event loop between two steps of a visitor's session. So it touches no
 file, writes no log line and calls nobody back: it takes a lock, appends and returns. A worker that
 dies or hangs costs its own lane a restart and nothing else (see `lane.py`); a job whose worker died
-is tried once more, and a file that kills two workers is quarantined until it changes. All ends are
-told by one thread, the doorman: a lane takes its next job while the last one's end is still being
-written down, and a slow disk there fills the queue instead of holding up a worker.
+is tried again, and a file that crashes two workers is quarantined until it changes, for a day. A
+thread of its own looks at the state every second: it is told even while every lane is stuck. All
+ends are told by one thread, the doorman: a lane takes its next job while the last one's end is
+still being written down, and a slow disk there fills the queue instead of holding up a worker.
 
 Rejected: concurrent.futures and loky (an idle worker's death ends them for good, a hung worker
 stays), pebble (see `process.py`), an asyncio queue (the command line uses the pool too, and
@@ -32,6 +33,7 @@ from typing import Literal, Self
 from plugins.waves.backlog import Backlog
 from plugins.waves.child import Note, Report
 from plugins.waves.lane import Job, Lane, Outcome, Work
+from plugins.waves.load import SLOW_FACTOR, Load
 from plugins.waves.logs import SafeLog
 from plugins.waves.process import Task
 from plugins.waves.quarantine import Quarantine, identity
@@ -41,6 +43,8 @@ log = SafeLog(__name__)
 KILL_LIMIT_S = 1.5
 """What `stop` adds to its limit, at most, to bury what it had to kill."""
 WARNINGS_KEPT = 100
+LOOK_EVERY_S = 1.0
+"""Between two looks at the state."""
 
 State = Literal["ok", "warming", "degraded"]
 
@@ -117,6 +121,9 @@ class Pool:
         self._waiting = Backlog()
         self._jobs: dict[str, Job] = {}
         self._quarantine = Quarantine()
+        self._load = Load()
+        self._stopped = threading.Event()
+        self._watch = threading.Thread(target=self._look, name="waves-watch", daemon=True)
         self._endings: SimpleQueue[tuple[Work | Job, Outcome] | None] = SimpleQueue()
         self._doorman = threading.Thread(target=self._see_off, name="waves-doorman", daemon=True)
         self._doorman_listens = False
@@ -169,8 +176,13 @@ class Pool:
         return path in self._jobs
 
     def is_quarantined(self, path: str) -> bool:
-        """Tell whether `path` crashed two workers and has not changed since."""
+        """Tell whether `path` crashed two workers within a day and has not changed since."""
         return path in self._quarantine
+
+    def quarantine(self, path: str, for_s: float) -> None:
+        """Leave `path` alone for `for_s`, since it crashed two workers of an earlier pool."""
+        if (crashed := identity(path)) is not None:
+            self._quarantine.add(path, crashed, for_s)
 
     def start(self) -> None:
         """Start the lanes; jobs are accepted from now on and run as soon as a worker is ready."""
@@ -179,6 +191,7 @@ class Pool:
         self.note()
         for lane in self._lanes:
             lane.start()
+        self._watch.start()
 
     def submit(self, work: Work, *, live: bool = True) -> bool:
         """Accept or refuse one job; return at once.
@@ -198,6 +211,7 @@ class Pool:
                     self._waiting.promote(job)
                 return True
             elif len(self._jobs) >= self._capacity and not (live and self._displace()):
+                self._load.refuse()
                 refusal = Outcome(
                     "queue_full", f"{self._capacity} utterances are already waiting or running"
                 )
@@ -224,6 +238,7 @@ class Pool:
                 self._changed.wait_for(lambda: not self._jobs, limit_s + KILL_LIMIT_S)
                 return 0
             self._open = False
+            self._stopped.set()
             dropped = self._waiting.clear()
             busy = [lane for lane in self._lanes if lane.job is not None]
             self._changed.notify_all()
@@ -245,6 +260,7 @@ class Pool:
             self._doorman_listens = False
             self._endings.put(None)
         self._doorman.join(KILL_LIMIT_S)
+        self._watch.join(KILL_LIMIT_S)
         if dropped or killed:
             log.warning("jobs were dropped at stop", waiting=len(dropped), running=killed)
         return len(dropped) + killed
@@ -254,11 +270,12 @@ class Pool:
         hindered = self._is_hindered()
         with self._changed:
             self._changed.wait_for(
-                lambda: (self._waiting and not hindered) or not self._open, timeout_s
+                lambda: (self._waiting.first(monotonic()) and not hindered) or not self._open,
+                timeout_s,
             )
             if not self._open:
                 lane.end()  # it was busy when the others were ended
-            job = self._waiting.pop() if self._open and not hindered else None
+            job = self._waiting.pop(monotonic()) if self._open and not hindered else None
             lane.job = job
         if job is not None and self.is_quarantined(job.path):
             lane.job = None
@@ -266,7 +283,7 @@ class Pool:
                 job,
                 job.outcome(
                     "quarantined",
-                    "this file crashed two workers; it is not tried again until it changes",
+                    "this file crashed two workers; it is tried again when it changes, or in a day",
                 ),
             )
             return None
@@ -284,12 +301,22 @@ class Pool:
     def finish(self, job: Job, outcome: Outcome) -> None:
         """End a job, once."""
         poison = identity(job.path) if outcome.reason == "crashed" else None
+        if poison is not None:
+            log.warning(
+                "a file crashed two workers and is set aside",
+                path=job.path,
+                how=outcome.message,
+                what_to_do="replace or remove it; it is tried again when it changes, in a day, or "
+                "with a new version of this program",
+            )
         with self._changed:
             if job.ended or self._jobs.get(job.path) is not job:
                 return
             job.ended = True
             if poison is not None:
                 self._quarantine.add(job.path, poison)
+            if not outcome.reason and job.attempted_at is not None:
+                self._load.finish(monotonic() - job.attempted_at, job.size)
             if self._doorman_listens:
                 self._endings.put((job, outcome))
                 return
@@ -331,17 +358,13 @@ class Pool:
     def note(self) -> None:
         """Work the pool's state out again and tell it if it changed."""
         with self._changed:
-            down = [lane for lane in self._lanes if lane.failed_starts]
             state: tuple[State, str] = ("ok", "")
-            if down:
-                state = (
-                    "degraded",
-                    f"{len(down)} of {len(self._lanes)} workers cannot start: {down[0].problem}",
-                )
-            elif self._hindered_by:
-                state = ("degraded", self._hindered_by)
+            if problems := "; ".join(self._problems()):
+                state = ("degraded", problems)
             elif not any(lane.ready for lane in self._lanes):
                 state = ("warming", self._preparing or "the workers are starting")
+            elif aside := len(self._quarantine):
+                state = ("ok", f"{aside} set aside after crashing two workers each: see the log")
             if state == self._state or not self._open:
                 return
             self._state = state
@@ -350,6 +373,32 @@ class Pool:
                     self._on_state(*state)
             except Exception:
                 log.exception("the state of the pool could not be reported", state=state)
+
+    def _problems(self) -> Iterator[str]:
+        """Say what is wrong, in words with the number."""
+        if down := [lane for lane in self._lanes if lane.failed_starts]:
+            yield f"{len(down)} of {len(self._lanes)} workers cannot start: {down[0].problem}"
+        if self._hindered_by:
+            yield self._hindered_by
+        if self.queued and len(self._jobs) >= self._capacity:
+            yield f"{self.queued} wait, the queue is full"
+        if refused := self._load.refused:
+            yield f"{refused} were refused in the last minute"
+        running = [(lane.job, lane.job.attempted_at) for lane in self._lanes if lane.job]
+        limits = [
+            limit_s
+            for job, since in running
+            if since is not None and monotonic() - since > (limit_s := self._load.slow_s(job.size))
+        ]
+        if limits:
+            yield (
+                f"{len(limits)} of {len(self._lanes)} workers take more than {limits[0]:.0f} s for "
+                f"a job, {SLOW_FACTOR} times the usual"
+            )
+
+    def _look(self) -> None:
+        while not self._stopped.wait(LOOK_EVERY_S):
+            self.note()
 
     def _is_hindered(self) -> bool:
         try:

@@ -34,8 +34,20 @@ CHECK_S = 0.25
 Task = Callable[..., Report]
 
 
+ITS_OWN_SIGNALS = {
+    getattr(signal, name, None)
+    for name in ("SIGSEGV", "SIGILL", "SIGABRT", "SIGFPE", "SIGBUS", "SIGTRAP", "SIGSYS")
+}
+"""What a process brings on itself; any other signal was sent to it."""
+
+
 class WorkerDiedError(Exception):
     """The worker ended, or cannot be understood any more; the message says how."""
+
+    def __init__(self, how: str, *, from_outside: bool = False) -> None:
+        """Tell also whether somebody else ended it: the kernel for its memory, or a person."""
+        super().__init__(how)
+        self.from_outside = from_outside
 
 
 class WorkerTimeoutError(Exception):
@@ -124,7 +136,7 @@ class Worker:
         except (AttributeError, PicklingError, TypeError) as error:
             return Report("error", f"the job cannot be sent to a worker: {error}")
         except OSError as error:
-            raise WorkerDiedError(self.how_it_ended()) from error
+            raise self._death() from error
         while isinstance(answer := self._answer(number, deadline, timeout_s), Note):
             self._on_note(answer)
         return answer
@@ -139,7 +151,7 @@ class Worker:
             if monotonic() >= deadline:
                 raise WorkerTimeoutError(f"no answer within {timeout_s:g} s")
         if self._reports not in ready and not self._reports.poll():
-            raise WorkerDiedError(self.how_it_ended())
+            raise self._death()
         return self._receive(number, deadline)
 
     def discard(self) -> None:
@@ -162,6 +174,11 @@ class Worker:
             return f"killed by {signal.Signals(-code).name}"
         return f"killed by signal {-code}"
 
+    def _death(self) -> WorkerDiedError:
+        how, code = self.how_it_ended(), self._process.exitcode
+        killed = code is not None and code < 0 and -code not in ITS_OWN_SIGNALS
+        return WorkerDiedError(how, from_outside=killed)
+
     def _patience(self, deadline: float) -> float:
         return max(0.0, min(CHECK_S, deadline - monotonic()))
 
@@ -173,7 +190,9 @@ class Worker:
             replied, answer = self._reports.recv()
         except Exception as error:
             # Bytes from a broken process can raise anything while they are unpickled.
-            raise WorkerDiedError(self.how_it_ended()) from error
+            if monotonic() >= deadline:  # the timer killed it
+                raise WorkerDiedError("its reply did not come whole in time") from error
+            raise self._death() from error
         finally:
             killer.cancel()
         if replied != number or not isinstance(answer, Report | Note):

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,7 +76,7 @@ class Utterance:
     """Why it failed, in one word and in words."""
     source_size: int | None = None
     source_mtime_ns: int | None = None
-    """Which contents of the source failed for good; None if trying again may help."""
+    """Which contents of the source failed for good, or crashed; None if trying again may help."""
 
 
 def entries(
@@ -88,6 +89,14 @@ def entries(
 def now() -> str:
     """Return the time as `finished_at` has it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def app_version() -> str:
+    """Return the version of this program, as records name it."""
+    try:
+        return version("reflective-resonance")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def path_of(artifacts: Artifacts, session_id: str) -> Path:

@@ -11,6 +11,7 @@ Reason = Literal[
     "invalid_audio",
     "timeout",
     "crashed",
+    "killed",
     "quarantined",
     "out_of_memory",
     "publish_failed",
@@ -18,8 +19,9 @@ Reason = Literal[
     "error",
 ]
 """Why there are no waves: refused (`queue_full`, `stopped`, `quarantined`), the recording's fault
-(`invalid_audio`), the worker's (`timeout`, `crashed`, `out_of_memory`, `error`), the disk's
-(`publish_failed`), or there is nobody left to have them (`session_gone`)."""
+(`invalid_audio`), the worker's (`timeout`, `crashed`, `out_of_memory`, `error`), the machine's
+(`killed`: from outside, time after time), the disk's (`publish_failed`), or there is nobody
+left to have them (`session_gone`)."""
 
 DROPPED: tuple[Reason, ...] = ("queue_full", "stopped", "quarantined")
 """Reasons that say nothing about a decomposition, since there was none: a WARNING each."""

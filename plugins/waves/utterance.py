@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +16,7 @@ from backend.signals import TtsWritten, emit
 from plugins.waves import paths, record, worker
 from plugins.waves.lane import Outcome
 from plugins.waves.logs import SafeLog
+from plugins.waves.quarantine import identity
 from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import (
     DROPPED,
@@ -43,7 +43,7 @@ class Bench:
     settings: WavesSettings
     loop: asyncio.AbstractEventLoop | None
     """Where signals are sent; None: nobody listens."""
-    app_version: str = field(default_factory=lambda: app_version())
+    app_version: str = field(default_factory=record.app_version)
     recording: threading.Lock = field(default_factory=threading.Lock)
     """`session.json` has one writer at a time."""
 
@@ -197,7 +197,7 @@ class Utterance:
                 "failed",
                 reason=reason,
                 message=message[: record.MAX_MESSAGE_CHARACTERS],
-                **_identity(outcome),
+                **self._identity(outcome),
                 **times,
             )
 
@@ -223,6 +223,13 @@ class Utterance:
         except Exception:
             log.exception("the outcome could not be recorded", **self._context())
             return True
+
+    def _identity(self, outcome: Outcome) -> dict[str, Any]:
+        """Return which contents were refused, if the worker says it is for good, or crashed."""
+        if outcome.reason == "crashed" and (crashed := identity(self.path)) is not None:
+            return {"source_mtime_ns": crashed[0], "source_size": crashed[1]}
+        names = ("source_size", "source_mtime_ns")
+        return {name: outcome.report.data[name] for name in names if name in outcome.report.data}
 
     def _context(self) -> dict[str, object]:
         marked: dict[str, object] = {"backfill": True} if self.backfill else {}
@@ -259,22 +266,8 @@ def _context(event: TtsWritten) -> dict[str, object]:
     }
 
 
-def _identity(outcome: Outcome) -> dict[str, Any]:
-    """Return which contents were refused, if the worker says that they always will be."""
-    names = ("source_size", "source_mtime_ns")
-    return {name: outcome.report.data[name] for name in names if name in outcome.report.data}
-
-
 def _times(outcome: Outcome) -> dict[str, float]:
     return {
         "queued_ms": round(outcome.queued_ms, 1),
         "running_ms": round(outcome.running_ms, 1),
     }
-
-
-def app_version() -> str:
-    """Return the version of this program, as records name it."""
-    try:
-        return version("reflective-resonance")
-    except PackageNotFoundError:
-        return "unknown"

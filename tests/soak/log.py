@@ -18,6 +18,7 @@ STARTED, FINISHED, FAILED, DROPPED = (
 DEATHS = (
     "an idle worker ended; a new one is started",
     "a worker died in a job, which is tried once more",
+    "a worker was killed in a job, which is tried again",
     "a worker could not start",
 )
 EXPECTED_ERRORS = (FAILED, "the outcome could not be recorded")

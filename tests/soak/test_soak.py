@@ -256,4 +256,4 @@ def check_records_of_deaths(story: log.Story, killed: list[int]) -> None:
     assert {pid: n for pid, n in story.deaths.items() if n > 1} == {}
     silent = [pid for pid in killed if pid not in story.deaths]
     reasons = Counter(reason for each in story.reasons.values() for reason in each)
-    assert len(silent) <= reasons["crashed"] + reasons["timeout"]
+    assert len(silent) <= reasons["crashed"] + reasons["killed"] + reasons["timeout"]

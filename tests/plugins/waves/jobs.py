@@ -242,9 +242,11 @@ def count_and_decompose(order: "Order") -> Report:
     return _real_decompose(order)
 
 
-def decompose_or_die(order: "Order") -> Report:
-    """Do the real thing, unless the recording is called `kill`."""
-    return _kill() if Path(order.wav_path).stem == "kill" else _real_decompose(order)
+def decompose_or_crash(order: "Order") -> Report:
+    """Do the real thing, unless the recording is called `segfault`."""
+    if Path(order.wav_path).stem == "segfault":
+        segfault()
+    return _real_decompose(order)
 
 
 def lose_the_session_while_reading(order: "Order") -> Report:

@@ -173,10 +173,13 @@ async def test_the_live_path_has_its_time(
 async def test_refused_and_quarantined_recordings_are_left_alone(
     artifacts: Artifacts, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """F14: what was refused for what it holds, or crashed two workers, is not tried again."""
+    """F14: what was refused for what it holds, or crashed two workers, is not tried again.
+
+    Nor is it after a restart, which says so; a new version tries it.
+    """
     monkeypatch.setattr(backfill, "FIRST_BACK_OFF_S", 0.0)
-    monkeypatch.setattr(worker, "decompose", jobs.decompose_or_die)
-    bad, deadly = speak(artifacts, "bad"), speak(artifacts, "kill")
+    monkeypatch.setattr(worker, "decompose", jobs.decompose_or_crash)
+    bad, deadly = speak(artifacts, "bad"), speak(artifacts, "segfault")
     bad.write_bytes(b"no audio")
     set_age(bad, 60)
 
@@ -191,6 +194,16 @@ async def test_refused_and_quarantined_recordings_are_left_alone(
     failed = {e.source.wav_path: e.reason for e in listener.events if isinstance(e, WavesFailed)}
     assert {bad: "invalid_audio", deadly: "crashed"} == failed
     assert 2 == sum(isinstance(event, WavesFailed) for event in listener.events)
+
+    async with running(artifacts, backfill_interval_s=EVERY_S) as states:
+        await until(lambda: "1 set aside" in states[-1][1])
+    assert states[-1][0] == "ok"
+    assert 2 == sum(isinstance(event, WavesFailed) for event in listener.events)
+    monkeypatch.setattr(record, "app_version", lambda: "next")
+    so_far = len(listener.events)
+    async with running(artifacts, backfill_interval_s=EVERY_S):
+        await listener.wait_for(so_far + 1)
+    assert listener.events[-1].source.wav_path == deadly
 
 
 def _is_recorded(artifacts: Artifacts, path: Path) -> bool:

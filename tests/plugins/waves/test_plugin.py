@@ -184,7 +184,7 @@ async def test_outcomes_are_sent_on_the_event_loop(
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("kill", "crashed"),
+        ("segfault", "crashed"),
         pytest.param("raise_error", "error", marks=pytest.mark.e2e),
         ("invalid", "invalid_audio"),
         pytest.param("hold_the_gil-60", "timeout", marks=pytest.mark.e2e),
@@ -254,12 +254,12 @@ async def test_a_log_that_raises_costs_nobody_anything(
     with capture_logs():
         structlog.get_config()["processors"][:] = [broken]
         async with running(artifacts, max_workers=1, queue_max_size=1):
-            for name in ("kill", "good", "dropped"):
+            for name in ("segfault", "good", "dropped"):
                 send(utterance(artifacts, name))
             events = await listener.wait_for(3)
 
     reasons = {event.source.wav_path.stem: getattr(event, "reason", "") for event in events}
-    assert reasons == {"kill": "crashed", "good": "", "dropped": "queue_full"}
+    assert reasons == {"segfault": "crashed", "good": "", "dropped": "queue_full"}
 
 
 @pytest.mark.usefixtures("stand_in")

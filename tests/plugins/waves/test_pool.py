@@ -462,13 +462,13 @@ def test_a_job_that_a_visitor_asks_for_while_it_runs_is_a_live_one() -> None:
     backlog = Backlog()
     job = Job("a.wav", [], live=False, accepted_at=0.0)
     backlog.put(job)
-    assert backlog.pop() is job
+    assert backlog.pop(0.0) is job
 
     backlog.promote(job)
     backlog.put_first(job)
 
     assert backlog.displace() is None
-    assert backlog.pop() is job
+    assert backlog.pop(0.0) is job
 
 
 def test_stop_leaves_no_thread_and_no_process() -> None:
