@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Annotated, Any
+from unicodedata import normalize
 
 import typer
 
@@ -75,6 +76,11 @@ def decompose(
 ) -> None:
     """Make three waves of every recording.
 
+    The waves of a file go into --out, those of a folder's files keep their place below the folder.
+    A recording that is named twice, also by a link of that name, is done once, where it was named
+    first. Two recordings whose waves would get the same names, in capitals or not, are refused
+    before any is done: run the command once for each, with another --out.
+
     Exits with 0 if all went well, 1 if a file failed, 2 on bad usage, 130 on Ctrl-C.
     """
     from backend.plugins import load_settings
@@ -107,19 +113,35 @@ def _find(paths: Sequence[Path], out: Path) -> Iterator[Source]:
 
 
 def _check(found: Iterable[Source], paths: Sequence[Path]) -> list[Source]:
-    """Return each recording once; refuse none at all, and two that would write the same waves."""
-    from backend.errors import UsageError
-    from plugins.waves.paths import base_name
+    """Return each recording once; refuse none at all, and two that would write the same waves.
 
-    taken: dict[tuple[Path, str], Source] = {}
+    Names that differ in case or in Unicode's normal form are the same: on some disks they are.
+    """
+    from backend.errors import UsageError
+    from plugins.waves.paths import base_name, targets_in
+
+    named: dict[str, Source] = {}
+    taken: dict[str, Source] = {}
     for source in found:
-        key = (source.directory, base_name(source.path).lower())
-        other = taken.setdefault(key, source).path
-        if _absolute(other) != _absolute(source.path):
-            raise UsageError(f"{other} and {source.path} would write the same waves")
-    if not taken:
+        if _absolute(source.path) in named:
+            continue
+        place = _absolute(source.directory / base_name(source.path))
+        other = taken.setdefault(normalize("NFC", place).casefold(), source)
+        if other is source:
+            named[_absolute(source.path)] = source
+        elif not other.path.samefile(source.path):
+            raise UsageError(
+                f"{other.path} and {source.path} would write the same waves: "
+                "decompose them with an --out for each"
+            )
+    if not named:
         raise UsageError(f"no WAV file in {', '.join(map(str, paths))}")
-    return list(taken.values())
+    real = {os.path.realpath(source.path): source.path for source in named.values()}
+    for source in named.values():
+        for target in targets_in(source.directory, source.path):
+            if (lost := real.get(os.path.realpath(target))) is not None:
+                raise UsageError(f"the waves of {source.path} would overwrite {lost}")
+    return list(named.values())
 
 
 def _run(

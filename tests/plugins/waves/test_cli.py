@@ -90,6 +90,65 @@ def test_a_file_named_twice_is_done_once(folder: Path, tmp_path: Path) -> None:
     assert json.loads(result.stdout)["done"] == 2
 
 
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize(
+    ("named", "places"),
+    [
+        (["in", "in/sub"], {"a", "sub/b"}),
+        (["in/sub", "in"], {"a", "b"}),
+        (["in/a.wav", "in/../in/a.wav", "in/sub/b.WAV"], {"a", "b"}),
+        (["in", "linked"], {"a", "sub/b"}),
+        (["in", "again.wav"], {"a", "sub/b", "again"}),
+        (["in/sub", "linked/sub", "linked/sub/b.WAV"], {"b"}),
+    ],
+)
+def test_every_recording_gets_files_of_its_own(
+    folder: Path, tmp_path: Path, named: list[str], places: set[str]
+) -> None:
+    """However recordings are named, as many as are told of have three files each."""
+    (tmp_path / "linked").symlink_to(folder)
+    (tmp_path / "again.wav").symlink_to(folder / "a.wav")
+    arguments = [str(tmp_path / name) for name in named]
+
+    result = decompose(*arguments, "--out", str(tmp_path / "out"), "--json")
+
+    report = json.loads(result.stdout)
+    assert (0, len(places)) == (result.exit_code, report["done"])
+    files = [file for row in report["files"] for file in row["files"]]
+    assert len(set(files)) == len(files) == 3 * len(places)
+    found = {str(path.relative_to(tmp_path / "out")) for path in tmp_path.glob("out/**/*.wav")}
+    assert {f"{place}_v3_wave{n}.wav" for place in places for n in (1, 2, 3)} == found
+
+
+@pytest.mark.usefixtures("stand_in")
+@pytest.mark.parametrize(
+    ("first", "second", "named", "out"),
+    [
+        ("one/a.wav", "two/a.wav", ["one", "two"], "out"),
+        ("one/a.wav", "one/a.WAV", ["one"], "out"),
+        ("one/A.wav", "two/a.wav", ["one", "two/a.wav"], "out"),
+        ("one/Sub/a.wav", "two/sub/a.wav", ["one", "two"], "out"),
+        ("one/\u00e4.wav", "one/a\u0308.wav", ["one"], "out"),
+        ("one/a.wav", "two/a_v3_wave2.wav", ["one/a.wav", "two/a_v3_wave2.wav"], "two"),
+    ],
+)
+def test_what_would_collide_is_named_and_nothing_is_done(
+    tmp_path: Path, first: str, second: str, named: list[str], out: str
+) -> None:
+    """Two recordings of which one would lose its files are both named, with exit code 2."""
+    for name in (first, second):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    before = sorted(tmp_path.rglob("*"))
+    arguments = [str(tmp_path / name) for name in named]
+
+    result = decompose(*arguments, "--out", str(tmp_path / out))
+
+    assert 2 == result.exit_code
+    assert all(str(tmp_path / name) in result.stderr for name in (first, second))
+    assert before == sorted(tmp_path.rglob("*"))
+
+
 def test_bad_usage_exits_with_2(folder: Path, tmp_path: Path) -> None:
     """Nothing to do, a clash of names, a missing path, a wrong option: 2, and nothing is made."""
     (tmp_path / "empty").mkdir()

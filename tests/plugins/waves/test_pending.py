@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,29 @@ def test_a_refused_recording_is_looked_at_again_when_it_changes(artifacts: Artif
 
     assert [] == before
     assert ["pending"] == [found.standing for found in search.run()]
+
+
+@pytest.mark.parametrize(
+    ("hours", "version", "standing"),
+    [
+        (1.0, record.app_version(), "set aside"),
+        (25.0, record.app_version(), "pending"),
+        (-1.0, record.app_version(), "pending"),
+        (1.0, "an earlier one", "pending"),
+    ],
+)
+def test_a_recording_that_crashed_is_set_aside_for_a_day(
+    artifacts: Artifacts, hours: float, version: str, standing: str
+) -> None:
+    """F14: it is left alone for a day by one version; a clock that was wrong holds nothing up."""
+    wav = speak(artifacts, "a")
+    refuse(artifacts, wav, final=True)
+    (known,) = record.read(artifacts, "session-1").values()
+    then = datetime.now(UTC) - timedelta(hours=hours)
+    crashed = replace(known, reason="crashed", app_version=version, finished_at=then.isoformat())
+    record.record(artifacts, "session-1", crashed)
+
+    assert [("a", standing)] == left(artifacts)
 
 
 def test_only_recordings_are_found(artifacts: Artifacts, tmp_path: Path) -> None:
