@@ -173,10 +173,7 @@ async def test_the_live_path_has_its_time(
 async def test_refused_and_quarantined_recordings_are_left_alone(
     artifacts: Artifacts, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """F14: what was refused for what it holds, or crashed two workers, is not tried again.
-
-    Nor is it after a restart, which says so; a new version tries it.
-    """
+    """F14: what was refused for what it holds, or crashed two workers, is not tried again."""
     monkeypatch.setattr(backfill, "FIRST_BACK_OFF_S", 0.0)
     monkeypatch.setattr(worker, "decompose", jobs.decompose_or_crash)
     bad, deadly = speak(artifacts, "bad"), speak(artifacts, "segfault")
@@ -195,15 +192,28 @@ async def test_refused_and_quarantined_recordings_are_left_alone(
     assert {bad: "invalid_audio", deadly: "crashed"} == failed
     assert 2 == sum(isinstance(event, WavesFailed) for event in listener.events)
 
-    async with running(artifacts, backfill_interval_s=EVERY_S) as states:
+
+@pytest.mark.e2e
+@pytest.mark.faults
+async def test_what_crashed_is_left_alone_after_a_restart_too(
+    artifacts: Artifacts, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F14: a start knows what crashed two workers within a day and says so; a new version tries."""
+    monkeypatch.setattr(worker, "decompose", jobs.decompose)
+    monkeypatch.setattr(worker, "warm_up", jobs.warm_up_like_waves)
+    speak(artifacts, "segfault")
+
+    async with running(artifacts, backfill_interval_s=EVERY_S, max_workers=1):
+        await listener.wait_for(1)
+    async with running(artifacts, backfill_interval_s=EVERY_S, max_workers=1) as states:
         await until(lambda: "1 set aside" in states[-1][1])
-    assert states[-1][0] == "ok"
-    assert 2 == sum(isinstance(event, WavesFailed) for event in listener.events)
-    monkeypatch.setattr(record, "app_version", lambda: "next")
-    so_far = len(listener.events)
-    async with running(artifacts, backfill_interval_s=EVERY_S):
-        await listener.wait_for(so_far + 1)
-    assert listener.events[-1].source.wav_path == deadly
+    told = len(listener.events)
+    monkeypatch.setattr(record, "app_version", lambda: "the next")
+    async with running(artifacts, backfill_interval_s=EVERY_S, max_workers=1):
+        await listener.wait_for(2)
+
+    assert (told, states[-1][0]) == (1, "ok")
+    assert ["crashed", "crashed"] == [getattr(event, "reason", "") for event in listener.events]
 
 
 def _is_recorded(artifacts: Artifacts, path: Path) -> bool:
