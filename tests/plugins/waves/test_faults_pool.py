@@ -196,6 +196,7 @@ def test_both_lanes_hung() -> None:
         assert [job.value() for job in waiting] == [str(n) for n in range(20)]
 
 
+@pytest.mark.e2e
 @pytest.mark.usefixtures("short_pauses")
 def test_a_worker_that_dies_in_its_reply() -> None:
     """F11: half a reply fails its job alone; no later job gets the rest of it."""
@@ -366,7 +367,11 @@ def test_whatever_step_of_the_pool_raises(tmp_path: Path, payload: tuple[str, ..
 
 @pytest.mark.parametrize(
     "payload",
-    [("segfault",), pytest.param(("abort",), marks=E2E), pytest.param(("exit_hard", "1"), marks=E2E)],
+    [
+        ("segfault",),
+        pytest.param(("abort",), marks=E2E),
+        pytest.param(("exit_hard", "1"), marks=E2E),
+    ],
 )
 def test_a_file_that_crashes_two_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, payload: tuple[str, ...]
