@@ -72,7 +72,8 @@ def test_continuous_integration_runs_the_script_of_developers() -> None:
     """Each job calls `.ci/run` with steps that it has, on all systems and Pythons."""
     yaml = pytest.importorskip("yaml", reason="needs PyYAML: uv run --group e2e pytest")
     jobs = yaml.safe_load(WORKFLOW.read_text("utf-8"))["jobs"]
-    steps = set(re.findall(r"(?m)^(\w+)\(\)", (ROOT / ".ci" / "run").read_text("utf-8")))
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    steps = set(re.findall(r"(?m)^(\w+)\(\)", script))
 
     calls = {
         name: [step["run"].split() for step in job["steps"] if "run" in step]
@@ -82,6 +83,8 @@ def test_continuous_integration_runs_the_script_of_developers() -> None:
     for (call,) in calls.values():
         assert ["bash", ".ci/run"] == call[:2]
         assert set(call[2:]) <= steps
+    named = re.findall(r"(?<=\s)tests/[\w./-]+", script)
+    assert [] == [path for path in named if not (ROOT / path).exists()]
     matrix = jobs["newest"]["strategy"]["matrix"]
     assert {"os": ["ubuntu-latest", "macos-latest", "windows-latest"], "python": PYTHONS} == matrix
     assert PYTHONS == jobs["lowest"]["strategy"]["matrix"]["python"]

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import readme
-from tests.command import environment
+from tests.command import environment, run
 from tests.patience import LIMIT_S
 
 TITLE = "Writing a subscriber"
@@ -64,6 +65,19 @@ def clean(package: Path) -> dict[str, str]:
     call("uv", "pip", "install", "--quiet", "--python", python, "pytest", *wheels, cwd=work)
     path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
     return {"PATH": path, "PYTHONPATH": "", "VIRTUAL_ENV": str(work / "venv")}
+
+
+@pytest.mark.e2e
+def test_the_picture_of_a_session_is_true(tmp_path: Path) -> None:
+    """The command at the top of the README prints the conversation that is shown there."""
+    picture = (readme.ROOT / readme.MAIN).read_text("utf-8").split("```\n")[1].splitlines()
+    command = shlex.split(picture[0].removeprefix("$ uv run reflective-resonance "))
+
+    done = run(*command, "--artifacts", str(tmp_path), cwd=tmp_path)
+
+    said = [line for line in picture if line.startswith(("turn ", "  slot "))]
+    assert 6 == len(said)
+    assert said == done.stderr.splitlines()[: len(said)]
 
 
 def test_the_subscriber_is_short() -> None:
