@@ -126,7 +126,7 @@ def test_what_is_heard(
         ("closed half-way", 3, r"broke the connection off"),
         ("HTML with 200", 1, r"the answer is HTML, not a WAV"),
         ("empty body", 3, r"the answer is empty"),
-        ("truncated WAV", 3, r"announces 72000 bytes of speech, 19956 are there"),
+        ("truncated WAV", 3, r"declares 72000 bytes of samples, 19956 are there"),
         ("41 MB", 1, r"sent more than 40000000 bytes"),
         ("compressed", 1, r"sent compressed speech"),
         ("silence", 1, r"made no sound"),
