@@ -118,11 +118,13 @@ def test_the_next_start_marks_the_session_of_a_killed_process(command: str, tmp_
 
 @pytest.mark.e2e
 def test_a_taken_port_is_told_and_exit_code_1(tmp_path: Path) -> None:
-    """A second server on the same port says what to do about it and ends."""
+    """A second server on the same port says what to do, before anything is started, and ends."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = run("serve", "--port", str(taken.getsockname()[1]), cwd=tmp_path)
 
     assert 1 == done.returncode
+    assert [] == list(tmp_path.iterdir()), "the artifacts were touched"
+    assert "plugin started" not in done.stderr
     assert "RR_PORT" in done.stderr
     assert "Traceback" not in done.stderr
 
