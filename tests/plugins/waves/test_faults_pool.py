@@ -345,7 +345,7 @@ SPARED = {"__init__", "run", "_see_off", "_end", "<lambda>"}
 """The ends of the threads, and what tells a job's end to its owner: the thing that has to come."""
 
 
-@pytest.mark.e2e
+@pytest.mark.faults_slow
 @pytest.mark.parametrize("payload", [("echo", "x"), ("segfault",)], ids=["done", "crashed"])
 def test_whatever_step_of_the_pool_raises(tmp_path: Path, payload: tuple[str, ...]) -> None:
     """Whichever call on the pool's threads raises, a job ends once, and so does the next one."""
