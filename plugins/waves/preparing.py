@@ -187,9 +187,13 @@ class _Preparation:
             self._use(worker)
         except KernelError as error:  # the workers will say so too, and let librosa do the work
             log.warning("the kernels could not be prepared", problem=str(error))
-        except (WorkerDiedError, WorkerTimeoutError) as error:
-            if not self._given_up.is_set():
-                self._refuse(str(error), worker.was_killed_from_outside)
+        except WorkerDiedError as error:
+            if error.from_outside:
+                log.warning("compiling was ended from outside", how=str(error))
+            elif not self._given_up.is_set():
+                self._refuse(str(error))
+        except WorkerTimeoutError as error:
+            self._refuse(str(error))
         finally:
             worker.discard()
 
@@ -229,9 +233,9 @@ class _Preparation:
         else:
             self._doing = note.message
 
-    def _refuse(self, how: str, from_outside: bool) -> None:
-        """Set the kernels aside, unless somebody else ended the child."""
-        if from_outside or self._directory is None:
+    def _refuse(self, how: str) -> None:
+        """Set the kernels aside."""
+        if self._directory is None:
             log.warning("compiling ended early", how=how, while_it_was=self._doing)
             return
         path = self._directory / f"{self._name}{cache.REFUSED}"

@@ -113,12 +113,6 @@ class Worker:
         """Whether the process lives."""
         return self._process.is_alive()
 
-    @property
-    def was_killed_from_outside(self) -> bool:
-        """Whether the process ended by a signal that it does not raise itself."""
-        code = self._process.exitcode
-        return code is not None and -code in {signal.SIGTERM, getattr(signal, "SIGKILL", None)}
-
     def run(self, timeout_s: float, task: Task, *arguments: object) -> Report:
         """Run `task` in the worker and return its report.
 
