@@ -88,8 +88,8 @@ class Hosting:
                         yield
                     finally:
                         # First: a voice that hangs would hold the sessions' last files up.
-                        await self._close_speech()
-                        await self.runner.aclose()
+                        # Not awaited alone: sessions would go on with voices that refuse.
+                        await asyncio.gather(self._close_speech(), self.runner.aclose())
         finally:
             await self.agents.aclose()
             self._threads.shutdown(wait=False, cancel_futures=True)
