@@ -13,6 +13,7 @@ What subscribers do with `tts_written` is none of this module's business: `emit`
 
 import asyncio
 import random
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -71,6 +72,8 @@ class _Session:
     publish: Publish
     manifest: Manifest
     failed: set[int] = field(default_factory=set)
+    saving: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the manifest is written: an earlier state never replaces a later one."""
 
 
 class Workflow:
@@ -309,10 +312,12 @@ class Workflow:
             emit(session_finished, self, SessionFinished(session.id, completed, finished_at))
 
     async def _save(self, session: _Session) -> None:
+        def write() -> None:
+            with session.saving:
+                save(session.manifest, self._artifacts)
+
         try:
-            await asyncio.get_running_loop().run_in_executor(
-                self._executor, save, session.manifest, self._artifacts
-            )
+            await asyncio.get_running_loop().run_in_executor(self._executor, write)
         except OSError as error:
             log.error("the manifest could not be written", session_id=session.id, error=str(error))
 
