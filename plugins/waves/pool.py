@@ -398,7 +398,10 @@ class Pool:
 
     def _look(self) -> None:
         while not self._stopped.wait(LOOK_EVERY_S):
-            self.note()
+            try:
+                self.note()
+            except Exception:
+                log.exception("the state of the pool could not be worked out")
 
     def _is_hindered(self) -> bool:
         try:

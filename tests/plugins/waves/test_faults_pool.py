@@ -346,6 +346,7 @@ SPARED = {"__init__", "run", "_see_off", "_end", "<lambda>"}
 
 
 @pytest.mark.faults_slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # at a stop
 @pytest.mark.parametrize("payload", [("echo", "x"), ("segfault",)], ids=["done", "crashed"])
 def test_whatever_step_of_the_pool_raises(tmp_path: Path, payload: tuple[str, ...]) -> None:
     """Whichever call on the pool's threads raises, a job ends once, and so does the next one."""
