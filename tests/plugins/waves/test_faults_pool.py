@@ -341,7 +341,7 @@ def test_a_worker_that_cannot_even_be_made(
 
 
 OF_THE_POOL = {f"plugins.waves.{name}" for name in ("pool", "lane", "backlog", "quarantine")}
-SPARED = {"__init__", "run", "_see_off", "_end", "<lambda>"}
+SPARED = {"__init__", "run", "_see_off", "_end", "<lambda>", "<genexpr>"}
 """The ends of the threads, and what tells a job's end to its owner: the thing that has to come."""
 
 
