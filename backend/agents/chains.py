@@ -38,7 +38,7 @@ class Chains:
         self._registry = registry
         self._models: dict[tuple[str, ModelChoice], Model] = {}
         self.without_key: set[str] = set()
-        missing: set[str] = set()
+        missing: dict[str, set[str]] = {}
         for profile in registry:
             chain = self._chains[profile.id] = []
             for choice in profile.chain:
@@ -46,11 +46,12 @@ class Chains:
                 if choice.is_offline or key is not None or choice.variable is None:
                     chain.append((choice, key))
                 else:
-                    missing.add(choice.variable)
+                    missing.setdefault(choice.variable, set()).add(profile.id)
                     if choice == profile.first_choice:
                         self.without_key.add(profile.id)
-        for variable in sorted(missing):
-            log.info("no key, so its models are left out", key=variable)
+        for variable, agents in sorted(missing.items()):
+            first = {chain[0][0].model for agent in agents if (chain := self._chains[agent])}
+            log.info("the key is not set", key=variable, answered_by=sorted(first) or "nobody")
 
     @property
     def has_models(self) -> bool:

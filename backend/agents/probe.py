@@ -66,14 +66,20 @@ def _probe(
     name = f"{choice.provider} at {choice.address}"
     key = keys.get(choice.variable) if choice.variable else None
     if choice.variable and key is None:
-        silent = [profile.name for profile, _ in users if not _is_heard(profile, keys)]
+        answering = [_answering(profile, keys) for profile, _ in users]
+        silent = [
+            profile.name for (profile, _), model in zip(users, answering, strict=True) if not model
+        ]
         if silent:
             return Probe(
                 name,
                 False,
                 f"no key, and nobody answers for {', '.join(silent)}: set {choice.variable}",
             )
-        return Probe(name, True, f"no key, others answer for it; {choice.variable} would change it")
+        models = ", ".join(sorted(set(filter(None, answering))))
+        return Probe(
+            name, True, f"no key, so its agents use: {models}; set {choice.variable} to use it"
+        )
     try:
         response = client.send(_request(client, choice, key.get_secret_value() if key else None))
     except httpx2.TimeoutException:
@@ -116,7 +122,13 @@ def _judge(name: str, choice: ModelChoice, response: httpx2.Response) -> Probe:
     return Probe(name, True, "reachable")
 
 
-def _is_heard(profile: AgentProfile, keys: Keys) -> bool:
-    return any(
-        choice.variable is None or keys.get(choice.variable) is not None for choice in profile.chain
+def _answering(profile: AgentProfile, keys: Keys) -> str | None:
+    """Return the model that answers for an agent, None if there is none."""
+    return next(
+        (
+            choice.model
+            for choice in profile.chain
+            if choice.variable is None or keys.get(choice.variable) is not None
+        ),
+        None,
     )
