@@ -75,9 +75,12 @@ def test_the_picture_of_a_session_is_true(tmp_path: Path) -> None:
 
     done = run(*command, "--artifacts", str(tmp_path), cwd=tmp_path)
 
-    said = [line for line in picture if line.startswith(("turn ", "  slot "))]
-    assert 6 == len(said)
-    assert said == done.stderr.splitlines()[: len(said)]
+    shown, said = (
+        [line for line in lines if line.startswith(("turn ", "  slot "))]
+        for lines in (picture, done.stderr.splitlines())
+    )
+    assert 6 == len(shown)
+    assert shown == said[: len(shown)]
 
 
 def test_the_subscriber_is_short() -> None:

@@ -40,7 +40,7 @@ def test_the_second_is_told_who_holds_the_root(tmp_path: Path, project_root: Pat
             pass
 
         assert f"a test, process {holder.pid}" in str(caught.value)
-        assert "--artifacts" in str(caught.value)
+        assert "RR_ARTIFACTS_DIR" in str(caught.value)
         second = command.run("rehearse", "--artifacts", str(tmp_path), cwd=tmp_path)
         assert (2, "") == (second.returncode, second.stdout)
         assert f"process {holder.pid}" in second.stderr

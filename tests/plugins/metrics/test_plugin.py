@@ -136,7 +136,9 @@ def test_plugins_and_their_gauges_are_told(session: tuple[Figures, str, Watch, F
         for sample in figures.families["plugin_state"].samples
         if sample.value
     }
-    assert {"metrics": "ok", "waves": "ok"} == shown
+    assert {"metrics", "waves"} == shown.keys()
+    assert "ok" == shown["metrics"]
+    assert shown["waves"] in {"ok", "degraded"}  # the latter for a minute after a refusal
     assert 0 == figures.value("plugin_waves_queued")
     assert 1 == figures.value("plugin_waves_workers")
 

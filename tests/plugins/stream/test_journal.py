@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from backend import signals
 from backend.artifacts import Artifacts
 from backend.events import Done, SessionStart, TurnDone, TurnStart
 from backend.plugins import Host
@@ -83,8 +84,11 @@ async def test_a_stop_ends_a_reader_that_waits_for_waves() -> None:
 
 
 @pytest.mark.e2e
-async def test_a_thousand_sessions_need_no_more_memory_than_a_hundred(tmp_path: Path) -> None:
+async def test_a_thousand_sessions_need_no_more_memory_than_a_hundred(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of 1,000 sessions the newest are kept, and what is in memory does not grow."""
+    monkeypatch.setattr(signals, "SLOW_RECEIVER_S", LIMIT_S)  # pytest would keep the warnings
     host = Host(Artifacts(tmp_path), lambda state, reason: None, "stream")
     async with lifespan(host, StreamSettings(keep_sessions=KEEP)) as journals:
         for number in range(SESSIONS // 10):
