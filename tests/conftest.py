@@ -1,11 +1,15 @@
 """What all tests share: surroundings that hold no settings, and the project's own server."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
+
+from backend.logs import NOISY, OWN
 
 # Each test process compiles librosa's functions for itself: cold processes that share numba's cache
 # can leave a function in it that crashes every later process (numba/numba issue 10128).
@@ -27,10 +31,9 @@ pytest_plugins = ("tests.counts",)
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "ELEVENLABS_API_KEY")
 
 
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return how many test processes there are: as cores; one more if most tests wait."""
-    quick = "not e2e" in (config.option.markexpr or "")
-    return (os.cpu_count() or 1) + (0 if quick else 1)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many test processes there are: one more than cores, since many tests wait."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,6 +45,24 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
                 patch.delenv(name)
         patch.chdir(tmp_path_factory.mktemp("elsewhere"))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _log_is_left_as_it_was() -> Iterator[None]:
+    """Fail a test that leaves the log set up: loggers keep that, and capture nothing later."""
+    before = _log_setup()
+    yield
+    assert before == _log_setup(), "this test has changed the log for those after it"
+
+
+def _log_setup() -> tuple[object, ...]:
+    configuration = structlog.get_config()
+    kept = [configuration[key] for key in ("wrapper_class", "logger_factory")]
+    return (
+        *kept,
+        configuration["cache_logger_on_first_use"],
+        *(logging.getLogger(name).level for name in ("", *OWN, *NOISY)),
+    )
 
 
 @pytest.fixture(scope="session")

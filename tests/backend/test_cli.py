@@ -10,13 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 import typer
-from typer.testing import CliRunner
 
 from backend import cli
 from backend.config import REPLACED
 from backend.plugins import Discovered, Plugin, PluginSettings
 from tests import command
-from tests.command import Running, free_port, run
+from tests.command import Running, free_port, invoke, run
 from tests.patience import SOON_S
 
 OFF = {"RR_WAVES_ENABLED": "false"}
@@ -65,8 +64,8 @@ def test_a_plugin_chooses_the_word_of_its_commands(
     plugin = Plugin("lamp", PluginSettings, "never:imported", commands=commands, command=command)
     monkeypatch.setattr(cli, "discover", lambda: [Discovered("lamp", plugin)])
 
-    done, listed = (CliRunner().invoke(cli.app, [argument]) for argument in (word, "--help"))
-    other = CliRunner().invoke(cli.app, ["light" if word == "lamp" else "lamp"])
+    done, listed = (invoke(argument) for argument in (word, "--help"))
+    other = invoke("light" if word == "lamp" else "lamp")
 
     assert (0, "it is lit\n") == (done.exit_code, done.stdout)
     assert word in listed.stdout.split()

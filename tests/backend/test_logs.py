@@ -15,7 +15,7 @@ import pytest
 import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from backend.logs import configure_logging
+from backend.logs import NOISY, OWN, configure_logging
 from backend.logwriter import flush
 from tests.backend.serving import READY, Serving
 from tests.command import free_port
@@ -47,7 +47,8 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
     """Log at debug into memory during the test; afterwards as before."""
     stream = StringIO()
     root = logging.getLogger()
-    handlers, level, raising = root.handlers[:], root.level, logging.raiseExceptions
+    handlers, raising = root.handlers[:], logging.raiseExceptions
+    levels = {name: logging.getLogger(name).level for name in ("", *OWN, *NOISY)}
     configuration = structlog.get_config()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", stream)
@@ -55,7 +56,8 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
     yield Said(stream)
     root.handlers[0].close()
     root.handlers[:], logging.raiseExceptions = handlers, raising
-    root.setLevel(level)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
     structlog.configure(**configuration)
 
 
