@@ -20,7 +20,7 @@ import typer
 from typer.core import TyperGroup
 
 from backend.config import Settings
-from backend.errors import PluginError, ReflectiveResonanceError, SettingsError
+from backend.errors import PluginError, ReflectiveResonanceError, SettingsError, UsageError
 from backend.logs import configure_logging
 from backend.logwriter import flushed
 from backend.plugins import Discovered, discover, load_settings
@@ -215,6 +215,10 @@ def voices(
 ) -> None:
     """Make a sample of every voice, and show its duration, level and pitch."""
     settings, _ = _load()
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"cannot write to {out}: it is a file; name a directory")
+    if not say.strip():
+        raise UsageError("nothing to say: write the words after --say")
     from backend.speech.audition import audition
     from backend.speech.audition import show as show_voices
 

@@ -158,7 +158,9 @@ class Settings(BaseSettings):
         None, validation_alias="ANTHROPIC_API_KEY", description="Key for the agents of Anthropic."
     )
     google_api_key: SecretStr | None = Field(
-        None, validation_alias="GOOGLE_API_KEY", description="Key for the agents of Google."
+        None,
+        validation_alias=AliasChoices("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+        description="Key for the agents of Google.",
     )
     elevenlabs_api_key: SecretStr | None = Field(
         None, validation_alias="ELEVENLABS_API_KEY", description="Key for the voices of ElevenLabs."

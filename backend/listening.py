@@ -65,7 +65,7 @@ def _reason(error: OSError, host: str, port: int) -> str:
         return f"{host!r} is not a name or an address of this machine: set RR_HOST or use --host"
     if error.errno == errno.EADDRINUSE:
         return (
-            f"port {port} of {host} is taken by another program: "
+            f"port {port} of {host} is taken, by another program or an earlier start of this one: "
             "stop that, or set RR_PORT or use --port for another port"
         )
     if error.errno == errno.EACCES:

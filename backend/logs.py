@@ -34,6 +34,8 @@ NOISY = (
 """Chatter at their lower levels; those in the second line would log what was said."""
 
 
+SILENT = ("dotenv",)
+"""It warns of a bad line of `.env` at every reading; `backend.settings_report` does so once."""
 OWN = ("backend", "plugins")
 """Only these are heard at DEBUG."""
 SILENCED = {"PYDANTIC_AI_NO_BANNER": "1"}
@@ -80,6 +82,8 @@ def configure_logging(level: str, secrets: Iterable[SecretStr | None] = ()) -> N
         logging.getLogger(name).setLevel(level.upper())
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.raiseExceptions = False
     _spare_the_caller()
     structlog.configure(

@@ -34,7 +34,7 @@ from backend.host import Hosting
 from backend.listening import WAITING_CONNECTIONS, listening
 from backend.lock import holding
 from backend.logwriter import flush
-from backend.plugins import Discovered
+from backend.plugins import Discovered, PluginStatus, State
 
 log = structlog.get_logger(__name__)
 
@@ -112,6 +112,7 @@ def _serve(
         backlog=ACCEPTED_AT_ONCE,
     )
     server = BoundedServer(config, app.state.hosting, connections)
+    app.state.hosting.board.watch = _StateLog()
     log.info("starting", address=settings.base_url, artifacts=str(settings.artifacts_dir))
     try:
         server.run(sockets)
@@ -120,6 +121,19 @@ def _serve(
         return 1
     log.info("stopped")
     return 0 if server.started else 1
+
+
+class _StateLog:
+    """Logs each change of a plugin's state; a reason that changes is the plugin's own to log."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, State] = {}
+
+    def __call__(self, name: str, status: PluginStatus) -> None:
+        """Log the state if it is another than before."""
+        if self._states.get(name) != status.state:
+            self._states[name] = status.state
+            log.info("plugin state", plugin=name, state=status.state, reason=status.reason)
 
 
 def _leave() -> None:

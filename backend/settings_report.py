@@ -120,6 +120,7 @@ def unread(
     classes = list(known)
     names = {name for cls in classes for field in cls.model_fields for name in _names(cls, field)}
     keys = set(keys)
+    suggested = keys | {_variable(cls, field) for cls in classes for field in cls.model_fields}
 
     def called(name: str) -> str:
         return name.upper() if name.upper() in names else name
@@ -132,7 +133,7 @@ def unread(
         for start, problem in (broken or {}).items():
             if name.upper().startswith(start):
                 return Unread(name, where, f"its plugin cannot be loaded: {problem}")
-        nearest = _nearest(name, names | keys)
+        nearest = _nearest(name, suggested)
         ours = name.upper().startswith(prefix) or nearest is not None
         return Unread(name, where, "nothing reads it", nearest, ours)
 
@@ -145,7 +146,7 @@ def unread(
         for number, one in lines:
             where = f"{path}, line {number}"
             if one.key is None or one.value is None:
-                found.append(_no_setting(one, where, names | keys))
+                found.append(_no_setting(one, where, suggested))
             elif last[called(one.key)] != number:
                 again = f"line {last[called(one.key)]} sets it again"
                 found.append(Unread(one.key, where, again))

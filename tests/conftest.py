@@ -9,7 +9,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
-from backend.logs import NOISY, OWN
+from backend.logs import NOISY, OWN, SILENT
 
 # Each test process compiles librosa's functions for itself: cold processes that share numba's cache
 # can leave a function in it that crashes every later process (numba/numba issue 10128).
@@ -28,7 +28,10 @@ settings.load_profile("repeatable")
 
 pytest_plugins = ("tests.counts",)
 
-KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "ELEVENLABS_API_KEY")
+KEYS = (
+    *("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "GEMINI_API_KEY"),
+    "ELEVENLABS_API_KEY",
+)
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -61,7 +64,7 @@ def _log_setup() -> tuple[object, ...]:
     return (
         *kept,
         configuration["cache_logger_on_first_use"],
-        *(logging.getLogger(name).level for name in ("", *OWN, *NOISY)),
+        *(logging.getLogger(name).level for name in ("", *OWN, *NOISY, *SILENT)),
     )
 
 

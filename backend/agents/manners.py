@@ -5,15 +5,20 @@ from functools import cache
 from backend.agents.cues import hear, spoken_words
 from backend.agents.script import Manner, Topic, manners, shared
 
+IN_ANY_LANGUAGE = {"caring"}
+"""Manners whose words stand there in several languages."""
+
 
 def manner_of(message: str) -> tuple[Manner, dict[str, str]] | None:
     """Return the manner that fits, with the names it takes up; None for the agents' own lines."""
     words = spoken_words(message)
     by_name = {manner.name: manner for manner in manners().manner}
+    cues = hear(message)
     for manner in by_name.values():
+        if cues.language and manner.name not in IN_ANY_LANGUAGE:
+            continue  # German "die" and "war" are no English words
         if _is_heard(manner, words):
             return manner, _person(words)
-    cues = hear(message)
     if cues.language:
         return by_name["foreign"], {"language": cues.language}
     if cues.is_silent:

@@ -96,7 +96,9 @@ def _piper(
     from backend.speech.piper import PiperEngine, is_installed
 
     if not is_installed():
-        raise SettingsError("the speech engine piper is not installed: uv sync --extra piper")
+        raise SettingsError(
+            "the speech engine piper is not installed: uv sync --inexact --extra piper"
+        )
     default = "" if options.piper_model is None else str(options.piper_model.expanduser())
     mapped = {
         profile: replace(voice, model=voice.model or default)

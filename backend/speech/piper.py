@@ -96,7 +96,7 @@ class PiperEngine:
     def check(self) -> str:
         """Return that Piper and its models are there; see `SpeechEngine`."""
         if not is_installed():
-            raise SpeechError("piper is not installed: uv sync --extra piper")
+            raise SpeechError("piper is not installed: uv sync --inexact --extra piper")
         models = sorted({voice.model for voice in self._voices.values()})
         for model in models:
             for file in (Path(model), Path(f"{model}.json")):

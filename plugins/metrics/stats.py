@@ -38,6 +38,8 @@ def stats(
     settings = Settings.load()
     token = settings.api_token.get_secret_value() if settings.api_token else ""
     base = url or settings.base_url
+    if "://" not in base:
+        base = f"http://{base}"
     figures = fetch(base, token)
     if as_json:
         show_json({"url": base, "figures": [figure.to_dict() for figure in figures]})

@@ -72,6 +72,20 @@ def test_a_plugin_chooses_the_word_of_its_commands(
     assert 2 == other.exit_code
 
 
+@pytest.mark.parametrize(
+    "arguments", [["--out", "{file}"], ["--say", " "]], ids=["a file", "no words"]
+)
+def test_voices_refuses_what_it_cannot_do(arguments: list[str], tmp_path: Path) -> None:
+    """A file in the place of a directory, or no words, is wrong usage and said once."""
+    file = tmp_path / "README.md"
+    file.touch()
+
+    done = invoke("voices", *(one.format(file=file) for one in arguments))
+
+    assert (2, "") == (done.exit_code, done.stdout)
+    assert 1 == len(done.stderr.splitlines())
+
+
 @pytest.mark.e2e
 def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
     """--version prints one number."""

@@ -224,6 +224,30 @@ def test_the_present_name_beats_the_earlier_one(
         Settings.load()
 
 
+def test_the_key_of_google_has_two_names(
+    empty_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Google's own library reads GEMINI_API_KEY too, so nobody is told that it is not read."""
+    monkeypatch.setenv("GEMINI_API_KEY", "sk-canary")
+
+    key = Settings.load().google_api_key
+
+    assert key is not None
+    assert "sk-canary" == key.get_secret_value()
+    assert [] == unread(PREFIX, [Settings])
+
+
+def test_an_earlier_name_is_not_suggested(
+    empty_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A misspelling gets the name of today."""
+    monkeypatch.setenv("RR_ELEVENLABS_MODEL", "1")
+
+    (found,) = unread(PREFIX, [Settings])
+
+    assert "RR_SPEECH_ELEVENLABS_MODEL" == found.nearest
+
+
 def test_whatever_nothing_reads_is_named(
     empty_place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ import pytest
 import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from backend.logs import NOISY, OWN, configure_logging
+from backend.logs import NOISY, OWN, SILENT, configure_logging
 from backend.logwriter import flush
 from tests.backend.serving import READY, Serving
 from tests.command import free_port
@@ -48,7 +48,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
     stream = StringIO()
     root = logging.getLogger()
     handlers, raising = root.handlers[:], logging.raiseExceptions
-    levels = {name: logging.getLogger(name).level for name in ("", *OWN, *NOISY)}
+    levels = {name: logging.getLogger(name).level for name in ("", *OWN, *NOISY, *SILENT)}
     configuration = structlog.get_config()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", stream)

@@ -44,6 +44,8 @@ def test_a_server_starts_answers_and_stops(tmp_path: Path) -> None:
         code = serving.stop(signal.SIGTERM)
 
     assert (200, 0) == (health.status, code)
+    states = [line for line in serving.log if "plugin state" in line]
+    assert 1 == sum("plugin=show " in line and "state=ok" in line for line in states)
     assert "Traceback" not in "".join(serving.log)
 
 

@@ -61,6 +61,7 @@ CASES: list[tuple[str | None, str, str, list[str]]] = [
             "I hate you all and I want to end it all!",
             "Ich will sterben",
             "I took pills",
+            "Niemand würde mich vermissen",
             "I wish I could disappear",
             "what is the point of living",
         ],
@@ -72,6 +73,9 @@ CASES: list[tuple[str | None, str, str, list[str]]] = [
         [
             "My brother drowned last year",
             "My father died last week.",
+            "my grandma passed",
+            "My cat is gone",
+            "Will I die?",
             "My mother has cancer and the doctors have given up",
             "Our dog died yesterday, said my daughter",
             "We fled from the war. They bombed our house.",
@@ -124,6 +128,7 @@ CASES: list[tuple[str | None, str, str, list[str]]] = [
         "bruder tot aime frère mar fratello",
         [
             "Mein Bruder ist tot",
+            "Wo war die Katze",
             "Je t'aime, mon frère",
             "¿Qué recuerda el mar?",
             "Ho perso mio fratello",

@@ -71,11 +71,12 @@ def test_the_figures_are_data(server: LiveServer, tmp_path: Path) -> None:
     assert 0 == figures["reflective_resonance_waves_ready_seconds"]["values"][0]["count"]
 
 
-def test_no_server_is_said_so() -> None:
+@pytest.mark.parametrize("by", ["setting", "address without http://"])
+def test_no_server_is_said_so(by: str) -> None:
     """Where nobody listens, one line tells what to do; exit code 1."""
     port = str(free_port())
 
-    done = stats(RR_PORT=port)
+    done = stats(RR_PORT=port) if by == "setting" else stats("--url", f"127.0.0.1:{port}")
 
     assert (1, "") == (done.exit_code, done.stdout)
     assert f"No server answers at http://127.0.0.1:{port}" in done.stderr
@@ -117,7 +118,7 @@ def test_another_program_is_not_taken_for_ours(body: str) -> None:
     assert "is no Reflective Resonance" in done.stderr
 
 
-@pytest.mark.parametrize("url", ["nonsense", "http://", "ftp://127.0.0.1", "http://[::1"])
+@pytest.mark.parametrize("url", ["http://", "ftp://127.0.0.1", "http://[::1"])
 def test_an_address_that_is_none_is_said_so(url: str) -> None:
     """A mistyped --url is one line."""
     done = stats("--url", url)
