@@ -253,14 +253,14 @@ class Pool:
             lane.end()
         deadline = monotonic() + KILL_LIMIT_S
         for lane in self._lanes:
-            lane.join(max(0.0, deadline - monotonic()))
+            _join(lane, max(0.0, deadline - monotonic()))
         for job in list(self._jobs.values()):
             self.finish(job, job.outcome("stopped", "the host stopped before the job was done"))
         with self._changed:
             self._doorman_listens = False
             self._endings.put(None)
-        self._doorman.join(KILL_LIMIT_S)
-        self._watch.join(KILL_LIMIT_S)
+        _join(self._doorman, KILL_LIMIT_S)
+        _join(self._watch, KILL_LIMIT_S)
         if dropped or killed:
             log.warning("jobs were dropped at stop", waiting=len(dropped), running=killed)
         return len(dropped) + killed
@@ -456,6 +456,12 @@ class Pool:
                 if not self._open:
                     self._changed.notify_all()
             return works
+
+
+def _join(thread: threading.Thread, limit_s: float) -> None:
+    """Wait for a thread, if it was started: Ctrl-C may have come within `Pool.start`."""
+    with suppress(RuntimeError):
+        thread.join(limit_s)
 
 
 def _end(work: Work, outcome: Outcome) -> None:

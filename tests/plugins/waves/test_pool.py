@@ -494,3 +494,29 @@ def test_the_parent_side_stays_light() -> None:
     )
 
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_a_start_that_was_interrupted_can_be_stopped(
+    nth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while the pool starts its threads leaves a pool that stops without an error."""
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        started.append(thread)
+        if len(started) == nth:
+            raise KeyboardInterrupt
+        start(thread)
+
+    pool = Pool(jobs.work, lanes=1, queue_max_size=1, timeout_s=LIMIT_S)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pool.start()
+
+    assert 0 == pool.stop(0)
+    for thread in started[: nth - 1]:
+        thread.join(LIMIT_S)
+        assert not thread.is_alive()
