@@ -7,8 +7,8 @@ import structlog
 
 from backend.agents import Slot
 from backend.errors import ReflectiveResonanceError
-from backend.sessions import new_session_id
-from backend.stream import SessionStream
+from backend.sessions.manifest import new_session_id
+from backend.sessions.stream import SessionStream
 from backend.workflow import Workflow
 
 log = structlog.get_logger(__name__)

@@ -23,9 +23,8 @@ from pathlib import Path
 import structlog
 
 from backend.agents import Agents, CommentSelection, Peer, Received, Slot, SpokenResponse
-from backend.artifacts import Artifacts
 from backend.errors import AgentError, SlotErrorType, SpeechError
-from backend.events import (
+from backend.sessions.events import (
     Done,
     Event,
     SessionStart,
@@ -37,7 +36,7 @@ from backend.events import (
     TurnDone,
     TurnStart,
 )
-from backend.sessions import Manifest, Utterance, save, wav_name
+from backend.sessions.manifest import Manifest, Utterance, save, wav_name
 from backend.signals import (
     Kind,
     SessionFinished,
@@ -51,6 +50,7 @@ from backend.signals import (
     turn_finished,
 )
 from backend.speech import SpeechEngine, resolve_profile
+from backend.storage.artifacts import Artifacts
 
 log = structlog.get_logger(__name__)
 

@@ -17,7 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
-from backend import cli
+from backend.cli import main as cli
 from tests.patience import LIMIT_S
 
 COMMAND = (sys.executable, "-m", "backend")

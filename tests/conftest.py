@@ -9,7 +9,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
-from backend.logs import NOISY, OWN, SILENT
+from backend.logs.setup import NOISY, OWN, SILENT
 
 # Each test process compiles librosa's functions for itself: cold processes that share numba's cache
 # can leave a function in it that crashes every later process (numba/numba issue 10128).

@@ -17,9 +17,9 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from backend.app import create_app
-from backend.config import Settings
-from backend.host import SPEECH_THREADS
+from backend.config.settings import Settings
+from backend.http.app import create_app
+from backend.runtime import SPEECH_THREADS
 from backend.signals import TtsWritten, tts_written
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
 from tests.live import LiveServer, Sequence, chat

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from backend.app import create_app
-from backend.config import Settings
-from backend.plugins import GROUP, Discovered, discover
+from backend.config.settings import Settings
+from backend.http.app import create_app
+from backend.plugins.contract import GROUP, Discovered, discover
 from tests import installed
 from tests.command import environment
 from tests.live import LiveServer, chat_body, chunks, post
@@ -124,8 +124,8 @@ def test_plugins_that_run_change_nothing(
 SERVE = """
 import json, sys
 from pathlib import Path
-from backend.app import create_app
-from backend.config import Settings
+from backend.http.app import create_app
+from backend.config.settings import Settings
 from tests.live import LiveServer, chat
 
 if __name__ == "__main__":
@@ -139,7 +139,7 @@ if __name__ == "__main__":
 
 REHEARSE = """
 import json, sys
-from backend.cli import app
+from backend.cli.main import app
 
 if __name__ == "__main__":
     try:
@@ -190,6 +190,6 @@ def test_the_parent_never_imports_the_audio_libraries(
     told = json.loads(done.stderr.splitlines()[-1])
     assert 0 == told["code"]
     assert json.loads(done.stdout)["ok"]
-    assert "plugins.waves.pool" in told["modules"]
+    assert "plugins.waves.pool.pool" in told["modules"]
     heavy = {"librosa", "numba", "scipy", "llvmlite", "sklearn"}
     assert [] == [name for name in told["modules"] if name.partition(".")[0] in heavy]

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import structlog
 
-from backend.artifacts import writing
 from backend.errors import SpeechError
 from backend.speech.engine import MAX_DURATION_S, SAMPLE_WIDTH, Spoken
 from backend.speech.loudness import Samples, level
+from backend.storage.artifacts import writing
 
 log = structlog.get_logger(__name__)
 

@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import PlainTextResponse
 
-from backend.problems import responses
-from backend.services import service_of
+from backend.http.plugin_service import service_of
+from backend.http.problems import responses
 from plugins.metrics.plugin import Metrics
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"

@@ -18,12 +18,12 @@ from pathlib import Path
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from backend.followed import (
+from backend.signals import WorkDone
+from backend.storage.wav import WavInfo
+from backend.tracking.events import (
     SessionOver,
     TurnOver,
 )
-from backend.signals import WorkDone
-from backend.wavinfo import WavInfo
 
 Message = tuple[str, str, tuple[str | int | float, ...]]
 """Address, type tags, arguments."""

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.artifacts import Artifacts, safe_part
 from backend.errors import ArtifactError
+from backend.storage.artifacts import Artifacts, safe_part
 from plugins.retention.policy import Stored, Tree
 
 RACY_S = 2.0

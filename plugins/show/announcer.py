@@ -8,9 +8,11 @@ from typing import Any
 
 import structlog
 
-from backend.artifacts import Artifacts
 from backend.errors import ArtifactError
-from backend.followed import (
+from backend.signals import TtsWritten, WorkDone
+from backend.storage.artifacts import Artifacts
+from backend.storage.wav import WavInfo, read_wavinfo
+from backend.tracking.events import (
     DialogueOver,
     Followed,
     Missing,
@@ -20,8 +22,6 @@ from backend.followed import (
     UtteranceDone,
     UtteranceMissing,
 )
-from backend.signals import TtsWritten, WorkDone
-from backend.wavinfo import WavInfo, read_wavinfo
 from plugins.show import messages
 from plugins.show.hub import Hub
 from plugins.show.messages import Absent, Cue, Status, Utterance, Wave

@@ -20,7 +20,7 @@ from plugins.show.messages import Hello
 log = structlog.get_logger(__name__)
 
 SUBPROTOCOL = "reflective-resonance.v1"
-"""What a browser names beside its token; see `backend.access`."""
+"""What a browser names beside its token; see `backend.http.access`."""
 TOO_SLOW = 4002
 HELLO_GRACE_S = 0.25
 CLOSE_LIMIT_S = 2.0

@@ -2,7 +2,7 @@
 
     <artifacts>/waves/sessions/<session_id>/session.json
 
-Each record is played through `backend.following` again, so that its messages come out as they did.
+Each record is played through `backend.tracking` again, so that its messages come out as they did.
 Only the newest sessions are read; a record that cannot be read is passed over with a WARNING.
 """
 
@@ -15,16 +15,16 @@ from pathlib import Path
 import structlog
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
-from backend.artifacts import Artifacts
 from backend.errors import ArtifactError
-from backend.followed import (
+from backend.signals import Kind, SessionFinished, TtsWritten, WorkDone, WorkFailed
+from backend.storage.artifacts import Artifacts
+from backend.tracking.events import (
     Followed,
     UtteranceDone,
 )
-from backend.following import (
+from backend.tracking.tracker import (
     Following,
 )
-from backend.signals import Kind, SessionFinished, TtsWritten, WorkDone, WorkFailed
 from plugins.waves.signals import outcomes
 
 log = structlog.get_logger(__name__)

@@ -15,15 +15,15 @@ import anyio
 from fastapi import APIRouter, Depends, Header, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from backend import problems
-from backend.problems import ProblemError
-from backend.services import service_of
+from backend.http import problems
+from backend.http.plugin_service import service_of
+from backend.http.problems import ProblemError
 from plugins.stream.journal import Journal
 from plugins.stream.journals import Journals
 
 PING_S = 15
 STOP_GRACE_S = 3.0
-"""At a stop of the server the session still gets to its `done`; see `backend.app`."""
+"""At a stop of the server the session still gets to its `done`; see `backend.http.app`."""
 MAX_ID_DIGITS = 9
 
 router = APIRouter()

@@ -4,7 +4,7 @@ The pitch of the voice, mapped to 15 to 80 Hz, drives three cosines at one, two 
 frequency; the spectrum at the first three harmonics shapes them; their sum follows the loudness of
 the voice. The steps, numbered alike in both implementations:
 
-1. f0 and the voiced flag by pYIN (`plugins.waves.pyin`), f0 := 0 where unvoiced.
+1. f0 and the voiced flag by pYIN (`plugins.waves.pyin.track`), f0 := 0 where unvoiced.
 2. f0 at each sample, interpolated linearly, the zeros of unvoiced frames included.
 3. Frequency: the voice's own range of f0 becomes 15 to 80 Hz; below 15 Hz at the edges of voiced
    stretches, 0 where f0 is 0.
@@ -16,8 +16,8 @@ the voice. The steps, numbered alike in both implementations:
 
 Two engines give the same files to the last bit but one:
 
-exact    `plugins.waves.synthesis`: compiled kernels, in blocks, a hundred times faster.
-librosa  `plugins.waves.reference_v3`: the steps spelled out with NumPy, pYIN by librosa. It is what
+exact    `plugins.waves.v3.synthesis`: compiled kernels, in blocks, a hundred times faster.
+librosa  `plugins.waves.v3.reference`: the steps spelled out with NumPy, pYIN by librosa. It is what
          the exact engine is measured against, and what runs where kernels cannot be compiled.
 """
 
@@ -31,10 +31,13 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from plugins.waves import paths, pcm16, publishing, synthesis, wavefile
-from plugins.waves.kernels import MODULES, store
-from plugins.waves.resampling import resample
-from plugins.waves.synthesis import HOP_LENGTH, PROCESSING_SR, Synthesis
+from plugins.waves.audio import pcm16, reader
+from plugins.waves.audio.resampling import resample
+from plugins.waves.files import paths, publishing
+from plugins.waves.jit import store
+from plugins.waves.jit.cache import MODULES
+from plugins.waves.v3 import synthesis
+from plugins.waves.v3.synthesis import HOP_LENGTH, PROCESSING_SR, Synthesis
 
 ALGORITHM = "v3"
 WARM_UP_HZ = 200.0
@@ -105,9 +108,9 @@ def decompose(y: Float32, sr: int = PROCESSING_SR, *, engine: Engine = "exact") 
         raise ValueError(f"unknown engine {engine!r}: choose one of {', '.join(get_args(Engine))}")
     y = resample(y, sr, PROCESSING_SR)
     if engine == "librosa":
-        from plugins.waves import reference_v3  # librosa: a second and 200 MB
+        from plugins.waves.v3 import reference  # librosa: a second and 200 MB
 
-        waves, rmse, voiced_ratio = reference_v3.decompose(y)
+        waves, rmse, voiced_ratio = reference.decompose(y)
     else:
         blocks = Synthesis(y)
         waves = np.concatenate(list(blocks), axis=1)
@@ -155,7 +158,7 @@ def decompose_audio(
     Parameters
     ----------
     input_file : path
-        The voice, any WAV that `wavefile.read` takes.
+        The voice, any WAV that `reader.read` takes.
     output_dir : path
         Where the three files go; made if need be.
     save_files : bool
@@ -173,7 +176,7 @@ def decompose_audio(
     PublishError
         If the waves cannot be written.
     """
-    recording = wavefile.read(input_file, rate=PROCESSING_SR)
+    recording = reader.read(input_file, rate=PROCESSING_SR)
     result = decompose(recording.samples, engine=usable_engine("exact"))
     if save_files:
         directory = Path(output_dir)

@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from backend.artifacts import Artifacts
-from plugins.waves.child import Note, Report
+from backend.storage.artifacts import Artifacts
 from plugins.waves.errors import KernelError
-from plugins.waves.kernels import cache
+from plugins.waves.jit import cache
 from plugins.waves.logs import SafeLog
-from plugins.waves.process import Task, Worker, WorkerDiedError, WorkerTimeoutError
+from plugins.waves.process.worker_main import Note, Report
+from plugins.waves.process.worker_process import Task, Worker, WorkerDiedError, WorkerTimeoutError
 
 if TYPE_CHECKING:
     from plugins.waves.settings import WavesSettings
@@ -253,7 +253,7 @@ def find_directory(root: str) -> Report:
 
 def compile_module(source: str) -> Report:
     """Compile the kernels of the module at `source`, if they are not there."""
-    from plugins.waves.kernels import store
+    from plugins.waves.jit import store
 
     store.object_code(Path(source))
     return Report()

@@ -11,8 +11,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from plugins.waves.child import Report
 from plugins.waves.errors import AudioError, PublishError
+from plugins.waves.process.worker_main import Report
 
 if TYPE_CHECKING:
     from plugins.waves.decompose_v3 import Engine
@@ -45,8 +45,9 @@ def warm_up(
 ) -> Report:
     """Load or compile all that `decompose` needs; undo what a dead worker half published."""
     started = perf_counter()
-    from plugins.waves import decompose_v3, publishing
-    from plugins.waves.kernels import cache
+    from plugins.waves import decompose_v3
+    from plugins.waves.files import publishing
+    from plugins.waves.jit import cache
 
     if kernel_cache is not None:
         os.environ[cache.ROOT_VARIABLE] = str(kernel_cache)
@@ -62,14 +63,16 @@ def warm_up(
 
 def decompose(order: Order) -> Report:
     """Decompose one recording and publish its waves; report a refusal, do not raise it."""
-    from plugins.waves import decompose_v3, publishing, wavefile
+    from plugins.waves import decompose_v3
+    from plugins.waves.audio import reader
+    from plugins.waves.files import publishing
 
     source = Path(order.wav_path)
     identity = _identity(source)
     try:
         if order.root is not None:
-            wavefile.check_source(source, order.root)
-        wave = wavefile.read(source, max_duration_s=order.max_duration_s, rate=order.sr)
+            reader.check_source(source, order.root)
+        wave = reader.read(source, max_duration_s=order.max_duration_s, rate=order.sr)
         engine = decompose_v3.usable_engine(order.engine)
         result = decompose_v3.decompose_pcm16(wave.samples, engine=engine)
         _check_still_there(source)

@@ -13,7 +13,7 @@ from time import monotonic
 import psutil
 import pytest
 
-from backend.artifacts import Artifacts
+from backend.storage.artifacts import Artifacts
 from tests import command
 from tests.backend.serving import READY, Serving
 from tests.live import chat_body, get, post
@@ -26,7 +26,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
 HANGING_VOICE = """
 import sys
-from backend.speech import factory, embedded
+from backend.speech import factory
+from backend.speech.espeak import engine as embedded
 voice = (sys.executable, "-c", "import ctypes; print(flush=True); ctypes.PyDLL(None).sleep(60)")
 factory.EmbeddedEngine = lambda **options: embedded.EmbeddedEngine(command=voice, **options)
 from backend.__main__ import main

@@ -11,9 +11,9 @@ from time import monotonic
 
 import pytest
 
-from backend.app import RETRY_AFTER_S, create_app
-from backend.config import Settings
-from backend.plugins import discover
+from backend.config.settings import Settings
+from backend.http.app import RETRY_AFTER_S, create_app
+from backend.plugins.contract import discover
 from tests.backend.conftest import Gate
 from tests.live import (
     Answer,

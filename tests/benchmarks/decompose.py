@@ -30,9 +30,12 @@ import soundfile
 from rich.console import Console
 from rich.table import Table
 
-from backend import riff
-from plugins.waves import decompose_v3, paths, publishing, synthesis, wavefile
-from plugins.waves.pyin import pyin
+from backend.storage import riff
+from plugins.waves import decompose_v3
+from plugins.waves.audio import reader as wavefile
+from plugins.waves.files import paths, publishing
+from plugins.waves.pyin.track import pyin
+from plugins.waves.v3 import synthesis
 from tests import oracle
 from tests.speech import LINES, LONG_LINES, speak
 

@@ -37,8 +37,8 @@ import json, sys
 from time import perf_counter
 started = perf_counter()
 import psutil
-from backend.app import create_app
-from backend.config import Settings
+from backend.http.app import create_app
+from backend.config.settings import Settings
 imported = perf_counter()
 app = create_app(Settings(), [])
 built = perf_counter()

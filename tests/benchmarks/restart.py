@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from backend.artifacts import Artifacts
-from plugins.waves.pending import Search
+from backend.storage.artifacts import Artifacts
+from plugins.waves.jobs.search import Search
 from tests.backend.serving import READY
 from tests.command import Running, free_port
 from tests.live import get
+from tests.plugins.waves.jobs.test_search import publish
 from tests.plugins.waves.speeches import left, set_age, speak
-from tests.plugins.waves.test_pending import publish
 
 PENDING = 50
 SESSIONS = 500

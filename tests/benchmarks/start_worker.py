@@ -25,8 +25,10 @@ def main() -> None:
     """Load the kernels, decompose one file, report."""
     os.environ["RR_WAVES_KERNEL_CACHE"] = sys.argv[1]
     # as in a worker: timed
-    from backend import riff
-    from plugins.waves import decompose_v3, paths, wavefile
+    from backend.storage import riff
+    from plugins.waves import decompose_v3
+    from plugins.waves.audio import reader as wavefile
+    from plugins.waves.files import paths
 
     loaded = time.perf_counter()
     source, folder = Path(sys.argv[2]), Path(sys.argv[3])

@@ -22,7 +22,7 @@ from time import monotonic, sleep
 import httpx2
 import pytest
 
-from plugins.waves import paths, publishing
+from plugins.waves.files import paths, publishing
 from tests.backend.serving import READY
 from tests.command import Running, free_port
 from tests.patience import LIMIT_S
@@ -45,7 +45,7 @@ SETTINGS = {
     "RR_WAVES_QUEUE_MAX_SIZE": str(QUEUE_MAX_SIZE),
     "RR_WAVES_JOB_TIMEOUT_S": str(JOB_TIMEOUT_S),
 }
-BACKFILLS = find_spec("plugins.waves.backfill") is not None
+BACKFILLS = find_spec("plugins.waves.jobs.backfill") is not None
 """Without it an utterance that was dropped or failed stays without waves."""
 FOR_GOOD = {"crashed", "quarantined"}
 """Reasons after which a file is not tried again until it changes."""

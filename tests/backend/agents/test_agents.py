@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from backend.agents import AgentProfile, Agents, Candidate, Peer, Registry, Slot, create_agents
 from backend.agents.turns import AnyTurn
 from backend.errors import AgentError
+from tests.backend.agents.models.test_providers import PROVIDERS, entry, settings_for
 from tests.backend.agents.stub import Stub
-from tests.backend.agents.test_providers import PROVIDERS, entry, settings_for
 from tests.patience import LIMIT_S
 
 ROOT = Path(__file__).parents[3]

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from backend.config import Settings
+from backend.config.settings import Settings
 from backend.errors import SettingsError
 from backend.speech import SpeechEngine, create_engine, create_speech
-from backend.speech.embedded import EmbeddedEngine
+from backend.speech.espeak.engine import EmbeddedEngine
 from backend.speech.factory import options_of
 from backend.speech.fallback import FallbackEngine
-from backend.speech.remote import RemoteEngine
+from backend.speech.online.client import RemoteEngine
 
 
 def test_the_embedded_engine_speaks(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 from structlog.testing import capture_logs
 
-from backend.speech.embedded import missing_voices
+from backend.speech.espeak.engine import missing_voices
 from backend.speech.profiles import (
     DEFAULT_PROFILE,
     DESCRIPTIONS,
@@ -51,7 +51,7 @@ def test_no_voice_is_missing() -> None:
 def test_a_missing_voice_is_named(voice: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A voice whose language or variant is not installed is named."""
     broken = {"friendly_casual": type("Voice", (), {"voice": voice})}
-    monkeypatch.setattr("backend.speech.embedded.EMBEDDED_VOICES", broken)
+    monkeypatch.setattr("backend.speech.espeak.engine.EMBEDDED_VOICES", broken)
 
     assert missing_voices() == [voice]
 

@@ -12,7 +12,7 @@ from backend.signals import TtsWritten, emit, tts_written
 from plugins.waves import worker
 from tests.benchmarks.reliability import figures
 from tests.benchmarks.reliability.figures import Figure
-from tests.plugins.waves import jobs
+from tests.plugins.waves.pool import tasks as jobs
 
 EMITS = 10_000
 BURST = 20

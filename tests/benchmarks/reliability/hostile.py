@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
-from tests.backend import test_hostile
+from tests.backend.http.connections import test_hostile
 from tests.benchmarks.reliability.figures import Figure
 
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from plugins.waves import publishing, worker
-from plugins.waves.pool import Pool
+from plugins.waves import worker
+from plugins.waves.files import publishing
+from plugins.waves.pool.pool import Pool
 from tests.benchmarks.reliability import figures
 from tests.benchmarks.reliability.figures import Figure
 from tests.benchmarks.reliability.workers import Decomposition

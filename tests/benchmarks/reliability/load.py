@@ -15,15 +15,15 @@ from time import perf_counter
 
 import pytest
 
-from backend import timeslice
+from backend import scheduling as timeslice
 from backend.agents import Slot
-from backend.config import Settings
-from backend.events import SlotAudio, SlotError
-from backend.host import Hosting
-from backend.plugins import discover
+from backend.config.settings import Settings
+from backend.plugins.contract import discover
+from backend.runtime import Hosting
+from backend.sessions.events import SlotAudio, SlotError
 from backend.signals import emit, tts_written
-from backend.speech.embedded import EmbeddedEngine
 from backend.speech.engine import Spoken
+from backend.speech.espeak.engine import EmbeddedEngine
 from tests.benchmarks.readiness import all_ready
 from tests.benchmarks.reliability import figures
 from tests.benchmarks.reliability.figures import SEED, Figure

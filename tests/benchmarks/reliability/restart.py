@@ -9,7 +9,7 @@ from time import monotonic, perf_counter, sleep
 import httpx2
 import psutil
 
-from plugins.waves.paths import session_targets
+from plugins.waves.files.paths import session_targets
 from tests.benchmarks.reliability import figures
 from tests.benchmarks.reliability.figures import LIMIT_S, SEED, Figure
 from tests.command import Running, free_port

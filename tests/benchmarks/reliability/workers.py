@@ -13,11 +13,12 @@ from time import monotonic, sleep
 import psutil
 
 from backend.signals import emit, tts_written
-from plugins.waves import paths, worker
-from plugins.waves.pool import Pool
+from plugins.waves import worker
+from plugins.waves.files import paths
+from plugins.waves.pool.pool import Pool
 from tests.benchmarks.reliability import figures
 from tests.benchmarks.reliability.figures import Figure
-from tests.plugins.waves.pools import Asked
+from tests.plugins.waves.pool.pools import Asked
 from tests.workers import workers_of
 
 DEATHS = 30

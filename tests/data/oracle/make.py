@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 
-from plugins.waves import wavefile
+from plugins.waves.audio import reader as wavefile
 from tests import stored
 from tests.speech import LINES, speak
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.artifacts import Artifacts
+from backend.storage.artifacts import Artifacts
 
 
 @pytest.fixture

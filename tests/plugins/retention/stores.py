@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from backend.artifacts import Artifacts
+from backend.storage.artifacts import Artifacts
 from plugins.retention.policy import Tree
 
 TREES: tuple[Tree, Tree] = ("tts", "waves")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from backend.artifacts import Artifacts
-from plugins.waves import record
+from backend.storage.artifacts import Artifacts
+from plugins.waves.jobs import record
 from plugins.waves.signals import WavesFailed, WavesWritten
 from tests.live import LiveServer, chat
 from tests.patience import until

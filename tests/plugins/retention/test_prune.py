@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from backend.artifacts import Artifacts
-from backend.lock import holding
+from backend.storage.artifacts import Artifacts
+from backend.storage.lock import holding
 from plugins.retention.trash import Trash
 from tests import command
 from tests.command import invoke, run

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from backend.artifacts import Artifacts
-from backend.followed import (
+from backend.signals import TtsWritten
+from backend.storage.artifacts import Artifacts
+from backend.tracking.events import (
     DialogueOver,
     SessionOver,
     TurnOver,
     UtteranceDone,
     UtteranceMissing,
 )
-from backend.signals import TtsWritten
 from plugins.show import connection, plugin
 from plugins.show.history import History, read_history
-from plugins.waves import record
+from plugins.waves.jobs import record
 from tests.patience import LIMIT_S
 from tests.plugins.show.listening import Listener, on_loop, simulating
 from tests.simulated import play, spoken, write_waves

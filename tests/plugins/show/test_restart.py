@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from backend.app import create_app
-from backend.config import Settings
+from backend.config.settings import Settings
+from backend.http.app import create_app
 from backend.signals import (
     SessionStarted,
     TurnFinished,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.app import create_app
-from backend.config import Settings
+from backend.config.settings import Settings
+from backend.http.app import create_app
 from plugins.show.messages import UtteranceReady
 from tests.command import run
 from tests.live import LiveServer, chat

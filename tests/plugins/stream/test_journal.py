@@ -9,10 +9,10 @@ import anyio
 import pytest
 
 from backend import signals
-from backend.artifacts import Artifacts
-from backend.events import Done, SessionStart, TurnDone, TurnStart
-from backend.plugins import Host
-from backend.stream import SessionStream
+from backend.plugins.contract import Host
+from backend.sessions.events import Done, SessionStart, TurnDone, TurnStart
+from backend.sessions.stream import SessionStream
+from backend.storage.artifacts import Artifacts
 from plugins.stream.journal import Entry, Journal
 from plugins.stream.plugin import lifespan
 from plugins.stream.settings import StreamSettings

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import anyio
 
-from backend.artifacts import Artifacts
-from backend.events import Done, SessionStart
-from backend.plugins import Host
+from backend.plugins.contract import Host
+from backend.sessions.events import Done, SessionStart
+from backend.sessions.stream import SessionStream
 from backend.signals import (
     SessionFinished,
     SessionStarted,
@@ -22,7 +22,7 @@ from backend.signals import (
     session_started,
     tts_written,
 )
-from backend.stream import SessionStream
+from backend.storage.artifacts import Artifacts
 from plugins.stream.journals import Journals
 from plugins.stream.plugin import lifespan
 from plugins.stream.settings import StreamSettings

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from tests import stored
-from tests.plugins.waves.pools import Gate, GateMaker
+from tests.plugins.waves.pool.pools import Gate, GateMaker
 from tests.speech import speak
 
 

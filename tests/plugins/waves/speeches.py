@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from backend.artifacts import Artifacts
-from plugins.waves import paths, record
-from plugins.waves.pending import Search
+from backend.storage.artifacts import Artifacts
+from plugins.waves.files import paths
+from plugins.waves.jobs import record
+from plugins.waves.jobs.search import Search
 
 SR = 22_050
 

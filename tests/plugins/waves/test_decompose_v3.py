@@ -12,9 +12,11 @@ import soundfile as sf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plugins.waves import decompose_v3, pcm16, synthesis
+from plugins.waves import decompose_v3
+from plugins.waves.audio import pcm16
+from plugins.waves.audio.resampling import resample
 from plugins.waves.errors import AudioError
-from plugins.waves.resampling import resample
+from plugins.waves.v3 import synthesis
 from tests import oracle, stored
 from tests.plugins.waves import signals
 from tests.speech import UTTERANCES

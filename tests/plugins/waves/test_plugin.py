@@ -20,22 +20,23 @@ import soundfile as sf
 import structlog
 from structlog.testing import capture_logs
 
-from backend.app import create_app
-from backend.artifacts import Artifacts
-from backend.config import Settings
-from backend.plugins import Host, discover
+from backend.config.settings import Settings
+from backend.http.app import create_app
+from backend.plugins.contract import Host, discover
 from backend.signals import TtsWritten, emit, tts_written
-from plugins.waves import record, worker
-from plugins.waves.child import Report
-from plugins.waves.lane import Outcome
+from backend.storage.artifacts import Artifacts
+from plugins.waves import worker
+from plugins.waves.jobs import record
+from plugins.waves.jobs.wave_job import Bench, Utterance
 from plugins.waves.plugin import lifespan
+from plugins.waves.pool.lane import Outcome
+from plugins.waves.process.worker_main import Report
 from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
-from plugins.waves.utterance import Bench, Utterance
 from tests.failing import failing_at
 from tests.live import LiveServer, chat
 from tests.patience import LIMIT_S, SOON_S, until
-from tests.plugins.waves import jobs
+from tests.plugins.waves.pool import tasks as jobs
 
 Event = WavesWritten | WavesFailed
 

@@ -1,0 +1,1 @@
+"""Models of providers: which one answers, how it is asked, what is retried."""

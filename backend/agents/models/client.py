@@ -1,0 +1,180 @@
+"""The model client: asks an agent's models one after the other until one gives a valid answer.
+
+The time of a call is shared: each model gets an equal part of what is left among those still to be
+asked, and what one does not use the next ones get. The rehearsal is not counted, because it answers
+at once: so a first choice with the rehearsal behind it has the whole time. A model that breaks off
+keeps its words to itself; only a whole, valid answer is ever heard.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import cached_property
+from time import perf_counter
+from traceback import extract_tb
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+
+from backend.agents.conversations import Exchange
+from backend.agents.models.library import Candidate, ModelFactory, deadline
+from backend.agents.outputs import CommentSelection, SpokenResponse
+from backend.agents.prompts import Prompts
+from backend.agents.registry import AgentProfile
+from backend.agents.rehearsal.agents import play
+from backend.agents.states import States
+from backend.agents.turns import AnyTurn, CommentTurn, ReplyTurn, ResponseTurn
+from backend.errors import AgentError
+
+if TYPE_CHECKING:
+    from backend.agents.models.runs import ModelRuns
+
+log = structlog.get_logger(__name__)
+
+SpokenTurn = ResponseTurn | ReplyTurn
+OutputT = TypeVar("OutputT", SpokenResponse, CommentSelection)
+
+
+class Client:
+    """Asks the models of an agent for a turn's output, within a time limit."""
+
+    def __init__(
+        self, model_factory: ModelFactory, *, timeout_s: float, prompts: Prompts, states: States
+    ) -> None:
+        self._model_factory = model_factory
+        self._timeout_s = timeout_s
+        self._prompts = prompts
+        self._states = states
+
+    def prepare(self) -> None:
+        """Import pydantic-ai and have it answer once, so that nobody waits for that later."""
+        asyncio.run(self._runs.warm_up())
+
+    async def speak(
+        self, profile: AgentProfile, turn: SpokenTurn, history: Sequence[Exchange]
+    ) -> SpokenResponse:
+        """Return the response or the reply of `profile`; raise AgentError if there is none."""
+        return await self._ask(SpokenResponse, profile, turn, history)
+
+    async def select(
+        self, profile: AgentProfile, turn: CommentTurn, history: Sequence[Exchange]
+    ) -> CommentSelection:
+        """Return the comment of `profile` on one of the turn's peers, or raise AgentError."""
+        return await self._ask(CommentSelection, profile, turn, history)
+
+    async def _ask(
+        self,
+        output_type: type[OutputT],
+        profile: AgentProfile,
+        turn: AnyTurn,
+        history: Sequence[Exchange],
+    ) -> OutputT:
+        """Ask each candidate until one answers; the failure told is that of the first."""
+        ends_at = asyncio.get_running_loop().time() + self._timeout_s
+        failures: list[AgentError] = []
+        candidates: Sequence[Candidate] = ()
+        try:
+            candidates = self._model_factory(profile, turn)
+        except Exception as error:  # noqa: BLE001 - one slot's failure touches nobody else
+            failures.append(self._failure(error, profile, turn, "none"))
+        for number, candidate in enumerate(candidates):
+            limit_s = self._share_s(candidates[number:], ends_at)
+            try:
+                return await self._run(output_type, candidate, profile, turn, history, limit_s)
+            except Exception as error:  # noqa: BLE001 - one slot's failure touches nobody else
+                failures.append(self._failure(error, profile, turn, candidate.name))
+                if candidate.is_first_choice:
+                    self._states.failed(profile.id, failures[-1].type)
+        raise failures[0] from None
+
+    def _share_s(self, waiting: Sequence[Candidate], ends_at: float) -> float:
+        """Return the time of the first of the `waiting` candidates."""
+        if waiting[0].is_offline:
+            return self._timeout_s
+        left_s = ends_at - asyncio.get_running_loop().time()
+        return max(0.0, left_s) / sum(not candidate.is_offline for candidate in waiting)
+
+    async def _run(
+        self,
+        output_type: type[OutputT],
+        candidate: Candidate,
+        profile: AgentProfile,
+        turn: AnyTurn,
+        history: Sequence[Exchange],
+        limit_s: float,
+    ) -> OutputT:
+        started = perf_counter()
+        token = deadline.set(asyncio.get_running_loop().time() + limit_s)
+        try:
+            async with asyncio.timeout(limit_s):
+                if candidate.model is None:
+                    output = output_type.model_validate(play(profile, turn))
+                else:
+                    output = await self._runs.run(
+                        candidate.model,
+                        output_type,
+                        candidate.output,
+                        turn,
+                        prompt=self._prompts.turn(turn),
+                        instructions=self._prompts.system(profile, turn.slot),
+                        history=history,
+                    )
+        finally:
+            deadline.reset(token)
+        log.info(
+            "agent answered",
+            **_where(profile, turn),
+            model=candidate.name,
+            elapsed_ms=round((perf_counter() - started) * 1000),
+        )
+        self._states.answered(profile.id, candidate.name, is_first_choice=candidate.is_first_choice)
+        return output
+
+    @cached_property
+    def _runs(self) -> "ModelRuns":
+        from backend.agents.models.runs import ModelRuns
+
+        return ModelRuns()
+
+    def _failure(
+        self, error: Exception, profile: AgentProfile, turn: AnyTurn, model: str
+    ) -> AgentError:
+        """Log `error` and return the slot's own.
+
+        A provider's error and a validation error hold what was said and parts of keys: ours is
+        raised after they were handled, so they cannot reach a log through somebody's traceback.
+        """
+        failure = error if isinstance(error, AgentError) else _as_agent_error(error, profile)
+        log.warning(
+            "agent failed",
+            **_where(profile, turn),
+            model=model,
+            type=failure.type,
+            error=_cause(error),
+            at=_origin(error),
+        )
+        return failure
+
+
+def _as_agent_error(error: Exception, profile: AgentProfile) -> AgentError:
+    from backend.agents.models.failures import as_agent_error  # imports pydantic-ai
+
+    return as_agent_error(error, profile)
+
+
+def _where(profile: AgentProfile, turn: AnyTurn) -> dict[str, object]:
+    return {"agent_id": profile.id, "slot_id": turn.slot.slot_id, "kind": turn.kind}
+
+
+def _cause(error: BaseException) -> str:
+    """Return the class names down the chain of causes, which hold no words."""
+    names = [type(error).__name__]
+    while (cause := error.__cause__) is not None:
+        names.append(type(cause).__name__)
+        error = cause
+    return " < ".join(names)
+
+
+def _origin(error: BaseException) -> str:
+    """Return the file and line that raised `error`."""
+    frames = extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"

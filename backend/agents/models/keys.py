@@ -1,0 +1,30 @@
+"""Finds the keys of providers: the host's settings, then the environment and `.env`."""
+
+import os
+from pathlib import Path
+
+from dotenv import dotenv_values
+from pydantic import SecretStr
+
+from backend.config.settings import ENV_FILE, Settings
+
+
+class Keys:
+    """The keys by the name of their variable; a value is a SecretStr and shows itself to nobody."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._known = {
+            "OPENAI_API_KEY": settings.openai_api_key,
+            "ANTHROPIC_API_KEY": settings.anthropic_api_key,
+            "GOOGLE_API_KEY": settings.google_api_key,
+        }
+        self._in_file = (
+            dotenv_values(ENV_FILE, encoding="utf-8-sig") if Path(ENV_FILE).is_file() else {}
+        )
+
+    def get(self, variable: str) -> SecretStr | None:
+        """Return the key in `variable`; None if it is not set or empty."""
+        if variable in self._known:
+            return self._known[variable]
+        value = (os.environ.get(variable) or self._in_file.get(variable) or "").strip()
+        return SecretStr(value) if value else None

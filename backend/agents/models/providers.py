@@ -1,0 +1,183 @@
+"""Builds the models of the providers; a provider's library is imported when it is first needed.
+
+One HTTP client per provider, shared by all its models and closed at the end. A key is read once,
+here, and handed to the provider's own library; it is kept nowhere else.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+from backend.agents.choices import ModelChoice
+
+if TYPE_CHECKING:
+    from google.genai.client import Client as GoogleClient
+    from pydantic_ai.models import Model
+    from pydantic_ai.profiles import ModelProfile
+    from pydantic_ai.settings import ModelSettings
+
+    from backend.agents.models.retries import Patience, PatientClient
+
+NO_KEY = "none"
+"""Sent to a server that needs no key; left out, OpenAI's library would send OpenAI's."""
+ANTHROPIC_HIGHEST_TEMPERATURE = 1.0
+_REASONS = (
+    "thinking_always_enabled",
+    "thinking_enabled_by_default",
+    "anthropic_disallows_sampling_settings",
+)
+"""What pydantic-ai's profiles say of a model that reasons, or refuses a temperature anyway."""
+
+
+class Providers:
+    """The models that are built and the HTTP clients they share.
+
+    Parameters
+    ----------
+    timeout_s : float > 0
+        Time limit of one request.
+    retries : int >= 0
+        How often a request is sent again.
+    temperature, max_tokens : optional
+        What a model gets that can take it, unless its agent says otherwise.
+    patience : Patience, optional
+        How long to wait before a request is sent again.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout_s: float,
+        retries: int,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        patience: "Patience | None" = None,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._retries = retries
+        self._temperature = temperature
+        self._max_tokens = max_tokens
+        self._patience = patience
+        self._clients: dict[str, PatientClient] = {}
+        self._google_clients: list[GoogleClient] = []
+
+    def model(
+        self, choice: ModelChoice, key: SecretStr | None, settings: "ModelSettings | None"
+    ) -> "Model":
+        """Return the model of `choice`; this imports its provider's library."""
+        builders: dict[str, Callable[..., Model]] = {
+            "openai": self._openai,
+            "openai-chat": self._openai_chat,
+            "anthropic": self._anthropic,
+            "google": self._google,
+        }
+        secret = NO_KEY if key is None else key.get_secret_value()
+        return builders[choice.provider](choice, secret, settings)
+
+    async def aclose(self) -> None:
+        """Close the HTTP clients."""
+        for google in self._google_clients:
+            google.close()  # its synchronous half, which we never use but it opens
+        for client in list(self._clients.values()):
+            await client.aclose()
+
+    def _openai(self, choice: ModelChoice, key: str, settings: "ModelSettings | None") -> "Model":
+        from openai import AsyncOpenAI
+        from pydantic_ai.models.openai import OpenAIChatModel
+        from pydantic_ai.providers.openai import OpenAIProvider
+
+        client = AsyncOpenAI(
+            api_key=key,
+            base_url=choice.address,
+            http_client=self._client(choice.provider),
+            max_retries=0,
+        )
+        provider = OpenAIProvider(openai_client=client)
+        settings = self._settings(settings, provider.model_profile(choice.name))
+        return OpenAIChatModel(choice.name, provider=provider, settings=settings)
+
+    def _openai_chat(
+        self, choice: ModelChoice, key: str, settings: "ModelSettings | None"
+    ) -> "Model":
+        from openai import AsyncOpenAI
+        from pydantic_ai.models.openai import OpenAIChatModel
+        from pydantic_ai.profiles.openai import OpenAIModelProfile
+        from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
+
+        client = AsyncOpenAI(
+            api_key=key,
+            base_url=choice.address,
+            http_client=self._client(choice.provider),
+            max_retries=0,
+        )
+        # Compatible servers know the older of OpenAI's two names for the limit on tokens.
+        profile = OpenAIModelProfile(openai_chat_supports_max_completion_tokens=False)
+        provider = OpenAICompatibleProvider(choice.provider, openai_client=client, profile=profile)
+        settings = self._settings(settings, provider.model_profile(choice.name))
+        return OpenAIChatModel(choice.name, provider=provider, settings=settings)
+
+    def _anthropic(
+        self, choice: ModelChoice, key: str, settings: "ModelSettings | None"
+    ) -> "Model":
+        from anthropic import AsyncAnthropic
+        from pydantic_ai.models.anthropic import AnthropicModel
+        from pydantic_ai.providers.anthropic import AnthropicProvider
+
+        with suppress(Exception):  # it would be imported at the first answer, on the event loop
+            import_module("opentelemetry.propagate")
+        client = AsyncAnthropic(
+            api_key=key,
+            base_url=choice.address,
+            http_client=self._client(choice.provider),
+            max_retries=0,
+        )
+        provider = AnthropicProvider(anthropic_client=client)
+        settings = self._settings(
+            settings, provider.model_profile(choice.name), ANTHROPIC_HIGHEST_TEMPERATURE
+        )
+        return AnthropicModel(choice.name, provider=provider, settings=settings)
+
+    def _google(self, choice: ModelChoice, key: str, settings: "ModelSettings | None") -> "Model":
+        from pydantic_ai.models.google import GoogleModel
+        from pydantic_ai.providers.google import GoogleProvider
+
+        provider = GoogleProvider(
+            api_key=key, base_url=choice.address, http_client=self._client(choice.provider)
+        )
+        self._google_clients.append(provider.client)
+        settings = self._settings(settings, provider.model_profile(choice.name))
+        return GoogleModel(choice.name, provider=provider, settings=settings)
+
+    def _settings(
+        self,
+        said: "ModelSettings | None",
+        profile: "ModelProfile | None",
+        highest_temperature: float = 2.0,
+    ) -> "ModelSettings | None":
+        """Return what the agent says, over what this installation says.
+
+        A model that reasons refuses a temperature, and its reasoning counts among its tokens: too
+        few end the answer half-way.
+        """
+        settings: ModelSettings = {}
+        if not any((profile or {}).get(name) for name in _REASONS):
+            if self._temperature is not None:
+                settings["temperature"] = min(self._temperature, highest_temperature)
+            if self._max_tokens is not None:
+                settings["max_tokens"] = self._max_tokens
+        return {**settings, **(said or {})} or None
+
+    def _client(self, provider: str) -> "PatientClient":
+        from backend.agents.models.retries import Patience, PatientClient
+
+        if provider not in self._clients:
+            self._clients[provider] = PatientClient(
+                provider,
+                timeout_s=self._timeout_s,
+                patience=self._patience or Patience(),
+                retries=self._retries,
+            )
+        return self._clients[provider]

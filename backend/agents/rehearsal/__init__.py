@@ -1,0 +1,1 @@
+"""Agents that answer without a model, from a script."""

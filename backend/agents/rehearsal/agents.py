@@ -1,0 +1,193 @@
+"""The offline rehearsal: it answers a turn without a model and without a network.
+
+What it says is validated by the same output types as a real model's answer. It reads neither the
+prompt nor the slot's memory: the same seed, message and slots give the same session word for word,
+however often it has been played before.
+
+How lines are dealt. Each slot is one hand in a game of cards. A deck is shuffled by the session's
+seed, the message and the deck's name, and hand n takes card n: so six slots never speak the same
+line, even with the same agent in all of them, though no slot knows of another. The lengths are
+dealt like this too, so every full session has a one-word answer and a three-sentence one.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from backend.agents.chance import deal
+from backend.agents.registry import AgentProfile
+from backend.agents.rehearsal.cues import Cues, hear, phrases
+from backend.agents.rehearsal.manners import manner_of, topic_of
+from backend.agents.rehearsal.script import Manner, Topic, lines_of, shared
+from backend.agents.turns import AnyTurn, CommentTurn, ReplyTurn, ResponseTurn
+from backend.speech.profiles import VoiceProfile
+
+T = TypeVar("T")
+
+# What a response consists of, one shape per slot. The shape's number is also its card in the
+# topic's deck, which is why the shapes with a topic come first.
+_SHAPES: tuple[tuple[str, ...], ...] = (
+    ("topic", "closing"),
+    ("opening", "topic"),
+    ("opening", "image", "closing"),
+    ("opening", "image"),
+    ("opening",),
+    ("short",),
+)
+_SHAPES_WITHOUT_TOPIC = (("opening", "closing"), ("opening", "image"), *_SHAPES[2:])
+_SHAPES_WITHOUT_WORDS = (*_SHAPES_WITHOUT_TOPIC[:5], ("opening",))
+
+_VOICES: tuple[VoiceProfile, ...] = (
+    "calm_soothing",
+    "warm_professional",
+    "confident_charming",
+    "friendly_casual",
+    "playful_expressive",
+    "energetic_upbeat",
+)
+"""One for each slot, so that six slots have six voices and each keeps its own."""
+
+_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six")
+_DETERMINERS = ("the ", "that ", "my ", "your ")
+
+
+def play(profile: AgentProfile, turn: AnyTurn) -> dict[str, object]:
+    """Return the arguments of the turn's output type, in the temperament of `profile`."""
+    return _Rehearsal(profile, turn).play()
+
+
+class _Rehearsal:
+    """One agent in one turn, with the cards it is dealt."""
+
+    def __init__(self, profile: AgentProfile, turn: AnyTurn) -> None:
+        self._lines = lines_of(profile.temperament)
+        self._temperament = profile.temperament
+        self._turn = turn
+        self._manner: Manner | None
+        self._manner, self._names = manner_of(turn.message) or (None, {})
+
+    def play(self) -> dict[str, object]:
+        """Return the arguments of the turn's output type."""
+        voice = {"voice_profile": _VOICES[(self._turn.slot.slot_id - 1) % len(_VOICES)]}
+        match self._turn:
+            case ResponseTurn():
+                return {"text": self._response(), **voice}
+            case CommentTurn():
+                return {**self._comment(self._turn), **voice}
+            case ReplyTurn():
+                return {"text": self._reply(self._turn), **voice}
+
+    def _response(self) -> str:
+        if self._manner is not None:
+            return self._deal(self._said(self._manner), self._manner.name, "response")[0]
+        cues = hear(self._turn.message)
+        topic = topic_of(self._turn.message) if cues.words else None
+        shapes = _shapes(cues, topic)
+        number = self._deal(range(len(shapes)), "shape")
+        parts = {deck: self._own_card(deck) for deck in ("image", "closing", "short")}
+        parts["opening"] = self._opening(cues)
+        if topic is not None:
+            # All slots share this deck and few need it: the card goes by the shape's number.
+            parts["topic"] = deal(topic.lines, number, *self._key, topic.name)
+        return _fill(" ".join(parts[part] for part in shapes[number]), self._named(cues))
+
+    def _comment(self, turn: CommentTurn) -> dict[str, object]:
+        peers = sorted(turn.peers, key=lambda peer: peer.slot_id)
+        peer = self._deal(peers, "target", turn.slot.agent_id)
+        if self._manner is not None:
+            names = {"dish": _dish(peer.slot_id), "gist": self._gist(self._manner, peer.text)}
+            line = self._deal(self._manner.comment, self._manner.name, "comment")
+            return {"target_slot_id": peer.slot_id, "comment": _fill(line, names | self._names)}
+        quote = self._quote(peer.text, {"my": "your"}, avoid=turn.message)
+        names = {"dish": _dish(peer.slot_id), "quote": quote, "quotation": _bare(quote)}
+        return {
+            "target_slot_id": peer.slot_id,
+            "comment": _fill(self._own_card("comment"), names),
+        }
+
+    def _reply(self, turn: ReplyTurn) -> str:
+        comments = sorted(turn.comments, key=lambda comment: comment.from_slot_id)
+        dishes = list(dict.fromkeys(_dish(comment.from_slot_id) for comment in comments))
+        if self._manner is not None:
+            names = {"dishes": _listed(dishes), "gist": self._gist(self._manner, turn.own)}
+            line = self._deal(self._manner.reply, self._manner.name, "reply")
+            return _fill(line, names | self._names)
+        chosen = self._deal(comments, "answered")
+        quote = self._quote(turn.own, {"my": "my"}, avoid=turn.message, favour=chosen.text)
+        names = {
+            "dish": _dish(chosen.from_slot_id),
+            "dishes": _listed(dishes),
+            "quote": quote,
+            "quotation": _bare(quote),
+        }
+        return _fill(self._own_card("reply_one" if len(dishes) == 1 else "reply_many"), names)
+
+    def _opening(self, cues: Cues) -> str:
+        if cues.words:
+            return self._own_card("question" if cues.is_question else "statement")
+        openings = shared().openings
+        bare = openings.bare_question if cues.is_question else openings.bare_statement
+        return self._deal(bare, "bare")
+
+    def _named(self, cues: Cues) -> dict[str, str]:
+        if not cues.words:
+            return {}
+        word = self._deal(cues.words, "word")
+        things = cues.things or (f"the word {word}",)
+        return {"word": word, "thing": self._deal(things, "thing")}
+
+    def _quote(
+        self, text: str, possessives: Mapping[str, str], *, avoid: str, favour: str = ""
+    ) -> str:
+        """Return a few words out of `text`; there is always something to point at."""
+        found = phrases(text, possessives=possessives, avoid=avoid, favour=favour)
+        return self._deal(found, "quote") if found else "that"
+
+    def _said(self, manner: Manner) -> list[tuple[str, str]]:
+        """Return the responses that the message allows, each with its gist."""
+        return [
+            (_fill(line, self._names), _fill(gist, self._names))
+            for line, gist in manner.response
+            if "erson}" not in line or "person" in self._names
+        ]
+
+    def _gist(self, manner: Manner, text: str) -> str:
+        return dict(self._said(manner)).get(text, "what can be said")
+
+    @property
+    def _key(self) -> tuple[object, ...]:
+        return (self._turn.seed, self._turn.message)
+
+    def _own_card(self, deck: str) -> str:
+        cards: Sequence[str] = getattr(self._lines, deck)
+        return self._deal(cards, self._temperament, deck)
+
+    def _deal(self, cards: Sequence[T], *deck: object) -> T:
+        return deal(cards, self._turn.slot.slot_id - 1, *self._key, *deck)
+
+
+def _shapes(cues: Cues, topic: Topic | None) -> tuple[tuple[str, ...], ...]:
+    if not cues.words:
+        return _SHAPES_WITHOUT_WORDS
+    return _SHAPES if topic is not None else _SHAPES_WITHOUT_TOPIC
+
+
+def _fill(line: str, names: Mapping[str, str]) -> str:
+    capitals = {name.capitalize(): text[:1].upper() + text[1:] for name, text in names.items()}
+    return line.format(**names, **capitals)
+
+
+def _dish(slot_id: int) -> str:
+    number = _NUMBERS[slot_id] if 0 <= slot_id < len(_NUMBERS) else str(slot_id)
+    return f"dish {number}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _bare(quote: str) -> str:
+    """Return `quote` without its determiner, to stand after a possessive."""
+    for determiner in _DETERMINERS:
+        if quote.startswith(determiner):
+            return quote.removeprefix(determiner)
+    return quote

@@ -1,0 +1,67 @@
+"""What a visitor's message calls for: a topic, or a manner instead of the agents' own lines."""
+
+from functools import cache
+
+from backend.agents.rehearsal.cues import hear, spoken_words
+from backend.agents.rehearsal.script import Manner, Topic, manners, shared
+
+IN_ANY_LANGUAGE = {"caring"}
+"""Manners whose words stand there in several languages."""
+
+
+def manner_of(message: str) -> tuple[Manner, dict[str, str]] | None:
+    """Return the manner that fits, with the names it takes up; None for the agents' own lines."""
+    words = spoken_words(message)
+    by_name = {manner.name: manner for manner in manners().manner}
+    cues = hear(message)
+    for manner in by_name.values():
+        if cues.language and manner.name not in IN_ANY_LANGUAGE:
+            continue  # German "die" and "war" are no English words
+        if _is_heard(manner, words):
+            return manner, _person(words)
+    if cues.language:
+        return by_name["foreign"], {"language": cues.language}
+    if cues.is_silent:
+        return by_name["plain"], {}
+    if len(words) == 1 and cues.words and topic_of(message) is None:
+        name = cues.words[0].capitalize()
+        return by_name["single"], {"word": name if name in message else cues.words[0]}
+    return None
+
+
+def topic_of(message: str) -> Topic | None:
+    """Return the topic that most words of the message point to."""
+    words = set(spoken_words(message))
+    best = max(shared().topic, key=lambda topic: len(topic.keywords & words))
+    return best if best.keywords & words else None
+
+
+def _is_heard(manner: Manner, words: list[str]) -> bool:
+    text = f" ^ {' '.join(words)} $ "
+    for phrase in _expanded(manner.but_not):
+        text = text.replace(f" {phrase} ", " / ")
+    words, phrases = text.split(), _expanded(manner.heard_in)
+    lengths = {phrase.count(" ") + 1 for phrase in phrases}
+    return any(
+        " ".join(words[start : start + length]) in phrases
+        for start in range(len(words))
+        for length in lengths
+    )
+
+
+@cache
+def _expanded(phrases: frozenset[str]) -> frozenset[str]:
+    """Return phrases with their names in braces filled in, also as typed without apostrophes."""
+    filled = set(phrases)
+    for name, words in manners().any_of.items():
+        gap = f"{{{name}}}"
+        filled |= {phrase.replace(gap, word) for phrase in filled for word in words}
+        filled = {phrase for phrase in filled if gap not in phrase}
+    return frozenset(filled | {phrase.replace("'", "") for phrase in filled})
+
+
+def _person(words: list[str]) -> dict[str, str]:
+    """Return whom the visitor has lost or fears for, seen from the speaker; nobody who hurts."""
+    text, any_of = f" {' '.join(words)} ", manners().any_of
+    found = [person for person in any_of["person"] if f" my {person} " in text]
+    return {"person": f"your {found[0]}"} if found and set(words).isdisjoint(any_of["harm"]) else {}

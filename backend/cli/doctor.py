@@ -1,0 +1,197 @@
+"""Examines whether this machine can run the installation, by doing what the show will do."""
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from backend.config.settings import Settings
+from backend.plugins.contract import Board, Discovered, Plugin, PluginSettings, enabled
+from backend.storage.artifacts import Artifacts, write_bytes
+
+FREE_BYTES = 1_000_000_000
+"""A session of 18 utterances takes about 6 MB with its waves: this is some 150 visitors."""
+KILL_LIMIT_S = 5.0
+HANG_LIMIT_S = 0.5
+_HANG = """
+import ctypes, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(flush=True)
+ctypes.PyDLL(None if hasattr(signal, "SIGKILL") else "kernel32")[{sleep!r}]({amount})
+"""
+"""Sleeps in C without giving the interpreter back (PyDLL keeps the GIL), deaf to SIGTERM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one check."""
+
+    check: str
+    ok: bool
+    detail: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the finding as plain data."""
+        return asdict(self)
+
+
+def examine(
+    settings: Settings, discovered: Iterable[Discovered], say: Callable[[str], None]
+) -> list[Finding]:
+    """Run every check, which may `say` how far it is; one that itself fails is a finding too."""
+    discovered = list(discovered)
+    artifacts = Artifacts(settings.artifacts_dir)
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("artifacts can be written", lambda: _artifacts(artifacts)),
+        ("disk space", lambda: _disk(artifacts)),
+        ("voices", _voices),
+        ("a process that hangs can be killed", _kill),
+        ("port", lambda: _port(settings.host, settings.port)),
+        ("plugins", lambda: _plugins(discovered)),
+    ]
+    checks[3:3] = [(f"voice {name}", check) for name, check in _services(settings, artifacts)]
+    checks += _checks_of_plugins(discovered, artifacts, say)
+    findings = [_finding(name, check) for name, check in checks]
+    return [*findings, *_unread(settings, discovered), *_providers(settings)]
+
+
+def _finding(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, check())
+    except Exception as error:  # noqa: BLE001 - whatever it was, it is what was found
+        return Finding(name, False, str(error) or type(error).__name__)
+
+
+def _unread(settings: Settings, discovered: Iterable[Discovered]) -> list[Finding]:
+    from backend.runtime import unread_settings
+
+    found = unread_settings(settings, discovered)
+    if not found:
+        return [Finding("settings", True, "each one that is set is read")]
+    return [
+        Finding(f"setting {one.name or one.where}", not one.is_mistake, str(one)) for one in found
+    ]
+
+
+def _providers(settings: Settings) -> list[Finding]:
+    from backend.agents.models.probe import probe_providers
+
+    try:
+        probes = list(probe_providers(settings))
+    except Exception as error:  # noqa: BLE001 - whatever it was, it is what was found
+        return [Finding("agents", False, str(error) or type(error).__name__)]
+    return [Finding(f"agents: {probe.name}", probe.ok, probe.detail) for probe in probes]
+
+
+def _checks_of_plugins(
+    discovered: Iterable[Discovered], artifacts: Artifacts, say: Callable[[str], None]
+) -> list[tuple[str, Callable[[], str]]]:
+    """Return the check of each enabled plugin that has one."""
+
+    def check(plugin: Plugin, settings: PluginSettings) -> str:
+        found: str = plugin.resolve("check")(settings, artifacts, say)
+        return found
+
+    return [
+        (name, partial(check, plugin, settings))
+        for name, (plugin, settings) in enabled(discovered, Board()).items()
+        if plugin.check is not None
+    ]
+
+
+def _artifacts(artifacts: Artifacts) -> str:
+    probe = artifacts.temporary / "doctor"
+    write_bytes(probe, b"water", artifacts.temporary)
+    probe.unlink()
+    return str(artifacts.root)
+
+
+def _disk(artifacts: Artifacts) -> str:
+    free = shutil.disk_usage(artifacts.temporary).free
+    text = f"{free / 1e9:.1f} GB free"
+    if free < FREE_BYTES:
+        raise OSError(f"{text}: make room for at least {FREE_BYTES / 1e9:.0f} GB")
+    return text
+
+
+def _voices() -> str:
+    from backend.speech import PROFILES
+    from backend.speech.espeak.engine import missing_voices
+
+    missing = missing_voices()
+    if missing:
+        raise OSError(f"missing: {', '.join(missing)}; reinstall espeakng-loader")
+    return f"all {len(PROFILES)} are there"
+
+
+def _services(settings: Settings, artifacts: Artifacts) -> list[tuple[str, Callable[[], str]]]:
+    """Return a check for each engine that is in use beside the embedded one."""
+    from backend.speech.factory import create_engine, engine_names, options_of
+
+    def check(name: str) -> str:
+        engine = create_engine(name, temporary=artifacts.temporary, options=options_of(settings))
+        try:
+            return engine.check()
+        finally:
+            engine.close()
+
+    return [(name, partial(check, name)) for name in engine_names(settings) if name != "embedded"]
+
+
+def _kill() -> str:
+    with subprocess.Popen(  # noqa: S603 - our own interpreter, a constant program
+        [sys.executable, "-I", "-S", "-c", _hang()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as child:
+        try:
+            if child.stdout is None or not child.stdout.readline():
+                raise OSError("the process did not start")
+            if sys.platform != "win32":
+                child.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(HANG_LIMIT_S)
+                raise OSError("the process did not hang, so nothing was proved")
+            killed = monotonic()
+            child.kill()
+            child.wait(KILL_LIMIT_S)
+            gone_ms = 1000 * (monotonic() - killed)
+        except subprocess.TimeoutExpired as error:
+            raise OSError(f"it was still there {KILL_LIMIT_S:g} s after the kill") from error
+        finally:
+            child.kill()
+    return f"one that did not react to SIGTERM was gone {gone_ms:.0f} ms after the kill"
+
+
+def _hang() -> str:
+    if sys.platform == "win32":
+        return _HANG.format(sleep="Sleep", amount=60_000)
+    return _HANG.format(sleep="sleep", amount=60)
+
+
+def _port(host: str, port: int) -> str:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        if sys.platform != "win32":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise OSError(
+                f"{host}:{port}: {error.strerror}; stop the other program or set RR_PORT"
+            ) from error
+    return f"{host}:{port} is free"
+
+
+def _plugins(discovered: Iterable[Discovered]) -> str:
+    found = list(discovered)
+    broken = [f"{item.name} ({item.problem})" for item in found if item.plugin is None]
+    if broken:
+        raise OSError("cannot be loaded: " + ", ".join(broken))
+    return ", ".join(item.name for item in found) or "none installed"

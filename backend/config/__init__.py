@@ -1,0 +1,1 @@
+"""The settings of the host, and where each value came from."""

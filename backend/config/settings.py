@@ -1,0 +1,246 @@
+"""The host's settings: read from the environment and `.env`, checked once, at start.
+
+Built by whoever starts the host, never at import. It knows no plugin: each has a settings class of
+its own (`backend.plugins.PluginSettings`). What is asked of a settings class as a whole, where a
+value came from and how to say what is wrong with it, stands in `backend.config.report`.
+"""
+
+import ipaddress
+import re
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Literal, Self
+
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backend.config.lists import Listed
+from backend.config.report import describe_encoding, describe_problems
+from backend.errors import SettingsError
+
+PREFIX = "RR_"
+ENV_FILE = ".env"
+LogLevel = Literal["debug", "info", "warning", "error"]
+LEVELS_ELSEWHERE: Final = {"warn": "warning", "critical": "error"}
+Engine = Literal["embedded", "elevenlabs", "openai", "piper"]
+
+REPLACED: Final = MappingProxyType(
+    {
+        "RR_DEFAULT_SYSTEM_PROMPT": "write it into system.txt in the folder of RR_PROMPTS_DIR",
+        "RR_TTS_OUTPUT_FORMAT": "speech is always a mono WAV of 16 bits",
+        "RR_TTS_FALLBACK_PROFILE": "a profile that is not known is spoken as friendly_casual",
+    }
+)
+"""Settings of an earlier version that have no successor, and what there is instead."""
+
+_HEADER_WORD = re.compile(r"[!-~]+")
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+(/[!-~]*)?")
+
+
+class Settings(BaseSettings):
+    """Settings of the host, each from `RR_<NAME>`; keys from the names their providers use."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
+        env_file_encoding="utf-8-sig",  # editors on Windows may begin the file with a BOM
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=1, le=65535, description="TCP port to listen on.")
+    artifacts_dir: Path = Field(Path("artifacts"), description="Where speech and waves are kept.")
+    cors_origins: Listed[str] = Field(
+        (),
+        description="Origins of web clients, separated by commas, such as http://localhost:5173.",
+    )
+    allowed_hosts: Listed[str] = Field(
+        (), description="Names clients may call this server by, separated by commas."
+    )
+    api_token: SecretStr | None = Field(
+        None, min_length=8, description="What every client has to know; none if empty."
+    )
+    allow_open_lan: bool = Field(
+        False, description="Listen to the network without a token; anybody there can use it."
+    )
+    log_level: LogLevel = Field("info", description="Least severe level that is logged.")
+    trace_signals: bool = Field(
+        False, description="Log every emission of a signal with its receivers and microseconds."
+    )
+    max_sessions: int = Field(4, ge=1, le=64, description="Sessions that may run at once.")
+    request_limit_s: float = Field(
+        10, gt=0, le=600, description="Time a client may take to send a request."
+    )
+    agent_timeout_s: float = Field(
+        30,
+        gt=0,
+        le=600,
+        validation_alias=AliasChoices("RR_AGENT_TIMEOUT_S", "RR_TIMEOUT_S"),
+        description="Limit for one agent's answer, with retries and fallbacks.",
+    )
+    agent_retries: int = Field(
+        2,
+        ge=0,
+        le=10,
+        validation_alias=AliasChoices("RR_AGENT_RETRIES", "RR_RETRIES"),
+        description="How often a request to a model is sent again after a failure that may pass.",
+    )
+    agent_temperature: float | None = Field(
+        None,
+        ge=0,
+        le=2,
+        validation_alias=AliasChoices("RR_AGENT_TEMPERATURE", "RR_TEMPERATURE"),
+        description="Temperature of the models that take one, unless agents.toml says another.",
+    )
+    agent_max_tokens: int | None = Field(
+        None,
+        ge=16,
+        le=100_000,
+        validation_alias=AliasChoices("RR_AGENT_MAX_TOKENS", "RR_MAX_TOKENS"),
+        description="Most tokens of an answer of models that do not reason, unless agents.toml "
+        "says another.",
+    )
+    agent_memory_tokens: int = Field(
+        1500, ge=0, le=100_000, description="Tokens a slot remembers of earlier visits, estimated."
+    )
+    agents_file: Path | None = Field(
+        None, description="An agents.toml that changes the built-in agents or adds to them."
+    )
+    prompts_dir: Path | None = Field(
+        None, description="Folder of prompts that replace the built-in ones, file by file."
+    )
+    speech_engine: Engine = Field(
+        "embedded", description="Which voice speaks: embedded, elevenlabs, openai or piper."
+    )
+    speech_fallback: Listed[Engine] = Field(
+        ("embedded",), description="Who speaks when that voice fails, in order; or none."
+    )
+    speech_timeout_s: float = Field(
+        20, gt=0, le=600, description="Limit for one utterance, shared with the fallbacks."
+    )
+    speech_openai_url: str = Field(
+        "", description="Speech server that speaks as OpenAI's, such as http://localhost:8880/v1."
+    )
+    speech_openai_api_key: SecretStr | None = Field(
+        None, description="Key of that server; OpenAI itself takes OPENAI_API_KEY."
+    )
+    speech_elevenlabs_url: str = Field(
+        "", description="Another address of ElevenLabs, such as that of a region."
+    )
+    speech_elevenlabs_model: str = Field(
+        "eleven_flash_v2_5",
+        min_length=1,
+        validation_alias=AliasChoices("RR_SPEECH_ELEVENLABS_MODEL", "RR_ELEVENLABS_DEFAULT_MODEL"),
+        description="Model of ElevenLabs, unless voices.toml says another.",
+    )
+    speech_piper_model: Path | None = Field(None, description="Piper's voice, an .onnx file.")
+    voices_file: Path | None = Field(
+        None, description="A voices.toml that says which voice speaks which profile."
+    )
+    seed: int | None = Field(
+        None, ge=0, lt=2**63, description="Makes the draws and the rehearsal agents repeatable."
+    )
+    openai_api_key: SecretStr | None = Field(
+        None, validation_alias="OPENAI_API_KEY", description="Key for the agents of OpenAI."
+    )
+    anthropic_api_key: SecretStr | None = Field(
+        None, validation_alias="ANTHROPIC_API_KEY", description="Key for the agents of Anthropic."
+    )
+    google_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+        description="Key for the agents of Google.",
+    )
+    elevenlabs_api_key: SecretStr | None = Field(
+        None, validation_alias="ELEVENLABS_API_KEY", description="Key for the voices of ElevenLabs."
+    )
+
+    @field_validator("api_token")
+    @classmethod
+    def _can_stand_in_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _HEADER_WORD.fullmatch(value.get_secret_value()):
+            raise ValueError("use letters, digits and signs of ASCII, and no spaces")
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        level = value.strip().lower()
+        return LEVELS_ELSEWHERE.get(level, level)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            scheme, separator, rest = origin.partition("://")
+            if origin != "*" and (
+                scheme not in {"http", "https"} or not separator or not rest or "/" in rest
+            ):
+                raise ValueError(
+                    f"{origin!r} is not an origin: write it like http://localhost:5173"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _is_closed_to_strangers(self) -> Self:
+        if self.api_token is None and not self.allow_open_lan and not is_loopback(self.host):
+            raise ValueError(
+                f"RR_HOST={self.host} lets others on the network in: set RR_API_TOKEN, "
+                "or RR_ALLOW_OPEN_LAN=true if that is what you want"
+            )
+        return self
+
+    @field_validator("speech_openai_url", "speech_elevenlabs_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value and not _ADDRESS.fullmatch(value):
+            raise ValueError("not an address: write it like http://localhost:8880/v1")
+        return value
+
+    @property
+    def base_url(self) -> str:
+        """Where the server can be reached from this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def secrets(self) -> list[SecretStr]:
+        """Return the values that are shown to nobody."""
+        return [value for _, value in self if isinstance(value, SecretStr)]
+
+    @classmethod
+    def load(cls, **overrides: object) -> Self:
+        """Read the settings; `overrides` (from the command line) win over the environment.
+
+        Raises
+        ------
+        SettingsError
+            One line per wrong setting: its name, its value and what it should be.
+        """
+        given = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return cls(**given)  # type: ignore[arg-type]  # checked by pydantic, which is the point
+        except ValidationError as error:
+            raise SettingsError(describe_problems(error, cls)) from error
+        except UnicodeDecodeError as error:
+            raise SettingsError(describe_encoding(error)) from error
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,0 +1,178 @@
+"""Who may talk to the server: the right Host, no foreign Origin, the token where one is set.
+
+A browser in the gallery can be made to send requests here by any page it shows. It cannot lie about
+two things: the name it asked for (`Host`), which betrays a name that was pointed at this machine
+(DNS rebinding), and the page it comes from (`Origin`). So a Host must be an IP address, this
+machine's own name or one that is configured, and an Origin must be this server's or a configured
+one. The token, where `RR_API_TOKEN` is set, is asked of every request but the liveness probe.
+
+A browser cannot send an Authorization header with a WebSocket. It offers the token as a subprotocol
+instead, `bearer.` and the token in base64url without padding, beside the one it means to speak. In
+the address (`?token=`) it would end up in logs and histories, so it is not taken from there.
+
+What is refused is logged once for each origin, name or client, with the setting that admits it. A
+page may read why it was refused: the answer holds no secret.
+"""
+
+import ipaddress
+import re
+import socket
+from base64 import urlsafe_b64decode
+from collections.abc import Iterable
+from hmac import compare_digest
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from backend.config.settings import Settings, is_loopback
+from backend.http.problems import problem_response
+
+log = structlog.get_logger(__name__)
+
+OPEN_PATHS = ("/", "/docs", "/readme", "/v1/health")
+"""They tell nothing of this installation but that it is there."""
+DEVELOPMENT_PORTS = (5173, 4173)
+"""Of Vite, which serves a web client while it is made, and a built one."""
+LOGGED_AT_MOST = 100
+_FOREIGN_PAGE = "a page of another origin is refused"
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9._:\[\]-]{1,200}")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
+SUBPROTOCOL_PREFIX = "bearer."
+_WEBSOCKET_REFUSED = 4403
+"""Close code of a refused WebSocket; sent as a plain 403 before the handshake ends."""
+
+
+class Access:
+    """Refuses a request before it reaches a route, as `settings` say."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        own = socket.gethostname().lower()
+        names = (settings.host, *settings.allowed_hosts)
+        self._hosts = {"localhost", own, f"{own}.local", *(name.lower() for name in names)}
+        self._origins = set(admitted_origins(settings))
+        token = settings.api_token
+        self._token = token.get_secret_value().encode() if token else None
+        self._told: set[tuple[str, str]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is None:
+            await self._app(scope, receive, send)
+            return
+        status, detail = refusal
+        self._tell(status, scope)
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": _WEBSOCKET_REFUSED, "reason": detail})
+            return
+        headers = {"access-control-allow-origin": "*", "vary": "origin"}
+        if status == HTTPStatus.UNAUTHORIZED:
+            headers["www-authenticate"] = "Bearer"
+        await problem_response(status, detail, headers=headers)(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> tuple[HTTPStatus, str] | None:
+        headers = Headers(scope=scope)
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not self._is_own(hosts[0]):
+            return (
+                HTTPStatus.MISDIRECTED_REQUEST,
+                "This server does not go by that name; add it to RR_ALLOWED_HOSTS.",
+            )
+        origin = headers.get("origin")
+        if origin is not None and not self._may_come_from(origin, hosts[0]):
+            return (
+                HTTPStatus.FORBIDDEN,
+                "Pages of that origin may not use this server; add it to RR_CORS_ORIGINS.",
+            )
+        asks_first = origin is not None and "access-control-request-method" in headers
+        if scope["type"] == "http" and scope["method"] == "OPTIONS" and asks_first:
+            return None  # a browser's preflight cannot send the token
+        if self._token is not None and scope["path"] not in OPEN_PATHS:
+            given = _bearer(headers)
+            if given is None and scope["type"] == "websocket":
+                given = _bearer_subprotocol(scope.get("subprotocols", ()))
+            if given is None or not compare_digest(given, self._token):
+                return (
+                    HTTPStatus.UNAUTHORIZED,
+                    "Send the header Authorization: Bearer <RR_API_TOKEN>.",
+                )
+        return None
+
+    def _tell(self, status: HTTPStatus, scope: Scope) -> None:
+        """Log a refusal, the first of its kind from there."""
+        headers = Headers(scope=scope)
+        if status == HTTPStatus.FORBIDDEN:
+            event, who, given = _FOREIGN_PAGE, "origin", headers.get("origin", "")
+            admits = f"RR_CORS_ORIGINS={','.join([*self._settings.cors_origins, given])}"
+            if not _ORIGIN.fullmatch(given):
+                given, admits = "none", "serve the page over http"
+        elif status == HTTPStatus.MISDIRECTED_REQUEST:
+            given, _, _ = headers.get("host", "").partition(":")
+            event, who = "a request by another name is refused", "host"
+            admits = f"RR_ALLOWED_HOSTS={','.join([*self._settings.allowed_hosts, given])}"
+            if not _NAME.fullmatch(given):
+                given, admits = "none", "ask for a name or an address"
+        else:
+            event, who = "a client without the token is refused", "client"
+            given, _ = scope.get("client") or ("none", 0)
+            admits = "send the RR_API_TOKEN of this server"
+        if (who, given) not in self._told and len(self._told) < LOGGED_AT_MOST:
+            self._told.add((who, given))
+            log.warning(event, **{who: given}, admitted_by=admits)
+
+    def _is_own(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            _ = urlsplit(f"//{host}").port
+        except ValueError:
+            return False
+        if name in self._hosts:
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    def _may_come_from(self, origin: str, host: str) -> bool:
+        if "*" in self._origins or origin in self._origins:
+            return True
+        scheme, _, rest = origin.partition("://")
+        return scheme in {"http", "https"} and rest.lower() == host.lower()
+
+
+def admitted_origins(settings: Settings) -> tuple[str, ...]:
+    """Return the origins of the pages that may use this server, besides its own."""
+    if not is_loopback(settings.host):
+        return settings.cors_origins
+    here = [
+        f"http://{host}:{port}"
+        for port in DEVELOPMENT_PORTS
+        for host in ("localhost", "127.0.0.1", "[::1]")
+    ]
+    return (*settings.cors_origins, *here)
+
+
+def _bearer(headers: Headers) -> bytes | None:
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    return given.strip().encode() if scheme.lower() == "bearer" else None
+
+
+def _bearer_subprotocol(offered: Iterable[str]) -> bytes | None:
+    for name in offered:
+        if name.startswith(SUBPROTOCOL_PREFIX):
+            encoded = name.removeprefix(SUBPROTOCOL_PREFIX)
+            try:
+                return urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+            except ValueError:
+                return None
+    return None

@@ -1,0 +1,285 @@
+"""The web application: the composition root with its routes."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Annotated
+
+import anyio
+import structlog
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic.alias_generators import to_camel
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.middleware.cors import CORSMiddleware
+
+from backend.agents import AgentProfile, AgentState, Registry, Slot
+from backend.agents.states import State as AgentCondition
+from backend.config.settings import Settings
+from backend.http import problems
+from backend.http.access import Access, admitted_origins
+from backend.http.body_limit import BodyLimit
+from backend.http.pages import page_router
+from backend.http.problems import FieldProblem, ProblemError
+from backend.http.recordings import audio_router
+from backend.plugins.contract import Discovered, State
+from backend.runner import TooManySessionsError
+from backend.runtime import Hosting
+from backend.sessions.stream import SessionStream
+
+log = structlog.get_logger(__name__)
+
+MAX_BODY_BYTES = 64 * 1024
+PING_S = 15
+STOP_GRACE_S = 3.0
+"""A stream ends with its session's `done`; only then may sse-starlette cut it at a stop."""
+RETRY_AFTER_S = 10
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class SlotChoice(_Model):
+    """Which agent speaks from which speaker."""
+
+    slot_id: int = Field(ge=1, le=6, strict=True)
+    agent_id: str = Field(min_length=1, max_length=100)
+
+
+class ChatRequest(_Model):
+    """What a visitor said, and who is to answer."""
+
+    message: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+    slots: list[SlotChoice] = Field(min_length=1, max_length=6)
+
+    @field_validator("slots")
+    @classmethod
+    def _are_distinct(cls, slots: list[SlotChoice]) -> list[SlotChoice]:
+        if len({slot.slot_id for slot in slots}) < len(slots):
+            raise ValueError("every slotId may stand there once")
+        return slots
+
+
+class AgentInfo(_Model):
+    """One agent as the web client shows it, and how it is.
+
+    `answered_by` is the model that spoke last; while the agent is failing, or has no key, that is a
+    fallback.
+    """
+
+    id: str
+    name: str
+    provider: str
+    description: str
+    color: str
+    state: AgentCondition
+    failing_since: datetime | None
+    reason: str | None
+    answered_by: str | None
+
+
+class AgentList(BaseModel):
+    """The agents a slot may be given."""
+
+    agents: list[AgentInfo]
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: str = "ok"
+
+
+class PluginHealth(BaseModel):
+    """How one plugin is."""
+
+    state: State
+    reason: str
+
+
+class Readiness(BaseModel):
+    """The host takes sessions; the plugins are as they are."""
+
+    status: str = "ready"
+    plugins: dict[str, PluginHealth]
+
+
+class ResetResult(_Model):
+    """Which slots had a conversation that is now forgotten."""
+
+    status: str = "ok"
+    cleared_slots: list[int]
+
+
+def create_app(
+    settings: Settings | None = None, discovered: Iterable[Discovered] | None = None
+) -> FastAPI:
+    """Build the application; nothing runs before its lifespan starts.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Read from the environment by default.
+    discovered : iterable of Discovered, optional
+        The plugins to choose from; by default what the installed packages offer.
+    """
+    hosting = Hosting(settings or Settings.load(), discovered)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with hosting.running():
+            yield
+
+    app = FastAPI(
+        title="Reflective Resonance",
+        version=version("reflective-resonance"),
+        lifespan=lifespan,
+        openapi_url="/v1/openapi.json",
+        responses=problems.responses(
+            HTTPStatus.UNAUTHORIZED,
+            HTTPStatus.FORBIDDEN,
+            HTTPStatus.MISDIRECTED_REQUEST,
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+        ),
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.hosting = hosting
+    problems.install(app)
+    _guard(app, hosting.settings)
+    _add_routes(app, hosting)
+    app.include_router(page_router(app, hosting))
+    app.include_router(audio_router(hosting.artifacts))
+    _add_plugin_routes(app, hosting)
+    return app
+
+
+def _guard(app: FastAPI, settings: Settings) -> None:
+    """Put what every request passes around the routes; what is added last is met first."""
+    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, limit_s=settings.request_limit_s)
+    origins = admitted_origins(settings)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "HEAD", "POST"],
+            allow_headers=["*"],
+        )
+    app.add_middleware(Access, settings=settings)
+
+
+def _add_routes(app: FastAPI, hosting: Hosting) -> None:
+    @app.post(
+        "/v1/chat",
+        response_class=EventSourceResponse,
+        tags=["sessions"],
+        responses={
+            200: {"content": {"text/event-stream": {}}, "description": "The session's events."},
+            **problems.responses(
+                HTTPStatus.BAD_REQUEST,
+                HTTPStatus.REQUEST_TIMEOUT,
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                HTTPStatus.SERVICE_UNAVAILABLE,
+            ),
+        },
+    )
+    async def chat(request: ChatRequest) -> EventSourceResponse:
+        """Start a session; the answer is the stream of its events."""
+        slots = _known_slots(request, hosting.registry)
+        try:
+            stream = hosting.runner.start(request.message, slots)
+        except TooManySessionsError as error:
+            raise ProblemError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                str(error),
+                headers={"retry-after": str(RETRY_AFTER_S)},
+            ) from error
+        return EventSourceResponse(
+            _frames(stream),
+            ping=PING_S,
+            shutdown_event=anyio.Event(),
+            shutdown_grace_period=STOP_GRACE_S,
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        )
+
+    @app.get("/v1/agents", tags=["agents"])
+    async def agents() -> AgentList:
+        """List the agents a slot may be given."""
+        return AgentList(
+            agents=[
+                _agent_info(agent, hosting.agents.state(agent.id)) for agent in hosting.registry
+            ]
+        )
+
+    @app.get("/v1/health", tags=["health"])
+    async def health() -> Health:
+        """Tell that the process answers; touches nothing else."""
+        return Health()
+
+    @app.get("/v1/health/ready", tags=["health"])
+    async def ready() -> Readiness:
+        """Tell how each plugin is; a plugin that is not well never makes the host unready."""
+        return Readiness(
+            plugins={
+                name: PluginHealth(state=status.state, reason=status.reason)
+                for name, status in hosting.board
+            }
+        )
+
+    @app.post("/v1/reset", tags=["agents"])
+    async def reset() -> ResetResult:
+        """Forget every slot's conversation."""
+        return ResetResult(cleared_slots=hosting.agents.reset())
+
+
+def _agent_info(agent: AgentProfile, state: AgentState) -> AgentInfo:
+    return AgentInfo(
+        id=agent.id,
+        name=agent.name,
+        provider=agent.provider,
+        description=agent.description,
+        color=agent.color,
+        state=state.state,
+        failing_since=state.since,
+        reason=state.reason,
+        answered_by=state.answered_by,
+    )
+
+
+def _known_slots(request: ChatRequest, registry: Registry) -> list[Slot]:
+    errors = [
+        FieldProblem(
+            field=f"slots.{index}.agentId",
+            message=f"no such agent; there are {', '.join(registry.ids)}",
+        )
+        for index, slot in enumerate(request.slots)
+        if slot.agent_id not in registry
+    ]
+    if errors:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "The request has wrong fields; see errors.",
+            errors=errors,
+        )
+    return [Slot(slot.slot_id, slot.agent_id) for slot in request.slots]
+
+
+async def _frames(stream: SessionStream) -> AsyncIterator[ServerSentEvent]:
+    async for _, event in stream.read():
+        yield ServerSentEvent(event.data(), event=event.name, sep="\n")
+
+
+def _add_plugin_routes(app: FastAPI, hosting: Hosting) -> None:
+    for name, (plugin, _) in hosting.plugins.items():
+        if plugin.router is None:
+            continue
+        try:
+            app.include_router(plugin.resolve("router"))
+        except Exception:
+            log.exception("the plugin's routes cannot be added", plugin=name)
+            hosting.board.set(name, "degraded", "its routes cannot be added; see the log")

@@ -1,0 +1,1 @@
+"""Sockets to listen on, and connections with a limit for every silence."""

@@ -1,0 +1,65 @@
+"""Tells a connection what the application does with it, and ends one whose body was not read."""
+
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from backend.http.connections.connections import Connection
+
+KEY = "connection"
+"""Where the connection stands in the `state` of an ASGI scope."""
+
+
+class Exchanges:
+    """Stands between the server and the application, around everything else."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on; the connection learns of the beginning, the answer and the end."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        connection: Connection = scope["state"].pop(KEY)
+        answered = False
+        unread = scope["type"] == "http" and _has_body(Headers(scope=scope))
+
+        async def received() -> Message:
+            nonlocal unread
+            message = await receive()
+            if unread and message["type"] == "http.request" and not message.get("more_body"):
+                unread = False
+                connection.is_busy()
+            return message
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start" and unread:
+                MutableHeaders(scope=message)["connection"] = "close"
+                connection.is_busy(unread=True)
+            elif message["type"] == "websocket.close":
+                connection.closes()
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                end()
+
+        def end() -> None:
+            nonlocal answered
+            if not answered:  # the next request may have begun before this one returns
+                answered = True
+                connection.answered()
+
+        if unread:
+            connection.awaits_body()
+        else:
+            connection.is_busy()
+        try:
+            await self._app(scope, received, sent)
+        finally:
+            end()
+
+
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0").strip("0") != ""

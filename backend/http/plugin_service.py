@@ -1,0 +1,40 @@
+"""What the routes of a plugin get of it: its service, the object that its lifespan yields.
+
+    router = APIRouter()
+
+    @router.get("/v1/tide")
+    async def tide(service: Annotated[Tide, Depends(service_of("tide"))]) -> float:
+        return service.level
+
+Nobody else gets it: plugins tell each other things by signals.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import WebSocketException, status
+from starlette.requests import HTTPConnection
+
+from backend.http.problems import ProblemError
+from backend.plugins.contract import Board
+
+
+def service_of(name: str) -> Callable[[HTTPConnection], Any]:
+    """Return the dependency of a route of the plugin called `name`.
+
+    While the plugin does not run, the route answers 503, or closes a WebSocket with 1013.
+    """
+
+    def get(connection: HTTPConnection) -> Any:
+        board: Board = connection.app.state.hosting.board
+        service = board.service(name)
+        if service is not None:
+            return service
+        known = board.get(name)
+        detail = f"The plugin {name!r} is not running: {known.state if known else 'not installed'}."
+        if connection.scope["type"] == "websocket":
+            raise WebSocketException(status.WS_1013_TRY_AGAIN_LATER, detail)
+        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail)
+
+    return get

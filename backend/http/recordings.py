@@ -1,0 +1,155 @@
+"""Serving finished WAVs, whole or one byte range of them.
+
+Starlette's FileResponse sends 200 before it opens the file and serves whatever lies in a directory.
+Here the allow-list (`Artifacts.served`) comes first and the file is opened before the answer, so a
+session deleted in between is either a 404 or a full body. A published file never changes, which is
+what `immutable` says to caches.
+"""
+
+import os
+import re
+from http import HTTPStatus
+from typing import BinaryIO
+
+import structlog
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
+
+from backend.errors import ArtifactError
+from backend.http import problems
+from backend.http.problems import ProblemError
+from backend.storage.artifacts import Artifacts
+
+log = structlog.get_logger(__name__)
+
+CHUNK_BYTES = 64 * 1024
+_SINGLE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+def audio_router(artifacts: Artifacts) -> APIRouter:
+    """Return the routes below `/v1/audio`."""
+    router = APIRouter(tags=["audio"])
+
+    @router.head("/v1/audio/{path:path}", include_in_schema=False, response_class=Response)
+    @router.get(
+        "/v1/audio/{path:path}",
+        response_class=Response,
+        responses={
+            200: {"content": {"audio/wav": {}}, "description": "The WAV."},
+            206: {"content": {"audio/wav": {}}, "description": "One range of the WAV."},
+            304: {"description": "The copy you have is right."},
+            **problems.responses(HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
+        },
+    )
+    def audio(path: str, request: Request) -> Response:
+        """Serve a finished WAV below `tts/` or `waves/`."""
+        try:
+            if not request.scope["path"].endswith(path):  # the route's regex drops a line break
+                raise ArtifactError("a line break after the path")
+            file = _open(artifacts, path)
+        except (ArtifactError, OSError, ValueError) as error:
+            log.debug("nothing served", requested=path[:200], reason=str(error))
+            raise ProblemError(HTTPStatus.NOT_FOUND, "No finished WAV has that name.") from error
+        return _answer(file, request)
+
+    return router
+
+
+def _open(artifacts: Artifacts, path: str) -> BinaryIO:
+    descriptor = os.open(
+        artifacts.served(path),
+        os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0),
+    )
+    return os.fdopen(descriptor, "rb")
+
+
+def _answer(file: BinaryIO, request: Request) -> Response:
+    status = os.fstat(file.fileno())
+    size = status.st_size
+    etag = f'"{status.st_mtime_ns:x}-{size:x}"'
+    headers = {
+        "accept-ranges": "bytes",
+        "cache-control": "public, max-age=31536000, immutable",
+        "etag": etag,
+        "x-content-type-options": "nosniff",
+    }
+    held = request.headers.get("if-none-match", "").split(",")
+    if {tag.strip().removeprefix("W/") for tag in held} & {etag, "*"}:
+        file.close()
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    wanted = request.headers.get("range", "")
+    if request.headers.get("if-range", etag) != etag:
+        wanted = ""
+    try:
+        span = _span(wanted, size)
+    except ValueError as error:
+        file.close()
+        raise ProblemError(
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+            f"The WAV has {size} bytes; ask for a range within them.",
+            headers={"content-range": f"bytes */{size}"},
+        ) from error
+    if span is None:
+        return _WavResponse(file, 0, size, HTTPStatus.OK, headers)
+    start, stop = span
+    headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
+    return _WavResponse(file, start, stop - start, HTTPStatus.PARTIAL_CONTENT, headers)
+
+
+def _span(header: str, size: int) -> tuple[int, int] | None:
+    """Return the bytes [start, stop) that a Range header asks for; None means the whole file.
+
+    A header of several ranges, or of another form, is ignored, as RFC 9110 (14.2) allows.
+
+    Raises
+    ------
+    ValueError
+        If the range lies outside the file.
+    """
+    match = _SINGLE_RANGE.fullmatch(header.strip())
+    if not match or match.groups() == ("", ""):
+        return None
+    first, last = match.groups()
+    if first == "":
+        start, stop = max(0, size - int(last)), size
+    else:
+        start, stop = int(first), min(size, int(last) + 1) if last else size
+        if last and int(last) < start:
+            return None
+    if start >= stop:
+        raise ValueError(header)
+    return start, stop
+
+
+class _WavResponse(Response):
+    """Sends `length` bytes of an open file from `start` on, then closes it."""
+
+    media_type = "audio/wav"
+
+    def __init__(
+        self, file: BinaryIO, start: int, length: int, status: HTTPStatus, headers: dict[str, str]
+    ) -> None:
+        super().__init__(status_code=status, headers={**headers, "content-length": str(length)})
+        self._file = file
+        self._start = start
+        self._length = length
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
+        with self._file as file:
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": self.status_code,
+                    "headers": self.raw_headers,
+                }
+            )
+            remaining = self._length if scope["method"] == "GET" else 0
+            file.seek(self._start)
+            while remaining > 0:
+                chunk = await run_in_threadpool(file.read, min(CHUNK_BYTES, remaining))
+                if not chunk:
+                    raise OSError("a published WAV became shorter while it was served")
+                remaining -= len(chunk)
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,143 @@
+"""Runs the web application under uvicorn, with a stop that is bounded.
+
+    signal        no new session; the deadline of the whole stop is set
+    sessions      each is ended and still sends its `done`             at most 1.5 s
+    connections   what is being sent goes on                           at most 1 s
+    plugins       in reverse order, in one allowance for all of them   at most 4.5 s
+    deadline      whatever still hangs is left behind                  7 s after the signal
+
+uvicorn would wait for the streams before it ends the sessions that feed them, has no limit for the
+lifespan, sends itself the signal again after a clean stop, and drops the lifespan at the second
+Ctrl-C. The interpreter waits at its exit for threads of executors, hence the deadline of our own.
+A stop that was asked for is exit code 0; what had to be left behind is an ERROR in the log.
+
+Rejected: hypercorn and granian. Both end a connection that was answered before its body was read,
+but neither ends one that takes nothing of its answer or makes room when there are too many, and
+granian waits for ever for a body and for a WebSocket: most of `backend.http.connections` would
+stay.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from backend.config.settings import Settings
+from backend.http.app import create_app
+from backend.http.connections.connections import Connections
+from backend.http.connections.listening import WAITING_CONNECTIONS, listening
+from backend.logs.writer import flush
+from backend.plugins.contract import Discovered, PluginStatus, State
+from backend.runtime import Hosting
+from backend.storage.artifacts import Artifacts
+from backend.storage.lock import holding
+
+log = structlog.get_logger(__name__)
+
+GRACE_S = 1
+"""How long open connections may go on once their sessions have ended."""
+STOP_DEADLINE_S = 7.0
+"""A service manager's usual patience is longer; F28 of the fault table allows 8 s."""
+LAST_WORDS_S = 0.3
+"""What the log gets then, which may be what hangs."""
+ACCEPTED_AT_ONCE = 1 if os.name == "posix" else WAITING_CONNECTIONS
+"""What asyncio calls `backlog`. Without a free descriptor its selector loop fails that often, and
+as often again for each failure a second later: more than one would keep it busy for good
+(python/cpython issue 151615). It also passes the number to listen(), which is called again."""
+
+
+class BoundedServer(uvicorn.Server):
+    """Ends the sessions first, and itself after `STOP_DEADLINE_S` at the latest."""
+
+    def __init__(self, config: uvicorn.Config, hosting: Hosting, connections: Connections) -> None:
+        super().__init__(config)
+        self._hosting = hosting
+        self._connections = connections
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals while the block runs; a stop they caused is not repeated after it."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, with room for a crowd."""
+        await super().startup(sockets)
+        for one in sockets or []:
+            one.listen(WAITING_CONNECTIONS)
+        log.info("listening", address=self._hosting.settings.base_url)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+        """Begin the stop; a second signal changes nothing, since the stop is bounded."""
+        if not self.should_exit:
+            deadline = threading.Timer(STOP_DEADLINE_S, _leave)
+            deadline.daemon = True
+            deadline.start()
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Refuse new connections, end the sessions, then do what uvicorn does."""
+        for server in self.servers:
+            server.close()
+        await self._hosting.runner.aclose()
+        self._connections.stop()
+        await super().shutdown(sockets)
+
+
+def run(settings: Settings, discovered: Iterable[Discovered]) -> int:
+    """Serve until a signal; return the process's exit code."""
+    with (
+        listening(settings.host, settings.port) as sockets,
+        holding(Artifacts(settings.artifacts_dir), "reflective-resonance serve"),
+    ):
+        return _serve(settings, discovered, sockets)
+
+
+def _serve(
+    settings: Settings, discovered: Iterable[Discovered], sockets: list[socket.socket]
+) -> int:
+    app = create_app(settings, discovered)
+    connections = Connections(settings.request_limit_s)
+    config = uvicorn.Config(
+        **connections.options(app),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+        backlog=ACCEPTED_AT_ONCE,
+    )
+    server = BoundedServer(config, app.state.hosting, connections)
+    app.state.hosting.board.watch = _StateLog()
+    log.info("starting", address=settings.base_url, artifacts=str(settings.artifacts_dir))
+    try:
+        server.run(sockets)
+    except SystemExit:
+        log.error("the server did not start; see the log")
+        return 1
+    log.info("stopped")
+    return 0 if server.started else 1
+
+
+class _StateLog:
+    """Logs each change of a plugin's state; a reason that changes is the plugin's own to log."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, State] = {}
+
+    def __call__(self, name: str, status: PluginStatus) -> None:
+        """Log the state if it is another than before."""
+        if self._states.get(name) != status.state:
+            self._states[name] = status.state
+            log.info("plugin state", plugin=name, state=status.state, reason=status.reason)
+
+
+def _leave() -> None:
+    log.error("the stop took too long; what still runs is left behind", limit_s=STOP_DEADLINE_S)
+    flush(LAST_WORDS_S)
+    os._exit(0)

@@ -1,0 +1,1 @@
+"""A session's id, its manifest and the events of its stream."""

@@ -1,0 +1,137 @@
+"""Session ids, the names of a session's files, and its manifest `session.json`."""
+
+import json
+import secrets
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from backend.signals import Kind
+from backend.storage.artifacts import (
+    DRAFT_PREFIX,
+    Artifacts,
+    flush_file,
+    replace_file,
+    safe_part,
+    write_bytes,
+)
+
+log = structlog.get_logger(__name__)
+
+MANIFEST = "session.json"
+MANIFEST_VERSION = 1
+RUNNING, INTERRUPTED = b'"status": "running"', b'"status": "interrupted"'
+"""As `Manifest.to_json` writes them; within a JSON string the quotes would be escaped."""
+
+
+def new_session_id(now: datetime | None = None) -> str:
+    """Return an id that is unique and sorts by time, such as `20261122T180405Z-1f2e3d4c`."""
+    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    return f"{moment:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+def wav_name(
+    slot_id: int, kind: Kind, agent_id: str, voice_profile: str, target_slot_id: int | None = None
+) -> str:
+    """Return the file name of an utterance; see the tree in `backend.storage.artifacts`."""
+    middle = {"response": "", "comment": f"comment_to_slot-{target_slot_id}_", "reply": "reply_"}[
+        kind
+    ]
+    return safe_part(f"slot-{slot_id}_{middle}{agent_id}_{voice_profile}.wav")
+
+
+@dataclass(slots=True)
+class Utterance:
+    """One utterance in the manifest."""
+
+    turn_index: int
+    kind: Kind
+    slot_id: int
+    agent_id: str
+    text: str
+    voice_profile: str
+    target_slot_id: int | None = None
+    audio_path: str | None = None
+    duration_s: float | None = None
+    written_at: str | None = None
+
+
+@dataclass(slots=True)
+class Manifest:
+    """What is known of a session; the visitor's own words are not kept."""
+
+    session_id: str
+    slots: dict[int, str]
+    started_at: str
+    status: Literal["running", "finished", "interrupted"] = "running"
+    finished_at: str | None = None
+    utterances: list[Utterance] = field(default_factory=list)
+    version: int = MANIFEST_VERSION
+
+    def path(self, artifacts: Artifacts) -> Path:
+        """Return where the manifest stands."""
+        return artifacts.sessions("tts") / safe_part(self.session_id) / MANIFEST
+
+    def to_json(self) -> bytes:
+        """Return the manifest as it is written, utterances in the order of turn and slot."""
+        content = asdict(self)
+        content["utterances"].sort(key=lambda row: (row["turn_index"], row["slot_id"]))
+        return json.dumps(content, ensure_ascii=False, indent=2).encode() + b"\n"
+
+
+def save(manifest: Manifest, artifacts: Artifacts) -> None:
+    """Rewrite the manifest atomically."""
+    write_bytes(manifest.path(artifacts), manifest.to_json(), artifacts.temporary)
+
+
+def earlier_sessions(artifacts: Artifacts) -> list[str]:
+    """Return the ids of the sessions that there are, newest first."""
+    try:
+        return sorted((path.name for path in artifacts.sessions("tts").iterdir()), reverse=True)
+    except OSError:
+        return []
+
+
+def mark_interrupted(artifacts: Artifacts, ids: Iterable[str], stopped: threading.Event) -> None:
+    """Make every manifest of `ids` that says "running" say "interrupted", until `stopped`.
+
+    For the sessions of a process that is dead. A session that is removed meanwhile is not made
+    anew, which `save` would do.
+    """
+    for session_id in ids:
+        if stopped.is_set():
+            return
+        try:
+            if _mark_interrupted(artifacts, session_id):
+                log.warning("session was interrupted by the end of its host", session_id=session_id)
+        except OSError as error:
+            log.error(
+                "the manifest of an interrupted session could not be written",
+                session_id=session_id,
+                error=str(error),
+            )
+
+
+def _mark_interrupted(artifacts: Artifacts, session_id: str) -> bool:
+    path = artifacts.sessions("tts") / session_id / MANIFEST
+    content = b""
+    with suppress(OSError):
+        content = path.read_bytes()
+    if RUNNING not in content:
+        return False
+    draft = artifacts.temporary / f"{DRAFT_PREFIX}{session_id}.json"
+    try:
+        draft.write_bytes(content.replace(RUNNING, INTERRUPTED, 1))
+        flush_file(draft)
+        replace_file(draft, path)
+    except FileNotFoundError:
+        return False
+    finally:
+        draft.unlink(missing_ok=True)
+    return True

@@ -1,0 +1,1 @@
+"""The voices that are installed with the program, by eSpeak NG."""

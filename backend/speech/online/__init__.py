@@ -1,0 +1,1 @@
+"""Voices of services on the network."""

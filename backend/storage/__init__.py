@@ -1,0 +1,1 @@
+"""Files below the artifacts root: names, atomic writes, the lock, leases, WAV headers."""

@@ -1,0 +1,1 @@
+"""What the commands print with, here and in plugins."""

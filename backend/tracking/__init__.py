@@ -1,0 +1,1 @@
+"""What becomes of the utterances of a session, and a queue for a plugin's work."""

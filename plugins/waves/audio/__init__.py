@@ -1,0 +1,1 @@
+"""Recordings as samples, and samples as 16-bit WAV files."""

@@ -1,0 +1,1 @@
+"""The commands `waves decompose` and `waves backfill`."""

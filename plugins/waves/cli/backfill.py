@@ -1,0 +1,197 @@
+"""`reflective-resonance waves backfill`: make up for all missing waves, without a server.
+
+A recording is done once its waves stand and are recorded, so whatever ends the command, running it
+again goes on where it ended. What it needs is imported when it runs; see `plugins.waves.cli.main`.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from plugins.waves.cli.progress import FAILED, bar, outcomes, show_state
+
+if TYPE_CHECKING:
+    from backend.storage.artifacts import Artifacts
+    from plugins.waves.jobs.search import Found
+    from plugins.waves.jobs.wave_job import Utterance
+    from plugins.waves.pool.lane import Outcome
+    from plugins.waves.settings import WavesSettings
+
+PURPOSE = "reflective-resonance waves backfill"
+_DURATION = re.compile(r"([0-9]+)([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+LISTED_AS = {"pending": "missing", "set aside": "missing", "unrecorded": "unrecorded"}
+
+Row = dict[str, Any]
+
+
+def backfill(
+    artifacts: Annotated[
+        Path | None,
+        typer.Argument(help="The artifacts directory; that of the settings by default."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION|DATE",
+            help="Only speech from the last 90s, 30m, 12h, 7d, 2w, or since 2026-11-22[T18:00].",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be done.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, max=16, help="Files done at the same time.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Make the waves that are missing below an artifacts directory.
+
+    Exits with 0 if nothing is missing any more, 1 if a file failed, 2 on bad usage or if a server
+    is running there, 130 on Ctrl-C; run it again to go on.
+    """
+    from backend.storage.lock import holding
+    from plugins.waves.jobs.search import Search
+
+    settings, root = _settings(artifacts)
+    since_s = _moment(since).timestamp() if since else 0.0
+    with _interruptible(), ExitStack() as stack:
+        if not dry_run:
+            stack.enter_context(holding(root, PURPOSE))
+        left = Search(root, settings.processing_sr).run()
+        found = [item for item in left if item.written_at_s >= since_s]
+        if dry_run:
+            rows = [_row(item, LISTED_AS[item.standing]) for item in found]
+        else:
+            rows = _run(found, root, settings, workers or settings.max_workers)
+    _show(rows, root.root, as_json)
+    raise typer.Exit(FAILED if any(row["result"] == "failed" for row in rows) else 0)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("what is made is whole; run it again to go on") from None
+
+
+def _settings(path: Path | None) -> "tuple[WavesSettings, Artifacts]":
+    from backend.config.settings import Settings
+    from backend.errors import UsageError
+    from backend.plugins.contract import load_settings
+    from backend.storage.artifacts import Artifacts
+    from plugins.waves.settings import WavesSettings, plugin
+
+    root = path or Settings.load().artifacts_dir
+    settings = load_settings(plugin)
+    assert isinstance(settings, WavesSettings)  # noqa: S101 - `plugin` is ours
+    if not root.is_dir():
+        raise UsageError(f"{root} is not a directory: name the artifacts directory of a server")
+    return settings, Artifacts(root)
+
+
+def _moment(since: str) -> datetime:
+    """Return the moment that `since` means: a duration ago, or a date in local time."""
+    from backend.errors import UsageError
+
+    duration = _DURATION.fullmatch(since)
+    try:
+        if duration:
+            ago = timedelta(**{_UNITS[duration[2]]: int(duration[1])})
+            return datetime.now().astimezone() - ago
+        return datetime.fromisoformat(since).astimezone()
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(f"--since {since!r} is neither like 12h or 7d nor a date") from error
+
+
+def _run(
+    found: "Sequence[Found]", root: "Artifacts", settings: "WavesSettings", workers: int
+) -> list[Row]:
+    """Do what is left to do with a progress bar; return a row for each, in their order."""
+    from backend.plugins.contract import Host
+    from plugins.waves.jobs.backfill import adopt, prepared
+    from plugins.waves.jobs.wave_job import Bench
+    from plugins.waves.plugin import create_pool
+
+    bench = Bench(Host(root, show_state, low_priority=False), settings, None)
+    rows = {
+        str(item.path): _adopted(item, adopt(bench, item))
+        for item in found
+        if item.standing == "unrecorded"
+    }
+    missing = [item for item in found if item.standing in {"pending", "set aside"}]
+    ended: SimpleQueue[Row] = SimpleQueue()
+
+    def on_end(utterance: "Utterance", reason: str, message: str, outcome: "Outcome") -> None:
+        figures = {"reason": reason, "message": message, "running_ms": round(outcome.running_ms, 1)}
+        path = utterance.path
+        result = "failed" if reason else "written"
+        ended.put({"path": path, "result": result, **figures})
+
+    if missing:
+        pool = create_pool(bench, lanes=min(workers, len(missing)), queue_max_size=len(missing))
+        try:
+            with bar() as progress:
+                task = progress.add_task("files", total=len(missing))
+                pool.start()
+                for item in missing:
+                    pool.submit(prepared(bench, item, on_end), live=False)
+                for row in outcomes(pool, ended, len(missing)):
+                    rows[row["path"]] = row
+                    progress.advance(task)
+        finally:
+            pool.stop(0)
+    return [rows[str(item.path)] for item in found]
+
+
+def _adopted(item: "Found", problem: str) -> Row:
+    """Return the row of waves that only had to be recorded, or could not be."""
+    if not problem:
+        return _row(item, "recorded")
+    return _row(item, "failed") | {"reason": "not_recorded", "message": problem}
+
+
+def _row(item: "Found", result: str) -> Row:
+    return {
+        "path": str(item.path),
+        "result": result,
+        "reason": "",
+        "message": "",
+        "running_ms": 0.0,
+    }
+
+
+def _show(rows: Sequence[Row], root: Path, as_json: bool) -> None:
+    """Print all rows as JSON, or their numbers and a table of what was not done below `root`."""
+    from backend.terminal.output import output, show_json, show_table
+
+    numbers: dict[str, int] = {}
+    for row in rows:
+        numbers[row["result"]] = numbers.get(row["result"], 0) + 1
+    if as_json:
+        show_json({"files": rows, "numbers": numbers})
+        return
+    table = [
+        (
+            os.path.relpath(row["path"], root),
+            row["result"],
+            f"{row['reason']}: {row['message']}" if row["reason"] else "",
+        )
+        for row in rows
+        if row["result"] not in {"written", "recorded"}
+    ]
+    if table:
+        show_table(("File", "Result", "Reason"), table)
+    summary = ", ".join(f"{count} {result}" for result, count in numbers.items())
+    output().out(summary or "nothing is missing")

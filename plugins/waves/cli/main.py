@@ -1,0 +1,244 @@
+"""`reflective-resonance waves ...`: decompose files by hand, with the server's pool.
+
+What the pool needs is imported by the command itself: the host reads this module for `--help`.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Annotated, Any
+from unicodedata import normalize
+
+import typer
+
+from plugins.waves.cli.backfill import backfill
+from plugins.waves.cli.progress import FAILED, bar, outcomes, show_state
+
+if TYPE_CHECKING:
+    from plugins.waves.pool.lane import Outcome
+    from plugins.waves.settings import WavesSettings
+    from plugins.waves.worker import Order
+
+app = typer.Typer(name="waves", no_args_is_help=True, help="Waves from recordings, by hand.")
+
+app.command()(backfill)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A recording, and the directory its waves go to."""
+
+    path: Path
+    directory: Path
+
+
+@dataclass(slots=True, eq=False)
+class Recording:
+    """One file on its way through the pool; see `plugins.waves.pool.lane.Work`."""
+
+    path: str
+    order: "Order"
+    ended: "SimpleQueue[tuple[str, Outcome]]"
+
+    def begin(self, queued_ms: float) -> "Order":  # noqa: ARG002 - the pool's protocol
+        """Return what the worker gets."""
+        return self.order
+
+    def end(self, outcome: "Outcome") -> None:
+        """Hand the outcome to the main thread."""
+        self.ended.put((self.path, outcome))
+
+
+@app.callback()
+def group() -> None:
+    """Waves from recordings, by hand."""
+
+
+@app.command()
+def decompose(
+    paths: Annotated[
+        list[Path], typer.Argument(help="WAV files, and folders to search for them.", exists=True)
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", file_okay=False, help="Where the waves go; made if need be.")
+    ],
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, max=16, help="Files done at the same time.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
+    ] = False,
+) -> None:
+    """Make three waves of every recording.
+
+    The waves of a file go into --out, those of a folder's files keep their place below the folder.
+    A recording that is named twice, also by a link of that name, is done once, where it was named
+    first. Two recordings whose waves would get the same names, in capitals or not, are refused
+    before any is done: run the command once for each, with another --out.
+
+    Exits with 0 if all went well, 1 if a file failed, 2 on bad usage, 130 on Ctrl-C.
+    """
+    from backend.plugins.contract import load_settings
+    from backend.terminal.output import show_json
+    from plugins.waves.settings import WavesSettings, plugin
+
+    settings = load_settings(plugin)
+    assert isinstance(settings, WavesSettings)  # noqa: S101 - `plugin` is ours
+    sources = _check(_find(paths, out), paths)
+    rows = _run(sources, out, settings, workers or settings.max_workers)
+    failed = sum(not row["ok"] for row in rows)
+    if as_json:
+        show_json({"files": rows, "done": len(rows) - failed, "failed": failed})
+    else:
+        _show(rows)
+    raise typer.Exit(FAILED if failed else 0)
+
+
+def _find(paths: Sequence[Path], out: Path) -> Iterator[Source]:
+    """Yield the recordings at `paths`; those of a folder keep their place below it."""
+    from plugins.waves.files.paths import SUFFIX, is_wave
+
+    for path in paths:
+        if not path.is_dir():
+            yield Source(path, out)
+            continue
+        for found in sorted(path.rglob("*")):
+            if found.suffix.lower() == SUFFIX and not is_wave(found) and found.is_file():
+                yield Source(found, out / found.parent.relative_to(path))
+
+
+def _check(found: Iterable[Source], paths: Sequence[Path]) -> list[Source]:
+    """Return each recording once; refuse none at all, and two that would write the same waves.
+
+    Names that differ in case or in Unicode's normal form are the same: on some disks they are.
+    """
+    from backend.errors import UsageError
+    from plugins.waves.files.paths import base_name, targets_in
+
+    named: dict[str, Source] = {}
+    taken: dict[str, Source] = {}
+    for source in found:
+        if _absolute(source.path) in named:
+            continue
+        place = _absolute(source.directory / base_name(source.path))
+        other = taken.setdefault(normalize("NFC", place).casefold(), source)
+        if other is source:
+            named[_absolute(source.path)] = source
+        elif not other.path.samefile(source.path):
+            raise UsageError(
+                f"{other.path} and {source.path} would write the same waves: "
+                "decompose them with an --out for each"
+            )
+    if not named:
+        raise UsageError(f"no WAV file in {', '.join(map(str, paths))}")
+    real = {os.path.realpath(source.path): source.path for source in named.values()}
+    for source in named.values():
+        for target in targets_in(source.directory, source.path):
+            if (lost := real.get(os.path.realpath(target))) is not None:
+                raise UsageError(f"the waves of {source.path} would overwrite {lost}")
+    return list(named.values())
+
+
+def _run(
+    sources: Sequence[Source], out: Path, settings: "WavesSettings", workers: int
+) -> list[dict[str, Any]]:
+    """Decompose `sources` with a progress bar; return a row for each, in their order."""
+    from backend.errors import UsageError
+    from plugins.waves import worker
+    from plugins.waves.pool.pool import Pool, no_preparation
+    from plugins.waves.preparing import prepare, usable_root
+
+    ended: SimpleQueue[tuple[str, Outcome]] = SimpleQueue()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.mkdtemp(prefix=".waves-", dir=out)
+    except OSError as error:
+        raise UsageError(f"cannot write to {out}: {error}") from error
+    root = usable_root(settings.kernel_cache, Path(temporary))
+    pool = Pool(
+        worker.decompose,
+        lanes=min(workers, len(sources)),
+        queue_max_size=len(sources),
+        timeout_s=settings.job_timeout_s,
+        warm_up=partial(worker.warm_up, temporary, settings.engine, root),
+        prepare=partial(prepare, root) if settings.engine == "exact" else no_preparation,
+        memory_limit_mb=settings.memory_limit_mb,
+        low_priority=False,
+        on_state=show_state,
+    )
+    progress = bar()
+    try:
+        with progress:
+            task = progress.add_task("files", total=len(sources))
+            pool.start()
+            for source in sources:
+                order = _order(source, temporary, settings)
+                pool.submit(Recording(order.wav_path, order, ended))
+            done: dict[str, Outcome] = {}
+            for path, outcome in outcomes(pool, ended, len(sources)):
+                done[path] = outcome
+                progress.advance(task)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the waves made so far are whole") from None
+    finally:
+        pool.stop(0)
+        shutil.rmtree(temporary, ignore_errors=True)
+    return [_row(source, done[_absolute(source.path)]) for source in sources]
+
+
+def _order(source: Source, temporary: str, settings: "WavesSettings") -> "Order":
+    from plugins.waves import worker
+    from plugins.waves.files.paths import targets_in
+
+    first, second, third = map(_absolute, targets_in(source.directory, source.path))
+    return worker.Order(
+        wav_path=_absolute(source.path),
+        targets=(first, second, third),
+        temporary=_absolute(Path(temporary)),
+        root=None,
+        sr=settings.processing_sr,
+        max_duration_s=settings.max_duration_s,
+        engine=settings.engine,
+    )
+
+
+def _row(source: Source, outcome: "Outcome") -> dict[str, Any]:
+    data = outcome.report.data
+    files: Any = data.get("files", ())
+    figures = ("duration_s", "rmse", "clipped_samples", "voiced_ratio", "warnings")
+    return {
+        "path": str(source.path),
+        "ok": not outcome.reason,
+        "reason": outcome.reason,
+        "message": outcome.message,
+        "files": [path for path, _, _ in files],
+        **{name: data.get(name) for name in figures},
+        "running_ms": round(outcome.running_ms, 1),
+    }
+
+
+def _show(rows: Sequence[dict[str, Any]]) -> None:
+    from backend.terminal.output import duration, show_table
+
+    table = []
+    for row in rows:
+        figures = ("", "", "")
+        result = f"{row['reason']}: {row['message']}"
+        if row["ok"]:
+            figures = (
+                duration(row["duration_s"]),
+                f"{row['rmse']:.4f}",
+                str(row["clipped_samples"]),
+            )
+            result = "three waves"
+        table.append((row["path"], *figures, duration(row["running_ms"] / 1000), result))
+    show_table(("File", "Length", "RMSE", "Clipped", "Took", "Result"), table)
+
+
+def _absolute(path: Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100 - a link is the reader's business

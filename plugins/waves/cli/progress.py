@@ -1,0 +1,56 @@
+"""What the commands of the waves share: a progress bar, and the outcomes as they come."""
+
+from collections.abc import Iterator
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from plugins.waves.pool.pool import Pool
+
+FAILED = 1
+CHECK_S = 0.2
+GIVE_UP_AFTER_STARTS = 3
+
+Outcome = TypeVar("Outcome")
+
+
+def bar() -> "Progress":
+    """Return a progress bar with the time that is left, on standard error."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from backend.terminal.output import messages
+
+    return Progress(
+        TextColumn("decomposing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=messages(),
+    )
+
+
+def show_state(state: str, reason: str) -> None:
+    """Say on standard error why no job begins."""
+    from backend.terminal.output import messages
+
+    if state != "ok":
+        messages().print(reason, style="dim", markup=False)
+
+
+def outcomes(pool: "Pool", ended: "SimpleQueue[Outcome]", count: int) -> Iterator[Outcome]:
+    """Yield `count` outcomes as they come; end the pool if no worker can be started."""
+    while count:
+        try:
+            yield ended.get(timeout=CHECK_S)
+            count -= 1
+        except Empty:
+            if pool.failed_starts >= GIVE_UP_AFTER_STARTS:
+                pool.stop(0)

@@ -1,0 +1,1 @@
+"""Where the waves of a recording go, and how they are put there."""

@@ -1,0 +1,1 @@
+"""Kernels: how they are compiled, kept and called."""

@@ -1,0 +1,1 @@
+"""The work on utterances: live, found later, and recorded."""

@@ -1,0 +1,271 @@
+"""Keep `session.json`, the record of what became of every utterance of a session.
+
+    <artifacts>/waves/sessions/<session_id>/session.json
+
+Consumers may trust it: an utterance is recorded as `written` after its three files stand whole in
+their place, so what the record names is there, with that size and that SHA-256. There is one
+writer, the thread of the waves plugin in the server; every change rewrites the file atomically.
+
+The file is read anew for every change: a session has at most 18 utterances, and so nothing is kept
+in memory that could grow or differ from the disk. A record that holds something else than a record
+is moved aside and made again from the waves that stand in the session's directory; their figures
+are lost then. One that cannot be opened or read at the moment (no descriptor left, a disk that
+fails) may be whole: it stays, and the backfill records the waves later.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from backend.storage.artifacts import Artifacts, safe_part, write_bytes
+from plugins.waves.errors import describe
+from plugins.waves.files import paths, publishing
+
+log = structlog.get_logger(__name__)
+
+ALGORITHM = "v3"
+FILE_NAME = "session.json"
+FORMAT = 1
+MAX_BYTES = 2**20
+MAX_UTTERANCES = 256
+"""Far above the 18 of a session; the oldest go first."""
+MAX_MESSAGE_CHARACTERS = 500
+MAX_MOVED_ASIDE = 10
+
+Status = Literal["written", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class WaveEntry:
+    """One file of an utterance; `path` is below the artifacts root, with forward slashes."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utterance:
+    """What became of one utterance; a figure that is not known is None."""
+
+    source: str
+    """The recording, below the artifacts root, with forward slashes."""
+    status: Status
+    app_version: str
+    finished_at: str
+    """UTC, ISO 8601."""
+    files: tuple[WaveEntry, ...] = ()
+    algorithm: str = ALGORITHM
+    duration_s: float | None = None
+    sample_rate: int | None = None
+    rmse: float | None = None
+    clipped_samples: int | None = None
+    voiced_ratio: float | None = None
+    queued_ms: float | None = None
+    running_ms: float | None = None
+    reason: str | None = None
+    message: str | None = None
+    """Why it failed, in one word and in words."""
+    source_size: int | None = None
+    source_mtime_ns: int | None = None
+    """Which contents of the source failed for good, or crashed; None if trying again may help."""
+
+
+def entries(
+    artifacts: Artifacts, files: tuple[publishing.PublishedFile, ...]
+) -> tuple[WaveEntry, ...]:
+    """Return published files as the record names them."""
+    return tuple(WaveEntry(artifacts.relative(f.path), f.size, f.sha256) for f in files)
+
+
+def now() -> str:
+    """Return the time as `finished_at` has it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def app_version() -> str:
+    """Return the version of this program, as records name it."""
+    try:
+        return version("reflective-resonance")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def path_of(artifacts: Artifacts, session_id: str) -> Path:
+    """Return where the record of a session stands, which need not exist."""
+    return artifacts.sessions("waves") / safe_part(session_id) / FILE_NAME
+
+
+def record(artifacts: Artifacts, session_id: str, utterance: Utterance) -> bool:
+    """Put `utterance` into the record of its session, in the place of an earlier one of its source.
+
+    Returns False, and writes nothing, if the session's speech is gone: a session that was deleted
+    is not brought back.
+
+    Raises
+    ------
+    OSError
+        If the record cannot be read or written; the one before still stands.
+    """
+    speech = artifacts.sessions("tts") / safe_part(session_id)
+    if not speech.is_dir():
+        log.info("session gone, nothing recorded", session_id=session_id, source=utterance.source)
+        return False
+    utterances = load(artifacts, session_id)
+    utterances.pop(utterance.source, None)  # the newest stands last
+    utterances[utterance.source] = replace(
+        utterance, message=utterance.message and utterance.message[:MAX_MESSAGE_CHARACTERS]
+    )
+    kept = list(utterances.values())[-MAX_UTTERANCES:]
+    path = path_of(artifacts, session_id)
+    write_bytes(path, _text(session_id, kept).encode(), artifacts.temporary)
+    if not speech.is_dir():  # deleted in between
+        with suppress(OSError):
+            path.unlink()
+            path.parent.rmdir()
+        return False
+    return True
+
+
+def read(artifacts: Artifacts, session_id: str) -> dict[str, Utterance]:
+    """Return the recorded utterances by source, oldest first; change nothing.
+
+    Raises
+    ------
+    OSError
+        If the record cannot be opened or read.
+    ValueError
+        If it holds something else than a record; the message says what is wrong.
+    """
+    with path_of(artifacts, session_id).open("rb") as stream:
+        contents = stream.read(MAX_BYTES + 1)
+    if len(contents) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES} bytes")
+    try:
+        return _parse(json.loads(contents))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__}: {str(error)[:200]}") from error
+
+
+def adopt(artifacts: Artifacts, session_id: str, source: str, targets: paths.Targets) -> bool:
+    """Record a complete set of waves that nobody recorded; tell whether it is recorded now.
+
+    Raises
+    ------
+    OSError
+        If the waves cannot be read or the record cannot be written.
+    """
+    fresh = from_files(artifacts, source, targets)
+    with suppress(OSError, ValueError):  # `record` meets the same, and says what it means
+        known = read(artifacts, session_id).get(source)
+        if known is not None and known.files == fresh.files:
+            return True
+    return record(artifacts, session_id, fresh)
+
+
+def load(artifacts: Artifacts, session_id: str) -> dict[str, Utterance]:
+    """Return the recorded utterances by source, oldest first.
+
+    A record that holds something else is moved aside as `session.json.corrupt-N` with a WARNING,
+    and what the session's directory holds is returned instead.
+
+    Raises
+    ------
+    OSError
+        If the record, or what would take its place, cannot be opened or read; nothing was moved.
+    """
+    try:
+        return read(artifacts, session_id)
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        return _start_again(artifacts, path_of(artifacts, session_id), str(error))
+
+
+def _text(session_id: str, utterances: Iterable[Utterance]) -> str:
+    """Return the record as JSON, an utterance to a line.
+
+    Not `indent=2`: then json encodes in Python, and its lock is the one that visitors wait for.
+    """
+    head = json.dumps({"format": FORMAT, "session_id": session_id})
+    lines = ",\n".join(json.dumps(_plain(one), allow_nan=False) for one in utterances)
+    return f'{head[:-1]}, "utterances": [\n{lines}\n]}}\n'
+
+
+def _plain(entry: Utterance | WaveEntry) -> dict[str, Any]:
+    """Return an entry as json takes it; `asdict` would copy every value."""
+    plain = {field.name: getattr(entry, field.name) for field in fields(entry)}
+    if isinstance(entry, Utterance):
+        plain["files"] = [_plain(file) for file in entry.files]
+    return plain
+
+
+def _parse(data: Mapping[str, Any]) -> dict[str, Utterance]:
+    if data["format"] != FORMAT:
+        raise ValueError(f"format {data['format']!r}, {FORMAT} expected")
+    utterances = {}
+    for item in data["utterances"]:
+        files = tuple(WaveEntry(**file) for file in item["files"])
+        utterance = Utterance(**{**item, "files": files})
+        utterances[str(utterance.source)] = utterance
+    return utterances
+
+
+def _start_again(artifacts: Artifacts, path: Path, reason: str) -> dict[str, Utterance]:
+    found = _from_files(artifacts, path.parent)  # first: what fails here must cost no record
+    aside = _aside(path)
+    try:
+        path.replace(aside)
+    except OSError as error:
+        log.warning("record unreadable and cannot be moved aside",
+                    path=str(path), reason=reason, error=describe(error))  # fmt: skip
+    else:
+        log.warning("record unreadable, moved aside and made again from the files",
+                    path=str(path), moved_to=aside.name, reason=reason)  # fmt: skip
+    return found
+
+
+def _aside(path: Path) -> Path:
+    """Return the first free name for a corrupt record; at the limit the last one is used again."""
+    names = [path.with_name(f"{FILE_NAME}.corrupt-{n}") for n in range(1, MAX_MOVED_ASIDE + 1)]
+    return next((name for name in names if not name.exists()), names[-1])
+
+
+def _from_files(artifacts: Artifacts, directory: Path) -> dict[str, Utterance]:
+    """Return what the complete sets of waves in a session's directory tell."""
+    utterances = {}
+    for first in sorted(directory.glob("turn_*/*_v3_wave1.wav")):
+        base = first.name.removesuffix("_v3_wave1.wav")
+        targets = paths.targets_in(first.parent, Path(base + paths.SUFFIX))
+        if not publishing.complete(targets):
+            continue
+        turn = first.parent.name
+        source = f"tts/sessions/{directory.name}/{turn}/{base}{paths.SUFFIX}"
+        utterances[source] = from_files(artifacts, source, targets)
+    return utterances
+
+
+def from_files(artifacts: Artifacts, source: str, targets: paths.Targets) -> Utterance:
+    """Return what the complete set of waves at `targets` tells; the figures it cannot are None."""
+    written_at = datetime.fromtimestamp(targets[0].stat().st_mtime, UTC)
+    return Utterance(
+        source=source,
+        status="written",
+        app_version="unknown",
+        finished_at=written_at.isoformat(timespec="milliseconds"),
+        files=tuple(_entry(artifacts, target) for target in targets),
+    )
+
+
+def _entry(artifacts: Artifacts, path: Path) -> WaveEntry:
+    contents = path.read_bytes()
+    digest = hashlib.sha256(contents).hexdigest()
+    return WaveEntry(artifacts.relative(path), len(contents), digest)

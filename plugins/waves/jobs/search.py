@@ -1,0 +1,235 @@
+"""What is left to do below the artifacts root: speech without complete and recorded waves.
+
+    session directory --> recordings in turn_*/ --> each is one of
+        done       its three waves stand, with the sizes that the record names
+        refused    recorded as failed for what it holds, and unchanged since
+        set aside  recorded as crashed, within a day and by this version, and unchanged since
+        unrecorded its three waves stand, whole, and the record does not know
+        pending    anything else: nothing, or a part of a set
+
+The files decide; a record that is missing or corrupt costs reading the waves once. Nothing here
+changes a file. A session in which nothing is left is remembered with the times of its directories
+and not opened again until one of them changes: a search over thousands of sessions is some thousand
+calls of stat().
+"""
+
+import os
+import stat
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from backend.errors import ReflectiveResonanceError
+from backend.storage import riff
+from backend.storage.artifacts import Artifacts, safe_part
+from plugins.waves.files import paths, publishing
+from plugins.waves.jobs import record
+from plugins.waves.pool.quarantine import DAY_S
+
+RACY_S = 2.0
+"""A directory that changed this recently may change again without a new time stamp."""
+
+Standing = Literal["done", "refused", "set aside", "unrecorded", "pending"]
+Stamp = tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A recording for which something is left to do."""
+
+    path: Path
+    session_id: str
+    source: str
+    """Its name in the record."""
+    targets: paths.Targets
+    written_at_s: float
+    """Time of the file, in seconds since 1970."""
+    standing: Standing
+    set_aside_s: float = 0.0
+    """For how many seconds more it is set aside."""
+
+
+class Search:
+    """Looks for what is left to do, newest session first.
+
+    Parameters
+    ----------
+    artifacts : Artifacts
+        What is searched.
+    rate : int > 0
+        Sampling rate of the waves in Hertz.
+    """
+
+    def __init__(self, artifacts: Artifacts, rate: int) -> None:
+        self._artifacts = artifacts
+        self._rate = rate
+        self._app_version = record.app_version()
+        self._finished: dict[str, tuple[tuple[Path, ...], Stamp]] = {}
+
+    def run(self) -> Iterator[Found]:
+        """Yield what is left to do, newest first within each session too."""
+        sessions = self._sessions()
+        for session_id in self._finished.keys() - {name for _, name in sessions}:
+            del self._finished[session_id]
+        for _, session_id in sorted(sessions, reverse=True):
+            known = self._finished.get(session_id)
+            if known is None or _stamp(known[0]) != known[1]:
+                yield from self._session(session_id)
+
+    def look_again(self, found: Found) -> Found | None:
+        """Return how a recording stands now; None if it is gone. Much may have happened since."""
+        return self._look_at(found.path, found.session_id, self._recorded(found.session_id))
+
+    def _sessions(self) -> list[tuple[int, str]]:
+        """Return every session of the speech tree with the time it last changed."""
+        try:
+            with os.scandir(self._artifacts.sessions("tts")) as entries:
+                return [
+                    (entry.stat(follow_symlinks=False).st_mtime_ns, entry.name)
+                    for entry in entries
+                    if entry.is_dir(follow_symlinks=False) and _is_plain(entry.name)
+                ]
+        except OSError:
+            return []
+
+    def _session(self, session_id: str) -> Iterator[Found]:
+        started_s = time.time()
+        speech = self._artifacts.sessions("tts") / session_id
+        turns = [turn for turn in _listed(speech) if paths.is_turn(turn.name)]
+        waves = [self._artifacts.sessions("waves") / session_id / turn.name for turn in turns]
+        watched = [speech, *turns, *waves, record.path_of(self._artifacts, session_id)]
+        before = _stamp(tuple(watched))
+        recorded = self._recorded(session_id)
+        left = []
+        for wav_path in (path for turn in turns for path in _listed(turn)):
+            found = self._look_at(wav_path, session_id, recorded)
+            if found is None:
+                continue
+            if found.standing == "refused":
+                watched.append(wav_path)
+                before += _stamp((wav_path,))
+            elif found.standing != "done":
+                left.append(found)
+        if not left and all(_is_settled(mtime_ns, started_s) for _, mtime_ns, _ in before):
+            self._finished[session_id] = tuple(watched), before
+        yield from sorted(left, key=lambda found: found.written_at_s, reverse=True)
+
+    def _look_at(
+        self, path: Path, session_id: str, recorded: Mapping[str, record.Utterance]
+    ) -> Found | None:
+        """Return how a recording stands; None if it is none."""
+        if not path.name.endswith(paths.SUFFIX) or not _is_plain(path.name):
+            return None
+        try:
+            status = path.lstat()
+        except OSError:
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        source = self._artifacts.relative(path)
+        targets = paths.session_targets(path, self._artifacts.root)
+        known = recorded.get(source)
+        standing = self._standing(status, targets, known)
+        set_aside_s = 0.0
+        if standing == "refused" and known is not None and known.reason == "crashed":
+            set_aside_s = self._set_aside_s(known)
+            standing = "set aside" if set_aside_s else "pending"
+        return Found(path, session_id, source, targets, status.st_mtime, standing, set_aside_s)
+
+    def _set_aside_s(self, crashed: record.Utterance) -> float:
+        """Return for how many seconds more a recording that crashed is left alone."""
+        if crashed.app_version != self._app_version:
+            return 0.0
+        try:
+            age = datetime.now(UTC) - datetime.fromisoformat(crashed.finished_at)
+        except (TypeError, ValueError):
+            return 0.0
+        age_s = age.total_seconds()
+        return max(0.0, DAY_S - age_s) if age_s >= 0 else 0.0
+
+    def _standing(
+        self, status: os.stat_result, targets: paths.Targets, recorded: record.Utterance | None
+    ) -> Standing:
+        if recorded is not None and recorded.status == "written":
+            sizes = [file.size for file in recorded.files]
+            if sizes and sizes == [_size(target) for target in targets]:
+                return "done"
+        elif (
+            recorded is not None
+            and _is_unchanged(status, recorded)
+            and not (recorded.reason == "crashed" and self._is_whole(targets))
+        ):
+            return "refused"
+        return "unrecorded" if self._is_whole(targets) else "pending"
+
+    def _is_whole(self, targets: paths.Targets) -> bool:
+        """Tell whether three canonical waves of one length stand at `targets`."""
+        if not publishing.complete(targets):
+            return False
+        try:
+            for target in targets:
+                with target.open("rb") as stream:
+                    header = stream.read(riff.PCM16_HEADER_BYTES)
+                frames = (target.stat().st_size - riff.PCM16_HEADER_BYTES) // 2
+                if header != riff.pcm16_header(frames, self._rate):
+                    return False
+        except OSError:
+            return False
+        return True
+
+    def _recorded(self, session_id: str) -> Mapping[str, record.Utterance]:
+        """Return the session's record; nothing if it cannot be read: the files decide then."""
+        try:
+            return record.read(self._artifacts, session_id)
+        except (OSError, ValueError):
+            return {}
+
+
+def _is_plain(name: str) -> bool:
+    try:
+        safe_part(name)
+    except ReflectiveResonanceError:
+        return False
+    return True
+
+
+def _is_unchanged(status: os.stat_result, recorded: record.Utterance) -> bool:
+    """Tell whether a recording still holds what was refused for good."""
+    if recorded.source_mtime_ns is None:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (recorded.source_size, recorded.source_mtime_ns)
+
+
+def _is_settled(mtime_ns: int, now_s: float) -> bool:
+    return mtime_ns < (now_s - RACY_S) * 1e9
+
+
+def _listed(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except OSError:
+        return []
+
+
+def _size(path: Path) -> int | None:
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _stamp(watched: tuple[Path, ...]) -> Stamp:
+    """Return what changes when anything in `watched` does; what is not there has none."""
+    stamps = []
+    for path in watched:
+        try:
+            status = path.lstat()
+        except OSError:
+            stamps.append((str(path), 0, 0))
+        else:
+            stamps.append((str(path), status.st_mtime_ns, status.st_size))
+    return tuple(stamps)

@@ -1,0 +1,275 @@
+"""One utterance on its way through the pool: its order, its log lines, its record, its signal."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from blinker import NamedSignal
+
+from backend.plugins.contract import Host
+from backend.signals import TtsWritten, emit
+from backend.storage.artifacts import TEMPORARY_DIRECTORY
+from plugins.waves import worker
+from plugins.waves.files import paths
+from plugins.waves.jobs import record
+from plugins.waves.logs import SafeLog
+from plugins.waves.pool.lane import Outcome
+from plugins.waves.pool.quarantine import identity
+from plugins.waves.settings import WavesSettings
+from plugins.waves.signals import (
+    DROPPED,
+    Reason,
+    WavesFailed,
+    WavesWritten,
+    waves_failed,
+    waves_written,
+)
+
+log = SafeLog(__name__)
+
+SENDER = "waves"
+FIGURES = ("duration_s", "sample_rate", "rmse", "clipped_samples", "voiced_ratio", "queued_ms",
+           "running_ms")  # fmt: skip
+"""What a signal and a record say of waves alike."""
+
+
+@dataclass(slots=True, eq=False)
+class Bench:
+    """What all utterances share."""
+
+    host: Host
+    settings: WavesSettings
+    loop: asyncio.AbstractEventLoop | None
+    """Where signals are sent; None: nobody listens."""
+    app_version: str = field(default_factory=record.app_version)
+    recording: threading.Lock = field(default_factory=threading.Lock)
+    """`session.json` has one writer at a time."""
+
+    @property
+    def temporary(self) -> Path:
+        """Where waves stand while they are being written."""
+        return self.host.artifacts.root / TEMPORARY_DIRECTORY
+
+    def announce(self, signal: NamedSignal, event: WavesWritten | WavesFailed) -> None:
+        """Send a signal on the event loop's thread; a loop that is closed hears nothing."""
+        if self.loop is None:
+            return
+        try:
+            self.loop.call_soon_threadsafe(emit, signal, SENDER, event)
+        except RuntimeError:
+            log.warning(
+                "the event loop is closed; nobody was told",
+                signal=signal.name,
+                **_context(event.source),
+            )
+
+
+@dataclass(slots=True, eq=False)
+class Utterance:
+    """One `tts_written` on its way to one of the two outcomes; see `plugins.waves.pool.lane.Work`.
+
+    An utterance of the backfill that is dropped is told to nobody: it will be found again.
+    """
+
+    path: str
+    event: TtsWritten
+    bench: Bench
+    backfill: bool = False
+    on_end: "OnEnd | None" = None
+    """Called last: `on_end(self, reason, message, outcome)`; `reason` is empty after success."""
+
+    def begin(self, queued_ms: float) -> worker.Order:
+        """Log the start; return what the worker gets."""
+        targets = paths.session_targets(self.event.wav_path, self.bench.host.artifacts.root)
+        log.info(
+            "decomposition started",
+            **self._context(),
+            output_dir=str(targets[0].parent),
+            queued_ms=round(queued_ms, 1),
+        )
+        first, second, third = map(str, targets)
+        return worker.Order(
+            wav_path=self.path,
+            targets=(first, second, third),
+            temporary=str(self.bench.temporary),
+            root=str(self.bench.host.artifacts.root),
+            sr=self.bench.settings.processing_sr,
+            max_duration_s=self.bench.settings.max_duration_s,
+            engine=self.bench.settings.engine,
+        )
+
+    def end(self, outcome: Outcome) -> None:
+        """Record and log the end, then send its one signal, whatever failed before."""
+        is_told = not (self.backfill and outcome.reason in DROPPED)
+        event: WavesWritten | WavesFailed
+        try:
+            event = self._concluded(outcome, is_told)
+        except Exception as error:
+            log.exception("the end of a decomposition could not be handled", **self._context())
+            reason = cast("Reason", outcome.reason or "error")
+            message = outcome.message or f"{type(error).__name__}: {error}"
+            event = self._failed(reason, message, outcome)
+        failed = event if isinstance(event, WavesFailed) else None
+        try:
+            if failed is None:
+                self.bench.announce(waves_written, event)
+            elif is_told:
+                self.bench.announce(waves_failed, event)
+        finally:
+            if self.on_end is not None:
+                message = failed.message if failed else ""
+                self.on_end(self, failed.reason if failed else "", message, outcome)
+
+    def _concluded(self, outcome: Outcome, is_told: bool) -> WavesWritten | WavesFailed:
+        """Record and log how it ended; return what is to be announced."""
+        if not outcome.reason:
+            written = self._written(outcome)
+            if self._is_kept(written, outcome):
+                return written
+            gone = "the session was deleted while its waves were made"
+            failed = self._failed("session_gone", gone, outcome)
+        else:
+            failed = self._failed(cast("Reason", outcome.reason), outcome.message, outcome)
+        if is_told:
+            self._keep_failure(failed, outcome)
+        return failed
+
+    def _written(self, outcome: Outcome) -> WavesWritten:
+        data: dict[str, Any] = dict(outcome.report.data)
+        first, second, third = (Path(path) for path, _, _ in data["files"])
+        return WavesWritten(
+            self.event,
+            (first, second, third),
+            rmse=data["rmse"],
+            duration_s=data["duration_s"],
+            sample_rate=data["sample_rate"],
+            clipped_samples=data["clipped_samples"],
+            voiced_ratio=data["voiced_ratio"],
+            **_times(outcome),
+            backfill=self.backfill,
+        )
+
+    def _failed(self, reason: Reason, message: str, outcome: Outcome) -> WavesFailed:
+        times = _times(outcome)
+        return WavesFailed(self.event, reason, message, **times, backfill=self.backfill)
+
+    def _is_kept(self, written: WavesWritten, outcome: Outcome) -> bool:
+        """Record and log the waves; tell whether their session still exists."""
+        data: dict[str, Any] = dict(outcome.report.data)
+        for warning in data["warnings"]:
+            log.warning("the recording is odd", **self._context(), warning=warning)
+        figures: dict[str, Any] = {name: getattr(written, name) for name in FIGURES}
+        if not self._record("written", data["files"], **figures):
+            _take_back(written.files)
+            return False
+        log.info(
+            "decomposition finished",
+            **self._context(),
+            output_dir=str(written.files[0].parent),
+            queued_ms=written.queued_ms,
+            running_ms=written.running_ms,
+            rmse=round(written.rmse, 6),
+            clipped_samples=written.clipped_samples,
+            attempts=outcome.attempts,
+        )
+        return True
+
+    def _keep_failure(self, failed: WavesFailed, outcome: Outcome) -> None:
+        reason, message = failed.reason, failed.message
+        if reason in DROPPED:
+            log.warning("utterance dropped", **self._context(), reason=reason, message=message)
+            return
+        times: dict[str, Any] = _times(outcome)
+        log.error(
+            "decomposition failed",
+            **self._context(),
+            output_dir=self._output_dir(),
+            reason=reason,
+            message=message,
+            **times,
+            attempts=outcome.attempts,
+            traceback=outcome.report.detail or None,
+        )
+        if reason != "session_gone":
+            self._record(
+                "failed",
+                reason=reason,
+                message=message[: record.MAX_MESSAGE_CHARACTERS],
+                **self._identity(outcome),
+                **times,
+            )
+
+    def _record(
+        self, status: record.Status, published: Sequence[tuple[str, int, str]] = (), **fields: Any
+    ) -> bool:
+        """Write the utterance into `session.json`; tell whether its session still exists."""
+        artifacts = self.bench.host.artifacts
+        try:
+            utterance = record.Utterance(
+                source=artifacts.relative(self.event.wav_path),
+                status=status,
+                app_version=self.bench.app_version,
+                finished_at=record.now(),
+                files=tuple(
+                    record.WaveEntry(artifacts.relative(Path(path)), size, sha)
+                    for path, size, sha in published
+                ),
+                **fields,
+            )
+            with self.bench.recording:
+                return record.record(artifacts, self.event.session_id, utterance)
+        except Exception:
+            log.exception("the outcome could not be recorded", **self._context())
+            return True
+
+    def _identity(self, outcome: Outcome) -> dict[str, Any]:
+        """Return which contents were refused, if the worker says it is for good, or crashed."""
+        if outcome.reason == "crashed" and (crashed := identity(self.path)) is not None:
+            return {"source_mtime_ns": crashed[0], "source_size": crashed[1]}
+        names = ("source_size", "source_mtime_ns")
+        return {name: outcome.report.data[name] for name in names if name in outcome.report.data}
+
+    def _context(self) -> dict[str, object]:
+        marked: dict[str, object] = {"backfill": True} if self.backfill else {}
+        return {**_context(self.event), **marked}
+
+    def _output_dir(self) -> str | None:
+        try:
+            return str(
+                paths.session_targets(self.event.wav_path, self.bench.host.artifacts.root)[0].parent
+            )
+        except Exception:  # noqa: BLE001 - the path is what is wrong then, and is in the log line
+            return None
+
+
+OnEnd = Callable[[Utterance, str, str, Outcome], None]
+
+
+def _take_back(files: tuple[Path, ...]) -> None:
+    """Remove the waves of a session that is gone, and its directories if nothing else is there."""
+    with suppress(OSError):
+        for file in files:
+            file.unlink(missing_ok=True)
+        files[0].parent.rmdir()
+        files[0].parent.parent.rmdir()
+
+
+def _context(event: TtsWritten) -> dict[str, object]:
+    """Return what every log line about an utterance names; never its words."""
+    return {
+        "session_id": event.session_id,
+        "turn_index": event.turn_index,
+        "slot_id": event.slot_id,
+        "input_path": str(event.wav_path),
+    }
+
+
+def _times(outcome: Outcome) -> dict[str, float]:
+    return {
+        "queued_ms": round(outcome.queued_ms, 1),
+        "running_ms": round(outcome.running_ms, 1),
+    }

@@ -1,0 +1,1 @@
+"""The pool: jobs wait, workers do them, whatever happens to a worker."""

@@ -1,0 +1,330 @@
+"""One lane of the pool: a thread that keeps one worker alive and gives it jobs, one by one.
+
+    start a worker  --problem-->  wait 1, 2, 4 ... s, start again
+         |   ^
+         v   +---------- bury it: idle death, died in a job, did not answer in time
+    take a job, run it, finish it
+
+A job whose worker crashed stays with its lane for a second attempt, so that one file cannot take
+the other lanes down one after the other. A job whose worker was killed from outside says nothing
+about its file: it is tried again at once, then after growing pauses, in which the lane does other
+jobs. If the lane cannot get a worker, it gives the job back. A job that timed out is not tried
+again.
+"""
+
+import threading
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Protocol
+
+from plugins.waves.logs import SafeLog
+from plugins.waves.pool.quarantine import identity
+from plugins.waves.process.worker_main import Note, Report
+from plugins.waves.process.worker_process import Task, Worker, WorkerDiedError, WorkerTimeoutError
+
+log = SafeLog(__name__)
+
+START_LIMIT_S = 300.0
+"""Imports and links at the lowest priority take as long as that on a busy machine, and so does
+librosa where it has to do the work."""
+IDLE_CHECK_S = 1.0
+FIRST_BACK_OFF_S, MAX_BACK_OFF_S = 1.0, 30.0
+MAX_CRASHES = 2
+KILL_PAUSES_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Before each further attempt after a worker was killed from outside: at once, since most kills are
+single ones; then for half a minute, which outlasts a short lack of memory. The backfill, which
+comes back after minutes, does the rest."""
+KILL_LIMIT_S = 120.0
+"""No attempt begins later than this after the first, however long each one took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended; `reason` is empty when it succeeded."""
+
+    reason: str
+    message: str
+    report: Report = field(default_factory=Report)
+    queued_ms: float = 0.0
+    running_ms: float = 0.0
+    attempts: int = 0
+
+
+class Work(Protocol):
+    """One thing to be done for one file.
+
+    Both methods are called on threads of the pool; `end` on that of `submit` if nothing runs.
+    """
+
+    path: str
+
+    def begin(self, queued_ms: float) -> object:
+        """Return what is sent to the worker; called once, when a lane takes the job."""
+
+    def end(self, outcome: Outcome) -> None:
+        """Learn how it ended; called exactly once, accepted or refused."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """An accepted file with everyone who asked for it."""
+
+    path: str
+    works: list[Work]
+    live: bool
+    accepted_at: float
+    started_at: float | None = None
+    payload: object = None
+    attempts: int = 0
+    crashes: int = 0
+    kills: int = 0
+    not_before: float = 0.0
+    """When it may begin (monotonic)."""
+    attempted_at: float | None = None
+    """When the present attempt began; None while there is none."""
+    size: int = 0
+    """Bytes of the file, 0 if there is none."""
+    ended: bool = False
+
+    def outcome(self, reason: str, message: str, report: Report | None = None) -> Outcome:
+        """Return how this job ended, with its times until now."""
+        now = monotonic()
+        started = now if self.started_at is None else self.started_at
+        queued_ms, running_ms = (started - self.accepted_at) * 1000, (now - started) * 1000
+        return Outcome(reason, message, report or Report(), queued_ms, running_ms, self.attempts)
+
+
+class Desk(Protocol):
+    """What a lane needs of its pool."""
+
+    def take(self, lane: "Lane", timeout_s: float) -> Job | None:
+        """Return the next job, None if none came in time."""
+
+    def give_back(self, job: Job) -> None:
+        """Put a job first in the queue again: this lane has no worker for it."""
+
+    def finish(self, job: Job, outcome: Outcome) -> None:
+        """End a job."""
+
+    def note(self) -> None:
+        """Look at every lane's `ready` and `problem` again."""
+
+    def pass_on(self, note: Note) -> None:
+        """Log what a worker says."""
+
+    def prepare(self, given_up: threading.Event, *, died: bool) -> None:
+        """Do what is to be done before a worker starts; `died` tells that the last one did so."""
+
+    def starting(self) -> AbstractContextManager[bool]:
+        """Hold this until a new worker is `ready`; it tells whether none of the pool was before."""
+
+
+class Lane(threading.Thread):
+    """A thread that takes jobs from the desk and has them done by its worker.
+
+    The thread lives as long as its workers: on Linux they are killed when it ends.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        desk: Desk,
+        task: Task,
+        *,
+        timeout_s: float,
+        warm_up: Task,
+        memory_limit_mb: int,
+        low_priority: bool,
+    ) -> None:
+        super().__init__(name=f"waves-lane-{index}", daemon=True)
+        self._desk = desk
+        self._task = task
+        self._warm_up = warm_up
+        self._timeout_s = timeout_s
+        self._memory_limit_mb = memory_limit_mb
+        self._low_priority = low_priority
+        self._worker: Worker | None = None
+        self._ended = threading.Event()
+        self._replaced_pid: int | None = None
+        self._died_at_start = False
+        self.job: Job | None = None
+        """The job this lane holds; set by the desk, in `take`."""
+        self.ready = False
+        self.problem = ""
+        """Why the last start of a worker failed."""
+        self.failed_starts = 0
+
+    @property
+    def worker_pid(self) -> int | None:
+        """The id of the worker process, for logs and tests."""
+        worker = self._worker  # which the lane's own thread may let go of meanwhile
+        return worker.pid if worker else None
+
+    def end(self) -> None:
+        """Stop taking jobs and give up the present one; callable from any thread."""
+        self._ended.set()
+
+    def run(self) -> None:
+        """Take jobs until the lane is ended."""
+        while not self._ended.is_set():
+            try:
+                self._step()
+            except (Exception, SystemExit) as error:
+                log.exception("a lane of the waves pool failed", lane=self.name)
+                self._discard()
+                if self.job is not None:
+                    self._finish(self.job, "error", f"{type(error).__name__}: {error}")
+                self._ended.wait(FIRST_BACK_OFF_S)  # a defect that stays must not fill the log
+        self._discard()
+        if self.job is not None:
+            self._finish(self.job, "stopped", "the host stopped before the job was done")
+
+    def _step(self) -> None:
+        """Start a worker if there is none, else wait a moment for a job and do it."""
+        if self._worker is None:
+            self._start_worker()
+            return
+        job = self.job or self._desk.take(self, IDLE_CHECK_S)
+        if self._ended.is_set():
+            return
+        if not self._worker.alive:
+            log.warning(
+                "an idle worker ended; a new one is started",
+                lane=self.name,
+                pid=self._worker.pid,
+                how=self._worker.how_it_ended(),
+            )
+            self._discard()
+        elif job is not None:
+            self._attempt(job)
+
+    def _start_worker(self) -> None:
+        with self._desk.starting() as first:
+            if self._ended.is_set():
+                return
+            if first or self._died_at_start:
+                self._desk.prepare(self._ended, died=self._died_at_start)
+            self._died_at_start = False
+            try:
+                self._worker = worker = Worker(
+                    self._memory_limit_mb,
+                    self._ended,
+                    self._desk.pass_on,
+                    low_priority=self._low_priority,
+                )
+                report = worker.run(START_LIMIT_S, self._warm_up, first, self._replaced_pid)
+                problem = report.message if report.reason else ""
+            except (WorkerDiedError, WorkerTimeoutError) as error:
+                problem = str(error)
+                self._died_at_start = True
+            except Exception as error:  # noqa: BLE001 - logged as the problem, with a pause after it
+                problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            self.ready, self.problem = not problem, problem
+        if self._ended.is_set():
+            return
+        self.failed_starts = self.failed_starts + 1 if problem else 0
+        if problem:
+            self._back_off()
+            return
+        log.debug("a worker is ready", lane=self.name, pid=worker.pid, report=report.data)
+        self._desk.note()
+
+    def _back_off(self) -> None:
+        doublings = min(self.failed_starts - 1, 10)  # a float takes no more than 1,023
+        seconds = min(FIRST_BACK_OFF_S * 2**doublings, MAX_BACK_OFF_S)
+        log.warning(
+            "a worker could not start",
+            lane=self.name,
+            pid=self.worker_pid,
+            problem=self.problem,
+            failed_starts=self.failed_starts,
+            next_try_s=seconds,
+        )
+        self._discard()
+        self._desk.note()  # also where there was no worker to discard
+        if self.job is not None:
+            job, self.job = self.job, None
+            self._desk.give_back(job)
+        self._ended.wait(seconds)
+
+    def _attempt(self, job: Job) -> None:
+        assert self._worker is not None  # noqa: S101 - for the type checker: _step() saw to it
+        if job.started_at is None:
+            job.started_at = monotonic()
+            try:
+                job.payload = job.works[0].begin((job.started_at - job.accepted_at) * 1000)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - told as the outcome
+                self._finish(job, "error", str(error) or type(error).__name__)
+                return
+            job.size = (identity(job.path) or (0, 0, 0))[1]
+        job.attempts += 1
+        job.attempted_at = monotonic()
+        try:
+            report = self._worker.run(self._timeout_s, self._task, job.payload)
+        except WorkerTimeoutError as error:
+            self._discard()
+            self._finish(job, "timeout", str(error))
+        except WorkerDiedError as error:
+            pid = self._worker.pid
+            self._discard()
+            if self._ended.is_set():
+                self._finish(job, "stopped", "the host stopped before the job was done")
+            elif error.from_outside:
+                self._try_later(job, pid, str(error))
+            else:
+                job.crashes += 1
+                if job.crashes == MAX_CRASHES:
+                    message = f"the worker died {job.crashes} times, last {error}"
+                    self._finish(job, "crashed", message)
+                    return
+                job.attempted_at = None
+                log.warning(
+                    "a worker died in a job, which is tried once more",
+                    path=job.path,
+                    pid=pid,
+                    how=str(error),
+                )
+        else:
+            self._finish(job, report.reason, report.message, report)
+
+    def _try_later(self, job: Job, pid: int | None, how: str) -> None:
+        """Have a job whose worker was killed done again, or end it if that happened too often."""
+        job.attempted_at, job.kills = None, job.kills + 1
+        pause_s = dict(enumerate(KILL_PAUSES_S, 1)).get(job.kills)
+        tried_s = monotonic() - (job.started_at or 0.0)
+        if pause_s is None or tried_s + pause_s > KILL_LIMIT_S:
+            message = f"the worker was killed from outside {job.kills} times, last {how}"
+            self._finish(job, "killed", message)
+            return
+        log.warning(
+            "a worker was killed in a job, which is tried again",
+            path=job.path,
+            pid=pid,
+            how=how,
+            pause_s=pause_s,
+        )
+        if pause_s:
+            job.not_before = monotonic() + pause_s
+            self.job = None
+            self._desk.give_back(job)
+
+    def _finish(self, job: Job, reason: str, message: str, report: Report | None = None) -> None:
+        outcome = job.outcome(reason, message, report)
+        self.job = None
+        try:
+            self._desk.finish(job, outcome)
+        except BaseException:
+            self.job = job  # for `run`, which ends it as an error
+            raise
+
+    def _discard(self) -> None:
+        if self._worker is None:
+            return
+        worker, self._worker, self.ready = self._worker, None, False
+        self._replaced_pid = worker.pid
+        try:
+            worker.discard()
+        except Exception:
+            log.exception("a worker could not be killed", lane=self.name, pid=worker.pid)
+        self._desk.note()

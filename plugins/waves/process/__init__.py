@@ -1,0 +1,1 @@
+"""One worker process: the parent's end and the child's end."""

@@ -1,0 +1,230 @@
+"""The child side of the pool: what a worker process does before and around every task.
+
+    a lane starts the process -> serve()         guard() once, then order after order
+                                 guard()         limits and protections, before numpy exists
+    a lane sends an order     -> run(task, ...)  call it, report plainly what happened
+
+Only the standard library is imported here: a spawned process reads this module before `guard` has
+set the variables that numpy and numba read when they are imported. It also imports the parent's
+main module, so an entry point that imports numpy would defeat them.
+
+Memory is limited by RLIMIT_DATA (Linux): it counts what a process can write to, so numpy gets a
+MemoryError and the job fails on its own. RLIMIT_AS was rejected: it also counts address space that
+OpenBLAS, LLVM and thread stacks reserve and never touch. The worker also volunteers for the
+kernel's out-of-memory killer, so that the server is never its victim. macOS and Windows have no
+such limit.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from backend import scheduling
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+BELOW_NORMAL_PRIORITY_CLASS = 0x4000  # <winbase.h>
+LOWEST_NICENESS = 19
+AUTOGROUP = Path("/proc/self/autogroup")
+SESSION_ATTEMPTS = 5
+SESSION_PAUSE_S = 0.11
+"""Longer than the tenth of a second between two changes by users: kernel/sched/autogroup.c."""
+MOST_LIKELY_VICTIM = "1000"  # proc(5), oom_score_adj
+ONE_THREAD = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+MESSAGE_LENGTH = 500
+DETAIL_LENGTH = 4000
+"""A report stays below the 16 KiB that multiprocessing sends in one piece: it arrives whole."""
+
+Plain = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a task did: all that ever crosses back to the parent.
+
+    `reason` is empty when the task succeeded; `data` then holds its results, plain values or tuples
+    of them. `detail` is a traceback for the log.
+    """
+
+    reason: str = ""
+    message: str = ""
+    detail: str = ""
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line for the parent's log, sent while a task runs."""
+
+    level: int
+    """As in `logging`."""
+    message: str
+
+
+def serve(
+    orders: Connection,
+    reports: Connection,
+    parent_pid: int,
+    memory_limit_mb: int,
+    low_priority: bool,
+) -> None:
+    """Do what comes through `orders` until it is closed: the main function of a worker process."""
+    guard(parent_pid, memory_limit_mb, low_priority)
+    relay = _Relay(reports)
+    logging.getLogger().addHandler(relay)
+    logging.getLogger("plugins").setLevel(logging.INFO)
+    while True:
+        try:
+            relay.number, task, arguments = orders.recv()
+        except EOFError:
+            return
+        reports.send((relay.number, run(task, *arguments)))
+
+
+class _Relay(logging.Handler):
+    """Sends what a task logs to the parent, which alone writes a log."""
+
+    def __init__(self, reports: Connection) -> None:
+        super().__init__()
+        self.number = 0
+        self._reports = reports
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record as a note of the present order."""
+        note = Note(record.levelno, record.getMessage()[:MESSAGE_LENGTH])
+        self._reports.send((self.number, note))
+
+
+def guard(parent_pid: int, memory_limit_mb: int, low_priority: bool) -> None:
+    """Limit what this process takes of the machine, and end it with its parent.
+
+    Its memory is not limited if `memory_limit_mb` is 0; with `low_priority` all others go first.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # so is a stop of the whole process group
+    _die_with_parent(parent_pid)
+    for variable in ONE_THREAD:
+        os.environ[variable] = "1"
+    with suppress(OSError):
+        os.dup2(2, 1)  # what a library prints must not get into the parent's `--json`
+    if low_priority:
+        _lower_priority()
+    if memory_limit_mb:
+        _limit_memory(memory_limit_mb)
+    if sys.platform == "linux":
+        with suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(MOST_LIKELY_VICTIM, encoding="ascii")
+
+
+def run(task: Callable[..., Report], *arguments: object) -> Report:
+    """Call `task`; return its report, or one about whatever it raised."""
+    try:
+        report = task(*arguments)
+        if type(report) is not Report:
+            raise TypeError(f"{_name(task)} returned a {type(report).__name__}, not a Report")
+        return Report(
+            str(report.reason),
+            str(report.message)[:MESSAGE_LENGTH],
+            str(report.detail)[-DETAIL_LENGTH:],
+            {str(key): _plain(value) for key, value in report.data.items()},
+        )
+    except MemoryError as error:
+        return Report("out_of_memory", f"not enough memory: {error}"[:MESSAGE_LENGTH], _detail())
+    except BaseException as error:  # noqa: BLE001 - SystemExit too: a task does not end its worker
+        return Report("error", f"{type(error).__name__}: {error}"[:MESSAGE_LENGTH], _detail())
+
+
+def _die_with_parent(parent_pid: int) -> None:
+    """Ask to be killed when the parent dies; elsewhere than on Linux, watch for it.
+
+    The watching thread cannot run while C code holds the interpreter lock: a worker that hangs like
+    that when its parent is killed stays until the hang ends.
+    """
+    if sys.platform == "linux":
+        # Follows the thread that started this process: a lane's, which lives as long as its worker.
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent_pid:
+            os._exit(1)  # it died before we asked
+    elif (parent := parent_process()) is not None:
+        sentinel = parent.sentinel
+
+        def watch() -> None:
+            wait([sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+def _lower_priority() -> None:
+    """Let everything else go first: the event loop must not feel a busy worker."""
+    if sys.platform == "win32":
+        kernel = ctypes.windll.kernel32
+        kernel.GetCurrentProcess.restype = ctypes.c_void_p  # by default a handle is cut to 32 bits
+        kernel.SetPriorityClass.argtypes = (ctypes.c_void_p, ctypes.c_uint32)
+        kernel.SetPriorityClass(kernel.GetCurrentProcess(), BELOW_NORMAL_PRIORITY_CLASS)
+        return
+    with suppress(OSError):
+        os.nice(LOWEST_NICENESS)
+    if sys.platform == "linux":
+        scheduling.shorten()
+        with suppress(OSError):
+            # Where the kernel groups processes by session (sched(7), autogroup), niceness counts
+            # within a session only: a voice in a session of its own would not go first.
+            os.setsid()
+            _lower_the_session()
+
+
+def _lower_the_session() -> None:
+    """Set the niceness of this session, which the kernel lets users do ten times a second only."""
+    for _ in range(SESSION_ATTEMPTS):
+        try:
+            AUTOGROUP.write_text(str(LOWEST_NICENESS), encoding="ascii")
+        except BlockingIOError:
+            time.sleep(SESSION_PAUSE_S)
+        else:
+            return
+
+
+def _limit_memory(megabytes: int) -> None:
+    if sys.platform == "linux":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        limit = megabytes * 2**20
+        resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
+
+
+def _plain(value: object) -> object:
+    """Return `value` as built-in types, so that the parent needs no library to read it."""
+    if isinstance(value, tuple | list):
+        return tuple(_plain(item) for item in value)
+    if value is None:
+        return None
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    raise TypeError(f"a report holds plain values, not a {type(value).__name__}")
+
+
+def _detail() -> str:
+    return traceback.format_exc()[-DETAIL_LENGTH:]
+
+
+def _name(task: Callable[..., Report]) -> str:
+    return getattr(task, "__qualname__", repr(task))

@@ -1,0 +1,205 @@
+"""One worker process as the parent sees it: start it, give it a task, bury it.
+
+A worker is one spawned process with two pipes, orders in and reports out, used until it breaks and
+then replaced as a whole. Its lane's own thread starts it, waits for it and kills it, so there is no
+third party whose state could break, and everything that can happen is one of three: a report, a
+death (the pipe or the process ends), silence until the deadline by the monotonic clock.
+
+Rejected, after it had been built: pebble 5.2 with one single-worker pool per lane. Its timeout
+counts the wall clock (F18), sends SIGTERM and waits 3 s (F08, F09) and needs a lock that a dead
+worker may hold; it misses exit code 0 (F04) and the death of its own reader thread (F11); its
+`join` may wait for ever for the rest of a reply (F11), and it closes a pipe that its own thread may
+still read, whose descriptor the next worker's pipe then gets. What worked around all this was
+longer than this module, which needs none of it.
+"""
+
+import atexit
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from multiprocessing import resource_tracker
+from multiprocessing.connection import wait
+from pickle import PicklingError
+from time import monotonic
+
+from plugins.waves.process.worker_main import Note, Report, serve
+
+CLOSE_LIMIT_S = 1.0
+CHECK_S = 0.25
+
+Task = Callable[..., Report]
+
+
+ITS_OWN_SIGNALS = {
+    getattr(signal, name, None)
+    for name in ("SIGSEGV", "SIGILL", "SIGABRT", "SIGFPE", "SIGBUS", "SIGTRAP", "SIGSYS")
+}
+"""What a process brings on itself; any other signal was sent to it."""
+
+
+class WorkerDiedError(Exception):
+    """The worker ended, or cannot be understood any more; the message says how."""
+
+    def __init__(self, how: str, *, from_outside: bool = False) -> None:
+        """Tell also whether somebody else ended it: the kernel for its memory, or a person."""
+        super().__init__(how)
+        self.from_outside = from_outside
+
+
+class WorkerTimeoutError(Exception):
+    """The worker did not answer in time."""
+
+
+class Worker:
+    """One worker process, from its start to its end; used by one thread.
+
+    Parameters
+    ----------
+    memory_limit_mb : int >= 0
+        Memory it may use; 0 is as much as there is.
+    given_up : threading.Event
+        Once set, `run` stops waiting.
+    on_note : callable
+        `on_note(note)`, called for every line that the worker logs.
+    low_priority : bool
+        Whether everything else on the machine goes first.
+
+    Raises
+    ------
+    WorkerDiedError
+        If it cannot be started.
+    """
+
+    def __init__(
+        self,
+        memory_limit_mb: int,
+        given_up: threading.Event,
+        on_note: Callable[[Note], None],
+        *,
+        low_priority: bool = True,
+    ) -> None:
+        self._given_up = given_up
+        self._on_note = on_note
+        self._numbers = count()
+        context = multiprocessing.get_context("spawn")
+        try:
+            orders, self._orders = context.Pipe(duplex=False)
+            self._reports, reports = context.Pipe(duplex=False)
+            _shield_from_ctrl_c()
+            self._process = context.Process(
+                target=serve,
+                args=(orders, reports, os.getpid(), memory_limit_mb, low_priority),
+                name="waves-worker",
+                daemon=True,
+            )
+            self._process.start()
+            orders.close()
+            reports.close()
+        except OSError as error:
+            raise WorkerDiedError(f"could not be started: {error}") from error
+        atexit.register(self._process.kill)  # it ignores the SIGTERM that multiprocessing sends
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process lives."""
+        return self._process.is_alive()
+
+    def run(self, timeout_s: float, task: Task, *arguments: object) -> Report:
+        """Run `task` in the worker and return its report.
+
+        Raises
+        ------
+        WorkerTimeoutError
+            If there was no report after `timeout_s`; the worker may still be busy.
+        WorkerDiedError
+            If there will be no report.
+        """
+        deadline = monotonic() + timeout_s
+        number = next(self._numbers)
+        try:
+            self._orders.send((number, task, arguments))
+        except (AttributeError, PicklingError, TypeError) as error:
+            return Report("error", f"the job cannot be sent to a worker: {error}")
+        except OSError as error:
+            raise self._death() from error
+        while isinstance(answer := self._answer(number, deadline, timeout_s), Note):
+            self._on_note(answer)
+        return answer
+
+    def _answer(self, number: int, deadline: float, timeout_s: float) -> Report | Note:
+        """Wait for the next thing that the worker says about order `number`."""
+        while not (
+            ready := wait([self._reports, self._process.sentinel], self._patience(deadline))
+        ):
+            if self._given_up.is_set():
+                raise WorkerDiedError("given up")
+            if monotonic() >= deadline:
+                raise WorkerTimeoutError(f"no answer within {timeout_s:g} s")
+        if self._reports not in ready and not self._reports.poll():
+            raise self._death()
+        return self._receive(number, deadline)
+
+    def discard(self) -> None:
+        """Kill the process and let go of what belongs to it."""
+        self._process.kill()
+        self._process.join(CLOSE_LIMIT_S)
+        atexit.unregister(self._process.kill)
+        for end in (self._orders, self._reports):
+            end.close()
+
+    def how_it_ended(self) -> str:
+        """Return the exit code or signal, in words that follow "the worker"."""
+        self._process.join(CHECK_S if self._given_up.is_set() else CLOSE_LIMIT_S)
+        code = self._process.exitcode
+        if code is None:
+            return "its reply could not be read"
+        if code >= 0:
+            return f"exited with code {code}"
+        with suppress(ValueError):
+            return f"killed by {signal.Signals(-code).name}"
+        return f"killed by signal {-code}"
+
+    def _death(self) -> WorkerDiedError:
+        how, code = self.how_it_ended(), self._process.exitcode
+        killed = code is not None and code < 0 and -code not in ITS_OWN_SIGNALS
+        return WorkerDiedError(how, from_outside=killed)
+
+    def _patience(self, deadline: float) -> float:
+        return max(0.0, min(CHECK_S, deadline - monotonic()))
+
+    def _receive(self, number: int, deadline: float) -> Report | Note:
+        """Read the report of order `number`; a reply that stops half-way ends with the deadline."""
+        killer = threading.Timer(max(0.0, deadline - monotonic()), self._process.kill)
+        killer.start()
+        try:
+            replied, answer = self._reports.recv()
+        except Exception as error:
+            # Bytes from a broken process can raise anything while they are unpickled.
+            if monotonic() >= deadline:  # the timer killed it
+                raise WorkerDiedError("its reply did not come whole in time") from error
+            raise self._death() from error
+        finally:
+            killer.cancel()
+        if replied != number or not isinstance(answer, Report | Note):
+            raise WorkerDiedError("its reply could not be read")
+        return answer
+
+
+def _shield_from_ctrl_c() -> None:
+    """Block SIGINT in this thread: a worker inherits that, even while it starts.
+
+    Ctrl-C in a terminal reaches every process. Not earlier than the resource tracker has started:
+    starting it unblocks SIGINT again.
+    """
+    if os.name == "posix":
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -1,0 +1,1 @@
+"""The pitch of a voice, by pYIN."""

@@ -1,0 +1,166 @@
+"""Pitch tracking by pYIN, equal to librosa's result at a fraction of its cost.
+
+Conventions: arrays come first, all else is keyword-only and named as in `librosa.pyin`; time runs
+along the only axis; frame m is centred on sample ``m * hop_length``; NaN marks unvoiced frames.
+
+Why it is exact
+---------------
+*Candidates.* The difference function is computed in double precision with a bound on how far
+librosa's single precision may be from it. Where every decision (trough or not, below which
+threshold, in which bin) is farther from a tie than that bound, librosa decides the same. The other
+frames, a few per cent, are computed again in librosa's own arithmetic. Frames whose voiced
+probability is 1 up to rounding are summed in librosa's order, because exactly 1 is a case of its
+own for the decoder.
+*Path.* The decoder leaves out only moves that provably cannot win (`plugins.waves.pyin.viterbi`).
+Logarithms are taken by the same NumPy functions, so that ties fall the same way.
+What remains is the last bit of candidate probabilities, 1e-16 relative, in all other frames.
+
+What a frame costs
+------------------
+At 8 kHz, with a hop of 128, lags up to 123 and 601 bins, the autocorrelation of a hop takes 15,872
+multiplications at least; 20,480 are done, because rows are padded to whole vectors. The search
+looks at about 20,000 of the 42,671 moves inside one band (librosa: at 1,444,804 moves), on speech;
+frames that are voiced with probability exactly 1 take up to four times that. Candidates, logarithms
+and the path back are below 5,000 operations. With vectors of eight and two operations a cycle that
+is some 4,000 cycles or 1.3 us at 3 GHz; measured are 5 to 7 us, half of them in the search, whose
+short loops wait for loads. Memory: the input, 40 bytes per candidate (about 6 per frame) and 25 MB.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from plugins.waves.errors import PitchError
+from plugins.waves.pyin.candidates import AudioArray, FloatArray, track_chunk
+from plugins.waves.pyin.model import build_model, check_parameters
+from plugins.waves.pyin.viterbi import decode
+
+CHUNK_FRAMES = 512
+"""Frames whose candidates are found at a time, so that their arrays stay in the cache."""
+
+
+def pyin(
+    y: AudioArray,
+    *,
+    fmin: float,
+    fmax: float,
+    sr: float = 22050,
+    frame_length: int = 2048,
+    hop_length: int | None = None,
+    n_thresholds: int = 100,
+    beta_parameters: tuple[float, float] = (2, 18),
+    boltzmann_parameter: float = 2,
+    resolution: float = 0.1,
+    max_transition_rate: float = 35.92,
+    switch_prob: float = 0.01,
+    no_trough_prob: float = 0.01,
+    fill_na: float | None = np.nan,
+    center: bool = True,
+    pad_mode: str = "constant",
+) -> tuple[FloatArray, npt.NDArray[np.bool_], FloatArray]:
+    """Track the fundamental frequency of a voice.
+
+    Parameters
+    ----------
+    y : np.ndarray [shape=(n,)], float32 or float64
+        Mono audio, finite. Single precision is the fast case.
+    fmin, fmax : float > 0
+        Lowest and highest frequency in Hertz.
+    sr : float > 0
+        Sampling rate of `y` in Hertz.
+    frame_length : int > 0
+        Length of a frame in samples; more than one period of `fmin`, better two.
+    hop_length : int > 0
+        Samples between frames; ``frame_length // 4`` if None. Frames share their work if
+        `hop_length` divides `frame_length`, is a multiple of 8 and exceeds the period of `fmin`.
+    n_thresholds : int > 0
+        Number of YIN thresholds between 0 and 1.
+    beta_parameters : tuple of float > 0
+        Shape of the beta distribution of the threshold.
+    boltzmann_parameter : float > 0
+        How much shorter periods are preferred.
+    resolution : float in (0, 1)
+        Width of a pitch bin in semitones.
+    max_transition_rate : float > 0
+        Greatest change of pitch in octaves per second.
+    switch_prob : float in (0, 1)
+        Probability of a switch between voiced and unvoiced from one frame to the next.
+    no_trough_prob : float in [0, 1]
+        Weight of the lowest trough under thresholds below it.
+    fill_na : float or None
+        Value of `f0` in unvoiced frames; None leaves the decoder's best guess.
+    center : bool
+        Whether frame m is centred on, rather than starts at, sample ``m * hop_length``.
+    pad_mode : str
+        How `numpy.pad` extends `y` if `center`.
+
+    Returns
+    -------
+    f0 : np.ndarray [shape=(n_frames,)], float64
+        Hertz; `fill_na` marks unvoiced frames.
+    voiced_flag : np.ndarray [shape=(n_frames,)], bool
+        Whether a frame is voiced.
+    voiced_prob : np.ndarray [shape=(n_frames,)], float64
+        Probability of each frame to be voiced, 0 to 1.
+
+    Raises
+    ------
+    PitchError
+        If `y` is empty, of another type or shape, or not finite; if a parameter is out of range.
+
+    References
+    ----------
+    .. [1] Mauch and Dixon, "pYIN: A fundamental frequency estimator using probabilistic threshold
+       distributions", ICASSP 2014.
+    .. [2] De Cheveigne and Kawahara, "YIN, a fundamental frequency estimator for speech and
+       music", JASA 111(4), 2002.
+    """
+    hop_length = frame_length // 4 if hop_length is None else hop_length
+    check_parameters(
+        fmin, fmax, sr, frame_length, hop_length, n_thresholds, resolution, switch_prob,
+        no_trough_prob, boltzmann_parameter,
+    )  # fmt: skip
+    model = build_model(
+        fmin, fmax, sr, frame_length, hop_length, n_thresholds, tuple(beta_parameters),
+        boltzmann_parameter, resolution, max_transition_rate, switch_prob, no_trough_prob,
+    )  # fmt: skip
+    n_frames = _count_frames(y, frame_length, hop_length, center)
+
+    found = [
+        track_chunk(y, start, min(CHUNK_FRAMES, n_frames - start), model, center, pad_mode)
+        for start in range(0, n_frames, CHUNK_FRAMES)
+    ]
+    voiced_prob = np.concatenate([c.voiced_prob for c in found])
+    offsets = np.zeros(n_frames + 1, dtype=np.int64)
+    np.cumsum(np.concatenate([c.counts for c in found]), out=offsets[1:])
+    states = decode(
+        offsets,
+        np.concatenate([c.bins for c in found]),
+        np.concatenate([c.probs for c in found]),
+        voiced_prob,
+        model.transitions,
+    )
+    voiced_flag = states < model.freqs.size
+    f0 = model.freqs[states % model.freqs.size]
+    if fill_na is not None:
+        f0[~voiced_flag] = fill_na
+    return f0, voiced_flag, voiced_prob
+
+
+def _count_frames(y: AudioArray, frame_length: int, hop_length: int, center: bool) -> int:
+    """Check the samples and return the number of frames."""
+    kind = getattr(y, "dtype", type(y).__name__)
+    if kind not in (np.float32, np.float64):
+        raise PitchError(f"samples are {kind}: convert them to a float32 array of full scale +-1")
+    if y.ndim != 1:
+        raise PitchError(f"samples have shape {y.shape}: mix the channels down to one axis")
+    if y.size == 0:
+        raise PitchError("there are 0 samples: need at least 1")
+    finite = sum(np.count_nonzero(np.isfinite(y[i : i + 65536])) for i in range(0, y.size, 65536))
+    if finite < y.size:
+        raise PitchError(f"{y.size - finite} of {y.size} samples are NaN or infinite")
+    padded = y.size + (2 * (frame_length // 2) if center else 0)
+    if padded < frame_length:
+        raise PitchError(
+            f"{y.size} samples are fewer than frame_length={frame_length}: use center=True"
+        )
+    return 1 + (padded - frame_length) // hop_length

@@ -1,0 +1,1 @@
+"""Three waves from a pitch and a loudness: the algorithm V3."""

@@ -1,0 +1,152 @@
+"""Each check of the doctor: well on a good machine, and failing with words that help."""
+
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from pydantic import SecretStr
+
+from backend.cli import doctor
+from backend.cli.doctor import Finding, examine
+from backend.config.settings import Settings
+from backend.plugins.contract import Discovered
+from backend.speech.espeak import engine as embedded
+from tests.backend.speech.stubs import KEY, OpenAIStub
+from tests.command import free_port
+from tests.patience import LIMIT_S
+
+
+class Usage(NamedTuple):
+    """What `shutil.disk_usage` returns."""
+
+    total: int
+    used: int
+    free: int
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """Return a port somebody else listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port: int = other.getsockname()[1]
+        yield port
+
+
+def found(artifacts: Path, *plugins: Discovered, port: int | None = None) -> dict[str, Finding]:
+    """Return the findings by their check."""
+    settings = Settings(artifacts_dir=artifacts, port=port or free_port())
+    return {finding.check: finding for finding in examine(settings, plugins, print)}
+
+
+def failures(findings: dict[str, Finding]) -> dict[str, str]:
+    """Return the details of the checks that failed."""
+    return {check: finding.detail for check, finding in findings.items() if not finding.ok}
+
+
+def test_a_good_machine_passes_every_check(tmp_path: Path) -> None:
+    """Everything the show will do works, and nothing but the root is left behind."""
+    findings = found(tmp_path / "artifacts")
+
+    assert {} == failures(findings)
+    assert [] == [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_artifacts_that_cannot_be_written_fail(tmp_path: Path) -> None:
+    """A root below a file is found out by trying; the checks after it still run."""
+    (tmp_path / "file").write_bytes(b"")
+
+    findings = found(tmp_path / "file" / "artifacts")
+
+    assert {"artifacts can be written", "disk space"} == failures(findings).keys()
+    assert 7 == sum("agents: " not in check for check in findings)
+
+
+def test_a_taken_port_fails(tmp_path: Path, taken: int) -> None:
+    """The finding names the address and the setting to change."""
+    detail = failures(found(tmp_path, port=taken))["port"]
+
+    assert f"127.0.0.1:{taken}" in detail
+    assert "RR_PORT" in detail
+
+
+def test_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less than a gigabyte is too little, and the finding says how much there is."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 10**12, 300_000_000))
+
+    assert "0.3 GB free" in failures(found(tmp_path))["disk space"]
+
+
+def test_a_missing_voice_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A voice whose file is gone is named, with what to reinstall."""
+    monkeypatch.setattr(embedded, "missing_voices", lambda: ["en-us+f9"])
+
+    detail = failures(found(tmp_path))["voices"]
+
+    assert "en-us+f9" in detail
+    assert "espeakng-loader" in detail
+
+
+def test_a_plugin_that_cannot_be_loaded_fails(tmp_path: Path) -> None:
+    """A broken plugin is named with its reason."""
+    detail = failures(found(tmp_path, Discovered("tides", None, "ImportError: no moon")))["plugins"]
+
+    assert "tides (ImportError: no moon)" in detail
+
+
+def test_a_child_can_be_killed(tmp_path: Path) -> None:
+    """The child held the GIL and ignored SIGTERM, so what ended it was the kill, measured."""
+    finding = found(tmp_path)["a process that hangs can be killed"]
+
+    assert finding.ok
+    assert re.fullmatch(
+        r"one that did not react to SIGTERM was gone \d+ ms after the kill", finding.detail
+    )
+
+
+def test_a_child_that_does_not_hang_proves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check fails if the child ends by itself."""
+    monkeypatch.setattr(doctor, "_hang", lambda: "print(flush=True)")
+    monkeypatch.setattr(doctor, "HANG_LIMIT_S", LIMIT_S)
+
+    assert "did not hang" in failures(found(tmp_path))["a process that hangs can be killed"]
+
+
+def test_each_service_is_asked_once(tmp_path: Path) -> None:
+    """A service in use is reachable, or refused with the reason; its key is not shown."""
+
+    def asked(*modes: str) -> tuple[Finding, int]:
+        with OpenAIStub(*modes) as stub:
+            settings = Settings(
+                _env_file=None,
+                artifacts_dir=tmp_path,
+                port=free_port(),
+                speech_engine="openai",
+                speech_openai_url=stub.url,
+                speech_openai_api_key=SecretStr(KEY),
+            )
+            findings = {finding.check: finding for finding in examine(settings, [], print)}
+            return findings["voice openai"], len(stub.seen)
+
+    good, bad = asked("good"), asked("401")
+
+    assert (Finding("voice openai", True, "reachable (status 200)"), 1) == good
+    assert (False, 1) == (bad[0].ok, bad[1])
+    assert "answered 401" in bad[0].detail
+    assert KEY not in str(good) + str(bad)
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    """A service without its key is a finding that names the variable."""
+    settings = Settings(
+        _env_file=None, artifacts_dir=tmp_path, port=free_port(), speech_engine="elevenlabs"
+    )
+
+    findings = {finding.check: finding for finding in examine(settings, [], print)}
+
+    assert "ELEVENLABS_API_KEY" in failures(findings)["voice elevenlabs"]

@@ -1,0 +1,180 @@
+"""A rehearsal's report: what was said, what became of it, and every reason why it is not ok."""
+
+import io
+import wave
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from backend.cli.rehearse import Report, rehearse, show
+from backend.config.settings import Settings
+from backend.errors import SpeechError
+from backend.plugins.contract import Discovered, Host, Plugin, PluginSettings
+from backend.signals import (
+    TtsWritten,
+    WorkDone,
+    WorkFailed,
+    define,
+    emit,
+    tts_written,
+)
+from backend.speech.engine import Spoken
+from backend.speech.espeak.engine import EmbeddedEngine
+from backend.terminal.output import duration
+
+made = define("rehearsal_test_made", "Sent by a plugin of this module. Payload: WorkDone.")
+failed = define("rehearsal_test_failed", "Sent by a plugin of this module. Payload: WorkFailed.")
+
+Outcome = Callable[[TtsWritten], WorkDone | WorkFailed]
+
+
+def waves(outcome: Outcome) -> Discovered:
+    """Return a plugin that ends each utterance with `outcome` at once."""
+
+    @asynccontextmanager
+    async def lifespan(_: Host, __: PluginSettings) -> AsyncIterator[None]:
+        def receive(_: object, *, event: TtsWritten) -> None:
+            result = outcome(event)
+            emit(made if isinstance(result, WorkDone) else failed, "test", result)
+
+        with tts_written.connected_to(receive):
+            yield
+
+    plugin = Plugin("waves", PluginSettings, lifespan, outcomes=(made, failed))
+    return Discovered("waves", plugin)
+
+
+def three_files(event: TtsWritten) -> WorkDone:
+    """Stand in for a decomposition that went well: the WAV itself, three times."""
+    return WorkDone(event, (event.wav_path,) * 3)
+
+
+def progress() -> Console:
+    """Return a console whose words can be read."""
+    return Console(file=io.StringIO(), width=1000, markup=False)
+
+
+async def run(tmp_path: Path, *found: Discovered, slots: int = 2, seed: int = 1) -> Report:
+    """Rehearse without showing it."""
+    settings = Settings(artifacts_dir=tmp_path, seed=seed)
+    return await rehearse(settings, found, "Rain on the roof", slots, progress())
+
+
+async def test_a_whole_rehearsal_is_ok(tmp_path: Path) -> None:
+    """With three files for each utterance nothing is wrong, and each has its time."""
+    report = await run(tmp_path, waves(three_files))
+
+    assert ([], True) == (report.problems, report.to_dict()["ok"])
+    assert [(t, s) for t in (1, 2, 3) for s in (1, 2)] == [
+        (row.turn_index, row.slot_id) for row in report.utterances
+    ]
+    for row in report.utterances:
+        with wave.open(str(tmp_path / row.audio_path), "rb") as file:
+            assert row.duration_s == pytest.approx(
+                file.getnframes() / file.getframerate(), abs=1e-3
+            )
+        assert 3 == len(row.waves)
+        assert row.text
+        assert row.ready_ms is not None
+        assert (row.target_slot_id is None) == (row.turn_index != 2)
+
+
+async def test_the_same_seed_says_the_same(tmp_path: Path) -> None:
+    """A seed repeats a session word for word and voice for voice; another seed does not."""
+    first, again, other = [
+        [(row.text, row.voice_profile, row.target_slot_id) for row in report.utterances]
+        for report in [await run(tmp_path, waves(three_files), seed=seed) for seed in (5, 5, 6)]
+    ]
+
+    assert first == again
+    assert first != other
+
+
+async def test_a_failed_decomposition_is_told(tmp_path: Path) -> None:
+    """The reason of a failure stands with its utterance and among the problems."""
+
+    def refuse(event: TtsWritten) -> WorkFailed:
+        return WorkFailed(event, "queue_full", "2 are waiting")
+
+    report = await run(tmp_path, waves(refuse), slots=1)
+
+    (row,) = report.utterances
+    assert "queue_full: 2 are waiting" == row.failure
+    assert [f"{row.audio_path}: queue_full: 2 are waiting"] == report.problems
+
+
+@pytest.mark.parametrize("present", [0, 2])
+async def test_less_than_three_files_is_told(tmp_path: Path, present: int) -> None:
+    """A file that was announced and is not there is missed."""
+
+    def some(event: TtsWritten) -> WorkDone:
+        missing = event.wav_path.with_name("missing.wav")
+        return WorkDone(event, (event.wav_path,) * present + (missing,) * (3 - present))
+
+    report = await run(tmp_path, waves(some), slots=1)
+
+    assert f"has {present} of 3 waves" == report.utterances[0].failure
+    assert 1 == len(report.problems)
+
+
+async def test_without_the_plugin_the_reason_is_told(tmp_path: Path) -> None:
+    """Not installed, or broken: the rehearsal speaks, and says why there are no waves."""
+    missing = await run(tmp_path, slots=1)
+    broken = await run(tmp_path, Discovered("waves", None, "ImportError: no soxr"), slots=1)
+
+    assert any("not installed" in problem for problem in missing.problems)
+    assert any("failed, ImportError: no soxr" in problem for problem in broken.problems)
+
+
+async def test_a_slot_that_fails_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An utterance that could not be spoken is told by turn, slot and type."""
+
+    def mute(engine: EmbeddedEngine, text: str, voice_profile: str, path: Path) -> Spoken:
+        raise SpeechError("no loudspeaker")
+
+    monkeypatch.setattr(EmbeddedEngine, "generate_wav_to_file", mute)
+
+    report = await run(tmp_path, waves(three_files), slots=1)
+
+    assert ["turn 1 slot 1: tts_error: no loudspeaker", "nobody spoke"] == report.problems
+    assert [] == report.utterances
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+async def test_the_session_is_shown_as_it_goes(tmp_path: Path, *, verbose: bool) -> None:
+    """Turns and what each slot says are shown while it runs; paths and waves if asked for."""
+    console = progress()
+    settings = Settings(artifacts_dir=tmp_path, seed=1)
+
+    report = await rehearse(
+        settings, [waves(three_files)], "Rain [bold]", 2, console, verbose=verbose
+    )
+
+    assert isinstance(console.file, io.StringIO)
+    told = console.file.getvalue()
+    for row in report.utterances:
+        assert row.text in told
+        assert (row.audio_path in told) == verbose
+    assert ("3 waves after" in told) == verbose
+    assert ["turn 1", "turn 2", "turn 3"] == [
+        line.partition(":")[0] for line in told.splitlines() if line.startswith("turn ")
+    ]
+
+
+async def test_the_table_has_a_row_for_each_utterance(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table names voice, seconds and waves of every utterance, and where the session is."""
+    report = await run(tmp_path, waves(three_files), slots=1)
+
+    show(report)
+
+    shown = capsys.readouterr().out
+    (row,) = report.utterances
+    for words in (row.voice_profile, duration(row.duration_s), "3 of 3", report.session_id):
+        assert words in shown

@@ -1,0 +1,233 @@
+"""What gets into the log, and what never does."""
+
+import json
+import logging
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import structlog
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from backend.logs.setup import NOISY, OWN, SILENT, configure_logging
+from backend.logs.writer import flush
+from tests.backend.serving import READY, Serving
+from tests.command import free_port
+from tests.live import chat_body, get, post
+from tests.patience import LIMIT_S, until
+
+TOKEN = "xqsecret-token"
+CANARY = "xqcanary"
+FORGED = "2026-01-01T00:00:00.000000 [error    ] forged"
+HOSTILE = f"a\n{FORGED}\r\n\x1b[31m{FORGED}\x1b[0m\u2028{FORGED}\x85\x00b"
+LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+ \[")
+
+
+class Said:
+    """A logger of ours, and what has been said."""
+
+    def __init__(self, stream: StringIO) -> None:
+        self.log: structlog.stdlib.BoundLogger = structlog.get_logger("backend.test")
+        self._stream = stream
+
+    def text(self) -> str:
+        """Return everything that was logged."""
+        flush(LIMIT_S)
+        return self._stream.getvalue()
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
+    """Log at debug into memory during the test; afterwards as before."""
+    stream = StringIO()
+    root = logging.getLogger()
+    handlers, raising = root.handlers[:], logging.raiseExceptions
+    levels = {name: logging.getLogger(name).level for name in ("", *OWN, *NOISY, *SILENT)}
+    configuration = structlog.get_config()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stream)
+        configure_logging("debug", [SecretStr(TOKEN), None])
+    yield Said(stream)
+    root.handlers[0].close()
+    root.handlers[:], logging.raiseExceptions = handlers, raising
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    structlog.configure(**configuration)
+
+
+def test_a_value_cannot_forge_a_line(said: Said) -> None:
+    """Line breaks and escape sequences in values, events and libraries' messages are escaped."""
+    said.log.info("one", agent=HOSTILE, number=[HOSTILE], error=ValueError(HOSTILE))
+    said.log.warning(HOSTILE)
+    logging.getLogger("uvicorn.error").info("%s", HOSTILE)
+
+    lines = said.text().splitlines()
+
+    assert 3 == len(lines)
+    assert all(LINE.match(line) and "\x1b" not in line for line in lines)
+
+
+def test_a_traceback_cannot_forge_a_line(said: Said) -> None:
+    """Every line of a traceback is indented, those of the exception's message too."""
+    for report in (said.log.exception, logging.getLogger("library").exception):
+        try:
+            raise ValueError(HOSTILE)
+        except ValueError:
+            report("it failed")
+
+    lines = said.text().splitlines()
+
+    assert 2 == sum(LINE.match(line) is not None for line in lines)
+    assert all(line.startswith("    | ") or LINE.match(line) or not line for line in lines)
+    assert "ValueError" in "".join(lines)
+    assert "\x1b" not in "".join(lines)
+
+
+def test_a_secret_is_replaced_wherever_it_stands(said: Said) -> None:
+    """In an event, a value, a library's message or a traceback, a key is stars."""
+    said.log.info("with xqsecret-token", header=f"Bearer {TOKEN}", listed=[TOKEN])
+    logging.getLogger("library").warning("sent %s", TOKEN)
+    try:
+        raise RuntimeError(TOKEN)
+    except RuntimeError:
+        said.log.exception("failed")
+
+    text = said.text()
+
+    assert TOKEN not in text
+    assert 5 <= text.count("**********")
+
+
+def test_a_wrong_field_is_named_without_its_input(said: Said) -> None:
+    """pydantic quotes the input in its message; the log tells the field and the kind of error."""
+
+    class Said(BaseModel):
+        number: int
+
+    try:
+        try:
+            Said.model_validate({"number": CANARY})
+        except ValidationError as error:
+            raise RuntimeError("the answer is not valid") from error
+    except RuntimeError:
+        said.log.exception("failed")
+
+    text = said.text()
+
+    assert CANARY not in text
+    assert "number: int_parsing" in text
+
+
+def test_libraries_are_not_heard_at_debug(said: Said) -> None:
+    """At DEBUG libraries log requests whole; only our own packages are heard there."""
+    for library in ("openai._base_client", "anthropic", "websockets", "uvicorn.error", "httpx2"):
+        logging.getLogger(library).debug(CANARY)
+    said.log.debug("ours")
+
+    text = said.text()
+
+    assert CANARY not in text
+    assert "ours" in text
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("level", ["debug", "info", "error"])
+def test_a_server_keeps_its_token_and_forged_lines_out(tmp_path: Path, level: str) -> None:
+    """Whatever level, neither the token nor a line of a stranger's making is in the log."""
+    env = {"RR_WAVES_ENABLED": "false", "RR_LOG_LEVEL": level, "RR_API_TOKEN": TOKEN}
+    env["OPENAI_API_KEY"] = f"sk-{TOKEN}"
+    bearer = f"Authorization: Bearer {TOKEN}"
+
+    with Serving(tmp_path, env) as serving:
+        if level == "error":
+            until(lambda: bool(serving.process.net_connections()), "it listens")
+        else:
+            serving.wait_for(READY)
+        statuses = [
+            get(serving.port, target, *headers).status
+            for target, headers in (
+                ("/v1/agents", [bearer]),
+                ("/v1/agents", [f"{bearer}x"]),
+                (f"/v1/audio/tts/a%0a{FORGED.replace(' ', '%20')}.wav", [bearer]),
+                ("/v1/audio/tts/%1b%5b31mred.wav", [bearer]),
+                ("/v1/agents", [bearer, "Upgrade: \x1b[31m", "Connection: upgrade"]),
+                (f"/v1/agents?{TOKEN}", [bearer, "Upgrade: websocket", "Connection: upgrade"]),
+            )
+        ]
+        serving.stop()
+
+    said = "".join(serving.log)
+    assert [200, 401, 404, 404] == statuses[:4]
+    assert TOKEN not in said
+    assert "\x1b" not in said
+    assert not any(line.startswith(FORGED[:20]) for line in serving.log)
+
+
+FAILING_LOG = """
+import logging
+from backend.logs import setup as logs
+class Failing(logging.Handler):
+    def emit(self, record):
+        raise OSError("no log")
+configure = logs.configure_logging
+def failing(*arguments):
+    configure(*arguments)
+    logging.getLogger("backend").addHandler(Failing())
+logs.configure_logging = failing
+from backend.__main__ import main
+main()
+"""
+
+
+SMALLEST_PIPE = 4096  # bytes; a few lines
+
+
+@pytest.mark.e2e
+@pytest.mark.faults
+@pytest.mark.parametrize("fault", ["handler", "closed", "blocked"])
+def test_a_failing_log_stops_no_session(tmp_path: Path, fault: str, project_root: Path) -> None:
+    """F33: whatever the log does, a session comes through with its waves, and so does the stop.
+
+    Its handler raises, or standard error is closed, or a full pipe that nobody reads.
+    """
+    port = free_port()
+    program = ["-c", FAILING_LOG] if fault == "handler" else ["-m", "backend"]
+    body = json.dumps(chat_body(1, 2)).encode()
+
+    with subprocess.Popen(
+        [sys.executable, *program, "serve", "--port", str(port)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(project_root), "RR_LOG_LEVEL": "debug"},
+        stderr=subprocess.DEVNULL if fault == "handler" else subprocess.PIPE,
+    ) as serving:
+        if serving.stderr is not None and fault == "blocked":
+            import fcntl
+
+            fcntl.fcntl(serving.stderr, fcntl.F_SETPIPE_SZ, SMALLEST_PIPE)
+        elif serving.stderr is not None:
+            serving.stderr.close()
+        try:
+            until(lambda: listens(port), "it listens")
+            answer = post(port, "/v1/chat", body, "Content-Type: application/json")
+            spoken = answer.body.count(b"event: slot.audio")
+            waves = tmp_path / "artifacts/waves/sessions"
+            until(lambda: 3 * spoken == len(list(waves.rglob("*.wav"))), "the waves are there")
+        finally:
+            serving.terminate()
+            serving.wait(LIMIT_S)
+
+    assert 4 <= spoken
+    assert b"event: done" in answer.body
+    assert 0 == serving.returncode
+
+
+def listens(port: int) -> bool:
+    """Tell whether somebody answers on `port`."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

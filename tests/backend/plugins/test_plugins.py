@@ -1,0 +1,279 @@
+"""The plugin contract: found, chosen, started in order, stopped in reverse, never fatal."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from pydantic_settings import SettingsConfigDict
+from structlog.testing import capture_logs
+
+from backend.errors import PluginError
+from backend.plugins import contract as plugins
+from backend.plugins.contract import (
+    GROUP,
+    Board,
+    Discovered,
+    Host,
+    Plugin,
+    PluginSettings,
+    PluginStatus,
+    discover,
+    enabled,
+    running,
+)
+from backend.storage.artifacts import Artifacts
+from tests.patience import LIMIT_S
+
+
+class Strict(PluginSettings):
+    """Settings that cannot be read without a variable nobody sets."""
+
+    needed: int
+
+
+class Off(PluginSettings):
+    """Settings of a plugin that is off unless it is switched on."""
+
+    enabled: bool = False
+
+
+def recording(name: str, journal: list[str], *, fail_at: str = "", order: int = 100) -> Discovered:
+    """Return a plugin that writes down its start and stop, and may fail at either."""
+
+    @asynccontextmanager
+    async def lifespan(_: Host, __: PluginSettings) -> AsyncIterator[None]:
+        if fail_at == "start":
+            raise RuntimeError("no cable")
+        journal.append(f"start {name}")
+        yield
+        journal.append(f"stop {name}")
+        if fail_at == "stop":
+            raise RuntimeError("no cable")
+
+    return Discovered(name, Plugin(name, PluginSettings, lifespan, order=order))
+
+
+async def run(found: list[Discovered], tmp_path: Path) -> Board:
+    """Choose, start and stop plugins; return their states as they were while running."""
+    board = Board()
+    seen = Board()
+    async with running(enabled(found, board), board, Artifacts(tmp_path)):
+        for name, status in board:
+            seen.set(name, status.state, status.reason)
+    return seen
+
+
+async def test_stopping_is_starting_reversed(tmp_path: Path) -> None:
+    """Plugins stop in the reverse of the order in which they start."""
+    journal: list[str] = []
+
+    await run([recording(name, journal) for name in "abc"], tmp_path)
+
+    assert ["start a", "start b", "start c", "stop c", "stop b", "stop a"] == journal
+
+
+@pytest.mark.parametrize("fail_at", ["start", "stop"])
+async def test_a_failing_plugin_is_logged_and_the_others_run(tmp_path: Path, fail_at: str) -> None:
+    """A plugin that raises at start or stop is named in the log; the rest start and stop."""
+    journal: list[str] = []
+    found = [recording("bad", journal, fail_at=fail_at), recording("good", journal)]
+
+    with capture_logs() as logs:
+        board = await run(found, tmp_path)
+
+    assert {"start good", "stop good"} <= set(journal)
+    assert ["bad"] == [entry["plugin"] for entry in logs if entry["log_level"] == "error"]
+    assert PluginStatus("ok") == board.get("good")
+    if fail_at == "start":
+        assert PluginStatus("failed", "RuntimeError: no cable") == board.get("bad")
+
+
+async def test_a_plugin_that_hangs_at_start_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host waits a bounded time for a plugin to start."""
+    monkeypatch.setattr(plugins, "START_LIMIT_S", 0.05)
+
+    @asynccontextmanager
+    async def lifespan(_: Host, __: PluginSettings) -> AsyncIterator[None]:
+        await asyncio.Event().wait()
+        yield
+
+    board = await run([Discovered("slow", Plugin("slow", PluginSettings, lifespan))], tmp_path)
+    status = board.get("slow")
+
+    assert status is not None
+    assert "failed" == status.state
+    assert "TimeoutError" in status.reason
+
+
+async def test_a_plugin_that_hangs_at_stop_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host waits a bounded time for a plugin to stop."""
+    monkeypatch.setattr(plugins, "STOP_LIMIT_S", 0.05)
+
+    @asynccontextmanager
+    async def lifespan(_: Host, __: PluginSettings) -> AsyncIterator[None]:
+        yield
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(LIMIT_S):
+        await run([Discovered("slow", Plugin("slow", PluginSettings, lifespan))], tmp_path)
+
+
+async def test_a_disabled_plugin_is_neither_imported_nor_started(tmp_path: Path) -> None:
+    """Switched off, only the settings of a plugin are there."""
+    found = [Discovered("off", Plugin("off", Off, "no_such_module:lifespan"))]
+
+    board = await run(found, tmp_path)
+
+    assert PluginStatus("disabled", "switched off in the settings") == board.get("off")
+
+
+async def test_wrong_settings_cost_the_plugin_only(tmp_path: Path) -> None:
+    """A plugin whose settings cannot be read is failed, with the reason, and the others start."""
+    journal: list[str] = []
+    strict = Discovered("strict", Plugin("strict", Strict, "never:imported"))
+
+    board = await run([strict, recording("good", journal)], tmp_path)
+    status = board.get("strict")
+
+    assert status is not None
+    assert "failed" == status.state
+    assert "NEEDED" in status.reason
+    assert ["start good", "stop good"] == journal
+
+
+class Listed(PluginSettings):
+    """Settings with a list, which is JSON in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="RR_LISTED_")
+    slots: tuple[int, ...] = ()
+
+
+def test_a_setting_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value that cannot even be parsed is told like every other wrong one."""
+    monkeypatch.setenv("RR_LISTED_SLOTS", "1,2")
+
+    with pytest.raises(PluginError, match=r'plugin listed: .*"slots"'):
+        plugins.load_settings(Plugin("listed", Listed, "never:imported"))
+
+
+async def test_the_second_plugin_of_a_name_is_not_started(tmp_path: Path) -> None:
+    """Two packages that offer the same name cannot both run."""
+    journal: list[str] = []
+
+    with capture_logs() as logs:
+        await run([recording("twin", journal), recording("twin", journal)], tmp_path)
+
+    assert ["start twin", "stop twin"] == journal
+    assert ["twin"] == [entry["plugin"] for entry in logs if entry["log_level"] == "error"]
+
+
+async def test_a_plugin_says_how_it_is(tmp_path: Path) -> None:
+    """What a plugin reports stands on the board."""
+
+    @asynccontextmanager
+    async def lifespan(host: Host, _: PluginSettings) -> AsyncIterator[None]:
+        host.report("degraded", "one lamp is dark")
+        yield
+
+    board = await run([Discovered("lamp", Plugin("lamp", PluginSettings, lifespan))], tmp_path)
+
+    assert PluginStatus("degraded", "one lamp is dark") == board.get("lamp")
+
+
+async def test_gauges_and_services_last_as_long_as_their_plugin(tmp_path: Path) -> None:
+    """A running plugin's numbers and its service stand on the board, and go when it stops."""
+    board = Board()
+
+    @asynccontextmanager
+    async def lifespan(host: Host, _: PluginSettings) -> AsyncIterator[str]:
+        host.gauge("lit", "Lamps that are lit.", lambda: 3)
+        yield "the lamps"
+
+    found = [Discovered("lamp", Plugin("lamp", PluginSettings, lifespan))]
+    async with running(enabled(found, board), board, Artifacts(tmp_path)):
+        shown = [(gauge.plugin, gauge.name, gauge.doc, gauge.read()) for gauge in board.gauges]
+        service = board.service("lamp")
+
+    assert [("lamp", "lit", "Lamps that are lit.", 3)] == shown
+    assert "the lamps" == service
+    assert ((), None) == (board.gauges, board.service("lamp"))
+
+
+@pytest.fixture
+def module() -> Iterator[Callable[..., EntryPoint]]:
+    """Return a function that makes an importable module and the entry point to its `plugin`."""
+    made: list[str] = []
+
+    def make(name: str, **content: Any) -> EntryPoint:
+        sys.modules[name] = ModuleType(name)
+        vars(sys.modules[name]).update(content)
+        made.append(name)
+        return EntryPoint(name, f"{name}:plugin", GROUP)
+
+    yield make
+    for name in made:
+        del sys.modules[name]
+
+
+def test_discovery_never_raises(module: Callable[..., EntryPoint]) -> None:
+    """What cannot be imported, or is no plugin, is found with its problem."""
+    fine = Plugin("fine", PluginSettings, "x:y")
+    points = [
+        EntryPoint("gone", "no_such_module:plugin", GROUP),
+        module("exits_like", plugin=42),
+        module("fine", plugin=fine),
+    ]
+
+    with capture_logs() as logs:
+        found = {item.name: item for item in discover(points)}
+
+    assert fine is found["fine"].plugin
+    assert "ModuleNotFoundError" in found["gone"].problem
+    assert "is a int, not a backend.plugins.contract.Plugin" in found["exits_like"].problem
+    assert {"gone", "exits_like"} == {entry["plugin"] for entry in logs}
+
+
+def test_plugins_start_by_order_and_name(module: Callable[..., EntryPoint]) -> None:
+    """A plugin that others build on can come first."""
+    points = [
+        module(name, plugin=Plugin(name, PluginSettings, "x:y", order=order))
+        for name, order in (("zebra", 1), ("beta", 100), ("alpha", 100))
+    ]
+
+    assert ["zebra", "alpha", "beta"] == [item.name for item in discover(points)]
+
+
+def test_the_built_in_plugins_come_through_entry_points() -> None:
+    """The waves plugin is found the way a third party's is."""
+    assert "waves" in {item.name for item in discover()}
+
+
+async def test_the_plugins_share_their_leases_and_see_who_runs(tmp_path: Path) -> None:
+    """What one plugin holds another one sees held; a plugin runs from its start to its stop."""
+    hosts: list[Host] = []
+
+    @asynccontextmanager
+    async def lifespan(host: Host, _: PluginSettings) -> AsyncIterator[None]:
+        hosts.append(host)
+        yield
+
+    board = Board()
+    found = [Discovered(name, Plugin(name, PluginSettings, lifespan)) for name in ("a", "b")]
+    async with running(enabled(found, board), board, Artifacts(tmp_path)):
+        with hosts[0].leases.held("session"):
+            seen = "session" in hosts[1].leases
+        during = [board.runs(name) for name in ("a", "b", "c")]
+
+    assert seen
+    assert [True, True, False] == during
+    assert not board.runs("a")

@@ -1,0 +1,164 @@
+"""`reflective-resonance waves backfill` as a process."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.storage.artifacts import Artifacts
+from backend.storage.lock import holding
+from plugins.waves.jobs import record
+from tests.command import COMMAND, environment, run
+from tests.patience import LIMIT_S
+from tests.plugins.waves.speeches import check_all_whole, left, set_age, speak
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Artifacts:
+    return Artifacts(tmp_path / "artifacts")
+
+
+def backfill(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run("waves", "backfill", *arguments, cwd=cwd)
+
+
+def results(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Return the result of each file by its name, from `--json`."""
+    rows: list[dict[str, Any]] = json.loads(done.stdout)["files"]
+    return {Path(row["path"]).stem: row["result"] for row in rows}
+
+
+def test_all_that_is_missing_is_made(artifacts: Artifacts, tmp_path: Path) -> None:
+    """Dry run, run, and run again: listed, made, nothing left; 0 each time."""
+    for n in range(1, 4):
+        speak(artifacts, f"slot-{n}_gpt_calm", turn=n)
+
+    listed = backfill(tmp_path, "--dry-run", "--json")
+    nothing_made = not artifacts.sessions("waves").exists()
+    made = backfill(tmp_path, str(artifacts.root), "--workers", "1")
+    record.path_of(artifacts, "session-1").unlink()
+    again = backfill(tmp_path, "--json")
+    last = backfill(tmp_path)
+
+    assert [0, 0, 0, 0] == [done.returncode for done in (listed, made, again, last)]
+    assert ["missing"] * 3 == list(results(listed).values())
+    assert nothing_made
+    assert "3 written" in made.stdout
+    assert "decomposing" in made.stderr
+    assert ["recorded"] * 3 == list(results(again).values())
+    assert "nothing is missing" in last.stdout
+    assert 3 == check_all_whole(artifacts)
+
+
+def test_a_failure_is_in_the_table_and_not_tried_again(
+    artifacts: Artifacts, tmp_path: Path
+) -> None:
+    """A recording that cannot be read is named with its reason; exit 1, then it is left alone."""
+    speak(artifacts, "good")
+    bad = speak(artifacts, "bad")
+    bad.write_bytes(b"no audio")
+    set_age(bad, 60)
+
+    first, second = backfill(tmp_path), backfill(tmp_path, "--json")
+
+    assert (1, 0) == (first.returncode, second.returncode)
+    assert "bad.wav" in first.stdout
+    assert "invalid_audio: " in first.stdout
+    assert "good.wav" not in first.stdout
+    assert {} == results(second)
+
+
+def test_waves_that_cannot_be_recorded_are_named(artifacts: Artifacts, tmp_path: Path) -> None:
+    """Where no record can be written the table says so; the waves stay."""
+    speak(artifacts, "slot-1_gpt_calm")
+    backfill(tmp_path)
+    path = record.path_of(artifacts, "session-1")
+    path.unlink()
+    path.mkdir()
+
+    done = backfill(tmp_path, "--json")
+
+    (row,) = json.loads(done.stdout)["files"]
+    assert (1, "failed", "not_recorded") == (done.returncode, row["result"], row["reason"])
+    assert "EISDIR" in row["message"]
+    assert 3 == len(list(artifacts.sessions("waves").rglob("*_wave?.wav")))
+
+
+@pytest.mark.parametrize("since", ["1h", "60m", "3600s", "DATE"])
+def test_since(artifacts: Artifacts, tmp_path: Path, since: str) -> None:
+    """Only what was spoken since then is looked at."""
+    speak(artifacts, "old", age_s=7200)
+    speak(artifacts, "new", age_s=60)
+    if since == "DATE":
+        since = (datetime.now() - timedelta(hours=1)).isoformat(timespec="minutes")  # noqa: DTZ005 - local, as people write it
+
+    done = backfill(tmp_path, "--since", since, "--dry-run", "--json")
+
+    assert {"new": "missing"} == results(done)
+
+
+def test_bad_usage_exits_with_2(artifacts: Artifacts, tmp_path: Path) -> None:
+    """A missing directory, a wrong moment or number: 2, one line, nothing on stdout."""
+    speak(artifacts, "a")
+    cases = [["nowhere"], ["--since", "soon"], ["--since", "9999999999d"], ["--workers", "0"]]
+
+    for case in cases:
+        done = backfill(tmp_path, *case)
+
+        assert (2, "") == (done.returncode, done.stdout), case
+        assert done.stderr
+        assert "Traceback" not in done.stderr
+    assert [("a", "pending")] == left(artifacts)
+
+
+def test_a_server_that_runs_is_named(artifacts: Artifacts, tmp_path: Path) -> None:
+    """While a server holds the root the command says so and exits with 2; a dry run may look."""
+    speak(artifacts, "a")
+
+    with holding(artifacts, "reflective-resonance serve"):
+        done = backfill(tmp_path)
+        dry = backfill(tmp_path, "--dry-run")
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert f"reflective-resonance serve, process {os.getpid()}" in done.stderr
+    assert 0 == dry.returncode
+    assert "missing" in dry.stdout
+
+
+def test_ctrl_c_and_on_again(artifacts: Artifacts, tmp_path: Path) -> None:
+    """Ctrl-C ends it with 130, keeps what is made, and the next run does the rest only."""
+    count = 60
+    for n in range(count):
+        speak(artifacts, f"slot-{n}_gpt_calm")
+    first = artifacts.sessions("waves")
+    with subprocess.Popen(
+        [*COMMAND, "waves", "backfill", "--workers", "1"],
+        cwd=tmp_path,
+        env=environment({}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not list(first.glob("*/session.json")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=LIMIT_S)
+    made = count - len(left(artifacts))
+
+    rest = backfill(tmp_path, "--json")
+
+    assert (130, "") == (process.returncode, out)
+    assert "run it again" in err
+    assert "Traceback" not in err
+    assert 0 < made < count
+    assert (0, count - made) == (rest.returncode, len(results(rest)))
+    assert count == check_all_whole(artifacts)
