@@ -82,6 +82,8 @@ def command_lines() -> list[str]:
 
 def _page(cls: type[BaseSettings]) -> str:
     """Return the README of the folder that the settings class `cls` is in."""
+    if cls is Settings:
+        return "backend/README.md"
     return f"{cls.__module__.rpartition('.')[0].replace('.', '/')}/README.md"
 
 

@@ -124,6 +124,8 @@ def sources() -> list[Path]:
 
 def name_of(source: Path) -> str:
     """Return the name of the module at `source` within this plugin, such as "v3.kernels"."""
+    if not source.is_relative_to(WAVES):
+        return source.stem
     return ".".join(source.relative_to(WAVES).with_suffix("").parts)
 
 

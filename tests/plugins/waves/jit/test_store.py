@@ -154,7 +154,7 @@ def test_bitcode_is_of_the_source_as_it_is(module: str) -> None:
     """Every module of kernels has the bitcode of its present source beside it, and no other."""
     path = cache.bitcode_path(Path(str(import_module(module).__file__)))
 
-    assert [path] == list(path.parent.glob(f"{module.rpartition('.')[2]}-*.bc"))
+    assert [path] == list(path.parent.glob(f"{module.removeprefix('plugins.waves.')}-*.bc"))
 
 
 def test_a_changed_kernel_is_not_run_as_it_was(tmp_path: Path) -> None:
