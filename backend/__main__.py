@@ -9,12 +9,12 @@ def main() -> None:
 
     code = 130
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # as under nohup
-        from backend.cli.main import app
+        from backend.cli import app
 
         app()
     try:
         signal.signal(signal.SIGINT, lambda *_: os._exit(code))
-        from backend.cli.main import app
+        from backend.cli import app
 
         signal.signal(signal.SIGINT, signal.default_int_handler)
         app()

@@ -7,8 +7,7 @@ import structlog
 
 from backend.agents import Slot
 from backend.errors import ReflectiveResonanceError
-from backend.sessions.manifest import new_session_id
-from backend.sessions.stream import SessionStream
+from backend.sessions import SessionStream, new_session_id
 from backend.workflow import Workflow
 
 log = structlog.get_logger(__name__)

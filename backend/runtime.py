@@ -16,15 +16,14 @@ from pydantic_settings import BaseSettings
 
 from backend import scheduling
 from backend.agents import create_agents, key_variables
-from backend.config.report import Unread, unread
-from backend.config.settings import PREFIX, REPLACED, Settings
+from backend.config import PREFIX, REPLACED, Settings, Unread, unread
+from backend.plugins import Board, Discovered, Plugin, PluginSettings
 from backend.plugins import contract as plugins
-from backend.plugins.contract import Board, Discovered, Plugin, PluginSettings
 from backend.runner import SessionRunner
-from backend.sessions.manifest import earlier_sessions, mark_interrupted
+from backend.sessions import earlier_sessions, mark_interrupted
 from backend.signals import tracing
 from backend.speech import create_speech
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from backend.workflow import Workflow
 
 log = structlog.get_logger(__name__)

@@ -24,9 +24,10 @@ import structlog
 
 from backend.agents import Agents, CommentSelection, Peer, Received, Slot, SpokenResponse
 from backend.errors import AgentError, SlotErrorType, SpeechError
-from backend.sessions.events import (
+from backend.sessions import (
     Done,
     Event,
+    Manifest,
     SessionStart,
     SlotAudio,
     SlotDone,
@@ -35,8 +36,10 @@ from backend.sessions.events import (
     SlotStart,
     TurnDone,
     TurnStart,
+    Utterance,
+    save,
+    wav_name,
 )
-from backend.sessions.manifest import Manifest, Utterance, save, wav_name
 from backend.signals import (
     Kind,
     SessionFinished,
@@ -50,7 +53,7 @@ from backend.signals import (
     turn_finished,
 )
 from backend.speech import SpeechEngine, resolve_profile
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 
 log = structlog.get_logger(__name__)
 

@@ -1,11 +1,11 @@
 """Who answers a visitor: the registry, the prompts, the model client, the offline rehearsal."""
 
 from backend.agents.agents import Agents
-from backend.agents.factory import create_agents, key_variables
-from backend.agents.models.library import Candidate, ModelFactory
+from backend.agents.factory import check_agents, create_agents, key_variables
+from backend.agents.models import Candidate, ModelFactory, probe_providers
 from backend.agents.outputs import CommentSelection, SpokenResponse
 from backend.agents.registry import DEFAULT_PROFILES, AgentProfile, Registry
-from backend.agents.states import AgentState
+from backend.agents.states import AgentState, State
 from backend.agents.turns import Peer, Received, Slot
 
 __all__ = [
@@ -21,6 +21,9 @@ __all__ = [
     "Registry",
     "Slot",
     "SpokenResponse",
+    "State",
+    "check_agents",
     "create_agents",
     "key_variables",
+    "probe_providers",
 ]

@@ -7,12 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from backend.agents.conversations import MAX_TOKENS, Conversations, Exchange
-from backend.agents.models.client import Client
-from backend.agents.models.library import Candidate, ModelFactory
+from backend.agents.models import Candidate, Client, ModelFactory
 from backend.agents.outputs import CommentSelection, SpokenResponse
 from backend.agents.prompts import Prompts, remembered_prompt
 from backend.agents.registry import AgentProfile, Registry
-from backend.agents.rehearsal.agents import play
+from backend.agents.rehearsal import play
 from backend.agents.states import AgentState, States
 from backend.agents.turns import (
     AnyTurn,

@@ -5,17 +5,15 @@ from typing import TYPE_CHECKING
 
 from backend.agents.agents import Agents
 from backend.agents.agents_file import load_profiles
-from backend.agents.models.chains import Chains
-from backend.agents.models.keys import Keys
-from backend.agents.models.providers import Providers
+from backend.agents.models import Chains, Keys, Providers
 from backend.agents.prompts import Prompts
 from backend.agents.registry import Registry
 from backend.agents.states import States
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.errors import SettingsError
 
 if TYPE_CHECKING:
-    from backend.agents.models.retries import Patience
+    from backend.agents.models import Patience
 
 
 def check_agents(settings: Settings) -> None:

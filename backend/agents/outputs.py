@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from backend.agents.truncation import truncate
-from backend.speech.profiles import DEFAULT_PROFILE, DESCRIPTIONS, PROFILES
+from backend.speech import DEFAULT_PROFILE, DESCRIPTIONS, PROFILES
 
 SPOKEN_LIMIT = 400
 """Characters of a response or a reply."""

@@ -11,9 +11,9 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from backend.config.settings import Settings
-from backend.plugins.contract import Board, Discovered, Plugin, PluginSettings, enabled
-from backend.storage.artifacts import Artifacts, write_bytes
+from backend.config import Settings
+from backend.plugins import Board, Discovered, Plugin, PluginSettings, enabled
+from backend.storage import Artifacts, write_bytes
 
 FREE_BYTES = 1_000_000_000
 """A session of 18 utterances takes about 6 MB with its waves: this is some 150 visitors."""
@@ -80,7 +80,7 @@ def _unread(settings: Settings, discovered: Iterable[Discovered]) -> list[Findin
 
 
 def _providers(settings: Settings) -> list[Finding]:
-    from backend.agents.models.probe import probe_providers
+    from backend.agents import probe_providers
 
     try:
         probes = list(probe_providers(settings))
@@ -121,8 +121,7 @@ def _disk(artifacts: Artifacts) -> str:
 
 
 def _voices() -> str:
-    from backend.speech import PROFILES
-    from backend.speech.espeak.engine import missing_voices
+    from backend.speech import PROFILES, missing_voices
 
     missing = missing_voices()
     if missing:
@@ -132,7 +131,7 @@ def _voices() -> str:
 
 def _services(settings: Settings, artifacts: Artifacts) -> list[tuple[str, Callable[[], str]]]:
     """Return a check for each engine that is in use beside the embedded one."""
-    from backend.speech.factory import create_engine, engine_names, options_of
+    from backend.speech import create_engine, engine_names, options_of
 
     def check(name: str) -> str:
         engine = create_engine(name, temporary=artifacts.temporary, options=options_of(settings))

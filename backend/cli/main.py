@@ -19,14 +19,18 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 import typer
 from typer.core import TyperGroup
 
-from backend.config.report import EffectiveSetting, effective
-from backend.config.settings import Settings
+from backend.config import EffectiveSetting, Settings, effective
 from backend.errors import PluginError, ReflectiveResonanceError, SettingsError, UsageError
-from backend.logs.setup import configure_logging
-from backend.logs.writer import flushed
-from backend.plugins.contract import Discovered, discover, load_settings
-from backend.terminal.output import messages, output, show_json, show_paragraph
-from backend.terminal.streams import discard_output, prepare_streams
+from backend.logs import configure_logging, flushed
+from backend.plugins import Discovered, discover, load_settings
+from backend.terminal import (
+    discard_output,
+    messages,
+    output,
+    prepare_streams,
+    show_json,
+    show_paragraph,
+)
 
 if TYPE_CHECKING:
     from backend.cli.doctor import Finding
@@ -239,7 +243,7 @@ def _load(**overrides: object) -> tuple[Settings, list[Discovered]]:
     SettingsError, PluginError
         If any is wrong.
     """
-    from backend.agents.factory import check_agents
+    from backend.agents import check_agents
 
     settings = Settings.load(**overrides)
     discovered = discover()

@@ -13,14 +13,13 @@ from typing import Any
 from rich.console import Console
 
 from backend.agents import Slot
-from backend.config.settings import Settings
-from backend.plugins.contract import Discovered, PluginStatus
+from backend.config import Settings
+from backend.plugins import Discovered, PluginStatus
 from backend.runtime import Hosting
-from backend.sessions.events import SlotAudio, SlotDone, SlotError, TurnStart
+from backend.sessions import SlotAudio, SlotDone, SlotError, TurnStart
 from backend.signals import TtsWritten, WorkDone, WorkFailed, tts_written
-from backend.storage.lock import holding
-from backend.storage.riff import read_header
-from backend.terminal.output import duration, output, show_paragraph, show_table
+from backend.storage import holding, read_header
+from backend.terminal import duration, output, show_paragraph, show_table
 
 WAVES = "waves"
 WAVES_PER_UTTERANCE = 3

@@ -6,15 +6,21 @@ from typing import Any
 
 from rich.console import Console
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.errors import SettingsError, SpeechError
-from backend.speech.engine import SpeechEngine
-from backend.speech.factory import ENGINES, create_engine, engine_names, options_of
-from backend.speech.loudness import active_level, peak_level
-from backend.speech.pitch import pitch_range
-from backend.speech.profiles import PROFILES
-from backend.speech.riff import decode
-from backend.terminal.output import duration, output, show_paragraph, show_table
+from backend.speech import (
+    ENGINES,
+    PROFILES,
+    SpeechEngine,
+    active_level,
+    create_engine,
+    decode,
+    engine_names,
+    options_of,
+    peak_level,
+    pitch_range,
+)
+from backend.terminal import duration, output, show_paragraph, show_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,27 @@
 """The settings of the host, and where each value came from."""
+
+from backend.config.lists import Listed
+from backend.config.report import (
+    EffectiveSetting,
+    Unread,
+    describe_encoding,
+    describe_problems,
+    effective,
+    unread,
+)
+from backend.config.settings import ENV_FILE, PREFIX, REPLACED, Settings, is_loopback
+
+__all__ = [
+    "ENV_FILE",
+    "PREFIX",
+    "REPLACED",
+    "EffectiveSetting",
+    "Listed",
+    "Settings",
+    "Unread",
+    "describe_encoding",
+    "describe_problems",
+    "effective",
+    "is_loopback",
+    "unread",
+]

@@ -27,7 +27,7 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backend.config.settings import Settings, is_loopback
+from backend.config import Settings, is_loopback
 from backend.http.problems import problem_response
 
 log = structlog.get_logger(__name__)

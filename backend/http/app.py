@@ -16,18 +16,18 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.middleware.cors import CORSMiddleware
 
 from backend.agents import AgentProfile, AgentState, Registry, Slot
-from backend.agents.states import State as AgentCondition
-from backend.config.settings import Settings
+from backend.agents import State as AgentCondition
+from backend.config import Settings
 from backend.http import problems
 from backend.http.access import Access, admitted_origins
 from backend.http.body_limit import BodyLimit
 from backend.http.pages import page_router
 from backend.http.problems import FieldProblem, ProblemError
 from backend.http.recordings import audio_router
-from backend.plugins.contract import Discovered, State
+from backend.plugins import Discovered, State
 from backend.runner import TooManySessionsError
 from backend.runtime import Hosting
-from backend.sessions.stream import SessionStream
+from backend.sessions import SessionStream
 
 log = structlog.get_logger(__name__)
 

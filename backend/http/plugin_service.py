@@ -17,7 +17,7 @@ from fastapi import WebSocketException, status
 from starlette.requests import HTTPConnection
 
 from backend.http.problems import ProblemError
-from backend.plugins.contract import Board
+from backend.plugins import Board
 
 
 def service_of(name: str) -> Callable[[HTTPConnection], Any]:

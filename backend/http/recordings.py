@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from backend.errors import ArtifactError
 from backend.http import problems
 from backend.http.problems import ProblemError
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 
 log = structlog.get_logger(__name__)
 

@@ -27,15 +27,13 @@ from types import FrameType
 import structlog
 import uvicorn
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
-from backend.http.connections.connections import Connections
-from backend.http.connections.listening import WAITING_CONNECTIONS, listening
-from backend.logs.writer import flush
-from backend.plugins.contract import Discovered, PluginStatus, State
+from backend.http.connections import WAITING_CONNECTIONS, Connections, listening
+from backend.logs import flush
+from backend.plugins import Discovered, PluginStatus, State
 from backend.runtime import Hosting
-from backend.storage.artifacts import Artifacts
-from backend.storage.lock import holding
+from backend.storage import Artifacts, holding
 
 log = structlog.get_logger(__name__)
 

@@ -33,10 +33,9 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as UnparsableError
 
-from backend.config.report import describe_encoding, describe_problems
+from backend.config import describe_encoding, describe_problems
 from backend.errors import PluginError
-from backend.storage.artifacts import Artifacts
-from backend.storage.leases import Leases
+from backend.storage import Artifacts, Leases
 
 log = structlog.get_logger(__name__)
 

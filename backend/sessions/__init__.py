@@ -1,1 +1,45 @@
 """A session's id, its manifest and the events of its stream."""
+
+from backend.sessions.events import (
+    Done,
+    Event,
+    SessionStart,
+    SlotAudio,
+    SlotDone,
+    SlotError,
+    SlotProblem,
+    SlotStart,
+    TurnDone,
+    TurnStart,
+)
+from backend.sessions.manifest import (
+    Manifest,
+    Utterance,
+    earlier_sessions,
+    mark_interrupted,
+    new_session_id,
+    save,
+    wav_name,
+)
+from backend.sessions.stream import SessionStream
+
+__all__ = [
+    "Done",
+    "Event",
+    "Manifest",
+    "SessionStart",
+    "SessionStream",
+    "SlotAudio",
+    "SlotDone",
+    "SlotError",
+    "SlotProblem",
+    "SlotStart",
+    "TurnDone",
+    "TurnStart",
+    "Utterance",
+    "earlier_sessions",
+    "mark_interrupted",
+    "new_session_id",
+    "save",
+    "wav_name",
+]

@@ -13,7 +13,7 @@ from typing import Literal
 import structlog
 
 from backend.signals import Kind
-from backend.storage.artifacts import (
+from backend.storage import (
     DRAFT_PREFIX,
     Artifacts,
     flush_file,

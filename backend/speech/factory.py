@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from pydantic import SecretStr
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.errors import SettingsError
 from backend.speech.engine import DEFAULT_TIMEOUT_S, SpeechEngine
 from backend.speech.profiles import EMBEDDED_VOICES
@@ -36,7 +36,7 @@ _Build = Callable[[EngineVoices, Path, float, Options], SpeechEngine]
 
 
 def _embedded(voices: EngineVoices, temporary: Path, timeout_s: float, _: Options) -> SpeechEngine:
-    from backend.speech.espeak.engine import EmbeddedEngine
+    from backend.speech.espeak import EmbeddedEngine
 
     mapped = {
         profile: replace(
@@ -52,8 +52,7 @@ def _embedded(voices: EngineVoices, temporary: Path, timeout_s: float, _: Option
 def _elevenlabs(
     voices: EngineVoices, temporary: Path, timeout_s: float, options: Options
 ) -> SpeechEngine:
-    from backend.speech.online.client import RemoteEngine
-    from backend.speech.online.services import ELEVENLABS_URL, ElevenLabs
+    from backend.speech.online import ELEVENLABS_URL, ElevenLabs, RemoteEngine
 
     if not options.elevenlabs_key:
         raise SettingsError("the speech engine elevenlabs needs a key: set ELEVENLABS_API_KEY")
@@ -73,8 +72,7 @@ def _elevenlabs(
 def _openai(
     voices: EngineVoices, temporary: Path, timeout_s: float, options: Options
 ) -> SpeechEngine:
-    from backend.speech.online.client import RemoteEngine
-    from backend.speech.online.services import OPENAI_URL, OpenAISpeech
+    from backend.speech.online import OPENAI_URL, OpenAISpeech, RemoteEngine
 
     url = options.openai_url.rstrip("/") or OPENAI_URL
     if url == OPENAI_URL and not options.openai_key:
@@ -93,7 +91,7 @@ def _openai(
 def _piper(
     voices: EngineVoices, temporary: Path, timeout_s: float, options: Options
 ) -> SpeechEngine:
-    from backend.speech.piper.engine import PiperEngine, is_installed
+    from backend.speech.piper import PiperEngine, is_installed
 
     if not is_installed():
         raise SettingsError(

@@ -7,7 +7,7 @@ import numpy as np
 
 from backend.errors import SpeechError
 from backend.speech.loudness import Samples
-from backend.storage.riff import WavError, read_header
+from backend.storage import WavError, read_header
 
 MAX_BODY_BYTES: Final = 40_000_000
 """Two minutes of 48 kHz stereo in 24 bits are 35 MB."""

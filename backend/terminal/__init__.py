@@ -1,1 +1,22 @@
 """What the commands print with, here and in plugins."""
+
+from backend.terminal.output import (
+    duration,
+    messages,
+    output,
+    show_json,
+    show_paragraph,
+    show_table,
+)
+from backend.terminal.streams import discard_output, prepare_streams
+
+__all__ = [
+    "discard_output",
+    "duration",
+    "messages",
+    "output",
+    "prepare_streams",
+    "show_json",
+    "show_paragraph",
+    "show_table",
+]

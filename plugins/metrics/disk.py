@@ -20,7 +20,7 @@ from time import monotonic
 
 import structlog
 
-from backend.storage.artifacts import SERVED_TREES, Artifacts
+from backend.storage import SERVED_TREES, Artifacts
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ import structlog
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from backend.plugins.contract import Board, Gauge, State
+from backend.plugins import Board, Gauge, State
 from plugins.metrics.disk import DiskUsage
 from plugins.metrics.recorder import PREFIX
 

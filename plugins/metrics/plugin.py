@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
-from backend.plugins.contract import Host
+from backend.plugins import Host
 from plugins.metrics.disk import DiskUsage
 from plugins.metrics.host import HostCollector
 from plugins.metrics.recorder import Recorder

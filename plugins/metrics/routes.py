@@ -6,8 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import PlainTextResponse
 
-from backend.http.plugin_service import service_of
-from backend.http.problems import responses
+from backend.http import responses, service_of
 from plugins.metrics.plugin import Metrics
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"

@@ -2,7 +2,7 @@
 
 from pydantic_settings import SettingsConfigDict
 
-from backend.plugins.contract import Plugin, PluginSettings
+from backend.plugins import Plugin, PluginSettings
 
 
 class MetricsSettings(PluginSettings):

@@ -31,8 +31,8 @@ def stats(
 
     Exits with 0 if there are figures, 1 if no server answers with them, 2 on wrong settings.
     """
-    from backend.config.settings import Settings
-    from backend.terminal.output import show_json
+    from backend.config import Settings
+    from backend.terminal import show_json
     from plugins.metrics.table import show
 
     settings = Settings.load()

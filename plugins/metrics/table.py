@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from backend.terminal.output import duration, output, show_table
+from backend.terminal import duration, output, show_table
 from plugins.metrics.figures import Distribution, Figure, Labels
 
 UNITS = ("B", "kB", "MB", "GB", "TB")

@@ -19,11 +19,8 @@ from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
 from backend.signals import WorkDone
-from backend.storage.wav import WavInfo
-from backend.tracking.events import (
-    SessionOver,
-    TurnOver,
-)
+from backend.storage import WavInfo
+from backend.tracking import SessionOver, TurnOver
 
 Message = tuple[str, str, tuple[str | int | float, ...]]
 """Address, type tags, arguments."""

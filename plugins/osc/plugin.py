@@ -16,11 +16,9 @@ import structlog
 from pythonosc.osc_bundle_builder import BuildError as BundleError
 from pythonosc.osc_message_builder import BuildError as MessageError
 
-from backend.plugins.contract import Host
-from backend.storage.wav import read_wavinfo
-from backend.tracking.events import Followed, SessionOver, TurnOver, UtteranceDone
-from backend.tracking.queue import Relay
-from backend.tracking.tracker import Following
+from backend.plugins import Host
+from backend.storage import read_wavinfo
+from backend.tracking import Followed, Following, Relay, SessionOver, TurnOver, UtteranceDone
 from plugins.osc import bundles
 from plugins.osc.settings import OscSettings, split_target
 from plugins.osc.target import Target

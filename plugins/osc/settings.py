@@ -5,8 +5,8 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from backend.config.lists import Listed
-from backend.plugins.contract import Plugin, PluginSettings
+from backend.config import Listed
+from backend.plugins import Plugin, PluginSettings
 
 MAX_PORT = 65_535
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from backend.plugins.contract import Host
+from backend.plugins import Host
 from backend.signals import TtsWritten
-from backend.tracking.settling import Settling
+from backend.tracking import Settling
 from plugins.waves.signals import outcomes
 
 WAVES = "waves"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import structlog
 
-from backend.plugins.contract import Host
+from backend.plugins import Host
 from plugins.retention.policy import MB, Policy, Removal, Tree, plan
 from plugins.retention.removing import IN_USE, Removed, carry_out
 from plugins.retention.survey import Survey

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from backend.plugins.contract import Host
+from backend.plugins import Host
 from backend.signals import emit
 from plugins.retention.in_use import InUse
 from plugins.retention.keeper import Keeper

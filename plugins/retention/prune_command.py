@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from backend.storage.artifacts import Artifacts
+    from backend.storage import Artifacts
     from plugins.retention.policy import Limits, Policy
     from plugins.retention.removing import Removed
 
@@ -43,8 +43,8 @@ def prune(
     Exits with 0 if all went that was to go, 1 if something could not be removed, 2 on bad usage or
     if a server is running there, 130 on Ctrl-C; run it again to go on.
     """
-    from backend.storage.lock import holding
-    from backend.terminal.output import messages, show_json
+    from backend.storage import holding
+    from backend.terminal import messages, show_json
     from plugins.retention.policy import Policy
 
     policy, root = _settings(artifacts)
@@ -67,7 +67,7 @@ def _prune(
     """Do it, or what a dry run does; return every removal, and the bytes there were by tree."""
     import time
 
-    from backend.storage.leases import Leases
+    from backend.storage import Leases
     from plugins.retention.policy import plan
     from plugins.retention.removing import Removed, carry_out
     from plugins.retention.survey import Survey
@@ -98,10 +98,10 @@ def _interruptible() -> Iterator[None]:
 
 
 def _settings(path: Path | None) -> "tuple[Policy, Artifacts]":
-    from backend.config.settings import Settings
+    from backend.config import Settings
     from backend.errors import UsageError
-    from backend.plugins.contract import load_settings
-    from backend.storage.artifacts import Artifacts
+    from backend.plugins import load_settings
+    from backend.storage import Artifacts
     from plugins.retention.policy import policy_of
     from plugins.retention.settings import RetentionSettings, plugin
 
@@ -129,7 +129,7 @@ def _row(item: "Removed", policy: "Policy", *, dry_run: bool) -> dict[str, Any]:
 
 
 def _because(why: str, limits: "Limits") -> str:
-    from backend.terminal.output import duration
+    from backend.terminal import duration
     from plugins.retention.policy import MB
 
     return {
@@ -157,7 +157,7 @@ def _show(
     rows: Sequence[dict[str, Any]], totals: dict[str, dict[str, int]], *, dry_run: bool
 ) -> None:
     """Print a table of what goes, then what that comes to."""
-    from backend.terminal.output import duration, output, show_table
+    from backend.terminal import duration, output, show_table
 
     if rows:
         table = [

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from backend.storage.leases import Leases
+from backend.storage import Leases
 from plugins.retention.policy import Removal
 from plugins.retention.trash import Trash
 

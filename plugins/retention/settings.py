@@ -6,7 +6,7 @@ Off by default, since it deletes. Every limit is off until it is set.
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from backend.plugins.contract import Plugin, PluginSettings
+from backend.plugins import Plugin, PluginSettings
 
 
 class RetentionSettings(PluginSettings):

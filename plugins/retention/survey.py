@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backend.errors import ArtifactError
-from backend.storage.artifacts import Artifacts, safe_part
+from backend.storage import Artifacts, safe_part
 from plugins.retention.policy import Stored, Tree
 
 RACY_S = 2.0

@@ -14,7 +14,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from backend.storage.artifacts import Artifacts, safe_part
+from backend.storage import Artifacts, safe_part
 from plugins.retention.policy import Tree
 
 TRASH_DIRECTORY = ".trash"

@@ -10,9 +10,8 @@ import structlog
 
 from backend.errors import ArtifactError
 from backend.signals import TtsWritten, WorkDone
-from backend.storage.artifacts import Artifacts
-from backend.storage.wav import WavInfo, read_wavinfo
-from backend.tracking.events import (
+from backend.storage import Artifacts, WavInfo, read_wavinfo
+from backend.tracking import (
     DialogueOver,
     Followed,
     Missing,

@@ -17,14 +17,8 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from backend.errors import ArtifactError
 from backend.signals import Kind, SessionFinished, TtsWritten, WorkDone, WorkFailed
-from backend.storage.artifacts import Artifacts
-from backend.tracking.events import (
-    Followed,
-    UtteranceDone,
-)
-from backend.tracking.tracker import (
-    Following,
-)
+from backend.storage import Artifacts
+from backend.tracking import Followed, Following, UtteranceDone
 from plugins.waves.signals import outcomes
 
 log = structlog.get_logger(__name__)

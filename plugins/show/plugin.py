@@ -12,10 +12,8 @@ from datetime import datetime
 
 import structlog
 
-from backend.plugins.contract import Host
-from backend.tracking.events import Followed
-from backend.tracking.queue import Relay
-from backend.tracking.tracker import Following
+from backend.plugins import Host
+from backend.tracking import Followed, Following, Relay
 from plugins.show.announcer import Announcer
 from plugins.show.history import read_history
 from plugins.show.hub import Hub

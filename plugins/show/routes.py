@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, WebSocket
 
-from backend.http.plugin_service import service_of
+from backend.http import service_of
 from plugins.show.asyncapi import describe
 from plugins.show.connection import serve
 from plugins.show.hub import Hub

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from backend.plugins.contract import Plugin, PluginSettings
+from backend.plugins import Plugin, PluginSettings
 
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+/?")
 

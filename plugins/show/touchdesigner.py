@@ -20,9 +20,9 @@ def touchdesigner(
     port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Its port.")] = None,
 ) -> None:
     """Print the callbacks of a TouchDesigner WebSocket DAT for this installation."""
-    from backend.config.settings import Settings
-    from backend.plugins.contract import load_settings
-    from backend.terminal.output import output
+    from backend.config import Settings
+    from backend.plugins import load_settings
+    from backend.terminal import output
     from plugins.show.settings import ShowSettings, plugin
 
     server = urlsplit(Settings.load().base_url)

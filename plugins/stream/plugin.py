@@ -7,7 +7,7 @@ waves_written|failed -> Water --^         (an id is a place in it)
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
-from backend.plugins.contract import Host
+from backend.plugins import Host
 from backend.signals import event_published
 from plugins.stream.journals import Journals
 from plugins.stream.settings import StreamSettings

@@ -15,9 +15,7 @@ import anyio
 from fastapi import APIRouter, Depends, Header, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from backend.http import problems
-from backend.http.plugin_service import service_of
-from backend.http.problems import ProblemError
+from backend.http import ProblemError, problems, service_of
 from plugins.stream.journal import Journal
 from plugins.stream.journals import Journals
 

@@ -3,7 +3,7 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from backend.plugins.contract import Plugin, PluginSettings
+from backend.plugins import Plugin, PluginSettings
 
 
 class StreamSettings(PluginSettings):

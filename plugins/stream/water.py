@@ -6,9 +6,9 @@ told of as failed: who needs those waves listens to `waves_written`.
 
 from typing import Any
 
-from backend.plugins.contract import Host
+from backend.plugins import Host
 from backend.signals import TtsWritten, WorkFailed
-from backend.tracking.settling import Outcome, Settling
+from backend.tracking import Outcome, Settling
 from plugins.stream.events import SLOT_WAVES, SlotWaves
 from plugins.stream.journals import Journals
 from plugins.waves.signals import WavesWritten, outcomes

@@ -31,13 +31,10 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from plugins.waves.audio import pcm16, reader
-from plugins.waves.audio.resampling import resample
+from plugins.waves.audio import pcm16, reader, resample
 from plugins.waves.files import paths, publishing
-from plugins.waves.jit import store
-from plugins.waves.jit.cache import MODULES
-from plugins.waves.v3 import synthesis
-from plugins.waves.v3.synthesis import HOP_LENGTH, PROCESSING_SR, Synthesis
+from plugins.waves.jit import MODULES, store
+from plugins.waves.v3 import HOP_LENGTH, PROCESSING_SR, Synthesis, synthesis
 
 ALGORITHM = "v3"
 WARM_UP_HZ = 200.0

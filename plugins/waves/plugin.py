@@ -12,14 +12,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from backend.plugins.contract import Host
+from backend.plugins import Host
 from backend.signals import TtsWritten, tts_written
 from plugins.waves import worker
-from plugins.waves.jobs.backfill import Backfill
-from plugins.waves.jobs.wave_job import Bench, Utterance
-from plugins.waves.pool.disk_space import DiskSpace
-from plugins.waves.pool.lane import Outcome
-from plugins.waves.pool.pool import Pool, no_preparation
+from plugins.waves.jobs import Backfill, Bench, Utterance
+from plugins.waves.pool import DiskSpace, Outcome, Pool, no_preparation
 from plugins.waves.preparing import prepare, usable_root
 from plugins.waves.settings import WavesSettings
 

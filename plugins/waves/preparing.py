@@ -27,12 +27,11 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from plugins.waves.errors import KernelError
 from plugins.waves.jit import cache
 from plugins.waves.logs import SafeLog
-from plugins.waves.process.worker_main import Note, Report
-from plugins.waves.process.worker_process import Task, Worker, WorkerDiedError, WorkerTimeoutError
+from plugins.waves.process import Note, Report, Task, Worker, WorkerDiedError, WorkerTimeoutError
 
 if TYPE_CHECKING:
     from plugins.waves.settings import WavesSettings

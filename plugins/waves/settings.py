@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from backend.plugins.contract import Plugin, PluginSettings
+from backend.plugins import Plugin, PluginSettings
 
 V3_SAMPLE_RATE = 8000
 """The V3 algorithm's frame sizes, pitch range and output are defined at this rate, in Hertz."""

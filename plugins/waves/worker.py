@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from plugins.waves.errors import AudioError, PublishError
-from plugins.waves.process.worker_main import Report
+from plugins.waves.process import Report
 
 if TYPE_CHECKING:
     from plugins.waves.decompose_v3 import Engine

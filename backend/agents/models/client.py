@@ -20,7 +20,7 @@ from backend.agents.models.library import Candidate, ModelFactory, deadline
 from backend.agents.outputs import CommentSelection, SpokenResponse
 from backend.agents.prompts import Prompts
 from backend.agents.registry import AgentProfile
-from backend.agents.rehearsal.agents import play
+from backend.agents.rehearsal import play
 from backend.agents.states import States
 from backend.agents.turns import AnyTurn, CommentTurn, ReplyTurn, ResponseTurn
 from backend.errors import AgentError

@@ -6,7 +6,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from backend.config.settings import ENV_FILE, Settings
+from backend.config import ENV_FILE, Settings
 
 
 class Keys:

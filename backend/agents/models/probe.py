@@ -13,7 +13,7 @@ from backend.agents.agents_file import load_profiles
 from backend.agents.choices import ModelChoice
 from backend.agents.models.keys import Keys
 from backend.agents.registry import AgentProfile
-from backend.config.settings import Settings
+from backend.config import Settings
 
 LIMIT_S = 5.0
 ANTHROPIC_VERSION = "2023-06-01"

@@ -19,7 +19,7 @@ from backend.agents.rehearsal.cues import Cues, hear, phrases
 from backend.agents.rehearsal.manners import manner_of, topic_of
 from backend.agents.rehearsal.script import Manner, Topic, lines_of, shared
 from backend.agents.turns import AnyTurn, CommentTurn, ReplyTurn, ResponseTurn
-from backend.speech.profiles import VoiceProfile
+from backend.speech import VoiceProfile
 
 T = TypeVar("T")
 

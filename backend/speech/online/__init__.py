@@ -1,1 +1,6 @@
 """Voices of services on the network."""
+
+from backend.speech.online.client import RemoteEngine
+from backend.speech.online.services import ELEVENLABS_URL, OPENAI_URL, ElevenLabs, OpenAISpeech
+
+__all__ = ["ELEVENLABS_URL", "OPENAI_URL", "ElevenLabs", "OpenAISpeech", "RemoteEngine"]

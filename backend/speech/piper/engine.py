@@ -24,7 +24,7 @@ from backend.speech.profiles import VoiceProfile, resolve_profile
 from backend.speech.text import clean
 from backend.speech.voices import Voice
 from backend.speech.wav import write_pcm
-from backend.storage.riff import MAX_RATE_HZ, MIN_RATE_HZ
+from backend.storage import MAX_RATE_HZ, MIN_RATE_HZ
 
 CHILD_COMMAND = (sys.executable, "-I", str(Path(__file__).with_name("child.py")))
 _Child = subprocess.Popen[bytes]

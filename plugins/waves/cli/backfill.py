@@ -18,10 +18,9 @@ import typer
 from plugins.waves.cli.progress import FAILED, bar, outcomes, show_state
 
 if TYPE_CHECKING:
-    from backend.storage.artifacts import Artifacts
-    from plugins.waves.jobs.search import Found
-    from plugins.waves.jobs.wave_job import Utterance
-    from plugins.waves.pool.lane import Outcome
+    from backend.storage import Artifacts
+    from plugins.waves.jobs import Found, Utterance
+    from plugins.waves.pool import Outcome
     from plugins.waves.settings import WavesSettings
 
 PURPOSE = "reflective-resonance waves backfill"
@@ -60,8 +59,8 @@ def backfill(
     Exits with 0 if nothing is missing any more, 1 if a file failed, 2 on bad usage or if a server
     is running there, 130 on Ctrl-C; run it again to go on.
     """
-    from backend.storage.lock import holding
-    from plugins.waves.jobs.search import Search
+    from backend.storage import holding
+    from plugins.waves.jobs import Search
 
     settings, root = _settings(artifacts)
     since_s = _moment(since).timestamp() if since else 0.0
@@ -87,10 +86,10 @@ def _interruptible() -> Iterator[None]:
 
 
 def _settings(path: Path | None) -> "tuple[WavesSettings, Artifacts]":
-    from backend.config.settings import Settings
+    from backend.config import Settings
     from backend.errors import UsageError
-    from backend.plugins.contract import load_settings
-    from backend.storage.artifacts import Artifacts
+    from backend.plugins import load_settings
+    from backend.storage import Artifacts
     from plugins.waves.settings import WavesSettings, plugin
 
     root = path or Settings.load().artifacts_dir
@@ -119,9 +118,8 @@ def _run(
     found: "Sequence[Found]", root: "Artifacts", settings: "WavesSettings", workers: int
 ) -> list[Row]:
     """Do what is left to do with a progress bar; return a row for each, in their order."""
-    from backend.plugins.contract import Host
-    from plugins.waves.jobs.backfill import adopt, prepared
-    from plugins.waves.jobs.wave_job import Bench
+    from backend.plugins import Host
+    from plugins.waves.jobs import Bench, adopt, prepared
     from plugins.waves.plugin import create_pool
 
     bench = Bench(Host(root, show_state, low_priority=False), settings, None)
@@ -174,7 +172,7 @@ def _row(item: "Found", result: str) -> Row:
 
 def _show(rows: Sequence[Row], root: Path, as_json: bool) -> None:
     """Print all rows as JSON, or their numbers and a table of what was not done below `root`."""
-    from backend.terminal.output import output, show_json, show_table
+    from backend.terminal import output, show_json, show_table
 
     numbers: dict[str, int] = {}
     for row in rows:

@@ -20,7 +20,7 @@ from plugins.waves.cli.backfill import backfill
 from plugins.waves.cli.progress import FAILED, bar, outcomes, show_state
 
 if TYPE_CHECKING:
-    from plugins.waves.pool.lane import Outcome
+    from plugins.waves.pool import Outcome
     from plugins.waves.settings import WavesSettings
     from plugins.waves.worker import Order
 
@@ -83,8 +83,8 @@ def decompose(
 
     Exits with 0 if all went well, 1 if a file failed, 2 on bad usage, 130 on Ctrl-C.
     """
-    from backend.plugins.contract import load_settings
-    from backend.terminal.output import show_json
+    from backend.plugins import load_settings
+    from backend.terminal import show_json
     from plugins.waves.settings import WavesSettings, plugin
 
     settings = load_settings(plugin)
@@ -101,7 +101,7 @@ def decompose(
 
 def _find(paths: Sequence[Path], out: Path) -> Iterator[Source]:
     """Yield the recordings at `paths`; those of a folder keep their place below it."""
-    from plugins.waves.files.paths import SUFFIX, is_wave
+    from plugins.waves.files import SUFFIX, is_wave
 
     for path in paths:
         if not path.is_dir():
@@ -118,7 +118,7 @@ def _check(found: Iterable[Source], paths: Sequence[Path]) -> list[Source]:
     Names that differ in case or in Unicode's normal form are the same: on some disks they are.
     """
     from backend.errors import UsageError
-    from plugins.waves.files.paths import base_name, targets_in
+    from plugins.waves.files import base_name, targets_in
 
     named: dict[str, Source] = {}
     taken: dict[str, Source] = {}
@@ -150,7 +150,7 @@ def _run(
     """Decompose `sources` with a progress bar; return a row for each, in their order."""
     from backend.errors import UsageError
     from plugins.waves import worker
-    from plugins.waves.pool.pool import Pool, no_preparation
+    from plugins.waves.pool import Pool, no_preparation
     from plugins.waves.preparing import prepare, usable_root
 
     ended: SimpleQueue[tuple[str, Outcome]] = SimpleQueue()
@@ -193,7 +193,7 @@ def _run(
 
 def _order(source: Source, temporary: str, settings: "WavesSettings") -> "Order":
     from plugins.waves import worker
-    from plugins.waves.files.paths import targets_in
+    from plugins.waves.files import targets_in
 
     first, second, third = map(_absolute, targets_in(source.directory, source.path))
     return worker.Order(
@@ -223,7 +223,7 @@ def _row(source: Source, outcome: "Outcome") -> dict[str, Any]:
 
 
 def _show(rows: Sequence[dict[str, Any]]) -> None:
-    from backend.terminal.output import duration, show_table
+    from backend.terminal import duration, show_table
 
     table = []
     for row in rows:

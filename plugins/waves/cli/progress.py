@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from plugins.waves.pool.pool import Pool
+    from plugins.waves.pool import Pool
 
 FAILED = 1
 CHECK_S = 0.2
@@ -26,7 +26,7 @@ def bar() -> "Progress":
         TimeRemainingColumn,
     )
 
-    from backend.terminal.output import messages
+    from backend.terminal import messages
 
     return Progress(
         TextColumn("decomposing"),
@@ -39,7 +39,7 @@ def bar() -> "Progress":
 
 def show_state(state: str, reason: str) -> None:
     """Say on standard error why no job begins."""
-    from backend.terminal.output import messages
+    from backend.terminal import messages
 
     if state != "ok":
         messages().print(reason, style="dim", markup=False)

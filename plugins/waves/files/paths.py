@@ -10,7 +10,7 @@ import os
 import re
 from pathlib import Path
 
-from backend.storage.artifacts import safe_part
+from backend.storage import safe_part
 from plugins.waves.errors import WavesError
 
 WAVE_NUMBERS = (1, 2, 3)

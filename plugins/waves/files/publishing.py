@@ -31,8 +31,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.storage import riff
-from backend.storage.artifacts import flush_directory, replace_file
+from backend.storage import flush_directory, replace_file, riff
 from plugins.waves.audio import pcm16
 from plugins.waves.errors import PublishError, describe, shown
 from plugins.waves.files import paths

@@ -25,8 +25,7 @@ from plugins.waves.jobs.search import Found, Search
 from plugins.waves.jobs.sources import source_of
 from plugins.waves.jobs.wave_job import Bench, OnEnd, Utterance
 from plugins.waves.logs import SafeLog
-from plugins.waves.pool.lane import Outcome
-from plugins.waves.pool.pool import Pool
+from plugins.waves.pool import Outcome, Pool
 from plugins.waves.signals import DROPPED
 
 log = SafeLog(__name__)

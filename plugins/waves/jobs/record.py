@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 import structlog
 
-from backend.storage.artifacts import Artifacts, safe_part, write_bytes
+from backend.storage import Artifacts, safe_part, write_bytes
 from plugins.waves.errors import describe
 from plugins.waves.files import paths, publishing
 

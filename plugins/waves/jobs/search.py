@@ -23,11 +23,10 @@ from pathlib import Path
 from typing import Literal
 
 from backend.errors import ReflectiveResonanceError
-from backend.storage import riff
-from backend.storage.artifacts import Artifacts, safe_part
+from backend.storage import Artifacts, riff, safe_part
 from plugins.waves.files import paths, publishing
 from plugins.waves.jobs import record
-from plugins.waves.pool.quarantine import DAY_S
+from plugins.waves.pool import DAY_S
 
 RACY_S = 2.0
 """A directory that changed this recently may change again without a new time stamp."""

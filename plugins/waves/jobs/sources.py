@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from backend.signals import Kind, TtsWritten
-from backend.storage.artifacts import Artifacts
-from plugins.waves.files.paths import base_name
+from backend.storage import Artifacts
+from plugins.waves.files import base_name
 
 MANIFEST = "session.json"
 MAX_BYTES = 2**20

@@ -10,15 +10,14 @@ from typing import Any, cast
 
 from blinker import NamedSignal
 
-from backend.plugins.contract import Host
+from backend.plugins import Host
 from backend.signals import TtsWritten, emit
-from backend.storage.artifacts import TEMPORARY_DIRECTORY
+from backend.storage import TEMPORARY_DIRECTORY
 from plugins.waves import worker
 from plugins.waves.files import paths
 from plugins.waves.jobs import record
 from plugins.waves.logs import SafeLog
-from plugins.waves.pool.lane import Outcome
-from plugins.waves.pool.quarantine import identity
+from plugins.waves.pool import Outcome, identity
 from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import (
     DROPPED,

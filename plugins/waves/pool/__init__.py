@@ -1,1 +1,8 @@
 """The pool: jobs wait, workers do them, whatever happens to a worker."""
+
+from plugins.waves.pool.disk_space import DiskSpace
+from plugins.waves.pool.lane import Outcome
+from plugins.waves.pool.pool import Pool, no_preparation
+from plugins.waves.pool.quarantine import DAY_S, identity
+
+__all__ = ["DAY_S", "DiskSpace", "Outcome", "Pool", "identity", "no_preparation"]

@@ -20,8 +20,7 @@ from typing import Protocol
 
 from plugins.waves.logs import SafeLog
 from plugins.waves.pool.quarantine import identity
-from plugins.waves.process.worker_main import Note, Report
-from plugins.waves.process.worker_process import Task, Worker, WorkerDiedError, WorkerTimeoutError
+from plugins.waves.process import Note, Report, Task, Worker, WorkerDiedError, WorkerTimeoutError
 
 log = SafeLog(__name__)
 

@@ -35,8 +35,7 @@ from plugins.waves.pool.lane import Job, Lane, Outcome, Work
 from plugins.waves.pool.load import SLOW_FACTOR, Load
 from plugins.waves.pool.quarantine import Quarantine, identity
 from plugins.waves.pool.queue import Backlog
-from plugins.waves.process.worker_main import Note, Report
-from plugins.waves.process.worker_process import Task
+from plugins.waves.process import Note, Report, Task
 
 log = SafeLog(__name__)
 

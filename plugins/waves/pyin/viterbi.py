@@ -35,8 +35,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from plugins.waves.pyin.kernels.backtrack import backtrack
-from plugins.waves.pyin.kernels.search import GROUP, LANES, forward
+from plugins.waves.pyin.kernels import GROUP, LANES, backtrack, forward
 
 FloatArray = npt.NDArray[np.float64]
 

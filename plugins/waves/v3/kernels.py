@@ -7,7 +7,7 @@ sample ``m * HOP`` and the next; after the last frame they stay. Step numbers ar
 
 import numpy as np
 
-from plugins.waves.jit.store import kernel
+from plugins.waves.jit import kernel
 
 HOP = 128
 N_FFT = 512

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from plugins.waves.jit import cache, store
-from plugins.waves.pyin.track import pyin
+from plugins.waves.pyin import pyin
 from plugins.waves.v3 import kernels
 
 PROCESSING_SR = 8000

@@ -369,7 +369,9 @@ async def test_a_record_that_cannot_be_written_is_logged(
     assert errors == ["the outcome could not be recorded"]
 
 
-OF_THE_END = {f"plugins.waves.{name}" for name in ("jobs.wave_job", "jobs.record", "files.paths", "logs")}
+OF_THE_END = {
+    f"plugins.waves.{name}" for name in ("jobs.wave_job", "jobs.record", "files.paths", "logs")
+}
 
 
 @pytest.mark.faults

@@ -6,7 +6,7 @@ the best path alone: the lowest state first among equals, as in librosa.
 
 import numpy as np
 
-from plugins.waves.jit.store import inline, kernel
+from plugins.waves.jit import inline, kernel
 
 _NEG_INF = -np.inf
 

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from plugins.waves.jit.store import inline, kernel
+from plugins.waves.jit import inline, kernel
 
 DOUBTFUL = 1
 """Bit set in a frame's flags if a decision is within rounding of a tie."""

@@ -10,7 +10,7 @@ The kernel allocates nothing; `plugins.waves.jit.store` says why.
 import numpy as np
 import numpy.typing as npt
 
-from plugins.waves.jit.store import inline, kernel
+from plugins.waves.jit import inline, kernel
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -14,7 +14,7 @@ The flags nnan and nsz let a maximum be taken in any order, which does not chang
 
 import numpy as np
 
-from plugins.waves.jit.store import inline, kernel
+from plugins.waves.jit import inline, kernel
 
 LANES = 32
 """Target states are searched in blocks of this many."""
