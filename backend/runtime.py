@@ -71,7 +71,7 @@ class Hosting:
         Without `low_priority` their processes do not let others go first: somebody waits for them.
         """
         self._threads.submit(self.agents.warm_up)
-        self._threads.submit(import_module, "backend.speech.wav")  # what a first utterance needs
+        self._threads.submit(import_module, "backend.speech.sound")  # what a first utterance needs
         try:
             with scheduling.shortened(), tracing(self.settings.trace_signals):
                 async with (

@@ -2,7 +2,7 @@
 
 from backend.agents.agents import Agents
 from backend.agents.factory import check_agents, create_agents, key_variables
-from backend.agents.models import Candidate, ModelFactory, probe_providers
+from backend.agents.models import Candidate, ModelFactory
 from backend.agents.outputs import CommentSelection, SpokenResponse
 from backend.agents.registry import DEFAULT_PROFILES, AgentProfile, Registry
 from backend.agents.states import AgentState, State
@@ -25,5 +25,4 @@ __all__ = [
     "check_agents",
     "create_agents",
     "key_variables",
-    "probe_providers",
 ]

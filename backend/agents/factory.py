@@ -13,7 +13,7 @@ from backend.config import Settings
 from backend.errors import SettingsError
 
 if TYPE_CHECKING:
-    from backend.agents.models import Patience
+    from backend.agents.models.retries import Patience
 
 
 def check_agents(settings: Settings) -> None:

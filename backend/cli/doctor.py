@@ -80,7 +80,7 @@ def _unread(settings: Settings, discovered: Iterable[Discovered]) -> list[Findin
 
 
 def _providers(settings: Settings) -> list[Finding]:
-    from backend.agents import probe_providers
+    from backend.agents.models.probe import probe_providers
 
     try:
         probes = list(probe_providers(settings))

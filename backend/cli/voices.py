@@ -12,14 +12,11 @@ from backend.speech import (
     ENGINES,
     PROFILES,
     SpeechEngine,
-    active_level,
     create_engine,
-    decode,
     engine_names,
     options_of,
-    peak_level,
-    pitch_range,
 )
+from backend.speech.sound import active_level, decode, peak_level, pitch_range
 from backend.terminal import duration, output, show_paragraph, show_table
 
 

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 
-from filelock import FileLock, Timeout
-
 from backend.errors import ArtifactsInUseError
 from backend.storage.artifacts import Artifacts, sweep_drafts, write_bytes
 
@@ -32,6 +30,8 @@ def holding(artifacts: Artifacts, purpose: str) -> Iterator[None]:
     ArtifactsInUseError
         If another process holds it; the message says which.
     """
+    from filelock import FileLock, Timeout  # imports asyncio; a worker needs no lock
+
     artifacts.root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(artifacts.root / LOCK_FILE)
     try:

@@ -4,9 +4,7 @@ from backend.agents.models.chains import Chains
 from backend.agents.models.client import Client
 from backend.agents.models.keys import Keys
 from backend.agents.models.library import Candidate, ModelFactory
-from backend.agents.models.probe import probe_providers
 from backend.agents.models.providers import Providers
-from backend.agents.models.retries import Patience
 
 __all__ = [
     "Candidate",
@@ -14,7 +12,5 @@ __all__ = [
     "Client",
     "Keys",
     "ModelFactory",
-    "Patience",
     "Providers",
-    "probe_providers",
 ]

@@ -58,7 +58,7 @@ class EmbeddedEngine:
         sample_rate, pcm = trying_twice(
             lambda left_s: self._synthesise(spoken_text, voice, left_s), self.timeout_s
         )
-        from backend.speech.wav import write_pcm  # imports numpy; the host does so on a thread
+        from backend.speech.sound import write_pcm  # imports numpy; the host does so on a thread
 
         return write_pcm(path, pcm, sample_rate, self.temporary)
 

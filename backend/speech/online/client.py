@@ -20,14 +20,12 @@ import httpx2
 
 from backend.errors import SpeechError
 from backend.speech.engine import DEFAULT_TIMEOUT_S, Spoken
-from backend.speech.loudness import Samples
 from backend.speech.online.background import Background
 from backend.speech.online.services import Request, Service, refusal_code
 from backend.speech.profiles import VoiceProfile, resolve_profile
-from backend.speech.riff import MAX_BODY_BYTES, TruncatedError, decode
+from backend.speech.sound import MAX_BODY_BYTES, Samples, TruncatedError, decode, write_speech
 from backend.speech.text import clean
 from backend.speech.voices import Voice
-from backend.speech.wav import write_speech
 
 RETRY_DELAYS_S: Final = (0.3, 1.0)
 """Before the second and the third time; up to half as much again is added at random."""

@@ -21,9 +21,9 @@ from backend.errors import SpeechError
 from backend.speech.children import STOPPED, ChildDiedError, Children, trying_twice
 from backend.speech.engine import DEFAULT_TIMEOUT_S, MAX_DURATION_S, SAMPLE_WIDTH, Spoken
 from backend.speech.profiles import VoiceProfile, resolve_profile
+from backend.speech.sound import write_pcm
 from backend.speech.text import clean
 from backend.speech.voices import Voice
-from backend.speech.wav import write_pcm
 from backend.storage import MAX_RATE_HZ, MIN_RATE_HZ
 
 CHILD_COMMAND = (sys.executable, "-I", str(Path(__file__).with_name("child.py")))

@@ -10,9 +10,9 @@ from rich.console import Console
 
 from backend.cli.voices import audition, show
 from backend.config.settings import Settings
-from backend.speech.loudness import Samples
-from backend.speech.pitch import pitch_range
 from backend.speech.profiles import PROFILES
+from backend.speech.sound.loudness import Samples
+from backend.speech.sound.pitch import pitch_range
 from tests.backend.speech.sounds import syllables
 from tests.backend.speech.stubs import KEY, OpenAIStub
 

@@ -21,7 +21,7 @@ from backend.errors import AgentError, SlotErrorType
 from backend.logs.setup import NOISY
 from backend.sessions.events import Event, SlotDone, SlotError
 from backend.speech.engine import Spoken
-from backend.speech.wav import write_wav
+from backend.speech.sound.wav import write_wav
 from backend.storage.artifacts import Artifacts
 from backend.workflow import Workflow
 from tests.backend.agents.stub import KEY, RETRY_AFTER_S, Mode, Stub

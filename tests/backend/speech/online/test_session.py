@@ -11,7 +11,7 @@ from backend.agents import Slot
 from backend.config.settings import Settings
 from backend.runtime import Hosting
 from backend.sessions.events import SlotAudio
-from backend.speech.loudness import TARGET_DBFS, active_level
+from backend.speech.sound.loudness import TARGET_DBFS, active_level
 from tests.backend.speech.sounds import read
 from tests.backend.speech.stubs import KEY, RATE, STUBS
 

@@ -8,7 +8,7 @@ import pytest
 
 from backend.errors import SpeechError
 from backend.speech import PROFILES, create_engine
-from backend.speech.loudness import (
+from backend.speech.sound.loudness import (
     CEILING_DBFS,
     TARGET_DBFS,
     Samples,

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from backend.errors import SpeechError
-from backend.speech.loudness import Samples
+from backend.speech.sound.loudness import Samples
 from backend.storage import WavError, read_header
 
 MAX_BODY_BYTES: Final = 40_000_000

@@ -8,7 +8,7 @@ import structlog
 
 from backend.errors import SpeechError
 from backend.speech.engine import MAX_DURATION_S, SAMPLE_WIDTH, Spoken
-from backend.speech.loudness import Samples, level
+from backend.speech.sound.loudness import Samples, level
 from backend.storage import writing
 
 log = structlog.get_logger(__name__)

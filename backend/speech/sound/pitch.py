@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from backend.speech.loudness import ACTIVE_RANGE_DB, Samples
+from backend.speech.sound.loudness import ACTIVE_RANGE_DB, Samples
 
 FMIN: Final = 60.0
 FMAX: Final = 500.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backend.errors import SpeechError
-from backend.speech.wav import write_wav
+from backend.speech.sound.wav import write_wav
 
 PCM = b"\x01\x02" * 2_205
 
