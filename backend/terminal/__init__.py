@@ -1,6 +1,6 @@
 """What the commands print with, here and in plugins."""
 
-from backend.terminal.output import (
+from backend.terminal.printing import (
     duration,
     messages,
     output,

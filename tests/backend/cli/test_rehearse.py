@@ -23,7 +23,7 @@ from backend.signals import (
 )
 from backend.speech.engine import Spoken
 from backend.speech.espeak.engine import EmbeddedEngine
-from backend.terminal.output import duration
+from backend.terminal.printing import duration
 
 made = define("rehearsal_test_made", "Sent by a plugin of this module. Payload: WorkDone.")
 failed = define("rehearsal_test_failed", "Sent by a plugin of this module. Payload: WorkFailed.")
