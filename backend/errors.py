@@ -15,7 +15,12 @@ A message says what was wrong, with the value, and what to do about it. It never
 visitor's words: messages reach the log and the visitor's screen.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
+"""As a shell reports a program that SIGINT ended: 128 + 2."""
 
 SlotErrorType = Literal["network", "timeout", "rate_limit", "server_error", "tts_error", "unknown"]
 """The `type` of a `slot.error` event."""
@@ -24,20 +29,20 @@ SlotErrorType = Literal["network", "timeout", "rate_limit", "server_error", "tts
 class ReflectiveResonanceError(Exception):
     """Base of every error this project raises on purpose."""
 
-    exit_code: ClassVar[int] = 1
-    """What a command that it ends exits with; 2 is for wrong usage and settings."""
+    exit_code: ClassVar[int] = EXIT_FAILED
+    """Exit code of a command that it ends."""
 
 
 class SettingsError(ReflectiveResonanceError):
     """A setting is out of range or contradicts another."""
 
-    exit_code = 2
+    exit_code = EXIT_USAGE
 
 
 class UsageError(ReflectiveResonanceError):
     """What was typed cannot be done; the message says what to type."""
 
-    exit_code = 2
+    exit_code = EXIT_USAGE
 
 
 class ListenError(ReflectiveResonanceError):
@@ -47,7 +52,7 @@ class ListenError(ReflectiveResonanceError):
 class PluginError(ReflectiveResonanceError):
     """A plugin cannot be found, configured or started."""
 
-    exit_code = 2
+    exit_code = EXIT_USAGE
 
 
 class ArtifactError(ReflectiveResonanceError):
@@ -57,7 +62,7 @@ class ArtifactError(ReflectiveResonanceError):
 class ArtifactsInUseError(ArtifactError):
     """Another process holds the artifacts root."""
 
-    exit_code = 2
+    exit_code = EXIT_USAGE
 
 
 class SessionGoneError(ArtifactError):

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backend.errors import ReflectiveResonanceError
+from backend.plugins import server_in_settings
+from backend.terminal import show_json
 
 if TYPE_CHECKING:
     from plugins.metrics.figures import Figure
@@ -31,16 +33,13 @@ def stats(
 
     Exits with 0 if there are figures, 1 if no server answers with them, 2 on wrong settings.
     """
-    from backend.config import Settings
-    from backend.terminal import show_json
     from plugins.metrics.table import show
 
-    settings = Settings.load()
-    token = settings.api_token.get_secret_value() if settings.api_token else ""
-    base = url or settings.base_url
+    server = server_in_settings()
+    base = url or server.base_url
     if "://" not in base:
         base = f"http://{base}"
-    figures = fetch(base, token)
+    figures = fetch(base, server.token)
     if as_json:
         show_json({"url": base, "figures": [figure.to_dict() for figure in figures]})
     else:

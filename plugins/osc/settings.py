@@ -5,8 +5,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from backend.config import Listed
-from backend.plugins import Plugin, PluginSettings
+from backend.plugins import Listed, Plugin, PluginSettings
 
 MAX_PORT = 65_535
 

@@ -1,23 +1,24 @@
-"""`reflective-resonance prune`: remove what is over a limit now, without a server.
+"""`reflective-resonance prune`: remove now what is over a limit of the settings."""
 
-The limits are those of the settings, also while `RR_RETENTION_ENABLED` is false. What it needs is
-imported when it runs: the host reads this module for `--help`.
-"""
-
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from backend.storage import Artifacts
-    from plugins.retention.policy import Limits, Policy
-    from plugins.retention.removing import Removed
+from backend.errors import EXIT_FAILED
+from backend.plugins import existing_artifacts, interruptible, load_settings
+from backend.storage import Artifacts, Leases, holding
+from backend.terminal import duration, messages, output, show_json, show_table
+from plugins.retention.policy import MB, Limits, Policy, plan, policy_of
+from plugins.retention.removing import Removed, carry_out
+from plugins.retention.settings import RetentionSettings, plugin
+from plugins.retention.survey import Survey
+from plugins.retention.trash import Trash
 
-FAILED = 1
 PURPOSE = "reflective-resonance prune"
 KEPT = "what was removed is gone, every other session is whole"
 TREES = {"tts": "speech", "waves": "waves"}
@@ -43,12 +44,11 @@ def prune(
     Exits with 0 if all went that was to go, 1 if something could not be removed, 2 on bad usage or
     if a server is running there, 130 on Ctrl-C; run it again to go on.
     """
-    from backend.storage import holding
-    from backend.terminal import messages, show_json
-    from plugins.retention.policy import Policy
-
-    policy, root = _settings(artifacts)
-    with _interruptible(), nullcontext() if dry_run else holding(root, PURPOSE):
+    root = existing_artifacts(artifacts)
+    settings = load_settings(plugin)
+    assert isinstance(settings, RetentionSettings)  # noqa: S101 - `plugin` is ours
+    policy = policy_of(settings)
+    with interruptible(KEPT), nullcontext() if dry_run else holding(root, PURPOSE):
         removed, stored = _prune(root, policy, dry_run=dry_run)
     if policy == Policy():
         messages().out("no limit is set, so nothing goes; see RR_RETENTION_... in .env.example")
@@ -58,21 +58,13 @@ def prune(
         show_json({"sessions": rows, "totals": totals})
     else:
         _show(rows, totals, dry_run=dry_run)
-    raise typer.Exit(FAILED if any(row["result"] == "failed" for row in rows) else 0)
+    raise typer.Exit(EXIT_FAILED if any(row["result"] == "failed" for row in rows) else 0)
 
 
 def _prune(
-    root: "Artifacts", policy: "Policy", *, dry_run: bool
-) -> "tuple[list[Removed], dict[str, int]]":
+    root: Artifacts, policy: Policy, *, dry_run: bool
+) -> tuple[list[Removed], dict[str, int]]:
     """Do it, or what a dry run does; return every removal, and the bytes there were by tree."""
-    import time
-
-    from backend.storage import Leases
-    from plugins.retention.policy import plan
-    from plugins.retention.removing import Removed, carry_out
-    from plugins.retention.survey import Survey
-    from plugins.retention.trash import Trash
-
     survey = Survey(root)
     speech, waves = survey.look("tts"), survey.look("waves")
     stored = {
@@ -87,33 +79,7 @@ def _prune(
     return list(chain.from_iterable(carry_out(going, trash, Leases()))), stored
 
 
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(KEPT) from None
-    except OSError as error:
-        raise OSError(f"stopped: {error}; {KEPT}") from error
-
-
-def _settings(path: Path | None) -> "tuple[Policy, Artifacts]":
-    from backend.config import Settings
-    from backend.errors import UsageError
-    from backend.plugins import load_settings
-    from backend.storage import Artifacts
-    from plugins.retention.policy import policy_of
-    from plugins.retention.settings import RetentionSettings, plugin
-
-    root = path or Settings.load().artifacts_dir
-    settings = load_settings(plugin)
-    assert isinstance(settings, RetentionSettings)  # noqa: S101 - `plugin` is ours
-    if not root.is_dir():
-        raise UsageError(f"{root} is not a directory: name the artifacts directory of a server")
-    return policy_of(settings), Artifacts(root)
-
-
-def _row(item: "Removed", policy: "Policy", *, dry_run: bool) -> dict[str, Any]:
+def _row(item: Removed, policy: Policy, *, dry_run: bool) -> dict[str, Any]:
     removal = item.removal
     limits = policy.tts if removal.tree == "tts" else policy.waves
     return {
@@ -128,10 +94,7 @@ def _row(item: "Removed", policy: "Policy", *, dry_run: bool) -> dict[str, Any]:
     }
 
 
-def _because(why: str, limits: "Limits") -> str:
-    from backend.terminal import duration
-    from plugins.retention.policy import MB
-
+def _because(why: str, limits: Limits) -> str:
     return {
         "age": f"older than {duration(limits.ttl_s)}",
         "number": f"not among the newest {limits.keep_last}",
@@ -157,8 +120,6 @@ def _show(
     rows: Sequence[dict[str, Any]], totals: dict[str, dict[str, int]], *, dry_run: bool
 ) -> None:
     """Print a table of what goes, then what that comes to."""
-    from backend.terminal import duration, output, show_table
-
     if rows:
         table = [
             (

@@ -6,6 +6,10 @@ from urllib.parse import urlsplit
 
 import typer
 
+from backend.plugins import load_settings, server_in_settings
+from backend.terminal import output
+from plugins.show.settings import ShowSettings, plugin
+
 PATH = "/v1/events"
 
 app = typer.Typer(name="touchdesigner")
@@ -20,12 +24,7 @@ def touchdesigner(
     port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Its port.")] = None,
 ) -> None:
     """Print the callbacks of a TouchDesigner WebSocket DAT for this installation."""
-    from backend.config import Settings
-    from backend.plugins import load_settings
-    from backend.terminal import output
-    from plugins.show.settings import ShowSettings, plugin
-
-    server = urlsplit(Settings.load().base_url)
+    server = urlsplit(server_in_settings().base_url)
     settings = load_settings(plugin)
     assert isinstance(settings, ShowSettings)  # noqa: S101 - `plugin` is ours
     name = host or server.netloc.rpartition(":")[0]

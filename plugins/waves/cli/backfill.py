@@ -1,13 +1,12 @@
-"""`reflective-resonance waves backfill`: make up for all missing waves, without a server.
+"""`reflective-resonance waves backfill`: make all missing waves, without a server.
 
-A recording is done once its waves stand and are recorded, so whatever ends the command, running it
-again goes on where it ended. What it needs is imported when it runs; see `plugins.waves.cli.main`.
+What the pool needs is imported when the command runs: the host reads this module for `--help`.
 """
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
@@ -15,15 +14,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plugins.waves.cli.progress import FAILED, bar, outcomes, show_state
+from backend.errors import EXIT_FAILED, UsageError
+from backend.plugins import Host, existing_artifacts, interruptible, load_settings
+from backend.storage import Artifacts, holding
+from backend.terminal import output, show_json, show_table
+from plugins.waves.cli.progress import bar, outcomes, show_state
+from plugins.waves.settings import WavesSettings, plugin
 
 if TYPE_CHECKING:
-    from backend.storage import Artifacts
     from plugins.waves.jobs import Found, Utterance
     from plugins.waves.pool import Outcome
-    from plugins.waves.settings import WavesSettings
 
 PURPOSE = "reflective-resonance waves backfill"
+KEPT = "what is made is whole; run it again to go on"
 _DURATION = re.compile(r"([0-9]+)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -59,14 +62,13 @@ def backfill(
     Exits with 0 if nothing is missing any more, 1 if a file failed, 2 on bad usage or if a server
     is running there, 130 on Ctrl-C; run it again to go on.
     """
-    from backend.storage import holding
     from plugins.waves.jobs import Search
 
-    settings, root = _settings(artifacts)
+    root = existing_artifacts(artifacts)
+    settings = load_settings(plugin)
+    assert isinstance(settings, WavesSettings)  # noqa: S101 - `plugin` is ours
     since_s = _moment(since).timestamp() if since else 0.0
-    with _interruptible(), ExitStack() as stack:
-        if not dry_run:
-            stack.enter_context(holding(root, PURPOSE))
+    with interruptible(KEPT), nullcontext() if dry_run else holding(root, PURPOSE):
         left = Search(root, settings.processing_sr).run()
         found = [item for item in left if item.written_at_s >= since_s]
         if dry_run:
@@ -74,36 +76,11 @@ def backfill(
         else:
             rows = _run(found, root, settings, workers or settings.max_workers)
     _show(rows, root.root, as_json)
-    raise typer.Exit(FAILED if any(row["result"] == "failed" for row in rows) else 0)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("what is made is whole; run it again to go on") from None
-
-
-def _settings(path: Path | None) -> "tuple[WavesSettings, Artifacts]":
-    from backend.config import Settings
-    from backend.errors import UsageError
-    from backend.plugins import load_settings
-    from backend.storage import Artifacts
-    from plugins.waves.settings import WavesSettings, plugin
-
-    root = path or Settings.load().artifacts_dir
-    settings = load_settings(plugin)
-    assert isinstance(settings, WavesSettings)  # noqa: S101 - `plugin` is ours
-    if not root.is_dir():
-        raise UsageError(f"{root} is not a directory: name the artifacts directory of a server")
-    return settings, Artifacts(root)
+    raise typer.Exit(EXIT_FAILED if any(row["result"] == "failed" for row in rows) else 0)
 
 
 def _moment(since: str) -> datetime:
     """Return the moment that `since` means: a duration ago, or a date in local time."""
-    from backend.errors import UsageError
-
     duration = _DURATION.fullmatch(since)
     try:
         if duration:
@@ -115,10 +92,9 @@ def _moment(since: str) -> datetime:
 
 
 def _run(
-    found: "Sequence[Found]", root: "Artifacts", settings: "WavesSettings", workers: int
+    found: "Sequence[Found]", root: Artifacts, settings: WavesSettings, workers: int
 ) -> list[Row]:
     """Do what is left to do with a progress bar; return a row for each, in their order."""
-    from backend.plugins import Host
     from plugins.waves.jobs import Bench, adopt, prepared
     from plugins.waves.plugin import create_pool
 
@@ -172,8 +148,6 @@ def _row(item: "Found", result: str) -> Row:
 
 def _show(rows: Sequence[Row], root: Path, as_json: bool) -> None:
     """Print all rows as JSON, or their numbers and a table of what was not done below `root`."""
-    from backend.terminal import output, show_json, show_table
-
     numbers: dict[str, int] = {}
     for row in rows:
         numbers[row["result"]] = numbers.get(row["result"], 0) + 1

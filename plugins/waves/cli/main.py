@@ -1,6 +1,6 @@
-"""`reflective-resonance waves ...`: decompose files by hand, with the server's pool.
+"""`reflective-resonance waves decompose`: make waves of any files, with the server's pool.
 
-What the pool needs is imported by the command itself: the host reads this module for `--help`.
+What the pool needs is imported when the command runs: the host reads this module for `--help`.
 """
 
 import os
@@ -16,12 +16,15 @@ from unicodedata import normalize
 
 import typer
 
+from backend.errors import EXIT_FAILED, UsageError
+from backend.plugins import interruptible, load_settings
+from backend.terminal import duration, show_json, show_table
 from plugins.waves.cli.backfill import backfill
-from plugins.waves.cli.progress import FAILED, bar, outcomes, show_state
+from plugins.waves.cli.progress import bar, outcomes, show_state
+from plugins.waves.settings import WavesSettings, plugin
 
 if TYPE_CHECKING:
     from plugins.waves.pool import Outcome
-    from plugins.waves.settings import WavesSettings
     from plugins.waves.worker import Order
 
 app = typer.Typer(name="waves", no_args_is_help=True, help="Waves from recordings, by hand.")
@@ -83,10 +86,6 @@ def decompose(
 
     Exits with 0 if all went well, 1 if a file failed, 2 on bad usage, 130 on Ctrl-C.
     """
-    from backend.plugins import load_settings
-    from backend.terminal import show_json
-    from plugins.waves.settings import WavesSettings, plugin
-
     settings = load_settings(plugin)
     assert isinstance(settings, WavesSettings)  # noqa: S101 - `plugin` is ours
     sources = _check(_find(paths, out), paths)
@@ -96,7 +95,7 @@ def decompose(
         show_json({"files": rows, "done": len(rows) - failed, "failed": failed})
     else:
         _show(rows)
-    raise typer.Exit(FAILED if failed else 0)
+    raise typer.Exit(EXIT_FAILED if failed else 0)
 
 
 def _find(paths: Sequence[Path], out: Path) -> Iterator[Source]:
@@ -117,7 +116,6 @@ def _check(found: Iterable[Source], paths: Sequence[Path]) -> list[Source]:
 
     Names that differ in case or in Unicode's normal form are the same: on some disks they are.
     """
-    from backend.errors import UsageError
     from plugins.waves.files import base_name, targets_in
 
     named: dict[str, Source] = {}
@@ -145,10 +143,9 @@ def _check(found: Iterable[Source], paths: Sequence[Path]) -> list[Source]:
 
 
 def _run(
-    sources: Sequence[Source], out: Path, settings: "WavesSettings", workers: int
+    sources: Sequence[Source], out: Path, settings: WavesSettings, workers: int
 ) -> list[dict[str, Any]]:
     """Decompose `sources` with a progress bar; return a row for each, in their order."""
-    from backend.errors import UsageError
     from plugins.waves import worker
     from plugins.waves.pool import Pool, no_preparation
     from plugins.waves.preparing import prepare, usable_root
@@ -171,9 +168,8 @@ def _run(
         low_priority=False,
         on_state=show_state,
     )
-    progress = bar()
     try:
-        with progress:
+        with interruptible("the waves made so far are whole"), bar() as progress:
             task = progress.add_task("files", total=len(sources))
             pool.start()
             for source in sources:
@@ -183,15 +179,13 @@ def _run(
             for path, outcome in outcomes(pool, ended, len(sources)):
                 done[path] = outcome
                 progress.advance(task)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("the waves made so far are whole") from None
     finally:
         pool.stop(0)
         shutil.rmtree(temporary, ignore_errors=True)
     return [_row(source, done[_absolute(source.path)]) for source in sources]
 
 
-def _order(source: Source, temporary: str, settings: "WavesSettings") -> "Order":
+def _order(source: Source, temporary: str, settings: WavesSettings) -> "Order":
     from plugins.waves import worker
     from plugins.waves.files import targets_in
 
@@ -223,8 +217,6 @@ def _row(source: Source, outcome: "Outcome") -> dict[str, Any]:
 
 
 def _show(rows: Sequence[dict[str, Any]]) -> None:
-    from backend.terminal import duration, show_table
-
     table = []
     for row in rows:
         figures = ("", "", "")

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
+from backend.terminal import messages
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from plugins.waves.pool import Pool
 
-FAILED = 1
 CHECK_S = 0.2
 GIVE_UP_AFTER_STARTS = 3
 
@@ -26,8 +27,6 @@ def bar() -> "Progress":
         TimeRemainingColumn,
     )
 
-    from backend.terminal import messages
-
     return Progress(
         TextColumn("decomposing"),
         BarColumn(),
@@ -39,8 +38,6 @@ def bar() -> "Progress":
 
 def show_state(state: str, reason: str) -> None:
     """Say on standard error why no job begins."""
-    from backend.terminal import messages
-
     if state != "ok":
         messages().print(reason, style="dim", markup=False)
 
