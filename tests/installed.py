@@ -1,6 +1,6 @@
 """The plugins that are installed, whichever they are: names, and how to switch on just some."""
 
-from backend.plugins.contract import discover
+from backend.plugins import discover
 
 NAMES = tuple(item.name for item in discover() if item.plugin)
 

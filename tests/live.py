@@ -12,7 +12,7 @@ import httpx2
 import uvicorn
 from fastapi import FastAPI
 
-from backend.http.connections.connections import Connections
+from backend.http.connections import Connections
 from tests.patience import LIMIT_S
 
 Data = dict[str, Any]

@@ -17,7 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
 from backend.runtime import SPEECH_THREADS
 from backend.signals import TtsWritten, tts_written

@@ -16,9 +16,8 @@ import pytest
 import soundfile as sf
 import typer
 
-from backend.cli.main import app
-from backend.storage.artifacts import Artifacts
-from backend.storage.lock import holding
+from backend.cli import app
+from backend.storage import Artifacts, holding
 from tests.backend.serving import READY, Serving
 from tests.command import COMMAND, environment, free_port, invoke, run
 from tests.patience import LIMIT_S
@@ -333,8 +332,8 @@ def test_the_library_of_models_prints_nothing(tmp_path: Path) -> None:
     """On a terminal, with a key, the first run of an agent of that library is silent."""
     program = """
 from backend.agents import create_agents
-from backend.config.settings import Settings
-from backend.logs.setup import configure_logging
+from backend.config import (Settings)
+from backend.logs import (configure_logging)
 
 configure_logging("info")
 create_agents(Settings()).warm_up()

@@ -22,10 +22,10 @@ from pydantic_settings import BaseSettings
 from typer.core import TyperGroup
 
 import plugins
-from backend.cli.main import app
+from backend.cli import app
+from backend.config import Settings
 from backend.config.report import variables
-from backend.config.settings import Settings
-from backend.plugins.contract import Host, Plugin, discover
+from backend.plugins import Host, Plugin, discover
 from tests import readme
 from tests.readme import ROOT
 

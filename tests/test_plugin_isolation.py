@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
 from backend.plugins.contract import GROUP, Discovered, discover
 from tests import installed
@@ -125,7 +125,7 @@ SERVE = """
 import json, sys
 from pathlib import Path
 from backend.http.app import create_app
-from backend.config.settings import Settings
+from backend.config import (Settings)
 from tests.live import LiveServer, chat
 
 if __name__ == "__main__":
@@ -139,7 +139,7 @@ if __name__ == "__main__":
 
 REHEARSE = """
 import json, sys
-from backend.cli.main import app
+from backend.cli import (app)
 
 if __name__ == "__main__":
     try:

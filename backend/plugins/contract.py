@@ -331,7 +331,7 @@ def _load(point: EntryPoint) -> Discovered:
         plugin = point.load()
         if not isinstance(plugin, Plugin):
             raise PluginError(
-                f"{point.value} is a {type(plugin).__name__}, not a backend.plugins.contract.Plugin"
+                f"{point.value} is a {type(plugin).__name__}, not a backend.plugins.Plugin"
             )
     except (Exception, SystemExit) as error:
         log.exception("plugin cannot be loaded; the show goes on without it", plugin=point.name)

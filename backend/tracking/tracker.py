@@ -1,7 +1,7 @@
 """Follow sessions on the bus: what is still out, and when a turn, a dialogue, a session is over.
 
 For subscribers that act on what a plugin makes of each utterance, such as the waves: the pair of
-signals (done, failed) is a parameter, as `backend.plugins.contract.Plugin.outcomes` names it.
+signals (done, failed) is a parameter, as `backend.plugins.Plugin.outcomes` names it.
 
     bus                              Following                tell(...)
     session_started                  one more to follow       SessionExpected

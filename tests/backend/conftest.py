@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
-from backend.speech.engine import Spoken
-from backend.speech.espeak.engine import EmbeddedEngine
+from backend.speech import Spoken
+from backend.speech.espeak import EmbeddedEngine
 from tests.live import LiveServer
 from tests.patience import LIMIT_S
 

@@ -13,7 +13,7 @@ from time import monotonic
 import psutil
 import pytest
 
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from tests import command
 from tests.backend.serving import READY, Serving
 from tests.live import chat_body, get, post

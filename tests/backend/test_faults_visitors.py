@@ -11,9 +11,9 @@ from time import monotonic
 
 import pytest
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import RETRY_AFTER_S, create_app
-from backend.plugins.contract import discover
+from backend.plugins import discover
 from tests.backend.conftest import Gate
 from tests.live import (
     Answer,

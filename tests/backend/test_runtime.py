@@ -15,15 +15,14 @@ from pydantic_settings import SettingsConfigDict
 from structlog.testing import capture_logs
 
 from backend.agents import Agents, Slot
-from backend.config.settings import Settings
-from backend.plugins.contract import Discovered, Host, Plugin, PluginSettings
+from backend.config import Settings
+from backend.plugins import Discovered, Host, Plugin, PluginSettings
 from backend.runner import SessionRunner
 from backend.runtime import Hosting
-from backend.sessions.events import Done, Event
-from backend.sessions.manifest import Manifest, save
+from backend.sessions import Done, Event, Manifest, save
 from backend.signals import SessionFinished, TtsWritten, session_finished, tts_written
-from backend.speech.espeak.engine import EmbeddedEngine
-from backend.storage.artifacts import Artifacts
+from backend.speech.espeak import EmbeddedEngine
+from backend.storage import Artifacts
 from backend.workflow import Workflow
 from tests import scheduling as timeslice
 from tests.patience import LIMIT_S, SOON_S, until

@@ -16,7 +16,7 @@ from blinker import NamedSignal
 from structlog.testing import capture_logs
 
 from backend import signals
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
 from backend.signals import TtsWritten, define, emit, tracing, tts_written
 from tests.live import LiveServer, chat

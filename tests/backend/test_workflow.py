@@ -15,10 +15,10 @@ from structlog.testing import capture_logs
 
 from backend.agents import Agents, CommentSelection, Peer, Received, Registry, Slot, SpokenResponse
 from backend.errors import AgentError, SpeechError
-from backend.sessions.events import Event, SlotAudio, SlotDone, SlotError, SlotStart, TurnDone
+from backend.sessions import Event, SlotAudio, SlotDone, SlotError, SlotStart, TurnDone
 from backend.signals import session_finished, session_started, tts_written, turn_finished
 from backend.speech import SpeechEngine, Spoken, create_engine
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from backend.workflow import Workflow
 from tests.patience import LIMIT_S, until
 

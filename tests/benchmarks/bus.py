@@ -28,13 +28,13 @@ from rich.console import Console
 from rich.table import Table
 
 from backend.agents import Slot
-from backend.config.settings import Settings
-from backend.logs.setup import configure_logging
+from backend.config import Settings
+from backend.logs import configure_logging
 from backend.plugins.contract import Board, discover, enabled, running
 from backend.runtime import Hosting
-from backend.sessions.events import SlotAudio
+from backend.sessions import SlotAudio
 from backend.signals import EventPublished, TtsWritten, emit, event_published, tts_written
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from tests import installed
 from tests.benchmarks.readiness import all_ready
 

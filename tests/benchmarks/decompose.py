@@ -34,7 +34,7 @@ from backend.storage import riff
 from plugins.waves import decompose_v3
 from plugins.waves.audio import reader as wavefile
 from plugins.waves.files import paths, publishing
-from plugins.waves.pyin.track import pyin
+from plugins.waves.pyin import pyin
 from plugins.waves.v3 import synthesis
 from tests import oracle
 from tests.speech import LINES, LONG_LINES, speak

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from plugins.metrics.disk import Usage, measure
 
 SESSIONS = 10_000

@@ -38,7 +38,7 @@ from time import perf_counter
 started = perf_counter()
 import psutil
 from backend.http.app import create_app
-from backend.config.settings import Settings
+from backend.config import (Settings)
 imported = perf_counter()
 app = create_app(Settings(), [])
 built = perf_counter()

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from backend.plugins.contract import Board, Gauge
+from backend.plugins import Board, Gauge
 from plugins.waves.settings import WavesSettings
 
 STEP_S = 0.05

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from backend.storage.artifacts import Artifacts
-from plugins.waves.jobs.search import Search
+from backend.storage import Artifacts
+from plugins.waves.jobs import Search
 from tests.backend.serving import READY
 from tests.command import Running, free_port
 from tests.live import get

@@ -1,8 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from backend.agents.outputs import CommentSelection, SpokenResponse
-from backend.speech.profiles import PROFILES
+from backend.agents import CommentSelection, SpokenResponse
+from backend.speech import PROFILES
 
 
 def test_a_response_is_cut_at_400_characters() -> None:

@@ -12,8 +12,8 @@ import pytest
 import typer
 
 from backend.cli import main as cli
-from backend.config.settings import REPLACED
-from backend.plugins.contract import Discovered, Plugin, PluginSettings
+from backend.config import REPLACED
+from backend.plugins import Discovered, Plugin, PluginSettings
 from tests import command
 from tests.command import Running, free_port, invoke, run
 from tests.patience import SOON_S

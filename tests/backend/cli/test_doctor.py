@@ -12,9 +12,9 @@ from pydantic import SecretStr
 
 from backend.cli import doctor
 from backend.cli.doctor import Finding, examine
-from backend.config.settings import Settings
-from backend.plugins.contract import Discovered
-from backend.speech.espeak import engine as embedded
+from backend.config import Settings
+from backend.plugins import Discovered
+from backend import speech
 from tests.backend.speech.stubs import KEY, OpenAIStub
 from tests.command import free_port
 from tests.patience import LIMIT_S
@@ -82,7 +82,7 @@ def test_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_missing_voice_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A voice whose file is gone is named, with what to reinstall."""
-    monkeypatch.setattr(embedded, "missing_voices", lambda: ["en-us+f9"])
+    monkeypatch.setattr(speech, "missing_voices", lambda: ["en-us+f9"])
 
     detail = failures(found(tmp_path))["voices"]
 

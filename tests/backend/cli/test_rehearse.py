@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from backend.cli.rehearse import Report, rehearse, show
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.errors import SpeechError
-from backend.plugins.contract import Discovered, Host, Plugin, PluginSettings
+from backend.plugins import Discovered, Host, Plugin, PluginSettings
 from backend.signals import (
     TtsWritten,
     WorkDone,
@@ -21,9 +21,9 @@ from backend.signals import (
     emit,
     tts_written,
 )
-from backend.speech.engine import Spoken
-from backend.speech.espeak.engine import EmbeddedEngine
-from backend.terminal.printing import duration
+from backend.speech import Spoken
+from backend.speech.espeak import EmbeddedEngine
+from backend.terminal import duration
 
 made = define("rehearsal_test_made", "Sent by a plugin of this module. Payload: WorkDone.")
 failed = define("rehearsal_test_failed", "Sent by a plugin of this module. Payload: WorkFailed.")

@@ -9,10 +9,9 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from backend.cli.voices import audition, show
-from backend.config.settings import Settings
-from backend.speech.profiles import PROFILES
-from backend.speech.sound.loudness import Samples
-from backend.speech.sound.pitch import pitch_range
+from backend.config import Settings
+from backend.speech import PROFILES
+from backend.speech.sound import Samples, pitch_range
 from tests.backend.speech.sounds import syllables
 from tests.backend.speech.stubs import KEY, OpenAIStub
 

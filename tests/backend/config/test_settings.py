@@ -9,10 +9,10 @@ import pytest
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backend.config import PREFIX, REPLACED, Settings
 from backend.config.report import REDACTED, effective, unread, variables
-from backend.config.settings import PREFIX, REPLACED, Settings
 from backend.errors import SettingsError
-from backend.plugins.contract import PluginSettings, discover
+from backend.plugins import PluginSettings, discover
 from plugins.osc.settings import OscSettings
 
 LISTS = {

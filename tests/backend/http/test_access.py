@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.access import LOGGED_AT_MOST, admitted_origins
 from backend.http.app import create_app
 from tests.live import LiveServer, exchange, get

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from backend.agents import DEFAULT_PROFILES
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import MAX_BODY_BYTES, RETRY_AFTER_S, create_app
-from backend.plugins.contract import Discovered, Host, Plugin, PluginSettings
+from backend.plugins import Discovered, Host, Plugin, PluginSettings
 from tests.backend.conftest import WEB_CLIENT, Gate
 from tests.live import (
     LiveServer,

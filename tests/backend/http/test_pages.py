@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
 from backend.http.pages import LINKS
 from tests.live import LiveServer, get

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Depends, WebSocket
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from backend.config.settings import Settings
+from backend.config import Settings
+from backend.http import service_of
 from backend.http.app import create_app
-from backend.http.plugin_service import service_of
-from backend.plugins.contract import Discovered, Host, Plugin, PluginSettings
+from backend.plugins import Discovered, Host, Plugin, PluginSettings
 from tests.live import LiveServer
 
 Tide = Annotated[list[int], Depends(service_of("tide"))]

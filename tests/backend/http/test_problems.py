@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import MAX_BODY_BYTES, create_app
 from tests.live import Answer, LiveServer, chat_body, get, parse, post
 from tests.patience import LIMIT_S

@@ -11,8 +11,8 @@ import httpx2
 import psutil
 import pytest
 
-from backend.sessions.manifest import earlier_sessions, mark_interrupted
-from backend.storage.artifacts import Artifacts
+from backend.sessions import earlier_sessions, mark_interrupted
+from backend.storage import Artifacts
 from tests.backend.serving import READY, Serving
 from tests.command import Running, free_port, run
 from tests.live import chat_body, events, get, post

@@ -15,8 +15,8 @@ import pytest
 import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from backend.logs import flush
 from backend.logs.setup import NOISY, OWN, SILENT, configure_logging
-from backend.logs.writer import flush
 from tests.backend.serving import READY, Serving
 from tests.command import free_port
 from tests.live import chat_body, get, post

@@ -27,7 +27,7 @@ from backend.plugins.contract import (
     enabled,
     running,
 )
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from tests.patience import LIMIT_S
 
 
@@ -239,7 +239,7 @@ def test_discovery_never_raises(module: Callable[..., EntryPoint]) -> None:
 
     assert fine is found["fine"].plugin
     assert "ModuleNotFoundError" in found["gone"].problem
-    assert "is a int, not a backend.plugins.contract.Plugin" in found["exits_like"].problem
+    assert "is a int, not a backend.plugins.Plugin" in found["exits_like"].problem
     assert {"gone", "exits_like"} == {entry["plugin"] for entry in logs}
 
 

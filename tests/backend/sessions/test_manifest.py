@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backend.errors import ArtifactError
-from backend.sessions.manifest import (
+from backend.sessions import (
     Manifest,
     Utterance,
     earlier_sessions,
@@ -17,7 +17,7 @@ from backend.sessions.manifest import (
     save,
     wav_name,
 )
-from backend.storage.artifacts import Artifacts, safe_part
+from backend.storage import Artifacts, safe_part
 
 
 def test_ids_sort_by_time_and_are_safe_names() -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from backend.sessions.events import Event, SessionStart, TurnStart
+from backend.sessions import Event, SessionStart, TurnStart
 from backend.sessions.stream import MAX_EVENTS, SessionStream
 from backend.signals import EventPublished, event_published
 from tests.patience import LIMIT_S

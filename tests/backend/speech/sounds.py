@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from backend.speech.sound.loudness import Samples
+from backend.speech.sound import Samples
 
 STREAMED = 0xFFFFFFFF
 """The length in the header of a WAV whose length was not known when it was sent."""

@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.errors import SettingsError
-from backend.speech import SpeechEngine, create_engine, create_speech
-from backend.speech.espeak.engine import EmbeddedEngine
-from backend.speech.factory import options_of
+from backend.speech import SpeechEngine, create_engine, create_speech, options_of
+from backend.speech.espeak import EmbeddedEngine
 from backend.speech.fallback import FallbackEngine
-from backend.speech.online.client import RemoteEngine
+from backend.speech.online import RemoteEngine
 
 
 def test_the_embedded_engine_speaks(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 from structlog.testing import capture_logs
 
-from backend.speech.espeak.engine import missing_voices
+from backend.speech import missing_voices
 from backend.speech.profiles import (
     DEFAULT_PROFILE,
     DESCRIPTIONS,

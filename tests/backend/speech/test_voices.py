@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from backend.errors import SettingsError
-from backend.speech.profiles import PROFILES
+from backend.speech import PROFILES
 from backend.speech.voices import load_voices
 
 

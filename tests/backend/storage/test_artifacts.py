@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from backend.errors import ArtifactError
+from backend.storage import Artifacts, write_bytes, writing
 from backend.storage import artifacts as module
-from backend.storage.artifacts import Artifacts, write_bytes, writing
 
 SESSION = "20261122T000000Z-00000000"
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from backend.errors import SessionGoneError
-from backend.storage.leases import Leases
+from backend.storage import Leases
 
 ROUNDS = 300
 

@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from backend.errors import ArtifactsInUseError
-from backend.storage.artifacts import Artifacts
-from backend.storage.lock import holding
+from backend.storage import Artifacts, holding
 from tests import command
 
 HOLD = """
 import sys
 from pathlib import Path
-from backend.storage.artifacts import Artifacts
-from backend.storage.lock import holding
+from backend.storage import (Artifacts)
+from backend.storage import (holding)
 with holding(Artifacts(Path(sys.argv[1])), "a test"):
     print("held", flush=True)
     sys.stdin.read()
@@ -78,7 +77,7 @@ def test_a_full_disk_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.Monkey
 DIE_WRITING = """
 import os, signal, sys
 from pathlib import Path
-from backend.storage.artifacts import Artifacts, writing
+from backend.storage import (Artifacts, writing)
 artifacts = Artifacts(Path(sys.argv[1]))
 with writing(artifacts.root / "session.json", artifacts.temporary) as draft:
     draft.write_text("{")

@@ -4,7 +4,7 @@ import asyncio
 
 from structlog.testing import capture_logs
 
-from backend.tracking.queue import Relay
+from backend.tracking import Relay
 from tests.patience import LIMIT_S
 
 

@@ -18,7 +18,7 @@ from backend.signals import (
     session_started,
     tts_written,
 )
-from backend.tracking.settling import Outcome, Settling
+from backend.tracking import Outcome, Settling
 from tests.patience import LIMIT_S
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

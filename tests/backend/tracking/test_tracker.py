@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from backend.signals import SessionFinished, SessionStarted, TtsWritten, TurnFinished
-from backend.tracking.events import (
+from backend.tracking import (
     DialogueOver,
     Followed,
     SessionExpected,

@@ -21,8 +21,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from backend.logs.setup import configure_logging
-from backend.logs.writer import flushed
+from backend.logs import configure_logging, flushed
 from tests.benchmarks.reliability import emit, hostile, inputs, load, restart, water, workers
 from tests.benchmarks.reliability.figures import Figure
 

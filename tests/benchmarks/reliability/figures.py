@@ -12,9 +12,9 @@ from time import perf_counter
 import numpy as np
 import soundfile as sf
 
-from backend.plugins.contract import Host
+from backend.plugins import Host
 from backend.signals import TtsWritten
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from plugins.waves.plugin import lifespan
 from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written

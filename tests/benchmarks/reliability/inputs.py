@@ -6,7 +6,7 @@ from pathlib import Path
 
 from plugins.waves import worker
 from plugins.waves.files import publishing
-from plugins.waves.pool.pool import Pool
+from plugins.waves.pool import Pool
 from tests.benchmarks.reliability import figures
 from tests.benchmarks.reliability.figures import Figure
 from tests.benchmarks.reliability.workers import Decomposition

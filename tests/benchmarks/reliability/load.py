@@ -17,13 +17,13 @@ import pytest
 
 from backend import scheduling as timeslice
 from backend.agents import Slot
-from backend.config.settings import Settings
-from backend.plugins.contract import discover
+from backend.config import Settings
+from backend.plugins import discover
 from backend.runtime import Hosting
-from backend.sessions.events import SlotAudio, SlotError
+from backend.sessions import SlotAudio, SlotError
 from backend.signals import emit, tts_written
-from backend.speech.engine import Spoken
-from backend.speech.espeak.engine import EmbeddedEngine
+from backend.speech import Spoken
+from backend.speech.espeak import EmbeddedEngine
 from tests.benchmarks.readiness import all_ready
 from tests.benchmarks.reliability import figures
 from tests.benchmarks.reliability.figures import SEED, Figure

@@ -15,7 +15,7 @@ import psutil
 from backend.signals import emit, tts_written
 from plugins.waves import worker
 from plugins.waves.files import paths
-from plugins.waves.pool.pool import Pool
+from plugins.waves.pool import Pool
 from tests.benchmarks.reliability import figures
 from tests.benchmarks.reliability.figures import Figure
 from tests.plugins.waves.pool.pools import Asked

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
-from backend.plugins.contract import Host, Plugin, PluginSettings
+from backend.plugins import Host, Plugin, PluginSettings
 from backend.signals import session_finished, session_started, tts_written, turn_finished
 
 BLOCKED_S = 0.1

@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 from structlog.testing import capture_logs
 
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from plugins.metrics import disk
 from plugins.metrics.disk import DiskUsage, Usage, measure
 from tests.patience import LIMIT_S

@@ -6,8 +6,8 @@ from typing import Never
 from prometheus_client import CollectorRegistry, generate_latest
 from structlog.testing import capture_logs
 
-from backend.plugins.contract import Board, Gauge
-from backend.storage.artifacts import Artifacts
+from backend.plugins import Board, Gauge
+from backend.storage import Artifacts
 from plugins.metrics.disk import DiskUsage
 from plugins.metrics.host import HostCollector
 from tests.plugins.metrics.expositions import Figures

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
-from backend.plugins.contract import discover
+from backend.plugins import discover
 from backend.signals import TtsWritten, tts_written
 from plugins.metrics import disk
 from plugins.metrics.plugin import Metrics

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
-from backend.plugins.contract import Host
+from backend.plugins import Host
 from backend.signals import (
     SessionFinished,
     SessionStarted,
@@ -19,7 +19,7 @@ from backend.signals import (
     session_started,
     tts_written,
 )
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from plugins.metrics.plugin import lifespan
 from plugins.metrics.recorder import Recorder
 from plugins.metrics.settings import MetricsSettings

@@ -10,9 +10,9 @@ from fastapi.responses import PlainTextResponse
 from pydantic import SecretStr
 from typer.testing import Result
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
-from backend.plugins.contract import discover
+from backend.plugins import discover
 from plugins.metrics import disk
 from tests.command import free_port, invoke, run
 from tests.live import LiveServer, chat

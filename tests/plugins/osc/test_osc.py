@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from pythonosc.osc_bundle import OscBundle
 from structlog.testing import capture_logs
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
 from backend.signals import SessionStarted, emit, session_started, tts_written
-from backend.storage.wav import read_wavinfo
+from backend.storage import read_wavinfo
 from plugins.osc.settings import OscSettings
 from plugins.osc.target import Target
 from plugins.waves.signals import waves_written

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
-from backend.plugins.contract import Discovered
-from backend.storage.artifacts import Artifacts
+from backend.plugins import Discovered
+from backend.storage import Artifacts
 from plugins.retention.policy import Tree
 from plugins.retention.settings import plugin as retention
 from plugins.waves.settings import plugin as waves

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from plugins.retention.policy import Tree
 
 TREES: tuple[Tree, Tree] = ("tts", "waves")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from plugins.waves.jobs import record
 from plugins.waves.signals import WavesFailed, WavesWritten
 from tests.live import LiveServer, chat

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from backend.storage.artifacts import Artifacts
-from backend.storage.lock import holding
+from backend.storage import Artifacts, holding
 from plugins.retention.trash import Trash
 from tests import command
 from tests.command import invoke, run

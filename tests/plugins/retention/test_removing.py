@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.storage.artifacts import Artifacts
-from backend.storage.leases import Leases
+from backend.storage import Artifacts, Leases
 from plugins.retention.policy import Removal, Stored, Tree
 from plugins.retention.removing import IN_USE, Removed, carry_out
 from plugins.retention.survey import Survey

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
-from backend.plugins.contract import Discovered, Host
+from backend.plugins import Discovered, Host
 from backend.signals import (
     SessionFinished,
     SessionStarted,
@@ -22,7 +22,7 @@ from backend.signals import (
     session_started,
     tts_written,
 )
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from plugins.retention.in_use import InUse
 from plugins.retention.keeper import Keeper
 from plugins.retention.policy import Policy

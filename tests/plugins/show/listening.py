@@ -11,10 +11,10 @@ from typing import Any, Self
 
 from websockets.sync.client import ClientConnection, connect
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
-from backend.http.connections.connections import Connections
-from backend.plugins.contract import Discovered, Host, Plugin, PluginSettings, discover
+from backend.http.connections import Connections
+from backend.plugins import Discovered, Host, Plugin, PluginSettings, discover
 from plugins.show.hub import Hub
 from tests.live import Data, LiveServer
 from tests.patience import LIMIT_S

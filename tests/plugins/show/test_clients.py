@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from backend.http.connections.connections import Connections
+from backend.http.connections import Connections
 from plugins.show import connection
 from plugins.show.connection import SUBPROTOCOL, TOO_SLOW
 from plugins.show.messages import UtteranceFailed

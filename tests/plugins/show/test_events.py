@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
-from backend.storage.wav import read_wavinfo
+from backend.storage import read_wavinfo
 from tests.live import Data, LiveServer, Sequence, chat, get
 from tests.plugins.show.listening import Listener, found, in_short
 

@@ -9,14 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from backend.signals import TtsWritten
-from backend.storage.artifacts import Artifacts
-from backend.tracking.events import (
-    DialogueOver,
-    SessionOver,
-    TurnOver,
-    UtteranceDone,
-    UtteranceMissing,
-)
+from backend.storage import Artifacts
+from backend.tracking import DialogueOver, SessionOver, TurnOver, UtteranceDone, UtteranceMissing
 from plugins.show import connection, plugin
 from plugins.show.history import History, read_history
 from plugins.waves.jobs import record

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
 from backend.signals import (
     SessionStarted,

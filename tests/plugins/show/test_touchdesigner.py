@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
 from plugins.show.messages import UtteranceReady
 from tests.command import run

@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
-from backend.plugins.contract import Discovered
+from backend.plugins import Discovered
 from plugins.stream.settings import plugin as stream
 from plugins.waves.settings import plugin as waves
 from tests.live import LiveServer

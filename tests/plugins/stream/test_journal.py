@@ -9,10 +9,9 @@ import anyio
 import pytest
 
 from backend import signals
-from backend.plugins.contract import Host
-from backend.sessions.events import Done, SessionStart, TurnDone, TurnStart
-from backend.sessions.stream import SessionStream
-from backend.storage.artifacts import Artifacts
+from backend.plugins import Host
+from backend.sessions import Done, SessionStart, SessionStream, TurnDone, TurnStart
+from backend.storage import Artifacts
 from plugins.stream.journal import Entry, Journal
 from plugins.stream.plugin import lifespan
 from plugins.stream.settings import StreamSettings

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
 from tests.live import LiveServer, Sequence, chat, chat_body, events, get
 from tests.patience import LIMIT_S

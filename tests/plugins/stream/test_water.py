@@ -10,9 +10,8 @@ from pathlib import Path
 
 import anyio
 
-from backend.plugins.contract import Host
-from backend.sessions.events import Done, SessionStart
-from backend.sessions.stream import SessionStream
+from backend.plugins import Host
+from backend.sessions import Done, SessionStart, SessionStream
 from backend.signals import (
     SessionFinished,
     SessionStarted,
@@ -22,7 +21,7 @@ from backend.signals import (
     session_started,
     tts_written,
 )
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from plugins.stream.journals import Journals
 from plugins.stream.plugin import lifespan
 from plugins.stream.settings import StreamSettings

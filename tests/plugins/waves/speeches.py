@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from plugins.waves.files import paths
-from plugins.waves.jobs import record
-from plugins.waves.jobs.search import Search
+from plugins.waves.jobs import Search, record
 
 SR = 22_050
 

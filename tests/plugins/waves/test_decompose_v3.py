@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plugins.waves import decompose_v3
-from plugins.waves.audio import pcm16
-from plugins.waves.audio.resampling import resample
+from plugins.waves.audio import pcm16, resample
 from plugins.waves.errors import AudioError
 from plugins.waves.v3 import synthesis
 from tests import oracle, stored

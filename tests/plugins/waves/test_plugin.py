@@ -20,17 +20,16 @@ import soundfile as sf
 import structlog
 from structlog.testing import capture_logs
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
-from backend.plugins.contract import Host, discover
+from backend.plugins import Host, discover
 from backend.signals import TtsWritten, emit, tts_written
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from plugins.waves import worker
-from plugins.waves.jobs import record
-from plugins.waves.jobs.wave_job import Bench, Utterance
+from plugins.waves.jobs import Bench, Utterance, record
 from plugins.waves.plugin import lifespan
-from plugins.waves.pool.lane import Outcome
-from plugins.waves.process.worker_main import Report
+from plugins.waves.pool import Outcome
+from plugins.waves.process import Report
 from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
 from tests.failing import failing_at

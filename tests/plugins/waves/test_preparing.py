@@ -15,12 +15,11 @@ import soundfile as sf
 from filelock import FileLock
 from structlog.testing import capture_logs
 
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from plugins.waves import decompose_v3, preparing, worker
 from plugins.waves.errors import KernelError
-from plugins.waves.jit import cache, store
-from plugins.waves.jit.cache import MODULES
-from plugins.waves.pool.pool import Pool
+from plugins.waves.jit import MODULES, cache, store
+from plugins.waves.pool import Pool
 from plugins.waves.settings import WavesSettings
 from tests.patience import LIMIT_S, until
 from tests.plugins.waves.jit.crashing import HANG, copy_program, spoiled

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backend.errors import PluginError
-from backend.plugins.contract import load_settings
+from backend.plugins import load_settings
 from plugins.waves.settings import WavesSettings, plugin
 
 

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from backend.agents import Agents, Slot, create_agents
+from backend.agents import Agents, AgentState, Slot, create_agents
 from backend.agents.models.retries import Patience
-from backend.agents.states import AgentState
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.errors import AgentError
 from backend.http.app import create_app
 from backend.runtime import Hosting
-from backend.sessions.events import SlotAudio, SlotDone, SlotError
+from backend.sessions import SlotAudio, SlotDone, SlotError
 from tests.backend.agents.models.test_providers import entry, session, settings_for
 from tests.backend.agents.stub import KEY, Stub
 from tests.live import LiveServer, events

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backend.agents.models.probe import Probe, probe_providers
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.errors import SettingsError
 from tests.backend.agents.models.test_providers import PROVIDERS, entry, settings_for
 from tests.backend.agents.stub import KEY, Mode, Stub

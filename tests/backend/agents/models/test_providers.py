@@ -14,15 +14,15 @@ from structlog.typing import EventDict
 
 from backend.agents import Agents, Registry, Slot, create_agents
 from backend.agents.choices import ModelChoice
-from backend.agents.models.providers import Providers
+from backend.agents.models import Providers
 from backend.agents.models.retries import Patience
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.errors import AgentError, SlotErrorType
 from backend.logs.setup import NOISY
-from backend.sessions.events import Event, SlotDone, SlotError
-from backend.speech.engine import Spoken
+from backend.sessions import Event, SlotDone, SlotError
+from backend.speech import Spoken
 from backend.speech.sound.wav import write_wav
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from backend.workflow import Workflow
 from tests.backend.agents.stub import KEY, RETRY_AFTER_S, Mode, Stub
 

@@ -14,9 +14,9 @@ from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from pydantic import SecretStr
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
-from backend.http.connections.connections import Connections
+from backend.http.connections import Connections
 from tests.backend.conftest import Gate
 from tests.live import LiveServer, chat_body, get, read_events
 from tests.patience import LIMIT_S, SOON_S, until

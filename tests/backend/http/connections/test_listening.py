@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from backend.errors import ListenError
-from backend.http.connections.listening import listening
+from backend.http.connections import listening
 from tests.command import free_port
 
 

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from backend.errors import SpeechError
 from backend.speech.children import STOPPED
-from backend.speech.espeak.engine import EmbeddedEngine
+from backend.speech.espeak import EmbeddedEngine
 from backend.speech.profiles import EMBEDDED_VOICES, PROFILES, VoiceProfile
 from tests.patience import SOON_S, until
 

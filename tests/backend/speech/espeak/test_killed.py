@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 from backend.errors import SpeechError
 from backend.speech import PROFILES, SpeechEngine
 from backend.speech.espeak.engine import CHILD_COMMAND, EmbeddedEngine
+from backend.speech.piper import PiperEngine
 from backend.speech.piper.engine import CHILD_COMMAND as PIPER_COMMAND
-from backend.speech.piper.engine import PiperEngine
 from backend.speech.voices import Voice
 from tests.backend.speech.piper import tiny_piper
 from tests.patience import SOON_S, until

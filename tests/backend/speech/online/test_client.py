@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from backend.errors import SpeechError
+from backend.speech import PROFILES
 from backend.speech.children import STOPPED
 from backend.speech.online.background import Background
 from backend.speech.online.client import RemoteEngine, _retry_after_s
 from backend.speech.online.services import ElevenLabs, OpenAISpeech, Service
-from backend.speech.profiles import PROFILES
 from backend.speech.sound.loudness import TARGET_DBFS, active_level, peak_level
 from backend.speech.voices import load_voices
 from tests.backend.speech.sounds import read

@@ -8,9 +8,9 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from backend.agents import Slot
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.runtime import Hosting
-from backend.sessions.events import SlotAudio
+from backend.sessions import SlotAudio
 from backend.speech.sound.loudness import TARGET_DBFS, active_level
 from tests.backend.speech.sounds import read
 from tests.backend.speech.stubs import KEY, RATE, STUBS

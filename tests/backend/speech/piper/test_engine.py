@@ -10,13 +10,13 @@ from time import monotonic
 import psutil
 import pytest
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.errors import SettingsError, SpeechError
 from backend.speech import PROFILES, create_speech
 from backend.speech.children import STOPPED
-from backend.speech.piper.engine import PiperEngine
+from backend.speech.piper import PiperEngine
+from backend.speech.sound import pitch_range
 from backend.speech.sound.loudness import TARGET_DBFS, active_level
-from backend.speech.sound.pitch import pitch_range
 from backend.speech.voices import Voice
 from tests.backend.speech.piper import tiny_piper
 from tests.backend.speech.sounds import read

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from backend.errors import SpeechError
-from backend.speech.sound.loudness import Samples
-from backend.speech.sound.riff import TruncatedError, decode
+from backend.speech.sound import Samples, TruncatedError, decode
 from tests.backend.speech.sounds import STREAMED, pcm16, pcm24, riff, syllables
 
 RATE = 24_000

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic_settings import SettingsConfigDict
 
-from backend.plugins.contract import Host, Plugin, PluginSettings
+from backend.plugins import Host, Plugin, PluginSettings
 from backend.signals import TtsWritten, tts_written
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from backend.storage.artifacts import Artifacts
-from backend.storage.lock import holding
+from backend.storage import Artifacts, holding
 from plugins.waves.jobs import record
 from tests.command import COMMAND, environment, run
 from tests.patience import LIMIT_S

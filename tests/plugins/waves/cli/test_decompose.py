@@ -202,7 +202,7 @@ def test_workers_that_cannot_start_end_the_command(
 
 
 SCRIPT = """
-from backend.cli.main import app
+from backend.cli import (app)
 from plugins.waves import worker
 from tests.plugins.waves.pool import tasks as jobs
 

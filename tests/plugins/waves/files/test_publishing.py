@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.storage import artifacts
-from backend.storage.artifacts import flush_directory
+from backend.storage import artifacts, flush_directory
 from plugins.waves.audio import pcm16
 from plugins.waves.errors import PublishError
 from plugins.waves.files import paths, publishing

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from plugins.waves import decompose_v3, worker
 from plugins.waves.audio import reader as wavefile
 from plugins.waves.jit import cache
-from plugins.waves.pool.pool import Pool
+from plugins.waves.pool import Pool
 from tests.patience import LIMIT_S, until
 from tests.plugins.waves.pool import tasks as jobs
 from tests.plugins.waves.pool.pools import Asked

@@ -12,8 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from plugins.waves.errors import KernelError
-from plugins.waves.jit import build, cache, store
-from plugins.waves.jit.cache import MODULES
+from plugins.waves.jit import MODULES, build, cache, store
 from plugins.waves.v3 import kernels as waves
 from tests.patience import LIMIT_S
 

@@ -13,17 +13,16 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from backend.config.settings import Settings
+from backend.config import Settings
 from backend.http.app import create_app
-from backend.plugins.contract import Host
+from backend.plugins import Host
 from backend.signals import TtsWritten, emit, tts_written
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from plugins.waves import worker
 from plugins.waves.files import paths
-from plugins.waves.jobs import backfill, record
+from plugins.waves.jobs import Bench, backfill, record
 from plugins.waves.jobs.sources import source_of
-from plugins.waves.jobs.wave_job import Bench
-from plugins.waves.pool.pool import Pool
+from plugins.waves.pool import Pool
 from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
 from tests.live import LiveServer

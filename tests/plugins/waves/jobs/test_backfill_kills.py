@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from tests.backend.serving import READY
 from tests.command import Running, free_port
 from tests.patience import SOON_S, until

@@ -17,7 +17,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from backend.errors import ArtifactError
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from plugins.waves.files import paths, publishing
 from plugins.waves.jobs import record
 

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from plugins.waves.files import paths, publishing
-from plugins.waves.jobs import record
-from plugins.waves.jobs.search import Search
+from plugins.waves.jobs import Search, record
 from tests.plugins.waves.speeches import left, set_age, speak
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from backend.sessions.manifest import wav_name
+from backend.sessions import wav_name
 from backend.signals import Kind
-from backend.storage.artifacts import Artifacts
+from backend.storage import Artifacts
 from plugins.waves.jobs.sources import source_of
 
 

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from plugins.waves.pool.lane import Outcome
-from plugins.waves.pool.pool import Pool
+from plugins.waves.pool import Outcome, Pool
 from tests.patience import LIMIT_S, until
 from tests.plugins.waves.pool import tasks as jobs
 

@@ -20,11 +20,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from plugins.waves import worker
-from plugins.waves.pool import lane, load, quarantine
+from plugins.waves.pool import Pool, lane, load, quarantine
 from plugins.waves.pool import pool as pool_module
-from plugins.waves.pool.pool import Pool
+from plugins.waves.process import Report
 from plugins.waves.process import worker_process as process
-from plugins.waves.process.worker_main import Report
 from tests.failing import failing_at
 from tests.patience import LIMIT_S, SOON_S, until
 from tests.plugins.waves.pool import tasks as jobs
@@ -704,7 +703,7 @@ def test_stop_is_bounded(gate: GateMaker, case: str) -> None:
 PARENT = """
 import sys
 from functools import partial
-from plugins.waves.pool.pool import Pool
+from plugins.waves.pool import (Pool)
 from tests.plugins.waves.pool import tasks as jobs, pools
 
 if __name__ == "__main__":

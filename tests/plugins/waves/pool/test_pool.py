@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from plugins.waves.pool import lane
+from plugins.waves.pool import Pool, lane
 from plugins.waves.pool.lane import Job, Outcome
-from plugins.waves.pool.pool import Pool
 from plugins.waves.pool.queue import Backlog
 from tests import scheduling as timeslice
 from tests.patience import LIMIT_S, until

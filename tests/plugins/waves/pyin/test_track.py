@@ -16,10 +16,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from plugins.waves.errors import PitchError
+from plugins.waves.pyin import pyin
 from plugins.waves.pyin import reference as pyin_reference
 from plugins.waves.pyin.kernels import difference as kernels
 from plugins.waves.pyin.priors import threshold_prior, trough_weights
-from plugins.waves.pyin.track import pyin
 from plugins.waves.v3.reference import FMAX_HZ, FMIN_HZ
 from tests import oracle, stored
 from tests.plugins.waves import signals
