@@ -10,11 +10,11 @@ from typing import NamedTuple
 import pytest
 from pydantic import SecretStr
 
+from backend import speech
 from backend.cli import doctor
 from backend.cli.doctor import Finding, examine
 from backend.config import Settings
 from backend.plugins import Discovered
-from backend import speech
 from tests.backend.speech.stubs import KEY, OpenAIStub
 from tests.command import free_port
 from tests.patience import LIMIT_S
