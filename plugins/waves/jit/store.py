@@ -26,11 +26,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from plugins.waves.jit import cache
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _C_TYPES: dict[str, type[Any]] = {
     "int64": ctypes.c_int64,
@@ -55,7 +56,7 @@ class Kernel:
     signature: str
     fastmath: frozenset[str]
     native: Callable[..., Any] | None = None
-    _arguments: list[tuple[np.dtype[Any] | None, int]] = field(default_factory=list)
+    _arguments: list[tuple["np.dtype[Any] | None", int]] = field(default_factory=list)
 
     def __call__(self, *args: Any) -> Any:
         """Run the kernel, then give way."""
@@ -89,6 +90,8 @@ class Kernel:
 
     def bind(self, address: int) -> None:
         """Make the machine code at `address` callable."""
+        import numpy as np  # whoever only looks for compiled kernels needs none
+
         kind = self.signature[: self.signature.index("(")]
         result_type = _C_TYPES.get(kind)
         c_types: list[Any] = [ctypes.c_void_p, ctypes.c_void_p]
