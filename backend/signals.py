@@ -17,14 +17,14 @@ receiver, logs the one that fails, warns about the one that is slow, and returns
 
 import asyncio
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import structlog
 from blinker import NamedSignal, Namespace
@@ -35,6 +35,8 @@ SLOW_RECEIVER_S = 0.005
 """A receiver that keeps the sender longer than this is warned about."""
 
 Kind = Literal["response", "comment", "reply"]
+TURN_KINDS: Final[Mapping[int, Kind]] = {1: "response", 2: "comment", 3: "reply"}
+"""The turns of a session, each with the kind of its utterances."""
 _signals = Namespace()
 
 

@@ -41,7 +41,7 @@ from backend.sessions import (
     wav_name,
 )
 from backend.signals import (
-    Kind,
+    TURN_KINDS,
     SessionFinished,
     SessionStarted,
     TtsWritten,
@@ -143,7 +143,7 @@ class Workflow:
         async def answer(slot: Slot) -> SpokenResponse:
             return await self._agents.respond(slot, session.message, seed=session.seed)
 
-        return await self._turn(session, 1, "response", session.slots, answer)
+        return await self._turn(session, 1, session.slots, answer)
 
     async def _comments(
         self, session: _Session, responses: dict[int, Utterance]
@@ -165,7 +165,7 @@ class Workflow:
             return chosen
 
         able = [slot for slot in session.slots if slot.slot_id in responses]
-        return await self._turn(session, 2, "comment", able if len(able) > 1 else [], answer)
+        return await self._turn(session, 2, able if len(able) > 1 else [], answer)
 
     async def _replies(
         self, session: _Session, responses: dict[int, Utterance], comments: dict[int, Utterance]
@@ -178,10 +178,10 @@ class Workflow:
             return await self._agents.reply(slot, session.message, own, heard, seed=session.seed)
 
         able = [slot for slot in session.slots if slot.slot_id in received]
-        await self._turn(session, 3, "reply", able, answer)
+        await self._turn(session, 3, able, answer)
 
     async def _turn(
-        self, session: _Session, turn_index: int, kind: Kind, slots: Sequence[Slot], answer: Answer
+        self, session: _Session, turn_index: int, slots: Sequence[Slot], answer: Answer
     ) -> dict[int, Utterance]:
         """Let `slots` speak side by side; return what was said, in the order of the slots."""
         session.publish(TurnStart(session_id=session.id, turn_index=turn_index))
@@ -189,8 +189,7 @@ class Workflow:
             if turn_index == 1:
                 group.create_task(self._save(session))  # whatever ends the host: it was running
             tasks = [
-                group.create_task(self._speak(session, turn_index, kind, slot, answer))
-                for slot in slots
+                group.create_task(self._speak(session, turn_index, slot, answer)) for slot in slots
             ]
         said = [utterance for task in tasks if (utterance := task.result()) is not None]
         heard = tuple(utterance.slot_id for utterance in said if utterance.audio_path is not None)
@@ -202,13 +201,13 @@ class Workflow:
         return {utterance.slot_id: utterance for utterance in said}
 
     async def _speak(
-        self, session: _Session, turn_index: int, kind: Kind, slot: Slot, answer: Answer
+        self, session: _Session, turn_index: int, slot: Slot, answer: Answer
     ) -> Utterance | None:
         """Ask one agent and speak its answer; None if it gave none."""
         where = {
             "session_id": session.id,
             "turn_index": turn_index,
-            "kind": kind,
+            "kind": TURN_KINDS[turn_index],
             "slot_id": slot.slot_id,
             "agent_id": slot.agent_id,
         }
@@ -229,7 +228,7 @@ class Workflow:
 
         session.publish(SlotStart.model_validate(where))
         try:
-            utterance = _utterance(turn_index, kind, slot, await answer(slot))
+            utterance = _utterance(turn_index, slot, await answer(slot))
         except Exception as error:  # noqa: BLE001 - one slot's failure touches nobody else
             fail(error.type if isinstance(error, AgentError) else "unknown", error)
             return None
@@ -325,16 +324,14 @@ class Workflow:
             log.error("the manifest could not be written", session_id=session.id, error=str(error))
 
 
-def _utterance(
-    turn_index: int, kind: Kind, slot: Slot, answer: SpokenResponse | CommentSelection
-) -> Utterance:
+def _utterance(turn_index: int, slot: Slot, answer: SpokenResponse | CommentSelection) -> Utterance:
     if isinstance(answer, CommentSelection):
         text, target_slot_id = answer.comment, answer.target_slot_id
     else:
         text, target_slot_id = answer.text, None
     return Utterance(
         turn_index=turn_index,
-        kind=kind,
+        kind=TURN_KINDS[turn_index],
         slot_id=slot.slot_id,
         agent_id=slot.agent_id,
         text=text,

@@ -17,7 +17,7 @@ from backend.config import Settings
 from backend.plugins import Discovered, PluginStatus
 from backend.runtime import Hosting
 from backend.sessions import SlotAudio, SlotDone, SlotError, TurnStart
-from backend.signals import TtsWritten, WorkDone, WorkFailed, tts_written
+from backend.signals import TURN_KINDS, TtsWritten, WorkDone, WorkFailed, tts_written
 from backend.storage import holding, read_header
 from backend.terminal import duration, output, show_paragraph, show_table
 
@@ -27,7 +27,6 @@ WAIT_LIMIT_S = 300.0
 """Longer than any job may queue and run; every accepted job ends by itself well before."""
 
 INDENTS = (2, 4)
-TURN_TITLES = {1: "response", 2: "comment", 3: "reply"}
 
 
 @dataclass(slots=True)
@@ -185,7 +184,7 @@ async def _follow(
     async for _, event in stream.read():
         match event:
             case TurnStart():
-                title = f"turn {event.turn_index}: {TURN_TITLES[event.turn_index]}"
+                title = f"turn {event.turn_index}: {TURN_KINDS[event.turn_index]}"
                 progress.print(title, style="bold")
             case SlotDone():
                 texts[event.turn_index, event.slot_id] = event.text

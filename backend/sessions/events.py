@@ -12,9 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from backend.errors import SlotErrorType
-from backend.signals import Kind
-
-TURNS = 3
+from backend.signals import TURN_KINDS, Kind
 
 
 class Event(BaseModel):
@@ -103,4 +101,4 @@ class Done(Event):
 
     name = "done"
     completed_slots: int
-    turns: int = TURNS
+    turns: int = len(TURN_KINDS)

@@ -16,7 +16,7 @@ import structlog
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from backend.errors import ArtifactError
-from backend.signals import Kind, SessionFinished, TtsWritten, WorkDone, WorkFailed
+from backend.signals import TURN_KINDS, SessionFinished, TtsWritten, WorkDone, WorkFailed
 from backend.storage import Artifacts
 from backend.tracking import Followed, Following, UtteranceDone
 from plugins.waves.signals import outcomes
@@ -26,9 +26,8 @@ log = structlog.get_logger(__name__)
 FILE_NAME = "session.json"
 MAX_BYTES = 2**20
 GONE = "gone"
-KINDS: dict[str, Kind] = {"turn_1": "response", "turn_2": "comment", "turn_3": "reply"}
 _SOURCE = re.compile(
-    r"tts/sessions/(?P<session>[^/]+)/(?P<turn>turn_[123])/slot-(?P<slot>[0-9]{1,4})_"
+    r"tts/sessions/(?P<session>[^/]+)/turn_(?P<turn>[123])/slot-(?P<slot>[0-9]{1,4})_"
     r"(?:comment_to_slot-(?P<target>[0-9]{1,4})_|reply_)?(?P<agent>[^_/]+)_(?P<voice>[^/]+)\.wav"
 )
 
@@ -118,8 +117,8 @@ def _outcome(artifacts: Artifacts, session_id: str, row: _Utterance) -> WorkDone
         raise ValueError(f"{row.source[:200]!r} is no recording of this session")
     source = TtsWritten(
         session_id=session_id,
-        turn_index=int(found["turn"].removeprefix("turn_")),
-        kind=KINDS[found["turn"]],
+        turn_index=int(found["turn"]),
+        kind=TURN_KINDS[int(found["turn"])],
         slot_id=int(found["slot"]),
         agent_id=found["agent"],
         voice_profile=found["voice"],

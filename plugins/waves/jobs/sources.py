@@ -16,14 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backend.signals import Kind, TtsWritten
+from backend.signals import TURN_KINDS, Kind, TtsWritten
 from backend.storage import Artifacts
 from plugins.waves.files import base_name
 
 MANIFEST = "session.json"
 MAX_BYTES = 2**20
 UNKNOWN = "unknown"
-KINDS: Mapping[int, Kind] = {1: "response", 2: "comment", 3: "reply"}
 _NAME = re.compile(
     r"slot-(?P<slot>[1-9][0-9]{0,3})_"
     r"(?:comment_to_slot-(?P<target>[1-9][0-9]{0,3})_|(?P<reply>reply)_)?"
@@ -55,7 +54,7 @@ def source_of(wav_path: Path, artifacts: Artifacts) -> TtsWritten:
 def _from_name(base: str, turn_index: int) -> dict[str, Any]:
     found = _NAME.fullmatch(base)
     if found is None:
-        kind = KINDS.get(turn_index, "response")
+        kind = TURN_KINDS.get(turn_index, "response")
         return _fields(kind, 0, UNKNOWN, UNKNOWN, None)
     target = int(found["target"]) if found["target"] else None
     kind = "comment" if target else "reply" if found["reply"] else "response"
@@ -87,7 +86,7 @@ def _manifest_row(path: Path, audio_path: str) -> Mapping[str, Any]:
 
 def _plausible(name: str, value: object) -> bool:
     if name == "kind":
-        return value in KINDS.values()
+        return value in TURN_KINDS.values()
     if name in {"slot_id", "target_slot_id"}:
         return type(value) is int and value > 0
     return isinstance(value, str) and bool(value)
