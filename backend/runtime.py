@@ -17,8 +17,15 @@ from pydantic_settings import BaseSettings
 from backend import scheduling
 from backend.agents import create_agents, key_variables
 from backend.config import PREFIX, REPLACED, Settings, Unread, unread
-from backend.plugins import Board, Discovered, Plugin, PluginSettings
-from backend.plugins import contract as plugins
+from backend.plugins import (
+    Board,
+    Discovered,
+    Plugin,
+    PluginSettings,
+    discover,
+    enabled,
+    running,
+)
 from backend.runner import SessionRunner
 from backend.sessions import earlier_sessions, mark_interrupted
 from backend.signals import tracing
@@ -47,14 +54,12 @@ class Hosting:
     """
 
     def __init__(self, settings: Settings, discovered: Iterable[Discovered] | None = None) -> None:
-        found = plugins.discover() if discovered is None else list(discovered)
+        found = discover() if discovered is None else list(discovered)
         _warn_about_unread_settings(settings, found)
         self.settings = settings
         self.artifacts = Artifacts(settings.artifacts_dir)
         self.board = Board()
-        self.plugins: Mapping[str, tuple[Plugin, PluginSettings]] = plugins.enabled(
-            found, self.board
-        )
+        self.plugins: Mapping[str, tuple[Plugin, PluginSettings]] = enabled(found, self.board)
         self.agents = create_agents(settings)
         self.registry = self.agents.registry
         self._threads = ThreadPoolExecutor(SPEECH_THREADS, thread_name_prefix="speech")
@@ -76,7 +81,7 @@ class Hosting:
             with scheduling.shortened(), tracing(self.settings.trace_signals):
                 async with (
                     _marking_interrupted(self.artifacts),
-                    plugins.running(
+                    running(
                         self.plugins,
                         self.board,
                         self.artifacts,

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from backend.config import Settings
 from backend.http.app import create_app
-from backend.plugins.contract import GROUP, Discovered, discover
+from backend.plugins import GROUP, Discovered, discover
 from tests import installed
 from tests.command import environment
 from tests.live import LiveServer, chat_body, chunks, post

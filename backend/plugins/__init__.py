@@ -1,28 +1,18 @@
 """The plugin contract: what a plugin is, how it is found, started and stopped."""
 
 from backend.config import Listed
-from backend.plugins import contract
 from backend.plugins.commands import (
     Server,
     existing_artifacts,
     interruptible,
     server_in_settings,
 )
-from backend.plugins.contract import (
-    Board,
-    Discovered,
-    Gauge,
-    Host,
-    Plugin,
-    PluginSettings,
-    PluginStatus,
-    State,
-    discover,
-    enabled,
-    load_settings,
-)
+from backend.plugins.contract import Host, Plugin, PluginSettings
+from backend.plugins.loader import GROUP, Discovered, discover, enabled, load_settings, running
+from backend.plugins.status import Board, Gauge, PluginStatus, State
 
 __all__ = [
+    "GROUP",
     "Board",
     "Discovered",
     "Gauge",
@@ -33,11 +23,11 @@ __all__ = [
     "PluginStatus",
     "Server",
     "State",
-    "contract",
     "discover",
     "enabled",
     "existing_artifacts",
     "interruptible",
     "load_settings",
+    "running",
     "server_in_settings",
 ]

@@ -30,7 +30,7 @@ from rich.table import Table
 from backend.agents import Slot
 from backend.config import Settings
 from backend.logs import configure_logging
-from backend.plugins.contract import Board, discover, enabled, running
+from backend.plugins import Board, discover, enabled, running
 from backend.runtime import Hosting
 from backend.sessions import SlotAudio
 from backend.signals import EventPublished, TtsWritten, emit, event_published, tts_written

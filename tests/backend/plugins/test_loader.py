@@ -14,8 +14,7 @@ from pydantic_settings import SettingsConfigDict
 from structlog.testing import capture_logs
 
 from backend.errors import PluginError
-from backend.plugins import contract as plugins
-from backend.plugins.contract import (
+from backend.plugins import (
     GROUP,
     Board,
     Discovered,
@@ -27,6 +26,7 @@ from backend.plugins.contract import (
     enabled,
     running,
 )
+from backend.plugins import loader as plugins
 from backend.storage import Artifacts
 from tests.patience import LIMIT_S
 

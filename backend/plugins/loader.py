@@ -1,0 +1,165 @@
+"""Finds the plugins of the installed packages, starts them in order and stops them in reverse."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import EntryPoint, entry_points
+from time import monotonic
+
+import structlog
+from pydantic import ValidationError
+from pydantic_settings import SettingsError as UnparsableError
+
+from backend.config import describe_encoding, describe_problems
+from backend.errors import PluginError
+from backend.plugins.contract import Host, Plugin, PluginSettings
+from backend.plugins.status import Board
+from backend.storage import Artifacts, Leases
+
+log = structlog.get_logger(__name__)
+
+GROUP = "reflective_resonance.plugins"
+START_LIMIT_S = 30.0
+STOP_LIMIT_S = 4.5
+"""For all plugins together; a plugin bounds its own stop, this is for one that does not."""
+STOP_MINIMUM_S = 0.5
+"""What a plugin gets if those before it have used up the time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """An entry point with the plugin behind it, or with the reason why there is none."""
+
+    name: str
+    plugin: Plugin | None
+    problem: str = ""
+
+
+def discover(found: Iterable[EntryPoint] | None = None) -> list[Discovered]:
+    """Load every plugin that an installed package offers, in starting order; never raise."""
+    discovered = [_load(point) for point in (entry_points(group=GROUP) if found is None else found)]
+    return sorted(discovered, key=lambda item: (item.plugin.order if item.plugin else 0, item.name))
+
+
+def load_settings(plugin: Plugin) -> PluginSettings:
+    """Read a plugin's settings.
+
+    Raises
+    ------
+    PluginError
+        One line per wrong setting: its name, its value and what it should be.
+    """
+    try:
+        return plugin.settings()
+    except ValidationError as error:
+        raise PluginError(describe_problems(error, plugin.settings)) from error
+    except UnicodeDecodeError as error:
+        raise PluginError(describe_encoding(error)) from error
+    except UnparsableError as error:
+        raise PluginError(f"plugin {plugin.name}: {error}") from error
+
+
+def enabled(
+    discovered: Iterable[Discovered], board: Board
+) -> Mapping[str, tuple[Plugin, PluginSettings]]:
+    """Return the plugins to start with their settings; note the others on `board`."""
+    chosen: dict[str, tuple[Plugin, PluginSettings]] = {}
+    for item in discovered:
+        if item.plugin is None:
+            board.set(item.name, "failed", item.problem)
+            continue
+        try:
+            settings = load_settings(item.plugin)
+        except Exception as error:  # noqa: BLE001 - a plugin's settings class is the plugin's code
+            log.error("plugin settings are wrong", plugin=item.name, problem=str(error))
+            board.set(item.name, "failed", str(error))
+            continue
+        if not settings.enabled:
+            board.set(item.name, "disabled", "switched off in the settings")
+        elif item.name in chosen:
+            log.error("two plugins share a name; the second is not started", plugin=item.name)
+        else:
+            chosen[item.name] = (item.plugin, settings)
+    return chosen
+
+
+@asynccontextmanager
+async def running(
+    chosen: Mapping[str, tuple[Plugin, PluginSettings]],
+    board: Board,
+    artifacts: Artifacts,
+    base_url: str = "",
+    *,
+    low_priority: bool = True,
+) -> AsyncIterator[None]:
+    """Start the chosen plugins in order; stop them in reverse. Never raises for a plugin."""
+    allowance = _Allowance()
+    leases = Leases()
+    async with AsyncExitStack() as stack:
+        for name, (plugin, settings) in chosen.items():
+            report = partial(board.set, name)
+            host = Host(artifacts, report, name, base_url, board, leases, low_priority)
+            await stack.enter_async_context(_isolated(plugin, settings, host, allowance))
+        yield
+
+
+class _Allowance:
+    """The time that all plugins together may take to stop, from the first one's stop on."""
+
+    def __init__(self) -> None:
+        self._until: float | None = None
+
+    def limit_s(self) -> float:
+        """Return what is left of it."""
+        now = monotonic()
+        self._until = self._until or now + STOP_LIMIT_S
+        return max(self._until - now, min(STOP_LIMIT_S, STOP_MINIMUM_S))
+
+
+@asynccontextmanager
+async def _isolated(
+    plugin: Plugin, settings: PluginSettings, host: Host, allowance: _Allowance
+) -> AsyncIterator[None]:
+    name, board = host.name, host.board
+    if board.get(name) is None:  # its routes may have been found wanting
+        board.set(name, "ok")
+    try:
+        async with asyncio.timeout(START_LIMIT_S):
+            lifespan = plugin.resolve("lifespan")(host, settings)
+            board.open_service(name, await lifespan.__aenter__())
+    except (Exception, SystemExit) as error:
+        log.exception("plugin failed to start; the show goes on without it", plugin=name)
+        board.set(name, "failed", _in_one_line(error))
+        board.close(name)
+        yield
+        return
+    log.info("plugin started", plugin=name)
+    try:
+        yield
+    finally:
+        board.close(name)
+        try:
+            async with asyncio.timeout(allowance.limit_s()):
+                await lifespan.__aexit__(None, None, None)
+            log.info("plugin stopped", plugin=name)
+        except (Exception, SystemExit):
+            log.exception("plugin failed to stop", plugin=name)
+
+
+def _load(point: EntryPoint) -> Discovered:
+    try:
+        plugin = point.load()
+        if not isinstance(plugin, Plugin):
+            raise PluginError(
+                f"{point.value} is a {type(plugin).__name__}, not a backend.plugins.Plugin"
+            )
+    except (Exception, SystemExit) as error:
+        log.exception("plugin cannot be loaded; the show goes on without it", plugin=point.name)
+        return Discovered(point.name, None, _in_one_line(error))
+    return Discovered(plugin.name, plugin)
+
+
+def _in_one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
