@@ -18,10 +18,10 @@ from backend import scheduling
 from backend.agents import create_agents, key_variables
 from backend.config import PREFIX, REPLACED, Settings, Unread, unread
 from backend.plugins import (
-    Board,
     Discovered,
     Plugin,
     PluginSettings,
+    PluginStatuses,
     discover,
     enabled,
     running,
@@ -58,7 +58,7 @@ class Hosting:
         _warn_about_unread_settings(settings, found)
         self.settings = settings
         self.artifacts = Artifacts(settings.artifacts_dir)
-        self.board = Board()
+        self.board = PluginStatuses()
         self.plugins: Mapping[str, tuple[Plugin, PluginSettings]] = enabled(found, self.board)
         self.agents = create_agents(settings)
         self.registry = self.agents.registry

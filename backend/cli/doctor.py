@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from backend.config import Settings
-from backend.plugins import Board, Discovered, Plugin, PluginSettings, enabled
+from backend.plugins import Discovered, Plugin, PluginSettings, PluginStatuses, enabled
 from backend.storage import Artifacts, write_bytes
 
 FREE_BYTES = 1_000_000_000
@@ -100,7 +100,7 @@ def _checks_of_plugins(
 
     return [
         (name, partial(check, plugin, settings))
-        for name, (plugin, settings) in enabled(discovered, Board()).items()
+        for name, (plugin, settings) in enabled(discovered, PluginStatuses()).items()
         if plugin.check is not None
     ]
 

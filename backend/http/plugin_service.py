@@ -17,7 +17,7 @@ from fastapi import WebSocketException, status
 from starlette.requests import HTTPConnection
 
 from backend.http.problems import ProblemError
-from backend.plugins import Board
+from backend.plugins import PluginStatuses
 
 
 def service_of(name: str) -> Callable[[HTTPConnection], Any]:
@@ -27,7 +27,7 @@ def service_of(name: str) -> Callable[[HTTPConnection], Any]:
     """
 
     def get(connection: HTTPConnection) -> Any:
-        board: Board = connection.app.state.hosting.board
+        board: PluginStatuses = connection.app.state.hosting.board
         service = board.service(name)
         if service is not None:
             return service

@@ -9,11 +9,10 @@ from backend.plugins.commands import (
 )
 from backend.plugins.contract import Host, Plugin, PluginSettings
 from backend.plugins.loader import GROUP, Discovered, discover, enabled, load_settings, running
-from backend.plugins.status import Board, Gauge, PluginStatus, State
+from backend.plugins.status import Gauge, PluginStatus, PluginStatuses, State
 
 __all__ = [
     "GROUP",
-    "Board",
     "Discovered",
     "Gauge",
     "Host",
@@ -21,6 +20,7 @@ __all__ = [
     "Plugin",
     "PluginSettings",
     "PluginStatus",
+    "PluginStatuses",
     "Server",
     "State",
     "discover",

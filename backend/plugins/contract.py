@@ -10,7 +10,7 @@ entry point group `reflective_resonance.plugins`; ours are declared in pyproject
                                           leave each one in reverse
 
 Whatever a plugin does, raise, hang or misconfigure itself, at import, start or stop, is logged with
-its name and kept on the `Board`; the host goes on without it. What belongs to a plugin may be named
+its name and kept on the `PluginStatuses`; the host goes on without it. What belongs to a plugin may be named
 as "module:attribute": it is imported when first needed, so a disabled plugin costs its settings.
 
 What a plugin's context manager yields is its *service*: its routes get it with
@@ -27,7 +27,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from backend.plugins.status import Board, Gauge, State
+from backend.plugins.status import Gauge, PluginStatuses, State
 from backend.storage import Artifacts, Leases
 
 
@@ -56,7 +56,7 @@ class Host:
     base_url: str = ""
     """Where the server can be reached from this machine, such as http://127.0.0.1:8000; empty
     without a server."""
-    board: Board = field(default_factory=Board)
+    board: PluginStatuses = field(default_factory=PluginStatuses)
     """How the other plugins are."""
     leases: Leases = field(default_factory=Leases)
     """Which sessions' files somebody needs: whoever does holds them there."""

@@ -15,7 +15,7 @@ from pydantic_settings import SettingsError as UnparsableError
 from backend.config import describe_encoding, describe_problems
 from backend.errors import PluginError
 from backend.plugins.contract import Host, Plugin, PluginSettings
-from backend.plugins.status import Board
+from backend.plugins.status import PluginStatuses
 from backend.storage import Artifacts, Leases
 
 log = structlog.get_logger(__name__)
@@ -62,7 +62,7 @@ def load_settings(plugin: Plugin) -> PluginSettings:
 
 
 def enabled(
-    discovered: Iterable[Discovered], board: Board
+    discovered: Iterable[Discovered], board: PluginStatuses
 ) -> Mapping[str, tuple[Plugin, PluginSettings]]:
     """Return the plugins to start with their settings; note the others on `board`."""
     chosen: dict[str, tuple[Plugin, PluginSettings]] = {}
@@ -88,7 +88,7 @@ def enabled(
 @asynccontextmanager
 async def running(
     chosen: Mapping[str, tuple[Plugin, PluginSettings]],
-    board: Board,
+    board: PluginStatuses,
     artifacts: Artifacts,
     base_url: str = "",
     *,

@@ -26,7 +26,7 @@ class Gauge:
 
 
 @dataclass(slots=True)
-class Board:
+class PluginStatuses:
     """The state of every plugin by name, the gauges and the services of those that run."""
 
     _statuses: dict[str, PluginStatus] = field(default_factory=dict)

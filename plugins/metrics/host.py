@@ -8,7 +8,7 @@ import structlog
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from backend.plugins import Board, Gauge, State
+from backend.plugins import Gauge, PluginStatuses, State
 from plugins.metrics.disk import DiskUsage
 from plugins.metrics.recorder import PREFIX
 
@@ -21,7 +21,7 @@ _UNFIT = re.compile(r"[^A-Za-z0-9_]")
 class HostCollector(Collector):
     """Asked for its figures by a registry, on any thread."""
 
-    def __init__(self, board: Board, disk: DiskUsage) -> None:
+    def __init__(self, board: PluginStatuses, disk: DiskUsage) -> None:
         self._board = board
         self._disk = disk
         self._unreadable: set[str] = set()

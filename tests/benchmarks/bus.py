@@ -30,7 +30,7 @@ from rich.table import Table
 from backend.agents import Slot
 from backend.config import Settings
 from backend.logs import configure_logging
-from backend.plugins import Board, discover, enabled, running
+from backend.plugins import PluginStatuses, discover, enabled, running
 from backend.runtime import Hosting
 from backend.sessions import SlotAudio
 from backend.signals import EventPublished, TtsWritten, emit, event_published, tts_written
@@ -66,7 +66,7 @@ def p50_p99(values: list[float]) -> tuple[float, float]:
 @asynccontextmanager
 async def plugins_on(root: Path, *names: str) -> AsyncIterator[None]:
     os.environ.update(installed.switches(*names))
-    board = Board()
+    board = PluginStatuses()
     chosen = enabled(discover(), board)
     async with running(chosen, board, Artifacts(root)):
         await all_ready(board)

@@ -2,13 +2,13 @@
 
 import asyncio
 
-from backend.plugins import Board, Gauge
+from backend.plugins import Gauge, PluginStatuses
 from plugins.waves.settings import WavesSettings
 
 STEP_S = 0.05
 
 
-async def all_ready(board: Board) -> None:
+async def all_ready(board: PluginStatuses) -> None:
     """Wait until no plugin is warming and every worker of the waves is ready, not just one."""
     workers = WavesSettings().max_workers
     # A plugin reports its state to nobody else, and of workers a number.

@@ -16,12 +16,12 @@ from structlog.testing import capture_logs
 from backend.errors import PluginError
 from backend.plugins import (
     GROUP,
-    Board,
     Discovered,
     Host,
     Plugin,
     PluginSettings,
     PluginStatus,
+    PluginStatuses,
     discover,
     enabled,
     running,
@@ -59,10 +59,10 @@ def recording(name: str, journal: list[str], *, fail_at: str = "", order: int = 
     return Discovered(name, Plugin(name, PluginSettings, lifespan, order=order))
 
 
-async def run(found: list[Discovered], tmp_path: Path) -> Board:
+async def run(found: list[Discovered], tmp_path: Path) -> PluginStatuses:
     """Choose, start and stop plugins; return their states as they were while running."""
-    board = Board()
-    seen = Board()
+    board = PluginStatuses()
+    seen = PluginStatuses()
     async with running(enabled(found, board), board, Artifacts(tmp_path)):
         for name, status in board:
             seen.set(name, status.state, status.reason)
@@ -192,7 +192,7 @@ async def test_a_plugin_says_how_it_is(tmp_path: Path) -> None:
 
 async def test_gauges_and_services_last_as_long_as_their_plugin(tmp_path: Path) -> None:
     """A running plugin's numbers and its service stand on the board, and go when it stops."""
-    board = Board()
+    board = PluginStatuses()
 
     @asynccontextmanager
     async def lifespan(host: Host, _: PluginSettings) -> AsyncIterator[str]:
@@ -267,7 +267,7 @@ async def test_the_plugins_share_their_leases_and_see_who_runs(tmp_path: Path) -
         hosts.append(host)
         yield
 
-    board = Board()
+    board = PluginStatuses()
     found = [Discovered(name, Plugin(name, PluginSettings, lifespan)) for name in ("a", "b")]
     async with running(enabled(found, board), board, Artifacts(tmp_path)):
         with hosts[0].leases.held("session"):

@@ -6,14 +6,14 @@ from typing import Never
 from prometheus_client import CollectorRegistry, generate_latest
 from structlog.testing import capture_logs
 
-from backend.plugins import Board, Gauge
+from backend.plugins import Gauge, PluginStatuses
 from backend.storage import Artifacts
 from plugins.metrics.disk import DiskUsage
 from plugins.metrics.host import HostCollector
 from tests.plugins.metrics.expositions import Figures
 
 
-def figures(board: Board, tmp_path: Path, times: int = 1) -> Figures:
+def figures(board: PluginStatuses, tmp_path: Path, times: int = 1) -> Figures:
     """Return what a registry with a collector of `board` shows the last of some times."""
     registry = CollectorRegistry()
     registry.register(HostCollector(board, DiskUsage(Artifacts(tmp_path))))
@@ -27,7 +27,7 @@ def unreadable() -> Never:
 
 def test_a_gauge_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
     """It is left out and logged, however often somebody asks; the others are shown."""
-    board = Board()
+    board = PluginStatuses()
     board.show(Gauge("lamp", "dark", "Lamps that are dark.", unreadable))
     board.show(Gauge("lamp", "lit", "Lamps that are lit.", lambda: 3))
 
@@ -42,7 +42,7 @@ def test_a_gauge_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
 
 def test_names_that_prometheus_does_not_know_are_made_fit(tmp_path: Path) -> None:
     """A name is cut to letters, digits and underscores; of two that become one, one is shown."""
-    board = Board()
+    board = PluginStatuses()
     board.show(Gauge("big-lamp", "lit now", "Lamps.", lambda: 1))
     board.show(Gauge("big.lamp", "lit now", "Lamps.", lambda: 2))
 
@@ -53,7 +53,7 @@ def test_names_that_prometheus_does_not_know_are_made_fit(tmp_path: Path) -> Non
 
 def test_each_plugin_is_in_one_state(tmp_path: Path) -> None:
     """A plugin's state is 1 and its other states are 0."""
-    board = Board()
+    board = PluginStatuses()
     board.set("lamp", "degraded", "one is dark")
 
     shown = figures(board, tmp_path)
