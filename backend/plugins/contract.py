@@ -1,21 +1,19 @@
-"""The plugin contract: what a plugin is, how it is found, started and stopped.
+"""What a plugin is, and what it gets of the host.
 
-A plugin is a name, a settings class of its own with `enabled`, and an async context manager that
-gets the host: enter = subscribe, leave = unsubscribe, then drain. A package offers one under the
-entry point group `reflective_resonance.plugins`; ours are declared in pyproject.toml the same way.
+A package offers a `Plugin` under the entry point group `reflective_resonance.plugins`:
 
-    discover()  ->  [Discovered]  ->  async with running(discovered, artifacts) as board:
-                                          enter each enabled one in order
+    discover()  ->  [Discovered]  ->  async with running(enabled(discovered, statuses), ...):
+                                          each enabled plugin starts, in order
                                           ... the host runs ...
-                                          leave each one in reverse
+                                          each plugin stops, in reverse order
 
-Whatever a plugin does, raise, hang or misconfigure itself, at import, start or stop, is logged with
-its name and kept on the `PluginStatuses`; the host goes on without it. What belongs to a plugin may be named
-as "module:attribute": it is imported when first needed, so a disabled plugin costs its settings.
+An exception, a timeout or a wrong setting of a plugin is logged with its name and noted in
+`PluginStatuses`; the host goes on without it. A part that is named as "module:attribute" is
+imported when it is first needed, so a plugin that is off costs its settings only.
 
-What a plugin's context manager yields is its *service*: its routes get it with
-`backend.http.service_of`, and nobody else does. Plugins that have something to tell each other do
-it by signals; numbers about themselves they show as gauges (`Host.gauge`).
+What the lifespan yields is the plugin's *service*: its routes get it with
+`backend.http.service_of`, and nothing else does. Plugins tell each other things by signals, and
+show numbers about themselves as gauges (`Host.gauge`).
 """
 
 from collections.abc import Callable

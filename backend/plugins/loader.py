@@ -1,4 +1,4 @@
-"""Finds the plugins of the installed packages, starts them in order and stops them in reverse."""
+"""Find the plugins of the installed packages, start them in order, stop them in reverse."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
