@@ -1,4 +1,4 @@
-"""Make, write and check the mono 16-bit WAV files that waves are published as."""
+"""Write and verify the mono 16-bit WAV files that waves are published as."""
 
 import errno
 import hashlib

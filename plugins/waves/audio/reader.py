@@ -1,13 +1,8 @@
-"""Read a WAV file safely.
+"""Read a WAV file whose contents are not trusted.
 
-Conventions
------------
-- Samples are float32, full scale +-1, shape (n,): the mean of the channels, as librosa.to_mono
-  takes it. What leaves `read` is finite and within +-`MAX_PEAK`.
-- A file is opened once and everything is read through that one descriptor, so a file that is
-  replaced meanwhile cannot switch; one that is written to meanwhile is noticed and refused.
-- Our own header reader decides first (see `riff`). libsndfile then sees the file up to the last
-  byte of samples and nothing behind it, and both must agree.
+A file is opened once and read through that one descriptor, so a file that is replaced meanwhile
+cannot switch, and one that is written to meanwhile is refused. Our header reader decides first;
+libsndfile then sees the file up to the last byte of samples, and both must agree.
 """
 
 import io
@@ -78,7 +73,7 @@ def read(
     max_bytes: int = MAX_BYTES,
     rate: int | None = None,
 ) -> Wave:
-    """Read a WAV file as the mean of its channels.
+    """Read a WAV file as the mean of its channels: float32, finite, within +-`MAX_PEAK`.
 
     With `rate`, in Hertz, it is resampled while it is read: memory holds the result only.
 

@@ -1,4 +1,4 @@
-"""Bring a recording to the rate of the analysis, whole or block by block, as librosa.load does."""
+"""Resample a recording, whole or block by block, as librosa.load does."""
 
 import math
 from typing import Any

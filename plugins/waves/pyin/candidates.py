@@ -1,8 +1,4 @@
-"""Pitch candidates of consecutive frames: the fast arithmetic, and librosa's own where it matters.
-
-Frames with a decision that rounding could turn are computed again in single precision; frames that
-are voiced with probability 1 up to rounding are summed again in librosa's order.
-"""
+"""Pitch candidates of frames, by librosa's own arithmetic where rounding could decide."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,9 +1,8 @@
 """Prior distributions of pYIN: over the YIN threshold and over the troughs below it.
 
-Whether a frame is voiced with probability exactly 1 depends on the last bits of these numbers, and
-the decoder treats exactly 1 unlike anything below. So they are the numbers librosa gets from SciPy,
-not merely close ones: the distribution function of beta (2, 18) is kept as a table, because
-importing SciPy for 100 constants would double the start of a worker. Other parameters import it.
+They are the very numbers that librosa gets from SciPy, because the decoder treats a probability of
+exactly 1 unlike anything below. Those of beta (2, 18) are kept as a table: importing SciPy for 100
+constants would double the start of a worker.
 """
 
 import numpy as np

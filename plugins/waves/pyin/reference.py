@@ -1,9 +1,7 @@
-"""The difference function in single precision, rounded step by step as librosa rounds it.
+"""The difference function of librosa, rounded step by step as librosa rounds it.
 
-librosa correlates frames by an FFT of the input's own precision. For single precision that leaves
-an error of about 1e-7 of the frame's energy, which decides where two numbers nearly tie. Frames
-with such a tie are sent here: the same FFT library, the same order of operations, the same result.
-Double precision input always comes here.
+librosa correlates frames by an FFT of the input's own precision: in single precision an error of
+about 1e-7 of the frame's energy, which decides where two numbers nearly tie.
 """
 
 import importlib.machinery

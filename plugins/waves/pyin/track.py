@@ -1,29 +1,7 @@
-"""Pitch tracking by pYIN, equal to librosa's result at a fraction of its cost.
+"""Pitch tracking by pYIN, equal to librosa's; README.md says why.
 
-Conventions: arrays come first, all else is keyword-only and named as in `librosa.pyin`; time runs
-along the only axis; frame m is centred on sample ``m * hop_length``; NaN marks unvoiced frames.
-
-Why it is exact
----------------
-*Candidates.* The difference function is computed in double precision with a bound on how far
-librosa's single precision may be from it. Where every decision (trough or not, below which
-threshold, in which bin) is farther from a tie than that bound, librosa decides the same. The other
-frames, a few per cent, are computed again in librosa's own arithmetic. Frames whose voiced
-probability is 1 up to rounding are summed in librosa's order, because exactly 1 is a case of its
-own for the decoder.
-*Path.* The decoder leaves out only moves that provably cannot win (`plugins.waves.pyin.viterbi`).
-Logarithms are taken by the same NumPy functions, so that ties fall the same way.
-What remains is the last bit of candidate probabilities, 1e-16 relative, in all other frames.
-
-What a frame costs
-------------------
-At 8 kHz, with a hop of 128, lags up to 123 and 601 bins, the autocorrelation of a hop takes 15,872
-multiplications at least; 20,480 are done, because rows are padded to whole vectors. The search
-looks at about 20,000 of the 42,671 moves inside one band (librosa: at 1,444,804 moves), on speech;
-frames that are voiced with probability exactly 1 take up to four times that. Candidates, logarithms
-and the path back are below 5,000 operations. With vectors of eight and two operations a cycle that
-is some 4,000 cycles or 1.3 us at 3 GHz; measured are 5 to 7 us, half of them in the search, whose
-short loops wait for loads. Memory: the input, 40 bytes per candidate (about 6 per frame) and 25 MB.
+Arrays come first, all else is keyword-only and named as in `librosa.pyin`; time runs along the only
+axis; frame m is centred on sample ``m * hop_length``; NaN marks unvoiced frames.
 """
 
 import numpy as np

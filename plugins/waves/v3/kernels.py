@@ -1,8 +1,7 @@
-"""Compiled kernels of V3's synthesis: passes over samples, one hop of samples at a time.
+"""Compiled kernels of V3's synthesis; step numbers are those of `plugins.waves.decompose_v3`.
 
 Values known per frame (frequency, amplitude, gain) are interpolated linearly between frame m at
-sample ``m * HOP`` and the next; after the last frame they stay. Step numbers are those of
-`plugins.waves.decompose_v3`.
+sample ``m * HOP`` and the next; after the last frame they stay.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""V3 spelled out with NumPy, pYIN by librosa: slow, plain, and the measure of the exact engine.
+"""V3 spelled out with NumPy, and pYIN by librosa: slow, plain, what the exact engine must equal.
 
 Conventions
 -----------

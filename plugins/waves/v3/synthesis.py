@@ -1,9 +1,4 @@
-"""Steps 1 to 7 of V3: from a voice to its three waves, block by block.
-
-The steps are those of `plugins.waves.decompose_v3`; the loops over samples stand in
-`plugins.waves.v3.kernels`. A block of waves is scaled by loudness that looks two hops ahead, so
-raw waves are made a little beyond it and made again for the next block.
-"""
+"""Steps 1 to 7 of V3, block by block: from a voice to its three waves."""
 
 import math
 from collections.abc import Iterator

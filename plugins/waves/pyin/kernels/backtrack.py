@@ -1,8 +1,4 @@
-"""Compiled kernel that follows the best path back through what `search` has stored.
-
-`search` keeps values and no predecessors. Which predecessor won is worked out again here, along
-the best path alone: the lowest state first among equals, as in librosa.
-"""
+"""Compiled kernel that finds the best path in the values that `search` has stored."""
 
 import numpy as np
 

@@ -1,12 +1,8 @@
 """Compiled kernels of pYIN: from the difference function of frames to their pitch candidates.
 
-`find_candidates` finds the troughs of d', their probabilities and the pitch bins they fall into. It
-marks frames that need more care: *doubtful* ones, in which a decision (is this a trough, is it
-below a threshold, which bin) is closer to a tie than a single precision reference rounds, and
-*sure* ones, whose voiced probability is 1 up to rounding, so that the order of summation decides.
-`trough_prior` and `place_candidates` redo the latter around a dot product of the caller.
-
-Kernels allocate nothing; `plugins.waves.jit.store` says why.
+Two kinds of frames are marked: *doubtful* ones, in which a decision (is this a trough, is it below
+a threshold, which bin) is closer to a tie than a single precision reference rounds, and *sure*
+ones, whose voiced probability is 1 up to rounding, so that the order of summation decides.
 """
 
 import math

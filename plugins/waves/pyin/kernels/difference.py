@@ -1,10 +1,7 @@
 """Compiled kernel of YIN: the cumulative mean normalised difference of overlapping frames.
 
 Neighbouring frames share all but one hop of samples, so each block of `hop_length` samples is
-correlated once, in double precision, and summed into every frame around it. With d' comes a bound
-on how far single precision, the reference's, may be from it.
-
-The kernel allocates nothing; `plugins.waves.jit.store` says why.
+correlated once, in double precision, and summed into every frame around it.
 """
 
 import numpy as np

@@ -1,15 +1,12 @@
 """Compiled kernel of the exact Viterbi search over pYIN's pitch states: the recursion.
 
-The states are `n_bins` voiced ones followed by `n_bins` unvoiced ones. A move is possible within a
-band of bins, with or without a switch of voicing; every other move has the logarithm of the
-smallest normal number, `log_tiny`, as librosa has it. Why nothing is lost by not visiting all
-pairs of states is shown in `plugins.waves.pyin.viterbi`.
+The states are `n_bins` voiced ones, then `n_bins` unvoiced ones. A move is possible within a band
+of bins, with or without a switch of voicing; every other move has the logarithm `log_tiny`, as in
+librosa. A row of values is padded on both sides with minus infinity: no loop tests for an edge.
 
-A row of values is padded on both sides with minus infinity, so that no loop tests for an edge.
-Only values are stored; `plugins.waves.pyin.kernels.backtrack` finds the path in them.
 Inner loops count in unsigned integers and write ``a if a > b else b`` for a maximum: numba's
-checks for negative indices and for NaN would keep them scalar.
-The flags nnan and nsz let a maximum be taken in any order, which does not change it.
+checks for negative indices and for NaN would keep them scalar. The flags nnan and nsz let a maximum
+be taken in any order, which does not change it.
 """
 
 import numpy as np
