@@ -2,14 +2,16 @@
 
 from backend.storage import riff
 from backend.storage.artifacts import (
-    DRAFT_PREFIX,
     SERVED_TREES,
     TEMPORARY_DIRECTORY,
     Artifacts,
+    safe_part,
+)
+from backend.storage.atomic import (
+    DRAFT_PREFIX,
     flush_directory,
     flush_file,
     replace_file,
-    safe_part,
     write_bytes,
     writing,
 )

@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 
 from backend.errors import ArtifactsInUseError
-from backend.storage.artifacts import Artifacts, sweep_drafts, write_bytes
+from backend.storage.artifacts import Artifacts
+from backend.storage.atomic import sweep_drafts, write_bytes
 
 LOCK_FILE = ".lock"
 HOLDER_FILE = ".lock.json"

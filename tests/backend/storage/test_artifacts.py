@@ -1,4 +1,4 @@
-"""The artifacts root: what may be served, and that files appear whole or not at all."""
+"""The artifacts root: what may be served."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from backend.errors import ArtifactError
-from backend.storage import Artifacts, write_bytes, writing
-from backend.storage import artifacts as module
+from backend.storage import Artifacts
 
 SESSION = "20261122T000000Z-00000000"
 
@@ -73,37 +72,6 @@ def test_links_are_not_followed(artifacts: Artifacts, tmp_path: Path) -> None:
     for path in ("tts/link.wav", "tts/linked/outside.wav"):
         with pytest.raises(ArtifactError, match="link"):
             artifacts.served(path)
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(artifacts: Artifacts) -> None:
-    """A file is replaced whole or stays as it was."""
-    path = artifacts.root / "kept.json"
-    write_bytes(path, b"old", artifacts.temporary)
-    before = set(artifacts.temporary.iterdir())
-
-    with pytest.raises(ZeroDivisionError), writing(path, artifacts.temporary) as draft:
-        draft.write_bytes(b"half")
-        raise ZeroDivisionError
-
-    assert b"old" == path.read_bytes()
-    assert before == set(artifacts.temporary.iterdir())
-
-
-def test_a_file_is_flushed_before_it_is_moved_and_its_directory_after(
-    artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After a power cut there is the old file or the whole new one."""
-    steps: list[str] = []
-    replace = Path.replace
-    monkeypatch.setattr(module, "flush_file", lambda _: steps.append("flush file"))
-    monkeypatch.setattr(module, "flush_directory", lambda _: steps.append("flush directory"))
-    monkeypatch.setattr(
-        Path, "replace", lambda self, to: steps.extend(["move"] * bool(replace(self, to)))
-    )
-
-    write_bytes(artifacts.root / "new.json", b"new", artifacts.temporary)
-
-    assert ["flush file", "move", "flush directory"] == steps
 
 
 def test_a_turn_directory_cannot_leave_the_root(artifacts: Artifacts) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.storage import artifacts, flush_directory
+from backend.storage import atomic, flush_directory
 from plugins.waves.audio import pcm16
 from plugins.waves.errors import PublishError
 from plugins.waves.files import paths, publishing
@@ -371,7 +371,7 @@ def test_a_file_that_is_open_elsewhere_is_waited_for(
             raise PermissionError(errno.EACCES, "open elsewhere")
         replace(source, target)
 
-    monkeypatch.setattr(artifacts, "_PAUSES_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(atomic, "_PAUSES_S", (0.0, 0.0, 0.0))
     monkeypatch.setattr(os, "replace", refusing)
 
     place.publish()
@@ -393,7 +393,7 @@ def test_a_file_that_stays_open_elsewhere_keeps_the_old_set(
             raise PermissionError(errno.EACCES, "open elsewhere")
         replace(source, target)
 
-    monkeypatch.setattr(artifacts, "_PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(atomic, "_PAUSES_S", (0.0, 0.0))
     monkeypatch.setattr(os, "replace", refusing)
 
     with pytest.raises(PublishError, match="EACCES"):
