@@ -1,15 +1,28 @@
 """Tells a connection what the application does with it, and ends one whose body was not read."""
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-if TYPE_CHECKING:
-    from backend.http.connections.connections import Connection
-
 KEY = "connection"
 """Where the connection stands in the `state` of an ASGI scope."""
+
+
+class Connection(Protocol):
+    """What a connection is told; see `backend.http.connections.connections`."""
+
+    def awaits_body(self) -> None:
+        """The body of a request is being read."""
+
+    def is_busy(self, *, unread: bool = False) -> None:
+        """The application works; `unread`: on an answer whose request was not read."""
+
+    def answered(self) -> None:
+        """The answer has been sent."""
+
+    def closes(self) -> None:
+        """A WebSocket is being closed."""
 
 
 class Exchanges:
