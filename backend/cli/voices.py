@@ -16,7 +16,6 @@ from backend.speech import (
     engine_names,
     options_of,
 )
-from backend.speech.sound import active_level, decode, peak_level, pitch_range
 from backend.terminal import duration, output, show_paragraph, show_table
 
 
@@ -97,6 +96,8 @@ def audition(settings: Settings, text: str, out: Path, progress: Console) -> Rep
 
 
 def _sample(engine: SpeechEngine, profile: str, text: str, out: Path) -> Sample:
+    from backend.speech.sound import active_level, decode, peak_level, pitch_range
+
     path = out / f"{engine.name}_{profile}.wav"
     try:
         spoken = engine.generate_wav_to_file(text, profile, path)
