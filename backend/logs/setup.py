@@ -88,7 +88,7 @@ def configure_logging(level: str, secrets: Iterable[SecretStr | None] = ()) -> N
     _spare_the_caller()
     structlog.configure(
         processors=[_keep_exception, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=_unfailing(level),
+        wrapper_class=unfailing(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
@@ -108,8 +108,8 @@ def _spare_the_caller() -> None:
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
-def _unfailing(level: str) -> type[Any]:
-    """Return a logger class whose callers never hear of a handler that raises."""
+def unfailing(level: str) -> type[Any]:
+    """Return a logger class whose methods never raise, whatever a handler or a processor does."""
 
     class Unfailing(structlog.make_filtering_bound_logger(level)):  # type: ignore[misc]  # made at run time
         def _proxy_to_logger(self, *arguments: Any, **fields: Any) -> Any:

@@ -25,18 +25,18 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
+import structlog
 from filelock import FileLock, Timeout
 
 from backend.storage import Artifacts
 from plugins.waves.errors import KernelError
 from plugins.waves.jit import cache
-from plugins.waves.logs import SafeLog
 from plugins.waves.process import Note, Report, Task, Worker, WorkerDiedError, WorkerTimeoutError
 
 if TYPE_CHECKING:
     from plugins.waves.settings import WavesSettings
 
-log = SafeLog(__name__)
+log = structlog.get_logger(__name__)
 
 CHILD_LIMIT_S = 120.0
 """A module is compiled in half a second, and all kernels run in a tenth of one."""

@@ -18,17 +18,18 @@ import time
 from contextlib import suppress
 from time import monotonic
 
+import structlog
+
 from plugins.waves.errors import describe
 from plugins.waves.files import publishing
 from plugins.waves.jobs import record
 from plugins.waves.jobs.search import Found, Search
 from plugins.waves.jobs.sources import source_of
 from plugins.waves.jobs.wave_job import Bench, OnEnd, Utterance
-from plugins.waves.logs import SafeLog
 from plugins.waves.pool import Outcome, Pool
 from plugins.waves.signals import DROPPED
 
-log = SafeLog(__name__)
+log = structlog.get_logger(__name__)
 
 MIN_AGE_S = 5.0
 """The live path hands a recording over within milliseconds; by then it has."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import structlog
 from blinker import NamedSignal
 
 from backend.plugins import Host
@@ -16,7 +17,6 @@ from backend.storage import TEMPORARY_DIRECTORY
 from plugins.waves import worker
 from plugins.waves.files import paths
 from plugins.waves.jobs import record
-from plugins.waves.logs import SafeLog
 from plugins.waves.pool import Outcome, identity
 from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import (
@@ -28,7 +28,7 @@ from plugins.waves.signals import (
     waves_written,
 )
 
-log = SafeLog(__name__)
+log = structlog.get_logger(__name__)
 
 SENDER = "waves"
 FIGURES = ("duration_s", "sample_rate", "rmse", "clipped_samples", "voiced_ratio", "queued_ms",

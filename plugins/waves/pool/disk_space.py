@@ -5,9 +5,9 @@ import threading
 from pathlib import Path
 from time import monotonic
 
-from plugins.waves.logs import SafeLog
+import structlog
 
-log = SafeLog(__name__)
+log = structlog.get_logger(__name__)
 
 WARN_EVERY_S = 60.0
 MEGABYTE = 2**20

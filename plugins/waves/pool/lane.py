@@ -18,11 +18,12 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
 
-from plugins.waves.logs import SafeLog
+import structlog
+
 from plugins.waves.pool.quarantine import identity
 from plugins.waves.process import Note, Report, Task, Worker, WorkerDiedError, WorkerTimeoutError
 
-log = SafeLog(__name__)
+log = structlog.get_logger(__name__)
 
 START_LIMIT_S = 300.0
 """Imports and links at the lowest priority take as long as that on a busy machine, and so does

@@ -30,14 +30,15 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Literal, Self
 
-from plugins.waves.logs import SafeLog
+import structlog
+
 from plugins.waves.pool.lane import Job, Lane, Outcome, Work
 from plugins.waves.pool.load import SLOW_FACTOR, Load
 from plugins.waves.pool.quarantine import Quarantine, identity
 from plugins.waves.pool.queue import Backlog
 from plugins.waves.process import Note, Report, Task
 
-log = SafeLog(__name__)
+log = structlog.get_logger(__name__)
 
 KILL_LIMIT_S = 1.5
 """What `stop` adds to its limit, at most, to bury what it had to kill."""

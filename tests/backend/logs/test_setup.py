@@ -89,6 +89,29 @@ def test_a_traceback_cannot_forge_a_line(said: Said) -> None:
     assert "\x1b" not in "".join(lines)
 
 
+@pytest.mark.faults
+def test_a_log_that_raises_spares_its_callers(said: Said) -> None:
+    """F33: no method of a logger raises, although a handler does."""
+
+    levels: list[str] = []
+
+    class Failing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            levels.append(record.levelname.lower())
+            raise OSError("no log")
+
+    failing = Failing()
+    methods = ["debug", "info", "warning", "error", "critical"]
+    logging.getLogger("backend").addHandler(failing)
+    try:
+        for method in methods:
+            getattr(said.log, method)("an event", value=1)
+    finally:
+        logging.getLogger("backend").removeHandler(failing)
+
+    assert methods == levels
+
+
 def test_a_secret_is_replaced_wherever_it_stands(said: Said) -> None:
     """In an event, a value, a library's message or a traceback, a key is stars."""
     said.log.info("with xqsecret-token", header=f"Bearer {TOKEN}", listed=[TOKEN])
