@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,10 @@ os.environ["NUMBA_CACHE_DIR"] = str(
     / "numba"
     / os.environ.get("PYTEST_XDIST_WORKER", "main")
 )
+
+# A shell starts what it puts in the background with Ctrl-C ignored, and every child inherits that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("exploring", deadline=None)  # a busy machine is no defect
 settings.register_profile(
