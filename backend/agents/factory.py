@@ -1,7 +1,7 @@
 """Builds the agents of an installation from its settings, its `agents.toml` and its prompts."""
 
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from backend.agents.agents import Agents
 from backend.agents.agents_file import load_profiles
@@ -11,9 +11,7 @@ from backend.agents.registry import Registry
 from backend.agents.states import States
 from backend.config import Settings
 from backend.errors import SettingsError
-
-if TYPE_CHECKING:
-    from backend.agents.models.retries import Patience
+from backend.retries import RetryPolicy
 
 
 def check_agents(settings: Settings) -> None:
@@ -37,15 +35,8 @@ def key_variables(settings: Settings) -> set[str]:
     return {choice.variable for one in profiles for choice in one.chain if choice.variable}
 
 
-def create_agents(settings: Settings, *, patience: "Patience | None" = None) -> Agents:
+def create_agents(settings: Settings, retry_policy: RetryPolicy | None = None) -> Agents:
     """Return the agents that `settings` ask for; close them with `aclose()`.
-
-    Parameters
-    ----------
-    settings : Settings
-        The host's settings.
-    patience : Patience, optional
-        How long to wait before a request is sent again.
 
     Raises
     ------
@@ -57,10 +48,9 @@ def create_agents(settings: Settings, *, patience: "Patience | None" = None) -> 
     chains = Chains(registry, Keys(settings))
     providers = Providers(
         timeout_s=settings.agent_timeout_s,
-        retries=settings.agent_retries,
+        policy=replace(retry_policy or RetryPolicy(), retries=settings.agent_retries),
         temperature=settings.agent_temperature,
         max_tokens=settings.agent_max_tokens,
-        patience=patience,
     )
     return Agents(
         registry,

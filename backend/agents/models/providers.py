@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from backend.agents.choices import ModelChoice
+from backend.retries import RetryPolicy
 
 if TYPE_CHECKING:
     from google.genai.client import Client as GoogleClient
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pydantic_ai.profiles import ModelProfile
     from pydantic_ai.settings import ModelSettings
 
-    from backend.agents.models.retries import Patience, PatientClient
+    from backend.agents.models.retries import RetryingClient
 
 NO_KEY = "none"
 """Sent to a server that needs no key; left out, OpenAI's library would send OpenAI's."""
@@ -39,29 +40,25 @@ class Providers:
     ----------
     timeout_s : float > 0
         Time limit of one request.
-    retries : int >= 0
-        How often a request is sent again.
+    policy : RetryPolicy, optional
+        How often failed requests are repeated, and after which pauses.
     temperature, max_tokens : optional
         What a model gets that can take it, unless its agent says otherwise.
-    patience : Patience, optional
-        How long to wait before a request is sent again.
     """
 
     def __init__(
         self,
         *,
         timeout_s: float,
-        retries: int,
+        policy: RetryPolicy | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
-        patience: "Patience | None" = None,
     ) -> None:
         self._timeout_s = timeout_s
-        self._retries = retries
+        self._policy = policy or RetryPolicy()
         self._temperature = temperature
         self._max_tokens = max_tokens
-        self._patience = patience
-        self._clients: dict[str, PatientClient] = {}
+        self._clients: dict[str, RetryingClient] = {}
         self._google_clients: list[GoogleClient] = []
 
     def model(
@@ -170,14 +167,11 @@ class Providers:
                 settings["max_tokens"] = self._max_tokens
         return {**settings, **(said or {})} or None
 
-    def _client(self, provider: str) -> "PatientClient":
-        from backend.agents.models.retries import Patience, PatientClient
+    def _client(self, provider: str) -> "RetryingClient":
+        from backend.agents.models.retries import RetryingClient
 
         if provider not in self._clients:
-            self._clients[provider] = PatientClient(
-                provider,
-                timeout_s=self._timeout_s,
-                patience=self._patience or Patience(),
-                retries=self._retries,
+            self._clients[provider] = RetryingClient(
+                provider, timeout_s=self._timeout_s, policy=self._policy
             )
         return self._clients[provider]

@@ -8,10 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from backend.agents import Agents, AgentState, Slot, create_agents
-from backend.agents.models.retries import Patience
 from backend.config import Settings
 from backend.errors import AgentError
 from backend.http.app import create_app
+from backend.retries import RetryPolicy
 from backend.runtime import Hosting
 from backend.sessions import SlotAudio, SlotDone, SlotError
 from tests.backend.agents.models.test_providers import entry, session, settings_for
@@ -24,7 +24,7 @@ NO_KEYS: dict[str, Any] = {
     "ANTHROPIC_API_KEY": None,
     "GOOGLE_API_KEY": None,
 }
-QUICK = Patience(pause_s=0.01)
+QUICK = RetryPolicy(pause_s=0.01)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def test_fallbacks_are_asked_in_their_order(stub: Stub, tmp_path: Path) ->
     """The first that answers is heard; those before it have failed, those after are not asked."""
     stub.modes |= {"m": "500 always", "second": "401"}
     toml = entry("a", "openai", stub, '["openai:second", "openai:third", "openai:fourth"]')
-    agents = create_agents(settings_for(tmp_path, toml), patience=QUICK)
+    agents = create_agents(settings_for(tmp_path, toml), retry_policy=QUICK)
 
     with capture_logs() as logs:
         said = await answer(agents)
@@ -70,7 +70,7 @@ async def test_the_failure_told_is_that_of_the_first(stub: Stub, tmp_path: Path)
     settings = settings_for(tmp_path, entry("a", "openai", stub, '["openai:second"]'), 5)
 
     with pytest.raises(AgentError) as caught:
-        await answer(create_agents(settings, patience=QUICK))
+        await answer(create_agents(settings, retry_policy=QUICK))
 
     assert "rate_limit" == caught.value.type
     assert caught.value.__context__ is None
@@ -97,7 +97,7 @@ async def test_a_whole_call_keeps_its_limit(stub: Stub, tmp_path: Path) -> None:
     settings = settings_for(tmp_path, entry("a", "openai", stub), 5)
 
     with pytest.raises(AgentError) as caught:
-        await answer(create_agents(settings, patience=Patience(sleep=note)))
+        await answer(create_agents(settings, retry_policy=RetryPolicy(sleep=note)))
 
     assert "rate_limit" == caught.value.type  # seven seconds were asked for, five are allowed
     assert [] == pauses
@@ -225,7 +225,7 @@ async def test_a_provider_dies_in_turn_2_and_the_session_goes_on(
     stub: Stub, tmp_path: Path
 ) -> None:
     """Six slots on real clients: one provider dies after turn 1, and every slot is still heard."""
-    agents = create_agents(settings_for(tmp_path, six(stub)), patience=QUICK)
+    agents = create_agents(settings_for(tmp_path, six(stub)), retry_policy=QUICK)
     slots = [Slot(number, f"agent-{number}") for number in range(1, 7)]
     dying = {"m2", "m6"}
     before = stub.modes.copy()

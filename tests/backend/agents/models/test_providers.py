@@ -15,10 +15,10 @@ from structlog.typing import EventDict
 from backend.agents import Agents, Registry, Slot, create_agents
 from backend.agents.choices import ModelChoice
 from backend.agents.models import Providers
-from backend.agents.models.retries import Patience
 from backend.config import Settings
 from backend.errors import AgentError, SlotErrorType
 from backend.logs.setup import NOISY
+from backend.retries import RetryPolicy
 from backend.sessions import Event, SlotDone, SlotError
 from backend.speech import Spoken
 from backend.speech.sound.wav import write_wav
@@ -165,7 +165,7 @@ class Pauses(list[float]):
 
 def agents_for(settings: Settings, pauses: Pauses) -> Agents:
     """Return agents that note their pauses."""
-    return create_agents(settings, patience=Patience(sleep=pauses.note))
+    return create_agents(settings, retry_policy=RetryPolicy(sleep=pauses.note))
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -254,7 +254,7 @@ async def test_a_model_gets_the_temperature_and_the_tokens_that_it_can_take(
     model: str, expected: tuple[float | None, int | None]
 ) -> None:
     """One that reasons gets neither; a temperature is at most the provider's highest."""
-    providers = Providers(timeout_s=5, retries=0, temperature=1.5, max_tokens=500)
+    providers = Providers(timeout_s=5, temperature=1.5, max_tokens=500)
     choice = ModelChoice(model, "http://127.0.0.1:1/v1")
 
     settings = providers.model(choice, SecretStr(KEY), None).settings or {}

@@ -1,14 +1,13 @@
-"""When a request is sent again, and after how long."""
+"""When a request to a model provider is repeated, and after how long."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
 import httpx2
 import pytest
 
 from backend.agents.models.library import deadline
-from backend.agents.models.retries import Patience, PatientClient, asked_pause_s
+from backend.agents.models.retries import RetryingClient, requested_pause_s
+from backend.retries import RetryPolicy
 from tests.backend.agents.stub import KEY, Mode, Stub
 from tests.patience import SOON_S
 
@@ -29,14 +28,10 @@ def google(delay: object) -> object:
     [
         (response(), None),
         (response(retry_after="7"), 7.0),
-        (response(retry_after="0"), 0.0),
         (response(retry_after_ms="250", retry_after="7"), 0.25),
-        (response(retry_after="soon"), None),
-        (response(retry_after="-1"), None),
-        (response(retry_after="inf"), None),
-        (response(retry_after="nan"), None),
         (response(google("14s")), 14.0),
         (response(google("0.5s")), 0.5),
+        (response(google("7s"), retry_after="3"), 3.0),
         (response(google(None)), None),
         (response({"error": "text"}), None),
         (response({"error": {"details": [5]}}), None),
@@ -46,36 +41,8 @@ def google(delay: object) -> object:
 def test_the_pause_a_provider_asks_for_is_read(
     refusal: httpx2.Response, expected: float | None
 ) -> None:
-    """Seconds, milliseconds and Google's body are understood; anything else asks for nothing."""
-    assert expected == asked_pause_s(refusal)
-
-
-def test_a_date_to_wait_for_is_read() -> None:
-    """A date ahead is the seconds until then, one in the past is no wait."""
-    before = datetime.now(UTC)
-    ahead, past = (before + timedelta(hours=hours) for hours in (1, -1))
-
-    asked = asked_pause_s(response(retry_after=format_datetime(ahead, usegmt=True)))
-
-    least = (ahead - datetime.now(UTC)).total_seconds() - 1  # a header has whole seconds
-    assert asked is not None
-    assert least <= asked <= 3600
-    assert 0 == asked_pause_s(response(retry_after=format_datetime(past, usegmt=True)))
-
-
-def test_pauses_grow_and_differ() -> None:
-    """A pause is doubled, left to chance by half, and never shorter than was asked for."""
-    patience = Patience(pause_s=1)
-
-    drawn = {
-        retries: {patience.before_retry(retries, None) for _ in range(50)} for retries in (0, 1)
-    }
-    asked = {patience.before_retry(0, 7.0) for _ in range(50)}
-
-    assert all(0.5 <= pause_s <= 1 for pause_s in drawn[0])
-    assert all(1 <= pause_s <= 2 for pause_s in drawn[1])
-    assert all(7 <= pause_s <= 7.5 for pause_s in asked)
-    assert min(map(len, (drawn[0], drawn[1], asked))) > 10
+    """The headers count, then Google's body; anything else asks for nothing."""
+    assert expected == requested_pause_s(refusal)
 
 
 async def send(mode: Mode, left_s: float) -> tuple[int, list[float], Stub]:
@@ -85,11 +52,11 @@ async def send(mode: Mode, left_s: float) -> tuple[int, list[float], Stub]:
     async def note(pause_s: float) -> None:
         pauses.append(pause_s)
 
-    patience = Patience(pause_s=2, sleep=note)
+    policy = RetryPolicy(pause_s=2, sleep=note)
     with Stub() as stub:
         stub.modes["m"] = mode
         deadline.set(asyncio.get_running_loop().time() + left_s)
-        async with PatientClient("openai", timeout_s=5, patience=patience) as client:
+        async with RetryingClient("openai", timeout_s=5, policy=policy) as client:
             answer = await client.post(
                 stub.url("/openai/v1/chat/completions"),
                 json={"model": "m", "messages": ["x"]},
@@ -129,10 +96,10 @@ async def test_a_provider_that_says_no_is_not_asked_again() -> None:
 @pytest.mark.e2e
 async def test_a_limit_that_a_library_sets_is_not_kept() -> None:
     """A request ends at the client's own limit, whatever the library that sends it wants."""
-    patience = Patience(sleep=asyncio.sleep, pause_s=0)
+    policy = RetryPolicy(pause_s=0)
     with Stub() as stub:
         stub.modes["m"] = "slow"
-        async with PatientClient("openai", timeout_s=1, patience=patience) as client:
+        async with RetryingClient("openai", timeout_s=1, policy=policy) as client:
             with pytest.raises(httpx2.ReadTimeout):
                 await asyncio.wait_for(
                     client.post(

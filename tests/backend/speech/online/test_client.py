@@ -1,11 +1,9 @@
 """The speech services, over real HTTP: every mode of every service has its result."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 from time import monotonic
 
@@ -13,10 +11,11 @@ import numpy as np
 import pytest
 
 from backend.errors import SpeechError
+from backend.retries import RetryPolicy
 from backend.speech import PROFILES
 from backend.speech.children import STOPPED
 from backend.speech.online.background import Background
-from backend.speech.online.client import RemoteEngine, _retry_after_s
+from backend.speech.online.client import RemoteEngine
 from backend.speech.online.services import ElevenLabs, OpenAISpeech, Service
 from backend.speech.sound.loudness import TARGET_DBFS, active_level, peak_level
 from backend.speech.voices import load_voices
@@ -39,7 +38,6 @@ def make(tmp_path: Path) -> Iterator[Make]:
             *modes: str,
             timeout_s: float = 10,
             max_requests: int = 6,
-            retry_delays_s: Sequence[float] = (0.01, 0.01),
         ) -> tuple[Stub, RemoteEngine]:
             stub = stack.enter_context(STUBS[name](*modes))
             service: Service = (
@@ -51,7 +49,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
                 temporary=tmp_path / ".tmp",
                 timeout_s=timeout_s,
                 max_requests=max_requests,
-                retry_delays_s=retry_delays_s,
+                policy=RetryPolicy(pause_s=0.01),
             )
             stack.callback(engine.close)
             return stub, engine
@@ -265,19 +263,6 @@ def test_what_openai_is_asked() -> None:
     assert {} == OpenAISpeech().headers
 
 
-def test_a_date_of_retry_after_is_read() -> None:
-    """Retry-After may be seconds, a date, or nonsense."""
-    before = datetime.now(UTC)
-    then = before.replace(microsecond=0) + timedelta(hours=1)  # headers have no less than a second
-
-    asked = _retry_after_s(format_datetime(then, usegmt=True)) or 0
-
-    assert (then - datetime.now(UTC)).total_seconds() <= asked <= (then - before).total_seconds()
-    assert 7 == _retry_after_s("7")
-    assert 0 == _retry_after_s("Wed, 21 Oct 2015 07:28:00 GMT")
-    assert [None, None, None] == [_retry_after_s(text) for text in (None, "soon", "-3")]
-
-
 def test_a_loop_that_was_never_used_closes() -> None:
     """An engine that never spoke has no thread, and closing it twice does nothing."""
 
@@ -293,7 +278,7 @@ def test_a_loop_that_was_never_used_closes() -> None:
         return None
 
     with pytest.raises(SpeechError, match="stopped"):
-        background.run(nothing())
+        background.run(nothing)
 
 
 def test_the_two_services_are_equally_loud(make: Make, tmp_path: Path) -> None:

@@ -1,0 +1,17 @@
+"""Requests to services on the network: which failures are retried, how often, after which pause."""
+
+from backend.retries.policy import (
+    RETRIED_STATUSES,
+    RetryableError,
+    RetryPolicy,
+    parse_seconds,
+    retry_after_s,
+)
+
+__all__ = [
+    "RETRIED_STATUSES",
+    "RetryPolicy",
+    "RetryableError",
+    "parse_seconds",
+    "retry_after_s",
+]
