@@ -22,7 +22,7 @@ from typer.core import TyperGroup
 from backend.config import EffectiveSetting, Settings, effective
 from backend.errors import PluginError, ReflectiveResonanceError, SettingsError, UsageError
 from backend.logs import configure_logging, flushed
-from backend.plugins import Discovered, discover, load_settings
+from backend.plugins import Discovered, discover
 from backend.terminal import (
     discard_output,
     messages,
@@ -169,7 +169,7 @@ def config(as_json: AsJson = False) -> None:
     sections: dict[str, list[EffectiveSetting]] = {"host": effective(settings)}
     for item in discovered:
         if item.plugin is not None:
-            sections[item.name] = effective(load_settings(item.plugin))
+            sections[item.name] = effective(item.plugin.settings.load())
     from backend.runtime import unread_settings
 
     unread = unread_settings(settings, discovered)
@@ -249,7 +249,7 @@ def _load(**overrides: object) -> tuple[Settings, list[Discovered]]:
     discovered = discover()
     for item in discovered:
         if item.plugin is not None:
-            load_settings(item.plugin)
+            item.plugin.settings.load()
     check_agents(settings)
     return settings, discovered
 

@@ -4,9 +4,8 @@ from backend.config.lists import Listed
 from backend.config.report import (
     EffectiveSetting,
     Unread,
-    describe_encoding,
-    describe_problems,
     effective,
+    read_settings,
     unread,
 )
 from backend.config.settings import ENV_FILE, PREFIX, REPLACED, Settings, is_loopback
@@ -19,9 +18,8 @@ __all__ = [
     "Listed",
     "Settings",
     "Unread",
-    "describe_encoding",
-    "describe_problems",
     "effective",
     "is_loopback",
+    "read_settings",
     "unread",
 ]

@@ -6,12 +6,17 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dotenv.parser import Binding, parse_stream
 from pydantic import AliasChoices, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
+from pydantic_settings import SettingsError as UnparsableError
+
+from backend.errors import ReflectiveResonanceError
+
+S = TypeVar("S", bound=BaseSettings)
 
 REDACTED = "********"
 
@@ -69,7 +74,25 @@ def effective(settings: BaseSettings) -> list[EffectiveSetting]:
     return rows
 
 
-def describe_problems(error: ValidationError, settings: type[BaseSettings]) -> str:
+def read_settings(settings: type[S], wrong: type[ReflectiveResonanceError], **given: Any) -> S:
+    """Read settings; what is `given` wins over the environment and `.env`.
+
+    Raises
+    ------
+    wrong
+        One line per wrong setting: its name, its value and what it should be.
+    """
+    try:
+        return settings(**given)
+    except ValidationError as error:
+        raise wrong(_problems(error, settings)) from error
+    except UnicodeDecodeError as error:
+        raise wrong(f".env is not UTF-8: save it as UTF-8 ({error})") from error
+    except UnparsableError as error:
+        raise wrong(f"{settings.model_config.get('env_prefix', '')}...: {error}") from error
+
+
+def _problems(error: ValidationError, settings: type[BaseSettings]) -> str:
     """Return one line per problem: the variable, the value it has, what it should be."""
     lines = []
     for problem in error.errors(include_url=False, include_context=False):
@@ -87,11 +110,6 @@ def describe_problems(error: ValidationError, settings: type[BaseSettings]) -> s
         message = problem["msg"].removeprefix("Value error, ")
         lines.append(f"{variable}={value}: {message}" if variable else message)
     return "\n".join(lines)
-
-
-def describe_encoding(error: UnicodeDecodeError) -> str:
-    """Return what is wrong with a file of settings that some editor saved in its own way."""
-    return f".env is not UTF-8: save it as UTF-8 ({error})"
 
 
 def unread(

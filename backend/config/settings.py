@@ -15,14 +15,13 @@ from pydantic import (
     AliasChoices,
     Field,
     SecretStr,
-    ValidationError,
     field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backend.config.lists import Listed
-from backend.config.report import describe_encoding, describe_problems
+from backend.config.report import read_settings
 from backend.errors import SettingsError
 
 PREFIX = "RR_"
@@ -230,12 +229,7 @@ class Settings(BaseSettings):
             One line per wrong setting: its name, its value and what it should be.
         """
         given = {name: value for name, value in overrides.items() if value is not None}
-        try:
-            return cls(**given)  # type: ignore[arg-type]  # checked by pydantic, which is the point
-        except ValidationError as error:
-            raise SettingsError(describe_problems(error, cls)) from error
-        except UnicodeDecodeError as error:
-            raise SettingsError(describe_encoding(error)) from error
+        return read_settings(cls, SettingsError, **given)
 
 
 def is_loopback(host: str) -> bool:

@@ -8,7 +8,7 @@ from backend.plugins.commands import (
     server_in_settings,
 )
 from backend.plugins.contract import Host, Plugin, PluginSettings
-from backend.plugins.loader import GROUP, Discovered, discover, enabled, load_settings, running
+from backend.plugins.loader import GROUP, Discovered, discover, enabled, running
 from backend.plugins.status import Gauge, PluginStatus, PluginStatuses, State
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "enabled",
     "existing_artifacts",
     "interruptible",
-    "load_settings",
     "running",
     "server_in_settings",
 ]

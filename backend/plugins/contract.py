@@ -20,11 +20,13 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backend.config import read_settings
+from backend.errors import PluginError
 from backend.plugins.status import Gauge, PluginStatuses, State
 from backend.storage import Artifacts, Leases
 
@@ -41,6 +43,17 @@ class PluginSettings(BaseSettings):
     )
 
     enabled: bool = Field(True, description="Whether the plugin is started.")
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the settings.
+
+        Raises
+        ------
+        PluginError
+            One line per wrong setting: its name, its value and what it should be.
+        """
+        return read_settings(cls, PluginError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from time import monotonic
 
 import structlog
-from pydantic import ValidationError
-from pydantic_settings import SettingsError as UnparsableError
 
-from backend.config import describe_encoding, describe_problems
 from backend.errors import PluginError
 from backend.plugins.contract import Host, Plugin, PluginSettings
 from backend.plugins.status import PluginStatuses
@@ -43,24 +40,6 @@ def discover(found: Iterable[EntryPoint] | None = None) -> list[Discovered]:
     return sorted(discovered, key=lambda item: (item.plugin.order if item.plugin else 0, item.name))
 
 
-def load_settings(plugin: Plugin) -> PluginSettings:
-    """Read a plugin's settings.
-
-    Raises
-    ------
-    PluginError
-        One line per wrong setting: its name, its value and what it should be.
-    """
-    try:
-        return plugin.settings()
-    except ValidationError as error:
-        raise PluginError(describe_problems(error, plugin.settings)) from error
-    except UnicodeDecodeError as error:
-        raise PluginError(describe_encoding(error)) from error
-    except UnparsableError as error:
-        raise PluginError(f"plugin {plugin.name}: {error}") from error
-
-
 def enabled(
     discovered: Iterable[Discovered], board: PluginStatuses
 ) -> Mapping[str, tuple[Plugin, PluginSettings]]:
@@ -71,7 +50,7 @@ def enabled(
             board.set(item.name, "failed", item.problem)
             continue
         try:
-            settings = load_settings(item.plugin)
+            settings = item.plugin.settings.load()
         except Exception as error:  # noqa: BLE001 - a plugin's settings class is the plugin's code
             log.error("plugin settings are wrong", plugin=item.name, problem=str(error))
             board.set(item.name, "failed", str(error))

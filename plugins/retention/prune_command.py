@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from backend.errors import EXIT_FAILED
-from backend.plugins import existing_artifacts, interruptible, load_settings
+from backend.plugins import existing_artifacts, interruptible
 from backend.storage import Artifacts, Leases, holding
 from backend.terminal import duration, messages, output, show_json, show_table
 from plugins.retention.policy import MB, Limits, Policy, plan, policy_of
 from plugins.retention.removing import Removed, carry_out
-from plugins.retention.settings import RetentionSettings, plugin
+from plugins.retention.settings import RetentionSettings
 from plugins.retention.survey import Survey
 from plugins.retention.trash import Trash
 
@@ -45,9 +45,7 @@ def prune(
     if a server is running there, 130 on Ctrl-C; run it again to go on.
     """
     root = existing_artifacts(artifacts)
-    settings = load_settings(plugin)
-    assert isinstance(settings, RetentionSettings)  # noqa: S101 - `plugin` is ours
-    policy = policy_of(settings)
+    policy = policy_of(RetentionSettings.load())
     with interruptible(KEPT), nullcontext() if dry_run else holding(root, PURPOSE):
         removed, stored = _prune(root, policy, dry_run=dry_run)
     if policy == Policy():

@@ -6,9 +6,9 @@ from urllib.parse import urlsplit
 
 import typer
 
-from backend.plugins import load_settings, server_in_settings
+from backend.plugins import server_in_settings
 from backend.terminal import output
-from plugins.show.settings import ShowSettings, plugin
+from plugins.show.settings import ShowSettings
 
 PATH = "/v1/events"
 
@@ -25,8 +25,7 @@ def touchdesigner(
 ) -> None:
     """Print the callbacks of a TouchDesigner WebSocket DAT for this installation."""
     server = urlsplit(server_in_settings().base_url)
-    settings = load_settings(plugin)
-    assert isinstance(settings, ShowSettings)  # noqa: S101 - `plugin` is ours
+    settings = ShowSettings.load()
     name = host or server.netloc.rpartition(":")[0]
     output().out(callbacks(name, port or server.port or 80, settings.heartbeat_s), end="")
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backend.errors import EXIT_FAILED, UsageError
-from backend.plugins import Host, existing_artifacts, interruptible, load_settings
+from backend.plugins import Host, existing_artifacts, interruptible
 from backend.storage import Artifacts, holding
 from backend.terminal import output, show_json, show_table
 from plugins.waves.cli.progress import bar, outcomes, show_state
-from plugins.waves.settings import WavesSettings, plugin
+from plugins.waves.settings import WavesSettings
 
 if TYPE_CHECKING:
     from plugins.waves.jobs import Found, Utterance
@@ -65,8 +65,7 @@ def backfill(
     from plugins.waves.jobs import Search
 
     root = existing_artifacts(artifacts)
-    settings = load_settings(plugin)
-    assert isinstance(settings, WavesSettings)  # noqa: S101 - `plugin` is ours
+    settings = WavesSettings.load()
     since_s = _moment(since).timestamp() if since else 0.0
     with interruptible(KEPT), nullcontext() if dry_run else holding(root, PURPOSE):
         left = Search(root, settings.processing_sr).run()

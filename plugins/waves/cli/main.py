@@ -17,11 +17,11 @@ from unicodedata import normalize
 import typer
 
 from backend.errors import EXIT_FAILED, UsageError
-from backend.plugins import interruptible, load_settings
+from backend.plugins import interruptible
 from backend.terminal import duration, show_json, show_table
 from plugins.waves.cli.backfill import backfill
 from plugins.waves.cli.progress import bar, outcomes, show_state
-from plugins.waves.settings import WavesSettings, plugin
+from plugins.waves.settings import WavesSettings
 
 if TYPE_CHECKING:
     from plugins.waves.pool import Outcome
@@ -86,8 +86,7 @@ def decompose(
 
     Exits with 0 if all went well, 1 if a file failed, 2 on bad usage, 130 on Ctrl-C.
     """
-    settings = load_settings(plugin)
-    assert isinstance(settings, WavesSettings)  # noqa: S101 - `plugin` is ours
+    settings = WavesSettings.load()
     sources = _check(_find(paths, out), paths)
     rows = _run(sources, out, settings, workers or settings.max_workers)
     failed = sum(not row["ok"] for row in rows)

@@ -162,8 +162,8 @@ def test_a_setting_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     """A value that cannot even be parsed is told like every other wrong one."""
     monkeypatch.setenv("RR_LISTED_SLOTS", "1,2")
 
-    with pytest.raises(PluginError, match=r'plugin listed: .*"slots"'):
-        plugins.load_settings(Plugin("listed", Listed, "never:imported"))
+    with pytest.raises(PluginError, match=r'RR_LISTED_\.\.\.: .*"slots"'):
+        Listed.load()
 
 
 async def test_the_second_plugin_of_a_name_is_not_started(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from backend.errors import PluginError
-from backend.plugins import load_settings
 from plugins.waves.settings import WavesSettings, plugin
 
 
@@ -47,7 +46,7 @@ def test_a_wrong_value_is_one_line_with_name_and_value(
     monkeypatch.setenv(f"RR_WAVES_{name.upper()}", value)
 
     with pytest.raises(PluginError) as caught:
-        load_settings(plugin)
+        WavesSettings.load()
 
     (line,) = str(caught.value).splitlines()
     assert line.startswith(f"RR_WAVES_{name.upper()}='{value}': ")
