@@ -7,7 +7,8 @@ import structlog
 
 from backend.agents import Slot
 from backend.errors import ReflectiveResonanceError
-from backend.sessions import SessionStream, new_session_id
+from backend.sessions import SessionStream
+from backend.storage import new_session_id
 from backend.workflow import Workflow
 
 log = structlog.get_logger(__name__)

@@ -38,7 +38,6 @@ from backend.sessions import (
     TurnStart,
     Utterance,
     save,
-    wav_name,
 )
 from backend.signals import (
     TURN_KINDS,
@@ -53,7 +52,7 @@ from backend.signals import (
     turn_finished,
 )
 from backend.speech import SpeechEngine, resolve_profile
-from backend.storage import Artifacts
+from backend.storage import Artifacts, SpeechName
 
 log = structlog.get_logger(__name__)
 
@@ -248,14 +247,14 @@ class Workflow:
         return utterance
 
     async def _write_wav(self, session: _Session, utterance: Utterance) -> Path:
-        name = wav_name(
+        name = SpeechName(
             utterance.slot_id,
             utterance.kind,
             utterance.agent_id,
             utterance.voice_profile,
             utterance.target_slot_id,
         )
-        wav_path = self._artifacts.turn("tts", session.id, utterance.turn_index) / name
+        wav_path = self._artifacts.turn("tts", session.id, utterance.turn_index) / str(name)
         spoken = await asyncio.get_running_loop().run_in_executor(
             self._executor,
             self._speech.generate_wav_to_file,

@@ -17,9 +17,7 @@ from backend.sessions.manifest import (
     Utterance,
     earlier_sessions,
     mark_interrupted,
-    new_session_id,
     save,
-    wav_name,
 )
 from backend.sessions.stream import SessionStream
 
@@ -39,7 +37,5 @@ __all__ = [
     "Utterance",
     "earlier_sessions",
     "mark_interrupted",
-    "new_session_id",
     "save",
-    "wav_name",
 ]

@@ -1,12 +1,10 @@
-"""Session ids, the names of a session's files, and its manifest `session.json`."""
+"""The manifest of a session, `session.json` beside its speech."""
 
 import json
-import secrets
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -15,35 +13,18 @@ import structlog
 from backend.signals import Kind
 from backend.storage import (
     DRAFT_PREFIX,
+    SESSION_FILE,
     Artifacts,
     flush_file,
     replace_file,
-    safe_part,
     write_bytes,
 )
 
 log = structlog.get_logger(__name__)
 
-MANIFEST = "session.json"
 MANIFEST_VERSION = 1
 RUNNING, INTERRUPTED = b'"status": "running"', b'"status": "interrupted"'
 """As `Manifest.to_json` writes them; within a JSON string the quotes would be escaped."""
-
-
-def new_session_id(now: datetime | None = None) -> str:
-    """Return an id that is unique and sorts by time, such as `20261122T180405Z-1f2e3d4c`."""
-    moment = (now or datetime.now(UTC)).astimezone(UTC)
-    return f"{moment:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
-
-
-def wav_name(
-    slot_id: int, kind: Kind, agent_id: str, voice_profile: str, target_slot_id: int | None = None
-) -> str:
-    """Return the file name of an utterance; see the tree in `backend.storage.artifacts`."""
-    middle = {"response": "", "comment": f"comment_to_slot-{target_slot_id}_", "reply": "reply_"}[
-        kind
-    ]
-    return safe_part(f"slot-{slot_id}_{middle}{agent_id}_{voice_profile}.wav")
 
 
 @dataclass(slots=True)
@@ -76,7 +57,7 @@ class Manifest:
 
     def path(self, artifacts: Artifacts) -> Path:
         """Return where the manifest stands."""
-        return artifacts.sessions("tts") / safe_part(self.session_id) / MANIFEST
+        return artifacts.session("tts", self.session_id) / SESSION_FILE
 
     def to_json(self) -> bytes:
         """Return the manifest as it is written, utterances in the order of turn and slot."""
@@ -119,7 +100,7 @@ def mark_interrupted(artifacts: Artifacts, ids: Iterable[str], stopped: threadin
 
 
 def _mark_interrupted(artifacts: Artifacts, session_id: str) -> bool:
-    path = artifacts.sessions("tts") / session_id / MANIFEST
+    path = artifacts.sessions("tts") / session_id / SESSION_FILE
     content = b""
     with suppress(OSError):
         content = path.read_bytes()

@@ -1,12 +1,7 @@
 """Files below the artifacts root: names, atomic writes, the lock, leases, WAV headers."""
 
 from backend.storage import riff
-from backend.storage.artifacts import (
-    SERVED_TREES,
-    TEMPORARY_DIRECTORY,
-    Artifacts,
-    safe_part,
-)
+from backend.storage.artifacts import SERVED_TREES, TEMPORARY_DIRECTORY, Artifacts
 from backend.storage.atomic import (
     DRAFT_PREFIX,
     flush_directory,
@@ -17,6 +12,18 @@ from backend.storage.atomic import (
 )
 from backend.storage.leases import Leases
 from backend.storage.lock import holding
+from backend.storage.names import (
+    SESSION_FILE,
+    WAV_SUFFIX,
+    WAVE_NUMBERS,
+    SpeechName,
+    is_plain_name,
+    is_wave_name,
+    new_session_id,
+    plain_name,
+    turn_index_of,
+    wave_names,
+)
 from backend.storage.riff import MAX_RATE_HZ, MIN_RATE_HZ, WavError, read_header
 from backend.storage.wav import WavInfo, read_wavinfo
 
@@ -25,19 +32,28 @@ __all__ = [
     "MAX_RATE_HZ",
     "MIN_RATE_HZ",
     "SERVED_TREES",
+    "SESSION_FILE",
     "TEMPORARY_DIRECTORY",
+    "WAVE_NUMBERS",
+    "WAV_SUFFIX",
     "Artifacts",
     "Leases",
+    "SpeechName",
     "WavError",
     "WavInfo",
     "flush_directory",
     "flush_file",
     "holding",
+    "is_plain_name",
+    "is_wave_name",
+    "new_session_id",
+    "plain_name",
     "read_header",
     "read_wavinfo",
     "replace_file",
     "riff",
-    "safe_part",
+    "turn_index_of",
+    "wave_names",
     "write_bytes",
     "writing",
 ]

@@ -1,24 +1,22 @@
 """The directories below the artifacts root, and which files may be served.
 
-    <root>/tts/sessions/<session_id>/turn_<N>/*.wav     speech, announced by `slot.audio`
-    <root>/waves/sessions/<session_id>/turn_<N>/*.wav   waves, announced by `waves_written`
-    <root>/.tmp/                                        files being written
-    <root>/.trash/                                      sessions being removed
+    <root>/tts/sessions/     speech, announced by `slot.audio`; see `names` for what is below
+    <root>/waves/sessions/   waves, announced by `waves_written`
+    <root>/.tmp/             files being written
+    <root>/.trash/           sessions being removed
 
 A path that is announced is complete, closed and never changes. `.tmp` is beside the served trees,
 on the same file system: only there is a move atomic.
 """
 
 import os
-import re
 from pathlib import Path
 
 from backend.errors import ArtifactError
+from backend.storage.names import WAV_SUFFIX, is_plain_name, plain_name, turn_name
 
 SERVED_TREES = ("tts", "waves")
-SERVED_SUFFIX = ".wav"
 TEMPORARY_DIRECTORY = ".tmp"
-_SAFE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
 
 
 class Artifacts:
@@ -41,9 +39,13 @@ class Artifacts:
         """Return the directory of all sessions of `tree` (`tts` or `waves`)."""
         return self.root / tree / "sessions"
 
+    def session(self, tree: str, session_id: str) -> Path:
+        """Return the directory of one session, which need not exist."""
+        return self.sessions(tree) / plain_name(session_id)
+
     def turn(self, tree: str, session_id: str, turn_index: int) -> Path:
         """Return the directory of one turn, which need not exist."""
-        return self.sessions(tree) / safe_part(session_id) / f"turn_{turn_index}"
+        return self.session(tree, session_id) / turn_name(turn_index)
 
     def relative(self, path: Path) -> str:
         """Return `path` as the events and URLs name it: below the root, with forward slashes.
@@ -70,9 +72,9 @@ class Artifacts:
             If nothing may be served under that name; the message is for the log only.
         """
         parts = requested.split("/")
-        if len(parts) < 2 or parts[0] not in SERVED_TREES or not parts[-1].endswith(SERVED_SUFFIX):
+        if len(parts) < 2 or parts[0] not in SERVED_TREES or not parts[-1].endswith(WAV_SUFFIX):
             raise ArtifactError("not a .wav file below tts/ or waves/")
-        if not all(_SAFE_PART.fullmatch(part) for part in parts):
+        if not all(map(is_plain_name, parts)):
             raise ArtifactError("a part of the path is not a plain name")
         path = self.root
         for part in parts:
@@ -82,18 +84,3 @@ class Artifacts:
         if not path.is_file():
             raise ArtifactError("no such file")
         return path
-
-
-def safe_part(name: str) -> str:
-    """Return `name` if it can stand as one part of a path on every platform.
-
-    Raises
-    ------
-    ArtifactError
-        If it is empty, too long, starts with a dot or holds anything but letters, digits, `._-`.
-    """
-    if not _SAFE_PART.fullmatch(name):
-        raise ArtifactError(
-            f"{name[:80]!r} cannot be part of a path: use letters, digits, '.', '_' and '-'"
-        )
-    return name

@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.errors import ArtifactError
-from backend.storage import Artifacts, safe_part
+from backend.storage import Artifacts, is_plain_name
 from plugins.retention.policy import Stored, Tree
 
 RACY_S = 2.0
@@ -67,7 +66,7 @@ def _sessions(tree: Path) -> Iterator[Path]:
         return
     with entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False) and _is_plain(entry.name):
+            if entry.is_dir(follow_symlinks=False) and is_plain_name(entry.name):
                 yield sessions / entry.name
 
 
@@ -97,11 +96,3 @@ def _stamps(directories: Iterator[str]) -> Stamps:
         return tuple((path, os.lstat(path).st_mtime_ns) for path in directories)
     except OSError:
         return ()
-
-
-def _is_plain(name: str) -> bool:
-    try:
-        safe_part(name)
-    except ArtifactError:
-        return False
-    return True

@@ -14,7 +14,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from backend.storage import Artifacts, safe_part
+from backend.storage import Artifacts
 from plugins.retention.policy import Tree
 
 TRASH_DIRECTORY = ".trash"
@@ -38,7 +38,7 @@ class Trash:
         if self._directory.is_symlink():
             raise OSError(f"{self._directory} is a symbolic link: remove it")
         self._directory.mkdir(exist_ok=True)
-        source = self._artifacts.sessions(tree) / safe_part(session_id)
+        source = self._artifacts.session(tree, session_id)
         target = self._directory / f"{tree}-{session_id}-{os.urandom(6).hex()}"
         try:
             source.rename(target)

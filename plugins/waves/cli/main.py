@@ -99,14 +99,15 @@ def decompose(
 
 def _find(paths: Sequence[Path], out: Path) -> Iterator[Source]:
     """Yield the recordings at `paths`; those of a folder keep their place below it."""
-    from plugins.waves.files import SUFFIX, is_wave
+    from backend.storage import WAV_SUFFIX, is_wave_name
 
     for path in paths:
         if not path.is_dir():
             yield Source(path, out)
             continue
         for found in sorted(path.rglob("*")):
-            if found.suffix.lower() == SUFFIX and not is_wave(found) and found.is_file():
+            is_wav = found.suffix.lower() == WAV_SUFFIX
+            if is_wav and not is_wave_name(found.name) and found.is_file():
                 yield Source(found, out / found.parent.relative_to(path))
 
 

@@ -31,10 +31,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from backend.storage import flush_directory, replace_file, riff
+from backend.storage import WAVE_NUMBERS, flush_directory, is_wave_name, replace_file, riff
 from plugins.waves.audio import pcm16
 from plugins.waves.errors import PublishError, describe, shown
-from plugins.waves.files import paths
 
 PRIVATE_PREFIX = ".waves-"
 JOURNAL = "targets.json"
@@ -248,10 +247,10 @@ def _read_journal(private: Path) -> list[Path] | None:
             names = json.loads(stream.read(MAX_JOURNAL_BYTES))
     except (FileNotFoundError, NotADirectoryError, ValueError):  # torn: nothing was moved yet
         return None
-    if not isinstance(names, list) or len(names) != len(paths.WAVE_NUMBERS):
+    if not isinstance(names, list) or len(names) != len(WAVE_NUMBERS):
         return None
     targets = [Path(str(name)) for name in names]
-    return targets if all(paths.is_wave(target) for target in targets) else None
+    return targets if all(is_wave_name(target.name) for target in targets) else None
 
 
 def _private_directories(temporary: Path, prefix: str = PRIVATE_PREFIX) -> list[Path]:
@@ -263,11 +262,11 @@ def _private_directories(temporary: Path, prefix: str = PRIVATE_PREFIX) -> list[
 
 
 def _drafts(private: Path) -> list[Path]:
-    return [private / f"{number}.wav" for number in paths.WAVE_NUMBERS]
+    return [private / f"{number}.wav" for number in WAVE_NUMBERS]
 
 
 def _olds(private: Path) -> list[Path]:
-    return [private / f"old{number}.wav" for number in paths.WAVE_NUMBERS]
+    return [private / f"old{number}.wav" for number in WAVE_NUMBERS]
 
 
 def _remove(private: Path) -> None:

@@ -25,14 +25,13 @@ from typing import Any, Literal
 
 import structlog
 
-from backend.storage import Artifacts, safe_part, write_bytes
+from backend.storage import SESSION_FILE, WAV_SUFFIX, Artifacts, wave_names, write_bytes
 from plugins.waves.errors import describe
 from plugins.waves.files import paths, publishing
 
 log = structlog.get_logger(__name__)
 
 ALGORITHM = "v3"
-FILE_NAME = "session.json"
 FORMAT = 1
 MAX_BYTES = 2**20
 MAX_UTTERANCES = 256
@@ -101,7 +100,7 @@ def app_version() -> str:
 
 def path_of(artifacts: Artifacts, session_id: str) -> Path:
     """Return where the record of a session stands, which need not exist."""
-    return artifacts.sessions("waves") / safe_part(session_id) / FILE_NAME
+    return artifacts.session("waves", session_id) / SESSION_FILE
 
 
 def record(artifacts: Artifacts, session_id: str, utterance: Utterance) -> bool:
@@ -115,7 +114,7 @@ def record(artifacts: Artifacts, session_id: str, utterance: Utterance) -> bool:
     OSError
         If the record cannot be read or written; the one before still stands.
     """
-    speech = artifacts.sessions("tts") / safe_part(session_id)
+    speech = artifacts.session("tts", session_id)
     if not speech.is_dir():
         log.info("session gone, nothing recorded", session_id=session_id, source=utterance.source)
         return False
@@ -235,20 +234,21 @@ def _start_again(artifacts: Artifacts, path: Path, reason: str) -> dict[str, Utt
 
 def _aside(path: Path) -> Path:
     """Return the first free name for a corrupt record; at the limit the last one is used again."""
-    names = [path.with_name(f"{FILE_NAME}.corrupt-{n}") for n in range(1, MAX_MOVED_ASIDE + 1)]
+    names = [path.with_name(f"{SESSION_FILE}.corrupt-{n}") for n in range(1, MAX_MOVED_ASIDE + 1)]
     return next((name for name in names if not name.exists()), names[-1])
 
 
 def _from_files(artifacts: Artifacts, directory: Path) -> dict[str, Utterance]:
     """Return what the complete sets of waves in a session's directory tell."""
     utterances = {}
-    for first in sorted(directory.glob("turn_*/*_v3_wave1.wav")):
-        base = first.name.removesuffix("_v3_wave1.wav")
-        targets = paths.targets_in(first.parent, Path(base + paths.SUFFIX))
+    first_wave, *_ = wave_names("")
+    for first in sorted(directory.glob(f"turn_*/*{first_wave}")):
+        speech = first.name.removesuffix(first_wave) + WAV_SUFFIX
+        targets = paths.targets_in(first.parent, Path(speech))
         if not publishing.complete(targets):
             continue
-        turn = first.parent.name
-        source = f"tts/sessions/{directory.name}/{turn}/{base}{paths.SUFFIX}"
+        turn = artifacts.session("tts", directory.name) / first.parent.name
+        source = artifacts.relative(turn / speech)
         utterances[source] = from_files(artifacts, source, targets)
     return utterances
 

@@ -22,8 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from backend.errors import ReflectiveResonanceError
-from backend.storage import Artifacts, riff, safe_part
+from backend.storage import WAV_SUFFIX, Artifacts, is_plain_name, riff, turn_index_of
 from plugins.waves.files import paths, publishing
 from plugins.waves.jobs import record
 from plugins.waves.pool import DAY_S
@@ -89,7 +88,7 @@ class Search:
                 return [
                     (entry.stat(follow_symlinks=False).st_mtime_ns, entry.name)
                     for entry in entries
-                    if entry.is_dir(follow_symlinks=False) and _is_plain(entry.name)
+                    if entry.is_dir(follow_symlinks=False) and is_plain_name(entry.name)
                 ]
         except OSError:
             return []
@@ -97,7 +96,7 @@ class Search:
     def _session(self, session_id: str) -> Iterator[Found]:
         started_s = time.time()
         speech = self._artifacts.sessions("tts") / session_id
-        turns = [turn for turn in _listed(speech) if paths.is_turn(turn.name)]
+        turns = [turn for turn in _listed(speech) if turn_index_of(turn.name)]
         waves = [self._artifacts.sessions("waves") / session_id / turn.name for turn in turns]
         watched = [speech, *turns, *waves, record.path_of(self._artifacts, session_id)]
         before = _stamp(tuple(watched))
@@ -120,7 +119,7 @@ class Search:
         self, path: Path, session_id: str, recorded: Mapping[str, record.Utterance]
     ) -> Found | None:
         """Return how a recording stands; None if it is none."""
-        if not path.name.endswith(paths.SUFFIX) or not _is_plain(path.name):
+        if not path.name.endswith(WAV_SUFFIX) or not is_plain_name(path.name):
             return None
         try:
             status = path.lstat()
@@ -185,14 +184,6 @@ class Search:
             return record.read(self._artifacts, session_id)
         except (OSError, ValueError):
             return {}
-
-
-def _is_plain(name: str) -> bool:
-    try:
-        safe_part(name)
-    except ReflectiveResonanceError:
-        return False
-    return True
 
 
 def _is_unchanged(status: os.stat_result, recorded: record.Utterance) -> bool:

@@ -1,33 +1,22 @@
-"""Who spoke a recording that is found on the disk: the `TtsWritten` it was announced with.
+"""The `TtsWritten` that a recording on the disk was announced with.
 
-The speech's own `session.json` says so. It is written at the end of a turn and may be missing, torn
-or wrong after a power cut, so the file's name is enough: it holds all of it but the time.
-
-    turn_1/slot-<n>_<agent>_<voice>.wav
-    turn_2/slot-<n>_comment_to_slot-<target>_<agent>_<voice>.wav
-    turn_3/slot-<n>_reply_<agent>_<voice>.wav
+The speech's own `session.json` says it. It is written at the end of a turn and may be missing, torn
+or wrong after a power cut, so the file's name is enough: it says all but the time.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backend.signals import TURN_KINDS, Kind, TtsWritten
-from backend.storage import Artifacts
-from plugins.waves.files import base_name
+from backend.signals import TURN_KINDS, TtsWritten
+from backend.storage import SESSION_FILE, Artifacts, SpeechName, turn_index_of
 
-MANIFEST = "session.json"
 MAX_BYTES = 2**20
 UNKNOWN = "unknown"
-_NAME = re.compile(
-    r"slot-(?P<slot>[1-9][0-9]{0,3})_"
-    r"(?:comment_to_slot-(?P<target>[1-9][0-9]{0,3})_|(?P<reply>reply)_)?"
-    r"(?P<agent>[^_]+)_(?P<voice>.+)"
-)
 
 
 def source_of(wav_path: Path, artifacts: Artifacts) -> TtsWritten:
@@ -37,9 +26,10 @@ def source_of(wav_path: Path, artifacts: Artifacts) -> TtsWritten:
     """
     turn = wav_path.parent
     audio_path = artifacts.relative(wav_path)
-    turn_index = int(turn.name.removeprefix("turn_"))
-    fields = _from_name(base_name(wav_path), turn_index)
-    row = _manifest_row(turn.parent / MANIFEST, audio_path)
+    turn_index = turn_index_of(turn.name) or 0
+    unknown = SpeechName(0, TURN_KINDS.get(turn_index, "response"), UNKNOWN, UNKNOWN)
+    fields = asdict(SpeechName.parse(wav_path.name) or unknown)
+    row = _manifest_row(turn.parent / SESSION_FILE, audio_path)
     fields.update({name: row[name] for name in fields if _plausible(name, row.get(name))})
     return TtsWritten(
         session_id=turn.parent.name,
@@ -49,28 +39,6 @@ def source_of(wav_path: Path, artifacts: Artifacts) -> TtsWritten:
         written_at=_written_at(row, wav_path),
         **fields,
     )
-
-
-def _from_name(base: str, turn_index: int) -> dict[str, Any]:
-    found = _NAME.fullmatch(base)
-    if found is None:
-        kind = TURN_KINDS.get(turn_index, "response")
-        return _fields(kind, 0, UNKNOWN, UNKNOWN, None)
-    target = int(found["target"]) if found["target"] else None
-    kind = "comment" if target else "reply" if found["reply"] else "response"
-    return _fields(kind, int(found["slot"]), found["agent"], found["voice"], target)
-
-
-def _fields(
-    kind: Kind, slot_id: int, agent_id: str, voice_profile: str, target_slot_id: int | None
-) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "slot_id": slot_id,
-        "agent_id": agent_id,
-        "voice_profile": voice_profile,
-        "target_slot_id": target_slot_id,
-    }
 
 
 def _manifest_row(path: Path, audio_path: str) -> Mapping[str, Any]:

@@ -1,51 +1,17 @@
-"""Session ids, file names and the manifest."""
+"""The manifest of a session."""
 
 import json
 import threading
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
-from backend.errors import ArtifactError
 from backend.sessions import (
     Manifest,
     Utterance,
     earlier_sessions,
     mark_interrupted,
-    new_session_id,
     save,
-    wav_name,
 )
-from backend.storage import Artifacts, safe_part
-
-
-def test_ids_sort_by_time_and_are_safe_names() -> None:
-    """A later session's id comes later in a listing, and no two are alike."""
-    start = datetime(2026, 11, 22, 23, 59, 59, tzinfo=UTC)
-    ids = [new_session_id(start + timedelta(seconds=number)) for number in range(50)]
-
-    assert ids == sorted(ids)
-    assert ids == [safe_part(session_id) for session_id in ids]
-    assert 200 == len({new_session_id(start) for _ in range(200)})
-
-
-def test_files_are_named_by_slot_turn_agent_and_voice() -> None:
-    """The three kinds of utterance have the names TouchDesigner relies on."""
-    assert "slot-1_gpt-5.2_calm_soothing.wav" == wav_name(1, "response", "gpt-5.2", "calm_soothing")
-    assert "slot-2_comment_to_slot-6_gpt-4o_calm_soothing.wav" == wav_name(
-        2, "comment", "gpt-4o", "calm_soothing", 6
-    )
-    assert "slot-3_reply_gemini-3_calm_soothing.wav" == wav_name(
-        3, "reply", "gemini-3", "calm_soothing"
-    )
-
-
-@pytest.mark.parametrize("agent_id", ["../x", "a/b", "a\\b", "a\0b", "a:b", "x" * 300])
-def test_an_agent_id_cannot_lead_out_of_the_directory(agent_id: str) -> None:
-    """A name that is not plain is refused, wherever it came from."""
-    with pytest.raises(ArtifactError):
-        wav_name(1, "response", agent_id, "calm_soothing")
+from backend.storage import Artifacts
 
 
 def test_the_manifest_is_rewritten_whole(tmp_path: Path) -> None:

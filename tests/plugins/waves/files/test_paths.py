@@ -26,8 +26,6 @@ def test_the_layout_of_speech_is_mirrored(turn: int, base: str) -> None:
 
     directory = ROOT / f"waves/sessions/2026-11-22_abc/turn_{turn}"
     assert targets == tuple(directory / f"{base}_v3_wave{h}.wav" for h in (1, 2, 3))
-    assert all(paths.is_wave(target) for target in targets)
-    assert not paths.is_wave(wav)
 
 
 @pytest.mark.parametrize(

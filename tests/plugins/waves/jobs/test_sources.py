@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from backend.sessions import wav_name
 from backend.signals import Kind
-from backend.storage import Artifacts
+from backend.storage import Artifacts, SpeechName
 from plugins.waves.jobs.sources import source_of
 
 
@@ -33,7 +32,7 @@ def test_the_files_name_is_enough(
     artifacts: Artifacts, turn: int, kind: Kind, target: int | None
 ) -> None:
     """F32: without a manifest, the name the host gave the file tells who said it to whom."""
-    name = wav_name(3, kind, "claude-sonnet-4-5", "friendly_casual", target)
+    name = str(SpeechName(3, kind, "claude-sonnet-4-5", "friendly_casual", target))
     path = recording(artifacts, turn, name)
 
     event = source_of(path, artifacts)

@@ -1,0 +1,107 @@
+"""The names of sessions, turns, speech and waves below the artifacts root.
+
+tts/sessions/<session_id>/session.json
+                          turn_1/slot-<n>_<agent>_<voice>.wav                       response
+                          turn_2/slot-<n>_comment_to_slot-<target>_<agent>_<voice>.wav
+                          turn_3/slot-<n>_reply_<agent>_<voice>.wav
+waves/sessions/<session_id>/session.json
+                            turn_<N>/<name of the speech>_v3_wave{1,2,3}.wav
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from backend.errors import ArtifactError
+
+SESSION_FILE = "session.json"
+WAV_SUFFIX = ".wav"
+WAVE_NUMBERS = (1, 2, 3)
+Kind = Literal["response", "comment", "reply"]
+"""As in `backend.signals`, whose libraries a worker process does not load."""
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
+_TURN = re.compile(r"turn_([1-9][0-9]*)")
+_SPEECH = re.compile(
+    r"slot-(?P<slot>[1-9][0-9]{0,3})_"
+    r"(?:comment_to_slot-(?P<target>[1-9][0-9]{0,3})_|(?P<reply>reply)_)?"
+    r"(?P<agent>[^_]+)_(?P<voice>.+)\.wav"
+)
+_WAVE = re.compile(r".+_v3_wave[123]\.wav")
+
+
+def is_plain_name(name: str) -> bool:
+    """Tell whether `name` can be one part of a path on every platform."""
+    return _PLAIN.fullmatch(name) is not None
+
+
+def plain_name(name: str) -> str:
+    """Return `name` if it can be one part of a path on every platform.
+
+    Raises
+    ------
+    ArtifactError
+        If it is empty, too long, starts with a dot or holds anything but letters, digits, `._-`.
+    """
+    if not is_plain_name(name):
+        raise ArtifactError(
+            f"{name[:80]!r} cannot be part of a path: use letters, digits, '.', '_' and '-'"
+        )
+    return name
+
+
+def new_session_id(now: datetime | None = None) -> str:
+    """Return an id that is unique and sorts by time, such as `20261122T180405Z-1f2e3d4c`."""
+    moment = (now or datetime.now(UTC)).astimezone(UTC)
+    return f"{moment:%Y%m%dT%H%M%SZ}-{os.urandom(4).hex()}"
+
+
+def turn_name(turn_index: int) -> str:
+    """Return the name of a turn's directory."""
+    return f"turn_{turn_index}"
+
+
+def turn_index_of(name: str) -> int | None:
+    """Return which turn a directory is of; None if it is of none."""
+    found = _TURN.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechName:
+    """What the file name of an utterance says."""
+
+    slot_id: int
+    kind: Kind
+    agent_id: str
+    voice_profile: str
+    target_slot_id: int | None = None
+
+    @classmethod
+    def parse(cls, name: str) -> "SpeechName | None":
+        """Return what a file name says; None if it is not that of an utterance."""
+        found = _SPEECH.fullmatch(name)
+        if found is None:
+            return None
+        target = int(found["target"]) if found["target"] else None
+        kind: Kind = "comment" if target else "reply" if found["reply"] else "response"
+        return cls(int(found["slot"]), kind, found["agent"], found["voice"], target)
+
+    def __str__(self) -> str:
+        comment = f"comment_to_slot-{self.target_slot_id}_"
+        kind = {"response": "", "comment": comment, "reply": "reply_"}[self.kind]
+        return plain_name(f"slot-{self.slot_id}_{kind}{self.agent_id}_{self.voice_profile}.wav")
+
+
+def wave_names(base: str) -> tuple[str, str, str]:
+    """Return the file names of the three waves of a recording called `base` + `.wav`."""
+    first, second, third = (f"{base}_v3_wave{number}{WAV_SUFFIX}" for number in WAVE_NUMBERS)
+    return first, second, third
+
+
+def is_wave_name(name: str) -> bool:
+    """Tell whether a file name is that of a wave."""
+    return _WAVE.fullmatch(name) is not None
