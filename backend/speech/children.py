@@ -1,138 +1,263 @@
-"""Child processes that speak: run one to its end, or end all of them at the host's stop."""
+"""The engines that speak in child processes, and the protocol between parent and child.
 
+    stdin   one request as a line of JSON, with "text", "max_duration_s" and what the voice needs
+    stdout  {"sample_rate", "n_bytes"} as one line, then n_bytes of 16-bit PCM; or {"error"}
+
+The length comes first, so that half an answer is never taken for a whole one. A child that dies is
+replaced once: the system may kill one that did nothing wrong, when memory runs out.
+"""
+
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Any, ClassVar
 
 import structlog
 
 from backend.errors import SpeechError
-
-T = TypeVar("T")
+from backend.speech.engine import MAX_DURATION_S, SAMPLE_WIDTH, STOPPED, Spoken
+from backend.speech.profiles import VoiceProfile, resolve_profile
+from backend.speech.text import clean
+from backend.storage import MAX_RATE_HZ, MIN_RATE_HZ
 
 log = structlog.get_logger(__name__)
 
 CREATION_FLAGS = 0
 if sys.platform == "win32":
     CREATION_FLAGS = subprocess.CREATE_NO_WINDOW
-STOPPED: Final = "the voice was stopped with the installation"
+Child = subprocess.Popen[bytes]
 
 
 class ChildDiedError(SpeechError):
-    """A voice's process ended before it had answered; another may do better."""
+    """A child ended before it had answered; another may do better."""
 
 
-def trying_twice(speak: Callable[[float], T], timeout_s: float) -> T:
-    """Return `speak(seconds left)`; if its process died, that of one more try in the time left.
+class ChildEngine(ABC):
+    """A speech engine in child processes; any thread may speak with it or close it.
 
-    The system may kill a voice that did nothing wrong, when memory runs out for one.
+    Parameters
+    ----------
+    temporary : Path
+        Where WAVs stand while they are being written, on the file system of the artifacts.
+    timeout_s : float > 0
+        Time one utterance may take, waiting included; then its child is killed.
+    max_requests : int > 0
+        Children that speak at once; further utterances wait.
+    command : sequence of str
+        The child process.
+    folder : Path
+        Its working directory.
     """
-    ends_at = monotonic() + timeout_s
-    try:
-        return speak(timeout_s)
-    except ChildDiedError as error:
-        left_s = ends_at - monotonic()
-        if left_s <= 0:
-            raise
-        log.warning("a voice's process died; it is tried once more", reason=str(error))
-    return speak(left_s)
 
+    name: ClassVar[str]
+    label: ClassVar[str]
+    """What messages call the engine."""
+    reuses_children: ClassVar[bool]
+    """Whether a child that answered gets the next request as well."""
 
-class Children:
-    """The running child processes of one engine; any thread may start one, or close them all."""
-
-    def __init__(self) -> None:
-        self._running: set[subprocess.Popen[bytes]] = set()
+    def __init__(
+        self,
+        *,
+        temporary: Path,
+        timeout_s: float,
+        max_requests: int,
+        command: Sequence[str],
+        folder: Path,
+    ) -> None:
+        self.temporary = temporary
+        self._timeout_s = timeout_s
+        self._command = command
+        self._folder = folder
+        self._places = threading.BoundedSemaphore(max_requests)
+        self._running: set[Child] = set()
+        self._idle: list[Child] = []
         self._lock = threading.Lock()
         self._closed = False
 
-    def start(self, command: Sequence[str], cwd: Path) -> subprocess.Popen[bytes]:
-        """Return a new child; the caller hands it to `end` whatever becomes of it.
+    @abstractmethod
+    def check(self) -> str:
+        """Return that all files are there; see `SpeechEngine`."""
 
-        Raises
-        ------
-        SpeechError
-            If `close` was called.
-        OSError
-            If it cannot be started.
-        """
-        # No session of its own: Linux shares a core between sessions first and heeds niceness only
-        # within one (sched(7), autogroup), so the workers that make waves would not yield to it.
-        # What the child says on stderr is dropped: it may hold the text.
-        with _deaf_to_ctrl_c():
-            child = subprocess.Popen(  # noqa: S603 - our own script, no shell, no text in the arguments
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                cwd=cwd,
-                creationflags=CREATION_FLAGS,
-            )
-        with self._lock:
-            self._running.add(child)
-            closed = self._closed
-        if closed:
-            self.end(child)
-            raise SpeechError(STOPPED)
-        return child
+    @abstractmethod
+    def request(self, profile: VoiceProfile) -> dict[str, object]:
+        """Return what the child needs to know to speak as `profile`."""
 
-    def end(self, child: subprocess.Popen[bytes]) -> None:
-        """Kill `child` if it still runs, and reap it."""
-        child.kill()
-        child.wait()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None and not pipe.closed:
-                with suppress(BrokenPipeError):  # what it had not read when it died
-                    pipe.close()
-        with self._lock:
-            self._running.discard(child)
+    def generate_wav_to_file(self, text: str, voice_profile: str, path: Path) -> Spoken:
+        """Speak `text` into `path`; see `SpeechEngine`."""
+        request = self.request(resolve_profile(voice_profile))
+        request |= {"text": clean(text), "max_duration_s": MAX_DURATION_S}
+        sample_rate, pcm = self._speak(json.dumps(request).encode() + b"\n")
+        from backend.speech.sound import write_pcm  # imports numpy; the host does so on a thread
 
-    def run(
-        self, command: Sequence[str], request: bytes, *, cwd: Path, timeout_s: float
-    ) -> subprocess.CompletedProcess[bytes]:
-        """Run a child on `request`, or kill it at the time limit; either way it is reaped.
-
-        Raises
-        ------
-        SpeechError
-            If `close` was called, before or meanwhile.
-        subprocess.TimeoutExpired
-            If it was killed at the time limit.
-        OSError
-            If it cannot be started.
-        """
-        child = self.start(command, cwd)
-        try:
-            stdout, _ = child.communicate(request, timeout=timeout_s)
-        finally:
-            self.end(child)
-        if self._closed and child.returncode != 0:
-            raise SpeechError(STOPPED)
-        return subprocess.CompletedProcess(command, child.returncode, stdout)
+        return write_pcm(path, pcm, sample_rate, self.temporary)
 
     def close(self) -> None:
-        """Kill every running child; who waits for one is told that the voice was stopped."""
+        """Kill the children; see `SpeechEngine`."""
         with self._lock:
             self._closed = True
             running = list(self._running)
         for child in running:
             child.kill()
+        while self._idle:
+            self._end(self._idle.pop())
 
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._closed
+    def _speak(self, request: bytes) -> tuple[int, bytes]:
+        """Return the sample rate and the PCM for `request`, from a second child if need be."""
+        ends_at = monotonic() + self._timeout_s
+        if not self._places.acquire(timeout=self._timeout_s):
+            raise SpeechError(f"{self.label} was busy for {self._timeout_s:g} s")
+        try:
+            try:
+                return self._ask(request, ends_at)
+            except ChildDiedError as error:
+                if monotonic() >= ends_at:
+                    raise
+                log.warning("a voice's process died; it is tried once more", reason=str(error))
+            return self._ask(request, ends_at)
+        finally:
+            self._places.release()
+
+    def _ask(self, request: bytes, ends_at: float) -> tuple[int, bytes]:
+        """Return the answer of a child, which is killed at the time limit."""
+        child = self._take()
+        timer = threading.Timer(max(0.0, ends_at - monotonic()), child.kill)
+        timer.daemon = True
+        timer.start()
+        is_whole = False
+        try:
+            header, pcm = self._exchange(child, request)
+            is_whole = True
+        except (OSError, ValueError) as error:
+            raise self._failure(child, error, ends_at) from error
+        finally:
+            timer.cancel()
+            if is_whole and self.reuses_children and not self._closed and monotonic() < ends_at:
+                self._idle.append(child)
+            else:
+                self._end(child)
+        if "error" in header:
+            raise SpeechError(f"{self.label} failed: {header['error']}")
+        sample_rate = header.get("sample_rate")
+        if not isinstance(sample_rate, int) or not MIN_RATE_HZ <= sample_rate <= MAX_RATE_HZ:
+            raise SpeechError(
+                f"{self.label} speaks at {sample_rate} Hz, not {MIN_RATE_HZ} to {MAX_RATE_HZ}"
+            )
+        return sample_rate, pcm
+
+    def _exchange(self, child: Child, request: bytes) -> tuple[dict[str, Any], bytes]:
+        """Send one request and read one whole answer; raise ValueError if it is none."""
+        if child.stdin is None or child.stdout is None:
+            raise ValueError("its process has no pipes")
+        with suppress(BrokenPipeError):  # what it says, or how it ended, tells more
+            child.stdin.write(request)
+            child.stdin.flush()
+            if not self.reuses_children:
+                child.stdin.close()
+        header = _parse(child.stdout.readline())
+        if "error" in header:
+            return header, b""
+        expected = header.get("n_bytes")
+        n_bytes = max(0, expected) if isinstance(expected, int) else 0
+        pcm = child.stdout.read(n_bytes if self.reuses_children else -1)
+        if len(pcm) != expected or len(pcm) % SAMPLE_WIDTH:
+            raise ValueError(
+                f"its process sent {len(pcm)} bytes of speech, not the {expected} it announced"
+            )
+        if not self.reuses_children and child.wait() != 0:
+            raise ValueError("its process failed after its answer")
+        return header, pcm
+
+    def _failure(self, child: Child, error: Exception, ends_at: float) -> SpeechError:
+        """Return why `child` gave no whole answer, once it has ended."""
+        _close_pipes(child)
+        returncode = child.wait()  # the timer kills one that goes on
+        if self._closed:
+            return SpeechError(STOPPED)
+        if monotonic() >= ends_at:
+            return SpeechError(
+                f"{self.label} took longer than {self._timeout_s:g} s and was killed: "
+                "raise RR_SPEECH_TIMEOUT_S if this machine is slow"
+            )
+        reason = _describe_exit(returncode) if returncode else str(error)
+        return ChildDiedError(f"{self.label} failed: {reason}")
+
+    def _take(self) -> Child:
+        """Return an idle child that still runs, or a new one."""
+        while self._idle:
+            with suppress(IndexError):  # another thread was quicker
+                child = self._idle.pop()
+                if child.poll() is None:
+                    return child
+                self._end(child)
+        # No session of its own: Linux shares a core between sessions first and heeds niceness only
+        # within one (sched(7), autogroup), so the workers that make waves would not yield to it.
+        # What the child says on stderr is dropped: it may hold the text.
+        try:
+            with _sigint_blocked():
+                child = subprocess.Popen(  # noqa: S603 - our own script, no shell, no text in the arguments
+                    self._command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    cwd=self._folder,
+                    creationflags=CREATION_FLAGS,
+                )
+        except OSError as error:
+            reason = error.strerror or error
+            raise SpeechError(f"{self.label} could not be started: {reason}") from error
+        with self._lock:
+            self._running.add(child)
+            closed = self._closed
+        if closed:
+            self._end(child)
+            raise SpeechError(STOPPED)
+        return child
+
+    def _end(self, child: Child) -> None:
+        """Kill `child` if it still runs, and reap it."""
+        child.kill()
+        child.wait()
+        _close_pipes(child)
+        with self._lock:
+            self._running.discard(child)
+
+
+def _close_pipes(child: Child) -> None:
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None and not pipe.closed:
+            with suppress(BrokenPipeError):  # what it had not read when it died
+                pipe.close()
+
+
+def _parse(head: bytes) -> dict[str, Any]:
+    """Return the first line of an answer; empty if it is not one of ours."""
+    try:
+        header = json.loads(head)
+    except ValueError:
+        return {}
+    return header if isinstance(header, dict) else {}
+
+
+def _describe_exit(returncode: int) -> str:
+    """Return how a child process ended, by the signal's name if it was one."""
+    if returncode >= 0:
+        return f"its process ended with exit code {returncode}"
+    try:
+        return f"its process was ended by {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"its process was ended by signal {-returncode}"
 
 
 @contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
+def _sigint_blocked() -> Iterator[None]:
     """Block SIGINT in this thread meanwhile: a child inherits that, even while it starts.
 
     Ctrl-C in a terminal reaches every process; it is the server that ends its voices.

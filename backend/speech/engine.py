@@ -1,4 +1,4 @@
-"""The interface every speech engine fulfils."""
+"""The interface of every speech engine."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +13,20 @@ MAX_DURATION_S: Final = 120
 """Longest utterance: some scripts are spelt out, and 600 characters of Thai are minutes."""
 
 
+STOPPED: Final = "the voice was stopped with the installation"
+"""What a closed engine says."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What stands in a WAV that was just written."""
+    """Length and rate of a WAV that was just written."""
 
     duration_s: float
     sample_rate: int
 
 
 class SpeechEngine(Protocol):
-    """Something that turns text into a WAV.
-
-    What is said in one utterance is forgotten before the next, and several threads may use an
-    engine at once.
-    """
+    """Turns text into a WAV; keeps nothing between utterances, and any thread may use it."""
 
     @property
     def name(self) -> str:

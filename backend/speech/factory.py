@@ -46,7 +46,12 @@ def _embedded(voices: EngineVoices, temporary: Path, timeout_s: float, _: Option
         )
         for profile, voice in voices.voices.items()
     }
-    return EmbeddedEngine(temporary=temporary, timeout_s=timeout_s, voices=MappingProxyType(mapped))
+    return EmbeddedEngine(
+        temporary=temporary,
+        timeout_s=timeout_s,
+        max_requests=voices.max_requests,
+        voices=MappingProxyType(mapped),
+    )
 
 
 def _elevenlabs(

@@ -10,8 +10,7 @@ from typing import Final
 import structlog
 
 from backend.errors import SpeechError
-from backend.speech.children import STOPPED
-from backend.speech.engine import SpeechEngine, Spoken
+from backend.speech.engine import STOPPED, SpeechEngine, Spoken
 from backend.speech.text import clean
 
 log = structlog.get_logger(__name__)

@@ -26,10 +26,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
 HANGING_VOICE = """
 import sys
-from backend.speech import factory
-from backend.speech.espeak import engine as embedded
+from backend.speech import espeak
+from backend.speech.espeak.engine import EmbeddedEngine
 voice = (sys.executable, "-c", "import ctypes; print(flush=True); ctypes.PyDLL(None).sleep(60)")
-factory.EmbeddedEngine = lambda **options: embedded.EmbeddedEngine(command=voice, **options)
+espeak.EmbeddedEngine = lambda **options: EmbeddedEngine(command=voice, **options)
 from backend.__main__ import main
 main()
 """

@@ -1,17 +1,12 @@
-"""The child side of the embedded voice: one request on stdin, one utterance on stdout.
+"""The child process of the embedded voice: answers one request by the protocol in `children`.
 
-    stdin   {"library", "voice", "rate_wpm", "volume", "pitch", "pitch_range", "word_gap",
-             "text", "limit_s"}, as one JSON object
-    stdout  {"sample_rate", "n_bytes", "is_cut"} as one line, then n_bytes of 16-bit PCM;
-            or {"error"} as one line and exit code 1
+A request also holds "library", "voice", "rate_wpm", "volume", "pitch", "pitch_range", "word_gap",
+"limit_s". The text is in no argument, no message and no core dump.
 
-The length comes first, so that a child that dies half-way is never taken for one that is done. The
-text is in no argument, no message and no core dump.
-
-This file is run as a script, `python -I -S embedded_child.py`, and never as a module of `backend`:
-a package would import what its parents import. `-I` keeps the caller's environment and this
-directory out of `sys.path`, `-S` keeps site-packages out; all that is needed is the standard
-library. The working directory is the one that holds `espeak-ng-data`.
+This file is run as a script, `python -I -S child.py`, and never as a module of `backend`: a package
+would import what its parents import. `-I` keeps the caller's environment and this directory out of
+`sys.path`, `-S` keeps site-packages out; the standard library is enough. The working directory is
+the one that holds `espeak-ng-data`.
 """
 
 import ctypes
@@ -20,9 +15,6 @@ import json
 import signal
 import sys
 from typing import Any
-
-MAX_DURATION_S = 120
-"""Some scripts are spelt out letter by letter: 600 characters of Thai are minutes."""
 
 # From speak_lib.h of espeak-ng 1.52.
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
@@ -51,16 +43,16 @@ def main() -> int:
     # Ends this process even while C code hangs, should the parent not be there to do it.
     faulthandler.dump_traceback_later(request["limit_s"], exit=True)
     try:
-        sample_rate, pcm, is_cut = speak(request)
+        sample_rate, pcm = speak(request)
     except (EspeakError, OSError) as error:
         _send({"error": str(error)})
         return 1
-    _send({"sample_rate": sample_rate, "n_bytes": len(pcm), "is_cut": is_cut}, pcm)
+    _send({"sample_rate": sample_rate, "n_bytes": len(pcm)}, pcm)
     return 0
 
 
-def speak(request: dict[str, Any]) -> tuple[int, bytes, bool]:
-    """Return the sample rate in Hertz, the PCM, and whether it was ended at `MAX_DURATION_S`.
+def speak(request: dict[str, Any]) -> tuple[int, bytes]:
+    """Return the sample rate in Hertz and the PCM, which ends soon after `max_duration_s`.
 
     Raises
     ------
@@ -83,7 +75,7 @@ def speak(request: dict[str, Any]) -> tuple[int, bytes, bool]:
         _check(f"set {parameter} to {value}", espeak.espeak_SetParameter(number, value, 0))
 
     pcm = bytearray()
-    max_bytes = MAX_DURATION_S * sample_rate * 2
+    max_bytes = request["max_duration_s"] * sample_rate * 2
 
     def keep(samples: Any, n_samples: int, _events: Any) -> int:
         if samples and n_samples > 0:
@@ -98,7 +90,7 @@ def speak(request: dict[str, Any]) -> tuple[int, bytes, bool]:
         text, size, 0, _POSITION_IS_CHARACTER, 0, _CHARACTERS_ARE_UTF8, None, None
     )
     _check("speak", status)
-    return sample_rate, bytes(pcm), len(pcm) >= max_bytes
+    return sample_rate, bytes(pcm)
 
 
 def _check(step: str, status: int) -> None:

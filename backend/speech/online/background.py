@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from backend.errors import SpeechError
-from backend.speech.children import STOPPED
+from backend.speech.engine import STOPPED
 
 T = TypeVar("T")
 

@@ -1,11 +1,8 @@
-"""The child side of Piper: one request after another on stdin, one utterance each on stdout.
+"""The child process of Piper: answers requests until stdin ends, by the protocol in `children`.
 
-    stdin   {"text", "model", "speaker", "length_scale", "max_duration_s"}, one JSON object a line
-    stdout  {"sample_rate", "n_bytes"} as one line, then n_bytes of 16-bit PCM; or {"error"}
-
-Run as a script, `python -I piper_child.py`, and never imported: Piper lives in this process only,
-and with it espeak-ng, which ends the process it runs in on some texts. The process stays, because
-loading a model takes a second. The text is in no message.
+A request also holds "model", "speaker" and "length_scale". The text is in no message. Run as a
+script, `python -I child.py`, and never imported. The process stays, because loading a model takes a
+second.
 """
 
 import ctypes
@@ -20,7 +17,7 @@ _loaded: dict[str, Any] = {}
 
 
 def main() -> None:
-    """Answer until stdin ends."""
+    """Answer requests until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -28,7 +25,7 @@ def main() -> None:
         try:
             sample_rate, pcm = speak(json.loads(line))
         except Exception as error:  # noqa: BLE001 - the parent says it; its message may quote the text
-            _send({"error": type(error).__name__})
+            _send({"error": f"{type(error).__name__}; check its model with `voices`"})
         else:
             _send({"sample_rate": sample_rate, "n_bytes": len(pcm)}, pcm)
 

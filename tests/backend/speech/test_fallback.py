@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from backend.errors import SpeechError
 from backend.speech import Spoken, create_engine
-from backend.speech.children import STOPPED
+from backend.speech.engine import STOPPED
 from backend.speech.fallback import REST_AFTER, REST_S, FallbackEngine
 
 WORDS = "Rain."

@@ -17,7 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from backend.errors import SpeechError
-from backend.speech.children import STOPPED
+from backend.speech.engine import STOPPED
 from backend.speech.espeak import EmbeddedEngine
 from backend.speech.profiles import EMBEDDED_VOICES, PROFILES, VoiceProfile
 from tests.patience import SOON_S, until
@@ -203,7 +203,8 @@ def test_a_signal_without_a_name(temporary: Path, tmp_path: Path) -> None:
         ("print('[]')", "not the None it announced"),
         ("print('{\"n_bytes\": 8}'); print('abc')", "sent 4 bytes of speech, not the 8"),
         ("print('{\"n_bytes\": 3}', end='\\nabc')", "sent 3 bytes of speech, not the 3"),
-        ("print('{\"n_bytes\": 2}', end='\\n\\0\\0')", "made no sound"),
+        ("print('{\"n_bytes\": 2, \"sample_rate\": 22050}', end='\\n\\0\\0')", "made no sound"),
+        ('print(\'{"n_bytes": 0, "sample_rate": 1}\')', "speaks at 1 Hz"),
         ("print('{\"n_bytes\": 2}', end='\\nab'); raise SystemExit(3)", "exit code 3"),
         ('print(\'{"error": "no voice"}\'); raise SystemExit(1)', "failed: no voice"),
     ],

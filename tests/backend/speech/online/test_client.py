@@ -13,7 +13,7 @@ import pytest
 from backend.errors import SpeechError
 from backend.retries import RetryPolicy
 from backend.speech import PROFILES
-from backend.speech.children import STOPPED
+from backend.speech.engine import STOPPED
 from backend.speech.online.background import Background
 from backend.speech.online.client import RemoteEngine
 from backend.speech.online.services import ElevenLabs, OpenAISpeech, Service
