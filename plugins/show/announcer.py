@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import OrderedDict
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +49,8 @@ class Announcer:
         self._artifacts = artifacts
         self._known: OrderedDict[Path, Utterance] = OrderedDict()
 
-    async def announce(self, event: Followed, at: datetime | None = None) -> None:
-        """Publish the message of an event that happened now, or at `at`."""
+    async def announce(self, event: Followed) -> None:
+        """Publish the message of an event."""
         match event:
             case SessionExpected():
                 median_ms = None if event.median_s is None else round(event.median_s * 1000)
@@ -81,7 +80,7 @@ class Announcer:
             case SessionOver():
                 session_id = event.session_id
                 payload = _session(*await self._group(event))
-        self._hub.publish(session_id, payload, at)
+        self._hub.publish(session_id, payload)
 
     async def _ready(self, event: UtteranceDone) -> messages.Payload:
         try:

@@ -74,7 +74,6 @@ async def _listen(socket: WebSocket, hub: Hub, client: Client, greeted: asyncio.
             return
         hello = _hello(message.get("text"))
         if hello is not None:
-            await hub.ready.wait()
             await client.caught_up()
             hub.greet(client, hello.cursor)
             greeted.set()

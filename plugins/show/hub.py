@@ -103,11 +103,8 @@ class Hub:
         self._heartbeat_s = heartbeat_s
         self._seqs: OrderedDict[str, int] = OrderedDict()
         self._clients: set[Client] = set()
-        self.ring = Ring(ring_size, base=_milliseconds(now()))
+        self.ring = Ring(ring_size, base=int(now().timestamp() * 1000))
         self.run = secrets.token_hex(4)
-        self.restored = self.ring.last
-        self.ready = asyncio.Event()
-        """Set once history is there; a `hello` is answered from then on."""
         self.base_url = base_url
         self.dropped = 0
         """Clients that were too slow."""
@@ -134,26 +131,17 @@ class Hub:
         """Forget a client."""
         self._clients.discard(client)
 
-    def publish(self, session_id: str, payload: Payload, at: datetime | None = None) -> None:
-        """Number an event of a session, keep it and hand it to every client.
-
-        One of the past, which happened `at` a time, is only kept for those who ask.
-        """
+    def publish(self, session_id: str, payload: Payload) -> None:
+        """Number an event of a session, keep it and send it to every client."""
         seq = self._seqs.pop(session_id, 0) + 1
         self._seqs[session_id] = seq  # the latest stands last
         if len(self._seqs) > MAX_SESSIONS:
             self._seqs.popitem(last=False)
-        moment, cursor = at or self._now(), self.ring.last + 1
-        text = _envelope(payload, session_id, seq, cursor, moment)
-        self.ring.append(Entry(cursor, _milliseconds(moment), text))
-        if at is None:
-            for client in self._clients:
-                client.offer(text)
-
-    def end_of_history(self) -> None:
-        """Note that everything published so far was told by an earlier run."""
-        self.restored = self.ring.last
-        self.ready.set()
+        cursor = self.ring.last + 1
+        text = _envelope(payload, session_id, seq, cursor, self._now())
+        self.ring.append(Entry(cursor, text))
+        for client in self._clients:
+            client.offer(text)
 
     def heartbeat(self) -> None:
         """Tell every client that the server is there."""
@@ -169,7 +157,6 @@ class Hub:
             texts.insert(0, self._control(ReplayGap(asked=cursor, oldest=self.ring.oldest)))
         ack = HelloAck(
             run=self.run,
-            restored=self.restored,
             oldest=self.ring.oldest,
             replayed=len(replay.texts) if replay else 0,
         )
@@ -192,7 +179,3 @@ def _envelope(
         "payload": payload.data(),
     }
     return json.dumps(envelope, separators=(",", ":"))
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

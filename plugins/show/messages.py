@@ -9,9 +9,8 @@ in milliseconds, so that it rises over restarts, too: `hello {cursor}` means the
 `hello.ack`, `replay.gap` and `heartbeat` are told to one client or belong to no session: their
 `sessionId` and `seq` are null, their `cursor` is that of the latest event.
 
-A run of the server has a name, `run`. What an earlier run told is rebuilt from the records of the
-waves; such events have `seq` anew from 1, so a client that sees another `run` forgets which
-(sessionId, seq) it has had. `restored` is the cursor of the last rebuilt event: up to it, history.
+Each run of the server has a name, `run`. Events of earlier runs cannot be replayed. A client that
+sees another `run` forgets which (sessionId, seq) it has had.
 """
 
 from typing import Any, ClassVar, Literal
@@ -165,7 +164,6 @@ class HelloAck(Payload):
     type: ClassVar[str] = "hello.ack"
 
     run: str
-    restored: int = Field(description="Up to this cursor events are rebuilt: history.")
     oldest: int | None = Field(description="Cursor of the oldest event that can be replayed.")
     replayed: int = Field(description="How many events follow.")
 

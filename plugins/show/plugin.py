@@ -8,26 +8,20 @@ signals --Following--> Relay --Announcer--> Hub --> Client --> WebSocket
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
-
-import structlog
 
 from backend.plugins import Host
 from backend.tracking import Followed, Following, Relay
 from plugins.show.announcer import Announcer
-from plugins.show.history import read_history
 from plugins.show.hub import Hub
 from plugins.show.settings import ShowSettings
 from plugins.waves.signals import outcomes
-
-log = structlog.get_logger(__name__)
 
 WAVES = "waves"
 
 
 @asynccontextmanager
 async def lifespan(host: Host, settings: ShowSettings) -> AsyncIterator[Hub]:
-    """Tell what happens, after what was told before; the service is the hub."""
+    """Tell clients what happens while the host runs; the service is the hub."""
     hub = Hub(
         ring_size=settings.ring_size,
         client_queue=settings.client_queue,
@@ -36,12 +30,7 @@ async def lifespan(host: Host, settings: ShowSettings) -> AsyncIterator[Hub]:
         base_url=settings.base_url or host.base_url,
     )
     announcer = Announcer(hub, host.artifacts)
-
-    async def tell(event: Followed) -> None:
-        await hub.ready.wait()
-        await announcer.announce(event)
-
-    relay: Relay[Followed] = Relay(tell)
+    relay: Relay[Followed] = Relay(announcer.announce)
     following = Following(
         outcomes,
         relay.put,
@@ -50,31 +39,13 @@ async def lifespan(host: Host, settings: ShowSettings) -> AsyncIterator[Hub]:
     )
     _show_gauges(host, hub, following)
     async with relay.running():
-        tasks = [
-            asyncio.create_task(_rebuild(hub, announcer, host, settings.history_sessions)),
-            asyncio.create_task(_beat(hub, following, settings.heartbeat_s)),
-        ]
+        beating = asyncio.create_task(_beat(hub, following, settings.heartbeat_s), name="show")
         try:
             with following.subscribed():
                 yield hub
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-
-
-async def _rebuild(hub: Hub, announcer: Announcer, host: Host, max_sessions: int) -> None:
-    """Publish what earlier runs told; the start does not wait, what happens meanwhile does."""
-    try:
-        history = await asyncio.to_thread(read_history, host.artifacts, max_sessions)
-        if history.lost_before is not None:
-            hub.ring.lost_before(_milliseconds(history.lost_before))
-        for past in history.events:
-            await announcer.announce(past.event, past.at)
-    except Exception:
-        log.exception("the history could not be rebuilt")
-    finally:
-        hub.end_of_history()
+            beating.cancel()
+            await asyncio.wait([beating])
 
 
 async def _beat(hub: Hub, following: Following, interval_s: float) -> None:
@@ -88,7 +59,3 @@ def _show_gauges(host: Host, hub: Hub, following: Following) -> None:
     host.gauge("sessions", "Sessions whose waves are awaited.", lambda: len(following))
     host.gauge("clients", "Connected clients of /v1/events.", lambda: hub.clients)
     host.gauge("dropped", "Clients dropped because they read too slowly.", lambda: hub.dropped)
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

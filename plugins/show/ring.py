@@ -1,9 +1,4 @@
-"""The latest events, for a client that was away.
-
-A cursor of this run says exactly which events a client has had. One of an earlier run is lower than
-any of this run and was, when it was given, at most the time in milliseconds: what is rebuilt and
-ended at that time or later may be new to the client, and so it is replayed: better twice than not.
-"""
+"""The latest events of this run of the server, for a client that was away."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -11,16 +6,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event as it was sent; `at_ms` is when it happened, in milliseconds since 1970."""
+    """One event as it was sent."""
 
     cursor: int
-    at_ms: int
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What came after a cursor; `gap` if some of it may be gone."""
+    """The events after a cursor; `gap` if some of them may be gone."""
 
     texts: tuple[str, ...]
     gap: bool
@@ -31,9 +25,8 @@ class Ring:
 
     def __init__(self, size: int, base: int) -> None:
         self._entries: deque[Entry] = deque(maxlen=size)
-        self._base = base
-        self._lost_cursor = base
-        self._lost_ms = 0
+        self._lost = base
+        """The latest cursor whose event is not here; earlier runs had cursors up to `base`."""
         self.last = base
 
     def __len__(self) -> int:
@@ -44,24 +37,15 @@ class Ring:
         """The cursor of the oldest event there is."""
         return self._entries[0].cursor if self._entries else None
 
-    def lost_before(self, at_ms: int) -> None:
-        """Note that earlier runs told something until then that is not here."""
-        self._lost_ms = max(self._lost_ms, at_ms)
-
     def append(self, entry: Entry) -> None:
         """Add an event; at the limit the oldest goes."""
         if len(self._entries) == self._entries.maxlen:
-            self._lost_cursor = self._entries[0].cursor
-            self.lost_before(self._entries[0].at_ms)
+            self._lost = self._entries[0].cursor
         self._entries.append(entry)
         self.last = entry.cursor
 
     def since(self, cursor: int) -> Replay:
-        """Return what a client that has had everything up to `cursor` has not."""
-        if cursor > self.last:  # of a server whose clock was ahead
-            return Replay(tuple(entry.text for entry in self._entries), gap=True)
-        if cursor >= self._base:
-            texts = tuple(entry.text for entry in self._entries if entry.cursor > cursor)
-            return Replay(texts, gap=cursor < self._lost_cursor)
-        texts = tuple(entry.text for entry in self._entries if entry.at_ms >= cursor)
-        return Replay(texts, gap=cursor < self._lost_ms)
+        """Return the events after `cursor`; all of them if `cursor` is none of this server's."""
+        unknown = cursor > self.last  # given by a server whose clock was ahead
+        texts = tuple(entry.text for entry in self._entries if unknown or entry.cursor > cursor)
+        return Replay(texts, gap=unknown or cursor < self._lost)

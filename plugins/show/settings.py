@@ -24,9 +24,6 @@ class ShowSettings(PluginSettings):
         256, ge=8, le=10_000, description="Events that may wait for one client; then it is dropped."
     )
     max_clients: int = Field(64, ge=1, le=1000, description="Clients that may be connected.")
-    history_sessions: int = Field(
-        10, ge=0, le=1000, description="Latest sessions whose events are there after a restart."
-    )
     wait_limit_s: float = Field(
         300, gt=0, le=7200, description="Seconds an utterance is waited for; then it is missing."
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from plugins.show.hub import MAX_SESSIONS, Client, Hub
@@ -153,16 +153,3 @@ async def test_numbers_of_old_sessions_are_forgotten() -> None:
     assert MAX_SESSIONS == hub.sessions
     assert 16 == len(hub.ring)
     assert MAX_SESSIONS + 4 == json.loads(hub.ring.since(0).texts[-1])["seq"]
-
-
-async def test_history_keeps_its_time() -> None:
-    """A rebuilt event has the time at which it happened, and `restored` says where history ends."""
-    hub = make()
-    hub.publish("a", PAYLOAD, NOW - timedelta(hours=1))
-
-    hub.end_of_history()
-    hub.publish("b", PAYLOAD)
-
-    old, new = (json.loads(text) for text in hub.ring.since(0).texts)
-    assert ("2026-11-22T17:04:05.000Z", hub.restored) == (old["ts"], old["cursor"])
-    assert new["cursor"] == hub.restored + 1

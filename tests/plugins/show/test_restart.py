@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -23,7 +22,6 @@ from backend.signals import (
 from plugins.show.hub import MAX_SESSIONS
 from plugins.show.settings import ShowSettings
 from tests.live import Data, LiveServer, chat
-from tests.patience import LIMIT_S
 from tests.plugins.show.listening import (
     Listener,
     found,
@@ -53,7 +51,7 @@ def utterances(told: list[Data]) -> list[str]:
 
 @pytest.mark.e2e
 def test_a_restart_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that comes back has the old events to hand and hears of what is made up for.
+    """A client that comes back is told of a gap, then what is made up for, numbered anew.
 
     The first run speaks without making waves, the second has half of them: as after a power cut.
     """
@@ -68,53 +66,32 @@ def test_a_restart_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("RR_WAVES_BACKFILL_INTERVAL_S")
 
     with real(tmp_path) as second, Listener(second, before[-1]["cursor"]) as again:
-        with Listener(second, 0) as newcomer:
-            rebuilt = newcomer.events()
-        made_up: list[Data] = []
-        deadline = monotonic() + LIMIT_S
-        while len(made_up) < 2:
-            assert monotonic() < deadline, "what was missing is not made up for"
-            made_up += [e for e in again.take(1) if e["payload"].get("backfill")]
+        gap = again.wait_for("replay.gap")[-1]["payload"]
+        made_up = again.take(2)
 
     turn_3 = [one for one in utterances(before) if one.startswith("utterance 3")]
-    assert [one for one in utterances(before) if one not in turn_3] == utterances(rebuilt)
     assert turn_3 == utterances(made_up)
-    assert "session partial" == in_short(rebuilt[-1])
-    assert {session_id} == {event["sessionId"] for event in rebuilt}
-    assert list(range(1, len(rebuilt) + 3)) == [e["seq"] for e in [*rebuilt, *made_up]]
-    assert min(e["cursor"] for e in rebuilt) > max(e["cursor"] for e in before)
+    assert all(event["payload"]["backfill"] for event in made_up)
+    assert {session_id} == {event["sessionId"] for event in made_up}
+    assert [1, 2] == [event["seq"] for event in made_up]
+    assert min(e["cursor"] for e in made_up) > max(e["cursor"] for e in before)
     assert again.ack["payload"]["run"] != listener.ack["payload"]["run"]
-    assert rebuilt[-1]["cursor"] == again.ack["payload"]["restored"]
+    assert before[-1]["cursor"] == gap["asked"]
 
 
-@pytest.mark.e2e
-def test_a_run_rebuilds_the_same_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is rebuilt says what was told: same utterances, groups and timeline, history marked."""
-    monkeypatch.setenv("RR_WAVES_BACKFILL_INTERVAL_S", "0")
-    with real(tmp_path) as first, Listener(first) as listener:
-        chat(first, 1)
-        before = listener.events()
-    with real(tmp_path) as second, Listener(second, before[0]["cursor"] - 1) as again:
-        rebuilt = again.events()
+def test_a_restart_is_a_gap(tmp_path: Path) -> None:
+    """With the cursor of an earlier run a client gets `replay.gap`, then all events of this run."""
+    with simulating(tmp_path) as first, Listener(first) as listener:
+        on_loop(first, lambda: play("before", tmp_path, (1,)))
+        cursor = listener.events()[-1]["cursor"]
+    with simulating(tmp_path) as second, Listener(second) as witness:
+        on_loop(second, lambda: play("after", tmp_path, (1,)))
+        told = witness.events()
+        with Listener(second, cursor) as again:
+            gap, *rest = again.wait_for("session.waves.ready")
 
-    assert ["utterance 1 1", "turn 1 complete", "session complete"] == [
-        in_short(event) for event in rebuilt
-    ]
-    assert before[-1]["payload"] == rebuilt[-1]["payload"]
-    assert rebuilt[0]["payload"] == {**before[1]["payload"], "readyMs": None}
-    assert "replay.gap" not in {event["type"] for event in rebuilt}
-
-
-@pytest.mark.e2e
-def test_what_was_left_out_is_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With fewer sessions rebuilt than there are, a client of long ago is told."""
-    monkeypatch.setenv("RR_WAVES_BACKFILL_INTERVAL_S", "0")
-    monkeypatch.setenv("RR_SHOW_HISTORY_SESSIONS", "0")
-    with real(tmp_path) as first, Listener(first) as listener:
-        chat(first, 1)
-        listener.events()
-    with real(tmp_path) as second, Listener(second, 1) as again:
-        assert "replay.gap" == again.next()["type"]
+    assert {"asked": cursor, "oldest": told[0]["cursor"]} == gap["payload"]
+    assert told == rest
 
 
 def test_without_waves_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
