@@ -17,7 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
-from backend.cli import main as cli
+from backend.cli import app, group, main
 from tests.patience import LIMIT_S
 
 COMMAND = (sys.executable, "-m", "backend")
@@ -47,9 +47,10 @@ def run(
 def invoke(*arguments: str, **env: str) -> Result:
     """Run `reflective-resonance` with `arguments` here; the log is left to the other tests."""
     with pytest.MonkeyPatch.context() as patch, capture_logs():
-        patch.setattr(cli, "configure_logging", lambda *_: None)
+        for module in (group, main):
+            patch.setattr(module, "configure_logging", lambda *_: None)
         return CliRunner().invoke(
-            cli.app, arguments, env={"COLUMNS": "1000", **env}, catch_exceptions=False
+            app, arguments, env={"COLUMNS": "1000", **env}, catch_exceptions=False
         )
 
 

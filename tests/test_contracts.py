@@ -66,7 +66,6 @@ SIGNALS_OF_A_PLUGIN = r"plugins\.\w+\.signals"
 HEAVY = {
     "backend.http.server": "uvicorn and FastAPI",
     "backend.agents.models.probe": "httpx2",
-    "backend.agents.models.retries": "httpx2",
     "backend.speech.sound": "numpy",
     "plugins.waves.v3.reference": "librosa",
 }

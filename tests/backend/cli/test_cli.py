@@ -11,7 +11,7 @@ import psutil
 import pytest
 import typer
 
-from backend.cli import main as cli
+from backend.cli import group
 from backend.config import REPLACED
 from backend.plugins import Discovered, Plugin, PluginSettings
 from tests import command
@@ -62,7 +62,7 @@ def test_a_plugin_chooses_the_word_of_its_commands(
     commands = typer.Typer()
     commands.command()(lambda: print("it is lit"))
     plugin = Plugin("lamp", PluginSettings, "never:imported", commands=commands, command=command)
-    monkeypatch.setattr(cli, "discover", lambda: [Discovered("lamp", plugin)])
+    monkeypatch.setattr(group, "discover", lambda: [Discovered("lamp", plugin)])
 
     done, listed = (invoke(argument) for argument in (word, "--help"))
     other = invoke("light" if word == "lamp" else "lamp")

@@ -1,0 +1,127 @@
+"""The group of all commands: sets up streams and log, and turns every end into an exit code."""
+
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NoReturn, cast
+
+import typer
+from typer.core import TyperGroup
+
+from backend.config import Settings
+from backend.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    PluginError,
+    ReflectiveResonanceError,
+    SettingsError,
+)
+from backend.logs import configure_logging, flushed
+from backend.plugins import Discovered, discover
+from backend.terminal import discard_output, messages, prepare_streams
+
+PROGRAM = "reflective-resonance"
+
+_WrongUsage = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
+"""What Typer raises for anything that was mistyped; it has no public name."""
+_COMPLETION = {"install_completion", "show_completion"}
+
+
+class CommandGroup(TyperGroup):
+    """Adds the commands of every installed plugin, enabled or not, under the word it chose."""
+
+    def main(self, *arguments: Any, **extra: Any) -> NoReturn:
+        """Run the command line; the process then exits with its code."""
+        prepare_streams()
+        try:
+            code = super().main(*arguments, **{**extra, "standalone_mode": False})
+        except _WrongUsage as error:
+            code = _show_wrong_usage(error)
+        _leave(code or 0)
+
+    def invoke(self, ctx: Any) -> None:
+        """Set up what every command needs, then run the command."""
+        configure_logging("warning")
+        with suppress(SettingsError):  # the command reads them again, and then it is told
+            _log_as_set(Settings.load())
+        _guarded(lambda: super(CommandGroup, self).invoke(ctx))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of our commands, then those of plugins."""
+        return [*super().list_commands(ctx), *sorted(_with_commands())]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; that of a plugin is imported now."""
+        command = super().get_command(ctx, cmd_name)
+        item = _with_commands().get(cmd_name) if command is None else None
+        if item is not None and item.plugin is not None:
+            command = typer.main.get_command(item.plugin.resolve("commands"))
+            command.name = cmd_name  # --help lists it by this, whatever its function is called
+        return command and _in_plain_words(command)
+
+
+def _in_plain_words(command: Any) -> Any:
+    """Let a command show plain help, uncut, and have no options that change the user's shell."""
+    command.rich_markup_mode = None
+    command.short_help = (command.help or "").partition("\n\n")[0]
+    command.params = [param for param in command.params if param.name not in _COMPLETION]
+    for below in getattr(command, "commands", {}).values():
+        _in_plain_words(below)
+    return command
+
+
+def _log_as_set(settings: Settings) -> None:
+    """Log what is at least a warning, since commands show their progress, or more if asked for."""
+    asked = "log_level" in settings.model_fields_set or settings.trace_signals
+    configure_logging(settings.log_level if asked else "warning", settings.secrets())
+
+
+def _guarded(command: Callable[[], Any]) -> None:
+    """Run a command; what goes wrong on purpose is one line, Ctrl-C is exit code 130."""
+    try:
+        with flushed():
+            command()
+    except KeyboardInterrupt as interrupt:
+        _complain(": ".join(["interrupted", *map(str, interrupt.args)]), style="")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except ReflectiveResonanceError as error:
+        wrong = isinstance(error, SettingsError | PluginError)
+        for line in str(error).splitlines():
+            _complain(f"wrong setting: {line}" if wrong else line)
+        raise typer.Exit(error.exit_code) from error
+    except OSError as error:
+        _complain(str(error))
+        raise typer.Exit(EXIT_FAILED) from error
+
+
+def _show_wrong_usage(error: typer.BadParameter) -> int:
+    """Say in one line what was mistyped, or show the help that was asked for by saying nothing."""
+    message = error.format_message()
+    if message.startswith("Usage:"):
+        messages().out(message)
+    else:
+        path = error.ctx.command_path if error.ctx else PROGRAM
+        _complain(f"{' '.join(message.split()).rstrip('.')}; see `{path} --help`")
+    return EXIT_USAGE
+
+
+def _complain(line: str, style: str = "red") -> None:
+    messages().print(line, style=style, soft_wrap=True)
+
+
+def _leave(code: int) -> NoReturn:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # its reader went away, as `head` does
+        discard_output()
+    except OSError as error:
+        _complain(f"standard output: {error.strerror}")
+        discard_output()
+        code = EXIT_FAILED
+    sys.exit(code)
+
+
+def _with_commands() -> dict[str, Discovered]:
+    found = [item for item in discover() if item.plugin and item.plugin.commands]
+    return {(item.plugin and item.plugin.command) or item.name: item for item in found}
