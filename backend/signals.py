@@ -1,43 +1,55 @@
-"""The event bus: the host's signals, their payloads, and `emit`, the only way to send one.
+"""The event bus: every signal of the host with its payload, and `emit`, the only way to send one.
 
-A signal is a past participle; its payload is one frozen dataclass passed as `event=`. A receiver is
-a plain function `receiver(sender, *, event)` that hands the event over and returns at once: it runs
-on the sender's thread, between two steps of a visitor's session.
+A receiver is a plain function that hands the event over and returns at once: it runs on the
+sender's thread, between two steps of a visitor's session.
 
-    with tts_written.connected_to(receiver):
+    def receive(sender: object, *, event: TtsWritten) -> None:
         ...
 
-Connect with `connected_to`, never with a bare `connect()`: that one holds the receiver weakly and
-silently loses bound methods, closures and partials.
+    with tts_written.connected_to(receive):
+        ...
 
-Why not `signal.send()`: it stops at the first receiver that fails and raises into the sender. A
-subscriber that fails, blocks or floods must never be noticed by a visitor, so `emit` calls every
-receiver, logs the one that fails, warns about the one that is slow, and returns.
+Order: the receivers of a signal run in the order in which their plugins start, and those of one
+plugin in the order in which they were connected; receivers of the host run first. An event that a
+receiver emits is delivered after the present one has reached every receiver, so that all receivers
+see the events of a thread in the same order.
+
+Connect with `connected_to`, not with a bare `connect`: that one keeps a weak reference, and loses
+bound methods, closures and partials without a word.
+
+Rejected: blinker's `send`. It stops at the first receiver that raises, and raises into the sender.
+A visitor must not notice a subscriber that fails, blocks or floods. So `emit` calls every receiver,
+logs the one that fails, warns about the one that is slow, and returns.
 """
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from itertools import count
+from operator import itemgetter
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, Literal
+from types import MappingProxyType
+from typing import Any, Final, Generic, Literal, TypeVar, cast
 
 import structlog
-from blinker import NamedSignal, Namespace
+from blinker import NamedSignal
+
+from backend.errors import PluginError
 
 log = structlog.get_logger(__name__)
-
-SLOW_RECEIVER_S = 0.005
-"""A receiver that keeps the sender longer than this is warned about."""
 
 Kind = Literal["response", "comment", "reply"]
 TURN_KINDS: Final[Mapping[int, Kind]] = {1: "response", 2: "comment", 3: "reply"}
 """The turns of a session, each with the kind of its utterances."""
-_signals = Namespace()
+
+
+# The payloads: frozen, so that no receiver changes what the next one sees.
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,7 @@ class TtsWritten:
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished:
-    """Payload of `turn_finished`: no further `tts_written` of this turn will come."""
+    """Payload of `turn_finished`."""
 
     session_id: str
     turn_index: int
@@ -77,7 +89,7 @@ class TurnFinished:
 
 @dataclass(frozen=True, slots=True)
 class SessionFinished:
-    """Payload of `session_finished`: the three turns are over, or the session was cut short."""
+    """Payload of `session_finished`."""
 
     session_id: str
     completed_slot_ids: tuple[int, ...]
@@ -115,38 +127,275 @@ class WorkFailed:
     message: str
 
 
-def define(name: str, doc: str) -> NamedSignal:
-    """Return the one signal called `name`, for a plugin's own `signals.py`."""
-    return _signals.signal(name, doc)
+# The order of receivers: blinker leaves it to the class of the set that it keeps them in.
 
+_connecting: ContextVar[tuple[int, set[str]]] = ContextVar("connecting")
+_connections = count()
+
+
+@contextmanager
+def connecting(place: int) -> Iterator[set[str]]:
+    """Give receivers that the block and its tasks connect the place of a plugin: 1, 2, ...
+
+    The set that it yields holds the names of the signals they were connected to.
+    """
+    names: set[str] = set()
+    token = _connecting.set((place, names))
+    try:
+        yield names
+    finally:
+        _connecting.reset(token)
+
+
+class _InOrder(set[Any]):
+    """A set in the order of the plugins that add to it, then in that of addition."""
+
+    _keys: Mapping[Any, tuple[int, int]] = MappingProxyType({})
+    """By item, in order; replaced when the set changes, so that copies can share it."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._keys)
+
+    def __or__(self, other: Any) -> "_InOrder":
+        both = _InOrder({*self, *other})
+        both._keys = dict(sorted({**self._keys, **other._keys}.items(), key=itemgetter(1)))
+        return both
+
+    def copy(self) -> "_InOrder":
+        copied = _InOrder(self)
+        copied._keys = self._keys
+        return copied
+
+    def add(self, item: Any) -> None:
+        if item not in self:
+            place, _ = _connecting.get((0, set()))
+            added = {**self._keys, item: (place, next(_connections))}
+            self._keys = dict(sorted(added.items(), key=itemgetter(1)))
+            super().add(item)
+
+    def discard(self, item: Any) -> None:
+        self._keys = {kept: key for kept, key in self._keys.items() if kept != item}
+        super().discard(item)
+
+
+Payload = TypeVar("Payload")
+
+
+class Signal(NamedSignal, Generic[Payload]):
+    """A signal and its definition: its payload, its meaning in a line, who sends it, where."""
+
+    set_class = _InOrder
+
+    def __init__(
+        self, name: str, payload: type[Payload], meaning: str, sender: str, thread: str
+    ) -> None:
+        super().__init__(name, meaning)
+        self.payload = payload
+        self.meaning = meaning
+        self.sender = sender
+        self.thread = thread
+
+    def connect(self, receiver: Any, sender: Any = NamedSignal.ANY, weak: bool = True) -> Any:
+        """Call `receiver` when the signal is sent; `connected_to` does so for a block."""
+        _, names = _connecting.get((0, set()))
+        names.add(self.name)
+        return super().connect(receiver, sender, weak)
+
+
+_signals: dict[str, Signal[Any]] = {}
+
+
+def define(
+    name: str,
+    payload: type[Payload] | str,
+    meaning: str = "",
+    *,
+    sender: str = "",
+    thread: str = "",
+) -> Signal[Payload]:
+    """Return the one signal called `name`, for a plugin's own `signals.py`.
+
+    As in earlier versions, one text may stand in the place of everything after the name; then any
+    payload can be sent.
+
+    Raises
+    ------
+    PluginError
+        If the signal of that name has another payload.
+    """
+    if isinstance(payload, str):
+        return define(name, cast("type[Payload]", object), payload)
+    signal = _signals.setdefault(name, Signal(name, payload, meaning, sender, thread))
+    if payload not in {object, signal.payload}:
+        raise PluginError(
+            f"the signal {name!r} is defined with the payload {signal.payload.__name__}, not "
+            f"{payload.__name__}: choose another name"
+        )
+    return signal
+
+
+def defined() -> tuple[Signal[Any], ...]:
+    """Return every signal that is defined so far."""
+    return tuple(_signals.values())
+
+
+EVENT_LOOP = "event loop"
 
 session_started = define(
     "session_started",
-    "Sent by the workflow on the event loop's thread once a session has its id, before turn 1. "
-    "Payload: SessionStarted.",
+    SessionStarted,
+    "A session has its id; its first turn has not begun.",
+    sender="workflow",
+    thread=EVENT_LOOP,
 )
 tts_written = define(
     "tts_written",
-    "Sent by the workflow on the event loop's thread right after `slot.audio`, once the WAV is "
-    "complete and closed. Payload: TtsWritten.",
+    TtsWritten,
+    "The speech of an utterance is written and closed; its `slot.audio` has been sent.",
+    sender="workflow",
+    thread=EVENT_LOOP,
 )
 turn_finished = define(
     "turn_finished",
-    "Sent by the workflow on the event loop's thread after the last utterance of a turn, next to "
-    "`turn.done`. Payload: TurnFinished.",
+    TurnFinished,
+    "A turn is over, next to its `turn.done`: no further `tts_written` of it comes.",
+    sender="workflow",
+    thread=EVENT_LOOP,
 )
 session_finished = define(
     "session_finished",
-    "Sent by the workflow on the event loop's thread at the very end, next to `done`, also when "
-    "the session was cut short. Payload: SessionFinished.",
+    SessionFinished,
+    "A session is over, next to its `done`, also one that was cut short.",
+    sender="workflow",
+    thread=EVENT_LOOP,
 )
 event_published = define(
     "event_published",
-    "Sent by a session's stream on the event loop's thread right after each event is put on it. "
-    "Payload: EventPublished.",
+    EventPublished,
+    "An event was put on a session's stream.",
+    sender="session stream",
+    thread=EVENT_LOOP,
 )
 
+
+SLOW_RECEIVER_S = 0.005
+"""A receiver that takes longer is warned about: a visitor's session waits for it."""
+MAX_WAITING = 1000
+"""Events that receivers may emit while one is delivered; receivers may emit in a circle."""
+
+
+class _Deliveries(threading.local):
+    """What receivers have emitted while this thread delivers an event; None while it does not.
+
+    An event loop runs on one thread, so each loop has its own.
+    """
+
+    waiting: list[tuple[Signal[Any], Any, object]] | None = None
+
+
+_deliveries = _Deliveries()
 _tracing = False
+strict = False
+"""Whether a payload of the wrong class raises, as it does in tests, or is logged."""
+
+
+def emit(signal: Signal[Payload], sender: Any, event: Payload) -> None:
+    """Send `event` to every receiver of `signal`, whatever any of them does.
+
+    A receiver that raises is logged with its name and traceback, one that is a coroutine function
+    is logged as wrong, one that takes longer than `SLOW_RECEIVER_S` is warned about. A muted signal
+    is not sent, nor is a payload of another class, which is logged. `BaseException`
+    (KeyboardInterrupt, CancelledError) passes through, and nothing more is delivered.
+    """
+    if signal.is_muted:
+        return
+    if not isinstance(event, signal.payload):
+        _refuse(signal, sender, event)
+    elif _deliveries.waiting is None:
+        _deliver(signal, sender, event)
+    elif len(_deliveries.waiting) < MAX_WAITING:
+        _deliveries.waiting.append((signal, sender, event))
+    else:
+        _log("error", "receivers emit in a circle; an event is dropped", signal)
+
+
+def _refuse(signal: Signal[Any], sender: Any, event: object) -> None:
+    """Say that the sender made an error: the payload is not what the signal carries."""
+    expected, sent = signal.payload.__name__, type(event).__name__
+    if strict:
+        raise TypeError(f"{signal.name} carries {expected}, but {sender!r} sent {sent}")
+    _log("error", "payload of the wrong class is not sent", signal, expected=expected, sent=sent)
+
+
+def _deliver(signal: Signal[Any], sender: Any, event: object) -> None:
+    """Call the receivers of an event, then those of the events that were emitted meanwhile."""
+    deliveries: list[tuple[Signal[Any], Any, object]] = []
+    _deliveries.waiting = deliveries
+    try:
+        _call_receivers(signal, sender, event)
+        for emitted in deliveries:  # which becomes longer meanwhile
+            _call_receivers(*emitted)
+    finally:
+        _deliveries.waiting = None
+
+
+def _call_receivers(signal: Signal[Any], sender: Any, event: object) -> None:
+    times: list[tuple[str, float]] = []
+    for receiver in list(signal.receivers_for(sender)):
+        failure = result = None
+        started = perf_counter()
+        try:
+            result = receiver(sender, event=event)
+        except Exception as error:  # noqa: BLE001 - isolation is what emit() is for
+            failure = error
+        elapsed_s = perf_counter() - started
+        if failure is not None or result is not None or elapsed_s > SLOW_RECEIVER_S:
+            _log_problems(signal, _name(receiver), failure, result, elapsed_s)
+        if _tracing:
+            times.append((_name(receiver), elapsed_s * 1e6))
+    if _tracing:  # the payload's class and no more: some carry what a visitor said
+        _log(
+            "info",
+            "signal emitted",
+            signal,
+            payload=type(event).__name__,
+            receivers=", ".join(f"{name} {took_us:.0f}" for name, took_us in times) or None,
+            microseconds=round(sum(took_us for _, took_us in times)),
+        )
+
+
+def _log_problems(
+    signal: Signal[Any], receiver: str, failure: Exception | None, result: Any, elapsed_s: float
+) -> None:
+    if failure is not None:
+        _log("error", "receiver failed", signal, receiver=receiver, exc_info=failure)
+    if inspect.iscoroutine(result):
+        result.close()
+        problem = "receiver is async and was not run: make it a plain function"
+        _log("error", problem, signal, receiver=receiver)
+    if elapsed_s > SLOW_RECEIVER_S:
+        took_ms = round(elapsed_s * 1000, 1)
+        _log("warning", "receiver is slow", signal, receiver=receiver, milliseconds=took_ms)
+
+
+def _log(level: str, message: str, signal: NamedSignal, **fields: object) -> None:
+    """Write a line to the log; on an event loop, after the step of the sender that emits."""
+
+    def write() -> None:
+        with suppress(Exception):  # a log that fails must not reach the sender either
+            getattr(log, level)(message, signal=signal.name, **fields)
+
+    try:
+        asyncio.get_running_loop().call_soon(write)
+    except RuntimeError:  # none runs on this thread
+        write()
+
+
+def _name(receiver: Any) -> str:
+    with suppress(Exception):
+        name = getattr(receiver, "__qualname__", None) or repr(receiver)
+        return f"{getattr(receiver, '__module__', '?')}.{name}"
+    return type(receiver).__qualname__
 
 
 @contextmanager
@@ -158,92 +407,3 @@ def tracing(on: bool) -> Iterator[None]:
         yield
     finally:
         _tracing = before
-
-
-def emit(signal: NamedSignal, sender: Any, event: object) -> None:
-    """Send `event` to every receiver of `signal`, whatever any of them does.
-
-    A receiver that raises is logged with its name and traceback, one that is a coroutine function
-    is logged as wrong, one that takes longer than `SLOW_RECEIVER_S` is warned about. A muted signal
-    is not sent. `BaseException` (KeyboardInterrupt, CancelledError) passes through.
-    """
-    if signal.is_muted:
-        return
-    receivers = list(signal.receivers_for(sender))
-    if _tracing:
-        receivers = _traced(signal, receivers)
-    for receiver in receivers:
-        started = perf_counter()
-        try:
-            result = receiver(sender, event=event)
-        except Exception as error:  # noqa: BLE001 - isolation is what emit() is for
-            _log("error", "receiver failed", signal, receiver, exc_info=error)
-            result = None
-        elapsed_s = perf_counter() - started
-        if inspect.iscoroutine(result):
-            result.close()
-            _log(
-                "error",
-                "receiver is async and was not run: make it a plain function",
-                signal,
-                receiver,
-            )
-        if elapsed_s > SLOW_RECEIVER_S:
-            _log(
-                "warning",
-                "receiver is slow",
-                signal,
-                receiver,
-                milliseconds=round(elapsed_s * 1000, 1),
-            )
-
-
-def _traced(signal: NamedSignal, receivers: list[Any]) -> list[Any]:
-    """Return `receivers`, each of them timed, and a last one that logs the emission.
-
-    Of the payload only its class is told: some carry what was said.
-    """
-    times_us: list[tuple[str, float]] = []
-
-    def timed(receiver: Any) -> Any:
-        def call(sender: Any, *, event: object) -> Any:
-            started = perf_counter()
-            try:
-                return receiver(sender, event=event)
-            finally:
-                times_us.append((_name(receiver), (perf_counter() - started) * 1e6))
-
-        call.__module__ = getattr(receiver, "__module__", "?")
-        call.__qualname__ = getattr(receiver, "__qualname__", None) or repr(receiver)
-        return call
-
-    def tell(_: object, *, event: object) -> None:
-        log.info(
-            "signal emitted",
-            signal=signal.name,
-            payload=type(event).__name__,
-            receivers=", ".join(f"{name} {took_us:.0f}" for name, took_us in times_us) or None,
-            microseconds=round(sum(took_us for _, took_us in times_us)),
-        )
-
-    return [*map(timed, receivers), tell]
-
-
-def _log(level: str, message: str, signal: NamedSignal, receiver: Any, **fields: object) -> None:
-    """Log about a receiver; on an event loop, after the step of the sender that emits."""
-    line = partial(_write, level, message, signal, receiver, **fields)
-    try:
-        asyncio.get_running_loop().call_soon(line)
-    except RuntimeError:  # none runs on this thread
-        line()
-
-
-def _write(level: str, message: str, signal: NamedSignal, receiver: Any, **fields: object) -> None:
-    """Write a line; a log that cannot be written must not reach the sender either."""
-    with suppress(Exception):  # nothing is left to report a failing log to
-        getattr(log, level)(message, signal=signal.name, receiver=_name(receiver), **fields)
-
-
-def _name(receiver: Any) -> str:
-    name = getattr(receiver, "__qualname__", None) or repr(receiver)
-    return f"{getattr(receiver, '__module__', '?')}.{name}"

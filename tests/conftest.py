@@ -10,6 +10,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from backend import signals
 from backend.logs.setup import NOISY, OWN, SILENT
 
 # Each test process compiles librosa's functions for itself: cold processes that share numba's cache
@@ -52,6 +53,14 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
             if name.upper().startswith("RR_") or name.upper() in KEYS:
                 patch.delenv(name)
         patch.chdir(tmp_path_factory.mktemp("elsewhere"))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _signals_are_strict() -> Iterator[None]:
+    """Let a payload of the wrong class be an error of the test that sends it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signals, "strict", True)
         yield
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 import typer
-from blinker import NamedSignal
 from dotenv import dotenv_values
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
@@ -26,6 +25,7 @@ from backend.cli import app
 from backend.config import Settings
 from backend.config.report import variables
 from backend.plugins import Host, Plugin, discover
+from backend.signals import Signal
 from tests import readme
 from tests.readme import ROOT
 
@@ -56,13 +56,13 @@ def _packages() -> list[str]:
     return [f"plugins.{module.name}" for module in pkgutil.iter_modules(plugins.__path__)]
 
 
-def _signals() -> dict[str, tuple[NamedSignal, Any]]:
+def _signals() -> dict[str, tuple[Signal[Any], Any]]:
     """Return every signal with the module that defines it."""
     modules = ["backend.signals", *(f"{package}.signals" for package in _packages())]
-    found: dict[str, tuple[NamedSignal, Any]] = {}
+    found: dict[str, tuple[Signal[Any], Any]] = {}
     for module in [import_module(name) for name in modules if find_spec(name)]:
         for value in vars(module).values():
-            if isinstance(value, NamedSignal):
+            if isinstance(value, Signal):
                 found.setdefault(value.name, (value, module))
     return found
 
@@ -156,16 +156,16 @@ def test_every_command_of_a_plugin_is_in_the_readme(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SIGNALS)
-def test_every_signal_says_who_sends_it_when_and_on_which_thread(name: str) -> None:
-    """The doc of a signal is its contract; its payload is documented, and in the README."""
+def test_every_signal_says_who_sends_it_and_on_which_thread(name: str) -> None:
+    """A signal has a whole definition; its payload is documented, in the README too."""
     signal, module = SIGNALS[name]
-    doc = signal.__doc__ or ""
+    payload = signal.payload
     table = readme.table(*SUBSCRIBER, "signal")
 
-    for words in ("Sent by", "thread", "Payload: "):
-        assert words in doc, f"the doc of {name} does not say {words!r}"
-    payload: type[Any] | None = getattr(module, doc.rpartition("Payload: ")[2].rstrip("."), None)
-    assert payload is not None, f"the payload of {name} is not in {module.__name__}"
+    for field in ("meaning", "sender", "thread"):
+        assert getattr(signal, field), f"the definition of {name} lacks its {field}"
+    assert "\n" not in signal.meaning, f"the meaning of {name} is longer than a line"
+    assert payload is getattr(module, payload.__name__, None), f"the payload is not in {module}"
     frozen = getattr(getattr(payload, "__dataclass_params__", None), "frozen", False)
     assert frozen, f"the payload of {name} is no frozen dataclass"
     assert f"{payload.__name__}(" not in (payload.__doc__ or ""), f"{payload.__name__} has no doc"

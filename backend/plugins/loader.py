@@ -13,6 +13,7 @@ import structlog
 from backend.errors import PluginError
 from backend.plugins.contract import Host, Plugin, PluginSettings
 from backend.plugins.status import PluginStatuses
+from backend.signals import connecting
 from backend.storage import Artifacts, Leases
 
 log = structlog.get_logger(__name__)
@@ -77,10 +78,11 @@ async def running(
     allowance = _Allowance()
     leases = Leases()
     async with AsyncExitStack() as stack:
-        for name, (plugin, settings) in chosen.items():
+        for place, (name, (plugin, settings)) in enumerate(chosen.items(), 1):
             report = partial(board.set, name)
             host = Host(artifacts, report, name, base_url, board, leases, low_priority)
-            await stack.enter_async_context(_isolated(plugin, settings, host, allowance))
+            with connecting(place):
+                await stack.enter_async_context(_isolated(plugin, settings, host, allowance))
         yield
 
 

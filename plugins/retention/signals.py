@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from backend.signals import define
+from backend.signals import EVENT_LOOP, define
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class FilesRemoved:
 
 files_removed = define(
     "files_removed",
-    "Sent by the retention plugin on the event loop's thread, once a session's files are out of "
-    "one tree. Payload: FilesRemoved.",
+    FilesRemoved,
+    "The files of a session have been removed from one tree.",
+    sender="plugin retention",
+    thread=EVENT_LOOP,
 )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from backend.signals import WorkDone, WorkFailed, define
+from backend.signals import EVENT_LOOP, WorkDone, WorkFailed, define
 
 Reason = Literal[
     "queue_full",
@@ -59,12 +59,16 @@ class WavesFailed(WorkFailed):
 
 waves_written = define(
     "waves_written",
-    "Sent by the waves plugin on the event loop's thread, once the three files of an utterance are "
-    "complete, in place and recorded. Payload: WavesWritten.",
+    WavesWritten,
+    "The three files of an utterance's waves are complete, in place and recorded.",
+    sender="plugin waves",
+    thread=EVENT_LOOP,
 )
 waves_failed = define(
     "waves_failed",
-    "Sent by the waves plugin on the event loop's thread, once it is certain that an utterance "
-    "gets no waves: refused, failed or given up. Payload: WavesFailed.",
+    WavesFailed,
+    "It is certain that an utterance gets no waves: refused, failed or given up.",
+    sender="plugin waves",
+    thread=EVENT_LOOP,
 )
 outcomes = (waves_written, waves_failed)

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import structlog
-from blinker import NamedSignal
 
 from backend.plugins import Host
-from backend.signals import TtsWritten, emit
+from backend.signals import Signal, TtsWritten, emit
 from backend.storage import TEMPORARY_DIRECTORY
 from plugins.waves import worker
 from plugins.waves.files import paths
@@ -53,7 +52,7 @@ class Bench:
         """Where waves stand while they are being written."""
         return self.host.artifacts.root / TEMPORARY_DIRECTORY
 
-    def announce(self, signal: NamedSignal, event: WavesWritten | WavesFailed) -> None:
+    def announce(self, signal: Signal[Any], event: WavesWritten | WavesFailed) -> None:
         """Send a signal on the event loop's thread; a loop that is closed hears nothing."""
         if self.loop is None:
             return

@@ -14,6 +14,7 @@ from backend.config import Settings
 from backend.errors import SpeechError
 from backend.plugins import Discovered, Host, Plugin, PluginSettings
 from backend.signals import (
+    EVENT_LOOP,
     TtsWritten,
     WorkDone,
     WorkFailed,
@@ -25,8 +26,10 @@ from backend.speech import Spoken
 from backend.speech.espeak import EmbeddedEngine
 from backend.terminal import duration
 
-made = define("rehearsal_test_made", "Sent by a plugin of this module. Payload: WorkDone.")
-failed = define("rehearsal_test_failed", "Sent by a plugin of this module. Payload: WorkFailed.")
+made = define("rehearsal_test_made", WorkDone, "For tests.", sender="tests", thread=EVENT_LOOP)
+failed = define(
+    "rehearsal_test_failed", WorkFailed, "For tests.", sender="tests", thread=EVENT_LOOP
+)
 
 Outcome = Callable[[TtsWritten], WorkDone | WorkFailed]
 
@@ -38,7 +41,10 @@ def waves(outcome: Outcome) -> Discovered:
     async def lifespan(_: Host, __: PluginSettings) -> AsyncIterator[None]:
         def receive(_: object, *, event: TtsWritten) -> None:
             result = outcome(event)
-            emit(made if isinstance(result, WorkDone) else failed, "test", result)
+            if isinstance(result, WorkDone):
+                emit(made, "test", result)
+            else:
+                emit(failed, "test", result)
 
         with tts_written.connected_to(receive):
             yield

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +27,7 @@ from backend.plugins import (
     running,
 )
 from backend.plugins import loader as plugins
+from backend.signals import EVENT_LOOP, define, emit
 from backend.storage import Artifacts
 from tests.patience import LIMIT_S
 
@@ -277,3 +278,40 @@ async def test_the_plugins_share_their_leases_and_see_who_runs(tmp_path: Path) -
     assert seen
     assert [True, True, False] == during
     assert not board.runs("a")
+
+
+async def test_receivers_of_plugins_run_in_the_order_of_plugins(tmp_path: Path) -> None:
+    """A plugin that starts first is called first, also where it connects after the others."""
+    called: list[str] = []
+    signal = define("loader_test", str, "For tests.", sender="tests", thread=EVENT_LOOP)
+    all_started = asyncio.Event()
+
+    def subscribing(name: str, order: int, *, late: bool) -> Discovered:
+        def receive(_: object, *, event: str) -> None:
+            called.append(name)
+
+        async def connect(stack: ExitStack) -> None:
+            if late:
+                await all_started.wait()
+            stack.enter_context(signal.connected_to(receive))
+
+        @asynccontextmanager
+        async def lifespan(_: Host, __: PluginSettings) -> AsyncIterator[None]:
+            with ExitStack() as stack:
+                task = asyncio.create_task(connect(stack))
+                if not late:
+                    await task
+                yield
+                await task
+
+        return Discovered(name, Plugin(name, PluginSettings, lifespan, order=order))
+
+    board = PluginStatuses()
+    found = [subscribing("a", 1, late=True), *(subscribing(name, 2, late=False) for name in "bc")]
+    async with running(enabled(found, board), board, Artifacts(tmp_path)):
+        emit(signal, None, "before")
+        all_started.set()
+        await asyncio.sleep(0)
+        emit(signal, None, "after")
+
+    assert ["b", "c", "a", "b", "c"] == called

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from backend.signals import (
+    EVENT_LOOP,
     SessionFinished,
     SessionStarted,
     TtsWritten,
@@ -23,8 +24,8 @@ from tests.patience import LIMIT_S
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 SESSIONS = 1000
-done = define("settling_test_done", "Sent by these tests. Payload: WorkDone.")
-failed = define("settling_test_failed", "Sent by these tests. Payload: WorkFailed.")
+done = define("settling_test_done", WorkDone, "For tests.", sender="tests", thread=EVENT_LOOP)
+failed = define("settling_test_failed", WorkFailed, "For tests.", sender="tests", thread=EVENT_LOOP)
 
 
 class Settled(Settling):
