@@ -1,4 +1,4 @@
-"""Lets every voice say the same words, and measures what comes out: the command `voices`."""
+"""The command `voices`: speaks the same words with every voice and measures the results."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,17 +21,17 @@ from backend.terminal import duration, output, show_paragraph, show_table
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """One engine, and whether it is heard."""
+    """One engine, and whether it is in use."""
 
     name: str
     use: str
-    """speaks, fallback, or not in use."""
+    """speaks, fallback or not in use."""
     problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one engine made of one profile."""
+    """A profile as one engine speaks it, measured."""
 
     engine: str
     profile: str

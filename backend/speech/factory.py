@@ -1,13 +1,9 @@
-"""The speech engines there are, by name, and the chain of them that the settings ask for.
-
-An engine's module is imported when the engine is asked for: one that speaks over the network need
-not be paid for by a show that does not use it.
-"""
+"""Builds the speech engines that the settings ask for; each is imported only when it is used."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -20,7 +16,7 @@ from backend.speech.voices import EngineVoices, load_voices
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What engines need beyond a place for their files."""
+    """Voices, addresses and keys."""
 
     voices: Mapping[str, EngineVoices] = field(default_factory=load_voices)
     """By the name of the engine."""
@@ -32,10 +28,7 @@ class Options:
     """The model of the profiles to which `voices.toml` gives none."""
 
 
-_Build = Callable[[EngineVoices, Path, float, Options], SpeechEngine]
-
-
-def _embedded(voices: EngineVoices, temporary: Path, timeout_s: float, _: Options) -> SpeechEngine:
+def _embedded(voices: EngineVoices, _: Options, **common: Any) -> SpeechEngine:
     from backend.speech.espeak import EmbeddedEngine
 
     mapped = {
@@ -46,17 +39,10 @@ def _embedded(voices: EngineVoices, temporary: Path, timeout_s: float, _: Option
         )
         for profile, voice in voices.voices.items()
     }
-    return EmbeddedEngine(
-        temporary=temporary,
-        timeout_s=timeout_s,
-        max_requests=voices.max_requests,
-        voices=MappingProxyType(mapped),
-    )
+    return EmbeddedEngine(voices=mapped, **common)
 
 
-def _elevenlabs(
-    voices: EngineVoices, temporary: Path, timeout_s: float, options: Options
-) -> SpeechEngine:
+def _elevenlabs(voices: EngineVoices, options: Options, **common: Any) -> SpeechEngine:
     from backend.speech.online import ELEVENLABS_URL, ElevenLabs, RemoteEngine
 
     if not options.elevenlabs_key:
@@ -65,18 +51,10 @@ def _elevenlabs(
         _usable_key("ELEVENLABS_API_KEY", options.elevenlabs_key),
         options.elevenlabs_url.rstrip("/") or ELEVENLABS_URL,
     )
-    return RemoteEngine(
-        service,
-        voices.voices,
-        temporary=temporary,
-        timeout_s=timeout_s,
-        max_requests=voices.max_requests,
-    )
+    return RemoteEngine(service, voices.voices, **common)
 
 
-def _openai(
-    voices: EngineVoices, temporary: Path, timeout_s: float, options: Options
-) -> SpeechEngine:
+def _openai(voices: EngineVoices, options: Options, **common: Any) -> SpeechEngine:
     from backend.speech.online import OPENAI_URL, OpenAISpeech, RemoteEngine
 
     url = options.openai_url.rstrip("/") or OPENAI_URL
@@ -84,18 +62,10 @@ def _openai(
         raise SettingsError("the speech engine openai needs a key: set OPENAI_API_KEY")
     key = options.openai_key
     service = OpenAISpeech(_usable_key("RR_SPEECH_OPENAI_API_KEY", key) if key else None, url)
-    return RemoteEngine(
-        service,
-        voices.voices,
-        temporary=temporary,
-        timeout_s=timeout_s,
-        max_requests=voices.max_requests,
-    )
+    return RemoteEngine(service, voices.voices, **common)
 
 
-def _piper(
-    voices: EngineVoices, temporary: Path, timeout_s: float, options: Options
-) -> SpeechEngine:
+def _piper(voices: EngineVoices, options: Options, **common: Any) -> SpeechEngine:
     from backend.speech.piper import PiperEngine, is_installed
 
     if not is_installed():
@@ -113,12 +83,10 @@ def _piper(
             f"the speech engine piper has no model for {', '.join(without)}: "
             "set RR_SPEECH_PIPER_MODEL to a voice's .onnx file"
         )
-    return PiperEngine(
-        mapped, temporary=temporary, timeout_s=timeout_s, max_requests=voices.max_requests
-    )
+    return PiperEngine(mapped, **common)
 
 
-_ENGINES: dict[str, _Build] = {
+_ENGINES: Mapping[str, Callable[..., SpeechEngine]] = {
     "embedded": _embedded,
     "elevenlabs": _elevenlabs,
     "openai": _openai,
@@ -135,18 +103,7 @@ def create_engine(
     timeout_s: float = DEFAULT_TIMEOUT_S,
     options: Options | None = None,
 ) -> SpeechEngine:
-    """Return the engine called `name`.
-
-    Parameters
-    ----------
-    name : str
-        One of `ENGINES`.
-    temporary : Path
-        Where WAVs stand while they are being written, on the file system of the artifacts.
-    timeout_s : float > 0
-        Time limit of one utterance.
-    options : Options, optional
-        Voices, addresses and keys.
+    """Return the engine called `name`, one of `ENGINES`.
 
     Raises
     ------
@@ -160,14 +117,18 @@ def create_engine(
     if not 0 < timeout_s < float("inf"):
         raise SettingsError(f"the time limit of speech must be above 0 seconds, not {timeout_s}")
     options = options or Options()
-    return _ENGINES[name](options.voices[name], temporary, timeout_s, options)
+    voices = options.voices[name]
+    return _ENGINES[name](
+        voices,
+        options,
+        temporary=temporary,
+        timeout_s=timeout_s,
+        max_requests=voices.max_requests,
+    )
 
 
 def create_speech(settings: Settings, temporary: Path) -> SpeechEngine:
-    """Return the engine of `settings`, with its fallbacks behind it.
-
-    The time limit of an utterance is shared among them, so that a service that hangs leaves time
-    for the next.
+    """Return the engine of `settings` and its fallbacks, which share the time limit equally.
 
     Raises
     ------
@@ -198,11 +159,8 @@ def engine_names(settings: Settings) -> list[str]:
 
 
 def options_of(settings: Settings) -> Options:
-    """Return what the engines take from `settings`.
-
-    OpenAI's key goes to OpenAI alone: a server elsewhere gets the key that is meant for it.
-    """
-    openai_key = settings.speech_openai_api_key
+    """Return the engines' options in `settings`."""
+    openai_key = settings.speech_openai_api_key  # OpenAI's own key goes to no other server
     if openai_key is None and not settings.speech_openai_url:
         openai_key = settings.openai_api_key
     return Options(
@@ -220,7 +178,7 @@ def _revealed(secret: SecretStr | None) -> str | None:
 
 
 def _usable_key(variable: str, key: str) -> str:
-    """Return `key` if it can stand in a header; the error does not show it."""
+    """Return `key` if an HTTP header can hold it; the error does not show it."""
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise SettingsError(f"{variable} holds a space or a character that no key has")
     return key

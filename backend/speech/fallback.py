@@ -1,4 +1,4 @@
-"""The engine that has others: the first that can speaks, and the visitor hears every utterance."""
+"""The engine that asks several engines in turn until one has spoken."""
 
 import threading
 from collections import Counter
@@ -15,21 +15,13 @@ from backend.speech.text import clean
 
 log = structlog.get_logger(__name__)
 
-REST_AFTER: Final = 3
-"""Failures in a row after which an engine rests: a visitor waits for each."""
-REST_S: Final = 60.0
+PAUSE_AFTER: Final = 3
+"""Failures in a row after which an engine is paused: a visitor waits for each."""
+PAUSE_S: Final = 60.0
 
 
 class FallbackEngine:
-    """Asks `engines` in turn; one that keeps failing rests, the last one never does.
-
-    Parameters
-    ----------
-    engines : sequence of SpeechEngine
-        In the order in which they are asked; closed with this one.
-    clock : callable, optional
-        Seconds that only go forward.
-    """
+    """Asks `engines` in order; one that keeps failing is paused, except the last."""
 
     def __init__(
         self, engines: Sequence[SpeechEngine], *, clock: Callable[[], float] = monotonic
@@ -38,7 +30,7 @@ class FallbackEngine:
         self._clock = clock
         self._lock = threading.Lock()
         self._failures: Counter[str] = Counter()
-        self._rest_until: dict[str, float] = {}
+        self._paused_until: dict[str, float] = {}
         self._closed = False
 
     @property
@@ -53,13 +45,13 @@ class FallbackEngine:
 
     def generate_wav_to_file(self, text: str, voice_profile: str, path: Path) -> Spoken:
         """Speak `text` into `path` with the first engine that can; see `SpeechEngine`."""
-        spoken_text = clean(text)  # first: what nobody can speak is no engine's failure
+        spoken_text = clean(text)  # first: a text without words is no engine's failure
         reasons: dict[str, str] = {}
         for engine in self._engines:
             if self._closed:
                 raise SpeechError(STOPPED)
-            if engine is not self._engines[-1] and self._rests(engine.name):
-                reasons[engine.name] = f"rests after {REST_AFTER} failures in a row"
+            if engine is not self._engines[-1] and self._is_paused(engine.name):
+                reasons[engine.name] = f"paused after {PAUSE_AFTER} failures in a row"
                 continue
             try:
                 spoken = engine.generate_wav_to_file(spoken_text, voice_profile, path)
@@ -69,11 +61,11 @@ class FallbackEngine:
                 log.exception("speech engine failed unexpectedly", engine=engine.name)
                 reasons[engine.name] = f"internal error ({type(error).__name__})"
             else:
-                self._remember(engine.name, failed=False)
+                self._count(engine.name, failed=False)
                 if reasons:
                     log.warning("speech fell back", spoken_by=engine.name, reasons=reasons)
                 return spoken
-            self._remember(engine.name, failed=True)
+            self._count(engine.name, failed=True)
         raise SpeechError("; ".join(f"{name}: {reason}" for name, reason in reasons.items()))
 
     def check(self) -> str:
@@ -86,12 +78,12 @@ class FallbackEngine:
         for engine in self._engines:
             engine.close()
 
-    def _rests(self, name: str) -> bool:
+    def _is_paused(self, name: str) -> bool:
         with self._lock:
-            return self._clock() < self._rest_until.get(name, 0)
+            return self._clock() < self._paused_until.get(name, 0)
 
-    def _remember(self, name: str, *, failed: bool) -> None:
+    def _count(self, name: str, *, failed: bool) -> None:
         with self._lock:
             self._failures[name] = self._failures[name] + 1 if failed else 0
-            if self._failures[name] >= REST_AFTER:
-                self._rest_until[name] = self._clock() + REST_S
+            if self._failures[name] >= PAUSE_AFTER:
+                self._paused_until[name] = self._clock() + PAUSE_S

@@ -1,8 +1,4 @@
-"""The six voice profiles an agent chooses from.
-
-A profile is a manner of speaking, not a voice: every engine maps the six names to voices of its
-own. The map of the embedded engine stands here, since its numbers are what the names mean.
-"""
+"""The six voice profiles an agent chooses from, and how the embedded engine speaks them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,9 +1,8 @@
-"""Cleaning a text before it is spoken.
+"""Cleans a text before it is spoken.
 
-Text comes from a language model that may have been talked into anything, and espeak-ng is a C
-library: a control character 1 starts one of its commands, and stacked possessives ("s's's'...")
-overflow a buffer and end the process. What is dropped here would not be heard anyway. Cleaning is
-not a wall: two hundred initials in a row ("a.b.c...") still end the engine, but only its child.
+espeak-ng is a C library: a control character 1 starts one of its commands, and stacked possessives
+("s's's'...") overflow a buffer and end the process. Two hundred initials in a row ("a.b.c...")
+still do, but only in the child.
 """
 
 import re
@@ -12,10 +11,10 @@ import unicodedata
 from backend.errors import SpeechError
 
 MAX_CHARACTERS = 600
-"""Longest text spoken, about 50 s; the turns cut theirs at 400, so this is a second line."""
+"""Longest text spoken, about 50 s; the turns cut theirs at 400, so this is a second limit."""
 
 _MAX_INPUT_CHARACTERS = 5_000
-"""Longest text looked at: cleaning shortens, so more than `MAX_CHARACTERS` are worth a look."""
+"""Longest text read: cleaning shortens, so it is more than `MAX_CHARACTERS`."""
 
 _MAX_REPEATS = 8
 _STACKED_POSSESSIVE = re.compile(r"(?:s['\u2019\u02bc]){2,}", re.IGNORECASE)

@@ -1,20 +1,17 @@
-"""Which voice of each engine speaks which profile: what is built in, and `voices.toml` over it.
+"""The voices of each engine: the built-in ones, changed by `voices.toml`.
 
-    [elevenlabs]                      # for all profiles of an engine
-    model = "eleven_multilingual_v2"
-    max_requests = 3
-    [elevenlabs.calm_soothing]        # for one of them
-    voice = "EXAVITQu4vr4xnSDxMaL"
-    speed = 0.9
-
-A key that an engine does not take is an error and not ignored: who sets a style wants to hear it.
+[elevenlabs]                      # for all profiles of an engine
+model = "eleven_multilingual_v2"
+max_requests = 3
+[elevenlabs.calm_soothing]        # for one of them
+voice = "EXAVITQu4vr4xnSDxMaL"
+speed = 0.9
 """
 
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 from backend.errors import SettingsError
@@ -39,11 +36,11 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class EngineVoices:
-    """What one engine needs to know of its voices."""
+    """The voices of one engine."""
 
     voices: Mapping[VoiceProfile, Voice]
     max_requests: int
-    """Utterances it is asked for at once; further ones wait."""
+    """Utterances that it speaks at once; further ones wait."""
 
 
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -61,7 +58,7 @@ _SPEEDS: Final = {
     "piper": (0.5, 2.0),
 }
 ELEVENLABS_MODEL: Final = "eleven_flash_v2_5"
-"""The one that answers soonest: a visitor is waiting."""
+"""The model with the shortest delay."""
 _OPENAI_MODEL: Final = "gpt-4o-mini-tts"
 _ELEVENLABS: Final[Mapping[VoiceProfile, Voice]] = {
     "friendly_casual": Voice("cgSgspJ2msm6clMCkdW9"),  # Jessica
@@ -94,15 +91,7 @@ def _built_in(engine: str, profile: VoiceProfile, elevenlabs_model: str) -> Voic
 def load_voices(
     path: Path | None = None, *, elevenlabs_model: str = ELEVENLABS_MODEL
 ) -> Mapping[str, EngineVoices]:
-    """Return the voices of every engine, by its name.
-
-    Parameters
-    ----------
-    path : Path, optional
-        The `voices.toml` that goes over what is built in. A Piper model's path in it is relative
-        to it.
-    elevenlabs_model : str
-        The model of ElevenLabs, unless the file says another.
+    """Return the voices of every engine, by its name, changed by the `voices.toml` at `path`.
 
     Raises
     ------
@@ -113,12 +102,10 @@ def load_voices(
     problems = list(_problems(tables))
     if problems:
         raise SettingsError("\n".join(f"{path}: {problem}" for problem in problems))
-    return MappingProxyType(
-        {
-            engine: _engine_voices(engine, tables.get(engine, {}), path, elevenlabs_model)
-            for engine in _KEYS
-        }
-    )
+    return {
+        engine: _engine_voices(engine, tables.get(engine, {}), path, elevenlabs_model)
+        for engine in _KEYS
+    }
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -137,7 +124,7 @@ def _engine_voices(
     voices = {}
     for profile in PROFILES:
         given = common | table.get(profile, {})
-        if engine == "piper" and "model" in given and path is not None:
+        if engine == "piper" and "model" in given and path is not None:  # relative to the file
             given["model"] = str(path.parent / Path(given["model"]).expanduser())
         voices[profile] = replace(_built_in(engine, profile, elevenlabs_model), **given)
     return EngineVoices(voices, table.get("max_requests", _MAX_REQUESTS[engine]))

@@ -1,4 +1,4 @@
-"""Voices of services on the network."""
+"""Speech from services on the network."""
 
 from backend.speech.online.client import RemoteEngine
 from backend.speech.online.services import ELEVENLABS_URL, OPENAI_URL, ElevenLabs, OpenAISpeech

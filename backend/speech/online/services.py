@@ -1,14 +1,13 @@
-"""The speech services: what each is asked, and what its refusals mean.
+"""The speech services: their requests, and the codes of their refusals.
 
 ElevenLabs    POST {url}/v1/text-to-speech/{voice}?output_format=pcm_22050, key in `xi-api-key`;
               refusals as {"detail": {"status": code, "message"}} or {"detail": [...]}
 OpenAI, and   POST {url}/audio/speech, key in `Authorization: Bearer`; refusals as
 compatible    {"error": {"message", "type", "code"}}
 
-ElevenLabs is asked for bare samples: every plan has them at this rate, and a header written before
-the end is known says nothing true. OpenAI's bare samples have no stated rate, so it is asked for a
-WAV. A refusal's message is never shown, since it may quote the text or a part of the key; the codes
-that are known are.
+ElevenLabs is asked for samples without a header, which every plan has at this rate; OpenAI states
+no rate for such samples, so it is asked for a WAV. A refusal's message is never shown, since it may
+quote the text or a part of the key; known codes are.
 """
 
 from collections.abc import Mapping
@@ -41,7 +40,7 @@ KNOWN_CODES: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One utterance as a service is asked for it."""
+    """The request for one utterance."""
 
     path: str
     body: Mapping[str, Any] = field(repr=False)
@@ -53,20 +52,20 @@ class Service(Protocol):
 
     name: ClassVar[str]
     raw_rate: ClassVar[int | None]
-    """The rate of the bare samples it is asked for, in Hertz; None if it sends WAVs."""
+    """The rate in Hertz of samples without a header; None if it sends WAVs."""
     check_path: ClassVar[str]
-    """What can be asked for nothing, to see that it answers and takes the key."""
+    """A path that costs nothing, and shows that the service answers and takes the key."""
 
     @property
     def url(self) -> str:
-        """What all paths begin with, without a slash at its end."""
+        """The address before every path, without a slash at its end."""
 
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers that carry the key."""
 
     def request(self, text: str, voice: Voice) -> Request:
-        """Return how `text` is asked for in `voice`."""
+        """Return the request for `text` in `voice`."""
 
 
 @dataclass(frozen=True, slots=True)

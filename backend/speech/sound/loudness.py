@@ -1,10 +1,8 @@
-"""One loudness for every voice, so that the water reacts alike to all of them.
+"""Brings every voice to one loudness, so that the water reacts alike to all of them.
 
-The level of speech is the RMS of its active part: pauses say nothing about how loud a voice is, and
-a slow voice has more of them. A voice is moved to `TARGET_DBFS`; the few peaks that would then
-stand above `CEILING_DBFS` are turned down for some milliseconds by a limiter that looks ahead,
-since cutting them off would be heard. A compressor for the whole voice was rejected: it would take
-the melody of loud and soft away that makes the waves differ.
+The level of speech is the RMS of its active part, without pauses. Peaks above `CEILING_DBFS` are
+turned down for some milliseconds by a limiter that looks ahead; clipping them would be heard. A
+compressor was rejected: it would remove the dynamics that make the waves differ.
 """
 
 from typing import Final
@@ -21,7 +19,7 @@ TARGET_DBFS: Final = -18.0
 CEILING_DBFS: Final = -1.2
 """Highest peak: below -1 dBFS, so that what resamples the file later has room."""
 SILENCE_DBFS: Final = -60.0
-"""What is active below this is a noise floor, and raising it would make a roar of it."""
+"""Below this the active part is a noise floor, not speech."""
 
 FRAME_S: Final = 0.02
 ACTIVE_RANGE_DB: Final = 30.0

@@ -1,4 +1,4 @@
-"""Writing speech as a WAV."""
+"""Writes speech as a WAV."""
 
 import wave
 from pathlib import Path

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from backend.errors import SpeechError
 from backend.speech import Spoken, create_engine
 from backend.speech.engine import STOPPED
-from backend.speech.fallback import REST_AFTER, REST_S, FallbackEngine
+from backend.speech.fallback import PAUSE_AFTER, PAUSE_S, FallbackEngine
 
 WORDS = "Rain."
 
@@ -80,12 +80,12 @@ def test_a_failing_engine_rests(tmp_path: Path) -> None:
             engine.generate_wav_to_file(WORDS, "calm_soothing", tmp_path / "a.wav")
         return cloud.asked
 
-    assert REST_AFTER == speak(5)
-    clock.now = REST_S + 1
-    assert REST_AFTER + 1 == speak(5)
+    assert PAUSE_AFTER == speak(5)
+    clock.now = PAUSE_S + 1
+    assert PAUSE_AFTER + 1 == speak(5)
     clock.now *= 2
     cloud.error = None
-    assert REST_AFTER + 6 == speak(5)
+    assert PAUSE_AFTER + 6 == speak(5)
 
 
 def test_failures_with_successes_between_are_no_reason_to_rest(tmp_path: Path) -> None:
