@@ -1,29 +1,27 @@
-"""What becomes of the utterances of a session, and a queue for a plugin's work."""
+"""The state of a session's utterances, and a queue for a plugin's work."""
 
 from backend.tracking.events import (
     DialogueOver,
-    Followed,
     Missing,
     SessionExpected,
     SessionOver,
+    TrackedEvent,
     TurnOver,
     UtteranceDone,
     UtteranceMissing,
 )
-from backend.tracking.queue import Relay
-from backend.tracking.settling import Outcome, Settling
-from backend.tracking.tracker import Following
+from backend.tracking.queue import EventQueue
+from backend.tracking.tracker import NOT_RUNNING, SessionTracker
 
 __all__ = [
+    "NOT_RUNNING",
     "DialogueOver",
-    "Followed",
-    "Following",
+    "EventQueue",
     "Missing",
-    "Outcome",
-    "Relay",
     "SessionExpected",
     "SessionOver",
-    "Settling",
+    "SessionTracker",
+    "TrackedEvent",
     "TurnOver",
     "UtteranceDone",
     "UtteranceMissing",

@@ -1,4 +1,4 @@
-"""What `backend.tracking` tells: one frozen class for each thing that happens to a session."""
+"""The events of a tracked session, one frozen class each."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from backend.signals import TtsWritten, WorkDone, WorkFailed
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """An utterance of which nothing came, and why."""
+    """An utterance without files, and why."""
 
     source: TtsWritten
     reason: str
@@ -16,7 +16,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class SessionExpected:
-    """A session began; `median_s` is what utterances took lately from speech to files."""
+    """A session has started; `median_s` is the recent median time from speech to files."""
 
     session_id: str
     slot_ids: tuple[int, ...]
@@ -25,10 +25,12 @@ class SessionExpected:
 
 @dataclass(frozen=True, slots=True)
 class UtteranceDone:
-    """The files of one utterance are there; `waited_s` after its speech, if that was heard of."""
+    """One utterance has its files; `waited_s` after its speech, if that is known."""
 
     outcome: WorkDone
     waited_s: float | None
+    first: bool = True
+    """False if the utterance had an outcome before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,42 +39,38 @@ class UtteranceMissing:
 
     missing: Missing
     outcome: WorkFailed | None
+    first: bool = True
+    """False if the utterance had an outcome before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Utterances that belong together, each done or missing."""
+    """Utterances that belong together, by turn and slot, each done or missing."""
 
     session_id: str
     done: tuple[WorkDone, ...]
-    """By turn and slot."""
     missing: tuple[Missing, ...]
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is missing."""
-        return not self.missing
 
 
 @dataclass(frozen=True, slots=True)
 class TurnOver(Group):
-    """Every utterance of a turn is done or missing."""
+    """Each utterance of a turn is done or missing."""
 
     turn_index: int
 
 
 @dataclass(frozen=True, slots=True)
 class DialogueOver(Group):
-    """The comments on a slot that replied, and its reply, are done or missing."""
+    """The comments on a slot and its reply are done or missing."""
 
     slot_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class SessionOver(Group):
-    """Every utterance of a session is done or missing; nothing more is told of its groups."""
+    """Each utterance of a session is done or missing; the session is no longer tracked."""
 
 
-Followed = (
+TrackedEvent = (
     SessionExpected | UtteranceDone | UtteranceMissing | TurnOver | DialogueOver | SessionOver
 )

@@ -1,13 +1,12 @@
-"""Hand events over from receivers to one task, which handles them one after the other.
+"""A bounded queue between the receivers of signals and one task that does the work.
 
-    relay = Relay(handle)
-    async with relay.running():
-        with tts_written.connected_to(lambda sender, *, event: relay.put(event)):
+    queue = EventQueue(handle, host.gauge)
+    async with queue.running():
+        with tts_written.connected_to(queue.receive):
             ...
 
-For subscribers whose work takes longer than a receiver may: `put` returns at once, the order stays,
-and what waits is bounded. Receivers of the host's signals run on the event loop's thread, where
-`put` belongs.
+`receive` and `put` return at once and keep the order. Call them on the event loop's thread, where
+receivers of the host's signals run.
 """
 
 import asyncio
@@ -20,43 +19,56 @@ import structlog
 log = structlog.get_logger(__name__)
 
 LIMIT = 10_000
-"""Hundreds of sessions; what waits beyond that is dropped."""
+"""The events of hundreds of sessions."""
 DRAIN_LIMIT_S = 1.0
 
 T = TypeVar("T")
+ShowGauge = Callable[[str, str, Callable[[], float]], None]
+"""`Host.gauge` of a plugin."""
 
 
-class Relay(Generic[T]):
-    """A bounded queue with one task behind it.
+class EventQueue(Generic[T]):
+    """A bounded queue with one task that handles its events one after the other.
 
     Parameters
     ----------
     handle : callable
-        Awaited for each item; what it raises is logged, and the next item is taken.
+        Awaited for each event; what it raises is logged.
+    gauge : callable
+        Shows `queue_depth` and `queue_dropped` as gauges of the plugin.
     limit : int
-        Items that may wait; a further one is dropped with a WARNING.
+        Events that may wait; a further one is dropped with a WARNING.
     """
 
-    def __init__(self, handle: Callable[[T], Awaitable[None]], limit: int = LIMIT) -> None:
+    def __init__(
+        self, handle: Callable[[T], Awaitable[None]], gauge: ShowGauge, limit: int = LIMIT
+    ) -> None:
         self._handle = handle
         self._queue: asyncio.Queue[T] = asyncio.Queue(limit)
-        self.dropped = 0
+        self._dropped = 0
+        gauge("queue_depth", "Events that wait to be handled.", self._queue.qsize)
+        gauge("queue_dropped", "Events dropped at a full queue.", lambda: self._dropped)
 
-    def __len__(self) -> int:
-        return self._queue.qsize()
+    def receive(self, _: object, *, event: T) -> None:
+        """Put an event in the queue, as a receiver of a signal."""
+        self.put(event)
 
-    def put(self, item: T) -> None:
-        """Hand an item over and return at once."""
+    def put(self, event: T) -> None:
+        """Put an event in the queue and return at once; drop it if the queue is full."""
         try:
-            self._queue.put_nowait(item)
+            self._queue.put_nowait(event)
         except asyncio.QueueFull:
-            self.dropped += 1
-            log.warning("too many events wait; one is dropped", dropped=self.dropped)
+            self._dropped += 1
+            log.warning(
+                "the queue is full; an event is dropped",
+                kind=type(event).__name__,
+                dropped=self._dropped,
+            )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Handle items while the block runs, and for a second longer what still waits."""
-        task = asyncio.create_task(self._run(), name="relay")
+        """Handle events while the block runs, and those left at its end for one second."""
+        task = asyncio.create_task(self._run(), name="event queue")
         try:
             yield
         finally:
@@ -68,10 +80,10 @@ class Relay(Generic[T]):
 
     async def _run(self) -> None:
         while True:
-            item = await self._queue.get()
+            event = await self._queue.get()
             try:
-                await self._handle(item)
+                await self._handle(event)
             except Exception:
-                log.exception("an event could not be handled", kind=type(item).__name__)
+                log.exception("an event could not be handled", kind=type(event).__name__)
             finally:
                 self._queue.task_done()

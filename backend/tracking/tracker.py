@@ -1,27 +1,23 @@
-"""Follow sessions on the bus: what is still out, and when a turn, a dialogue, a session is over.
+"""Track sessions by their signals: which utterances are awaited, and which groups are over.
 
-For subscribers that act on what a plugin makes of each utterance, such as the waves: the pair of
-signals (done, failed) is a parameter, as `backend.plugins.Plugin.outcomes` names it.
+    signal                             what is told
+    session_started                    SessionExpected
+    tts_written                        nothing yet: its outcome is awaited
+    outcomes (done, failed)            UtteranceDone, UtteranceMissing
+    turn_finished, session_finished    DialogueOver, TurnOver, SessionOver
 
-    bus                              Following                tell(...)
-    session_started                  one more to follow       SessionExpected
-    tts_written                      one more is out
-    done | failed                    one fewer is out         UtteranceDone | UtteranceMissing
-    turn_finished, session_finished  no more will come        DialogueOver, TurnOver, SessionOver
-
-A group is over once no utterance of it will come and none is out. An utterance that was refused,
-failed or timed out is missing and holds nobody up; nor does one whose maker does not run
-(`available`), or does not answer within `patience_s`. Turns of a session are told in their order.
-
-Memory is bounded: a session is forgotten once it is over, and at the latest an hour after it was
-last heard of. What comes of an utterance of an unknown session (made up for later, or of a time
-before the subscriber ran) is told and moves no barrier. Everything runs on the event loop's thread.
+A group is over when no further utterance of it can come and each has an outcome. An utterance is
+missing at once if it failed or its plugin is not `available`, and later if no outcome comes in
+time. Turns of a session are told in order, and `SessionOver` once for each session. The outcome of
+an utterance that is not tracked is told and changes no group.
 """
 
+import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from statistics import median
 from time import monotonic
 
@@ -42,10 +38,10 @@ from backend.signals import (
 )
 from backend.tracking.events import (
     DialogueOver,
-    Followed,
     Missing,
     SessionExpected,
     SessionOver,
+    TrackedEvent,
     TurnOver,
     UtteranceDone,
     UtteranceMissing,
@@ -53,59 +49,56 @@ from backend.tracking.events import (
 
 log = structlog.get_logger(__name__)
 
-PATIENCE_S = 300.0
-FORGET_S = 3600.0
-"""No session is silent for so long; one that is has been lost."""
+SILENCE_LIMIT_S = 3600.0
+"""A session without a signal for so long has no end of its own."""
 MAX_SESSIONS = 256
 MEDIAN_OVER = 101
-"""Utterances that the running median of the waiting time looks back on."""
+"""Utterances that count in the median time from speech to files."""
+SWEEP_S = 0.5
 
-NOT_MADE = "not_running"
+NOT_RUNNING = "not_running"
 NO_ANSWER = "no_answer"
+MESSAGES = {
+    NOT_RUNNING: "the plugin that makes the files does not run",
+    NO_ANSWER: "there are no files within the time limit",
+}
+
+
+@dataclass(slots=True)
+class _Utterance:
+    source: TtsWritten
+    written_at: float
+    result: WorkDone | Missing | None = None
 
 
 @dataclass(slots=True)
 class _Session:
     id: str
-    heard_at: float
-    written: dict[str, tuple[TtsWritten, float]] = field(default_factory=dict)
-    """What was said, by audio path, and when."""
-    results: dict[str, WorkDone | Missing] = field(default_factory=dict)
+    changed_at: float
+    finished_at: float = inf
+    utterances: dict[str, _Utterance] = field(default_factory=dict)
+    """By audio path."""
     closed_turns: set[int] = field(default_factory=set)
-    """Turns of which no further utterance will come."""
+    """Turns without further utterances."""
     told_turns: set[int] = field(default_factory=set)
     told_dialogues: set[int] = field(default_factory=set)
-    finished: bool = False
-
-    def members(self, wanted: Callable[[TtsWritten], bool]) -> list[TtsWritten]:
-        """Return the utterances that are `wanted`, by turn and slot."""
-        chosen = [event for event, _ in self.written.values() if wanted(event)]
-        return sorted(chosen, key=lambda event: (event.turn_index, event.slot_id))
-
-    def all_in(self, members: list[TtsWritten]) -> bool:
-        return all(event.audio_path in self.results for event in members)
-
-    def group(self, members: list[TtsWritten]) -> tuple[tuple[WorkDone, ...], tuple[Missing, ...]]:
-        results = [self.results[event.audio_path] for event in members]
-        return (
-            tuple(result for result in results if isinstance(result, WorkDone)),
-            tuple(result for result in results if isinstance(result, Missing)),
-        )
 
 
-class Following:
-    """Keeps count of what is out.
+class SessionTracker:
+    """Tells what becomes of the utterances of each session.
 
     Parameters
     ----------
     outcomes : pair of signals
-        (done, failed), with payloads derived from `WorkDone` and `WorkFailed`.
+        (done, failed), with payloads derived from `WorkDone` and `WorkFailed`; see
+        `backend.plugins.Plugin.outcomes`.
     tell : callable
-        Gets every `Followed`; it hands over and returns, as a receiver does.
+        Gets each `TrackedEvent` on the event loop's thread, and must return at once.
     available : callable
-        Whether anybody makes files at all.
-    patience_s : float
-        After so many seconds an utterance without an outcome is missing.
+        Whether the plugin that sends the outcomes runs.
+    wait_limit_s, end_limit_s : float
+        An utterance without an outcome is missing so long after its speech, or after the end of
+        its session.
     clock : callable
         Seconds that never go back.
     """
@@ -113,134 +106,161 @@ class Following:
     def __init__(
         self,
         outcomes: tuple[NamedSignal, NamedSignal],
-        tell: Callable[[Followed], None],
+        tell: Callable[[TrackedEvent], None],
         *,
-        available: Callable[[], bool] = lambda: True,
-        patience_s: float = PATIENCE_S,
+        available: Callable[[], bool],
+        wait_limit_s: float = inf,
+        end_limit_s: float = inf,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._outcomes = outcomes
         self._tell = tell
         self._available = available
-        self._patience_s = patience_s
+        self._wait_limit_s = wait_limit_s
+        self._end_limit_s = end_limit_s
         self._clock = clock
         self._sessions: dict[str, _Session] = {}
         self._waits: deque[float] = deque(maxlen=MEDIAN_OVER)
 
     def __len__(self) -> int:
-        """Return how many sessions are followed."""
+        """Return how many sessions are tracked."""
         return len(self._sessions)
 
     @contextmanager
-    def subscribed(self) -> Iterator[None]:
-        """Listen to the bus while the block runs."""
+    def running(self) -> Iterator[None]:
+        """Track sessions while the block runs, on the running event loop."""
+        self._sweep_later()
         with ExitStack() as stack:
-            stack.enter_context(session_started.connected_to(self.on_started))
-            stack.enter_context(tts_written.connected_to(self.on_written))
-            stack.enter_context(turn_finished.connected_to(self.on_turn_finished))
-            stack.enter_context(session_finished.connected_to(self.on_finished))
+            stack.callback(lambda: self._timer.cancel())
+            stack.enter_context(session_started.connected_to(self._on_started))
+            stack.enter_context(tts_written.connected_to(self._on_written))
+            stack.enter_context(turn_finished.connected_to(self._on_turn_finished))
+            stack.enter_context(session_finished.connected_to(self._on_finished))
             for outcome in self._outcomes:
-                stack.enter_context(outcome.connected_to(self.on_ended))
+                stack.enter_context(outcome.connected_to(self._on_outcome))
             yield
 
-    def on_started(self, sender: object = None, *, event: SessionStarted) -> None:  # noqa: ARG002 - blinker's signature
-        """Follow a session from now on."""
+    def sweep(self) -> None:
+        """Give up utterances and sessions whose time is over; called every `SWEEP_S`."""
+        now, available = self._clock(), self._available()
+        for session in list(self._sessions.values()):
+            if now - session.changed_at >= SILENCE_LIMIT_S:
+                self._end(session)
+                continue
+            ended = now - session.finished_at >= self._end_limit_s
+            for utterance in list(session.utterances.values()):
+                late = ended or now - utterance.written_at >= self._wait_limit_s
+                if utterance.result is None and (late or not available):
+                    self._give_up(session, utterance, NO_ANSWER if available else NOT_RUNNING)
+
+    def _sweep_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep_regularly)
+
+    def _sweep_regularly(self) -> None:
+        self._sweep_later()
+        self.sweep()
+
+    def _on_started(self, _: object, *, event: SessionStarted) -> None:
         self._session(event.session_id)
-        known = median(self._waits) if self._waits else None
-        self._tell(SessionExpected(event.session_id, event.slot_ids, known))
+        median_s = median(self._waits) if self._waits else None
+        self._tell(SessionExpected(event.session_id, event.slot_ids, median_s))
 
-    def on_written(self, sender: object = None, *, event: TtsWritten) -> None:  # noqa: ARG002 - as above
-        """Note that one more utterance is out."""
+    def _on_written(self, _: object, *, event: TtsWritten) -> None:
         session = self._session(event.session_id)
-        session.written[event.audio_path] = (event, self._clock())
+        utterance = session.utterances[event.audio_path] = _Utterance(event, self._clock())
         if not self._available():
-            self._give_up(session, event, NOT_MADE, "what makes them does not run")
+            self._give_up(session, utterance, NOT_RUNNING)
 
-    def on_ended(self, sender: object = None, *, event: WorkDone | WorkFailed) -> None:  # noqa: ARG002 - as above
-        """Note what came of one; success after a failure counts, if it is not too late."""
-        source = event.source
-        session = self._sessions.get(source.session_id)
-        written = session.written.get(source.audio_path) if session else None
-        earlier = session.results.get(source.audio_path) if session else None
+    def _on_outcome(self, _: object, *, event: WorkDone | WorkFailed) -> None:
+        session = self._sessions.get(event.source.session_id)
+        utterance = session.utterances.get(event.source.audio_path) if session else None
+        earlier = utterance.result if utterance else None
         if isinstance(earlier, WorkDone):
             return
+        first = earlier is None
         result: WorkDone | Missing
         if isinstance(event, WorkDone):
             result = event
-            waited_s = self._clock() - written[1] if written else None
-            if waited_s is not None and earlier is None:
+            waited_s = self._clock() - utterance.written_at if utterance else None
+            if waited_s is not None and first:
                 self._waits.append(waited_s)
-            self._tell(UtteranceDone(event, waited_s))
+            self._tell(UtteranceDone(event, waited_s, first))
         else:
-            result = Missing(source, event.reason, event.message)
-            self._tell(UtteranceMissing(result, event))
-        if session is not None and written is not None:
-            session.results[source.audio_path] = result
+            result = Missing(event.source, event.reason, event.message)
+            self._tell(UtteranceMissing(result, event, first))
+        if session and utterance:
+            utterance.result = result
             self._advance(session)
 
-    def on_turn_finished(self, sender: object = None, *, event: TurnFinished) -> None:  # noqa: ARG002 - as above
-        """Note that no further utterance of a turn will come."""
+    def _on_turn_finished(self, _: object, *, event: TurnFinished) -> None:
         session = self._session(event.session_id)
         session.closed_turns.add(event.turn_index)
         self._advance(session)
 
-    def on_finished(self, sender: object = None, *, event: SessionFinished) -> None:  # noqa: ARG002 - as above
-        """Note that no further utterance will come at all."""
-        session = self._session(event.session_id)
-        session.closed_turns |= {written.turn_index for written, _ in session.written.values()}
-        session.finished = True
-        self._advance(session)
-
-    def sweep(self) -> None:
-        """Give up what has been out for too long, forget what was lost; to be called at times."""
-        now, available = self._clock(), self._available()
-        for session in list(self._sessions.values()):
-            for event, written_at in list(session.written.values()):
-                if event.audio_path in session.results:
-                    continue
-                if not available:
-                    self._give_up(session, event, NOT_MADE, "what makes them does not run")
-                elif now - written_at >= self._patience_s:
-                    self._give_up(session, event, NO_ANSWER, f"none after {self._patience_s:.0f} s")
-            if now - session.heard_at >= FORGET_S:
-                self._sessions.pop(session.id, None)
+    def _on_finished(self, _: object, *, event: SessionFinished) -> None:
+        self._finish(self._session(event.session_id))
 
     def _session(self, session_id: str) -> _Session:
         session = self._sessions.get(session_id)
         if session is None:
             if len(self._sessions) >= MAX_SESSIONS:
-                oldest = next(iter(self._sessions))
-                log.warning("too many sessions at once; the oldest is forgotten", session_id=oldest)
-                del self._sessions[oldest]
+                oldest = next(iter(self._sessions.values()))
+                log.warning("too many sessions; the oldest is given up", session_id=oldest.id)
+                self._end(oldest)
             session = self._sessions[session_id] = _Session(session_id, self._clock())
-        session.heard_at = self._clock()
+        session.changed_at = self._clock()
         return session
 
-    def _give_up(self, session: _Session, event: TtsWritten, reason: str, message: str) -> None:
-        missing = Missing(event, reason, message)
-        session.results[event.audio_path] = missing
+    def _give_up(self, session: _Session, utterance: _Utterance, reason: str) -> None:
+        missing = Missing(utterance.source, reason, MESSAGES[reason])
+        utterance.result = missing
         self._tell(UtteranceMissing(missing, None))
         self._advance(session)
 
+    def _finish(self, session: _Session) -> None:
+        session.finished_at = self._clock()
+        session.closed_turns |= {one.source.turn_index for one in session.utterances.values()}
+        self._advance(session)
+
+    def _end(self, session: _Session) -> None:
+        """Finish a session and give up all that is awaited, so that it is over."""
+        self._finish(session)
+        for utterance in list(session.utterances.values()):
+            if utterance.result is None:
+                self._give_up(session, utterance, NO_ANSWER)
+
     def _advance(self, session: _Session) -> None:
-        """Tell every group that is over now, small ones first."""
-        self._tell_dialogues(session)
+        """Tell each group that is over now, small ones first."""
+        everything = sorted(
+            session.utterances.values(), key=lambda one: (one.source.turn_index, one.source.slot_id)
+        )
+        for slot_id in [one.source.slot_id for one in everything if one.source.kind == "reply"]:
+            results = _results(
+                one
+                for one in everything
+                if one.source.target_slot_id == slot_id
+                or (one.source.kind == "reply" and one.source.slot_id == slot_id)
+            )
+            if results is not None and slot_id not in session.told_dialogues:
+                session.told_dialogues.add(slot_id)
+                self._tell(DialogueOver(session.id, *results, slot_id))
         for turn_index in sorted(session.closed_turns - session.told_turns):
-            members = session.members(lambda event, t=turn_index: event.turn_index == t)  # type: ignore[misc]  # bound at once
-            if not session.all_in(members):
+            results = _results(one for one in everything if one.source.turn_index == turn_index)
+            if results is None:
                 break
             session.told_turns.add(turn_index)
-            self._tell(TurnOver(session.id, *session.group(members), turn_index))
-        everything = session.members(lambda _: True)
-        if session.finished and session.all_in(everything):
-            self._sessions.pop(session.id, None)
-            self._tell(SessionOver(session.id, *session.group(everything)))
+            self._tell(TurnOver(session.id, *results, turn_index))
+        results = _results(everything)
+        if results is not None and session.finished_at < inf:
+            del self._sessions[session.id]
+            self._tell(SessionOver(session.id, *results))
 
-    def _tell_dialogues(self, session: _Session) -> None:
-        for reply in session.members(lambda event: event.kind == "reply"):
-            slot_id = reply.slot_id
-            comments = session.members(lambda event, s=slot_id: event.target_slot_id == s)  # type: ignore[misc]  # bound at once
-            members = [*comments, reply]
-            if slot_id not in session.told_dialogues and session.all_in(members):
-                session.told_dialogues.add(slot_id)
-                self._tell(DialogueOver(session.id, *session.group(members), slot_id))
+
+def _results(
+    utterances: Iterable[_Utterance],
+) -> tuple[tuple[WorkDone, ...], tuple[Missing, ...]] | None:
+    """Return the results, done and missing; None if one is awaited."""
+    results = [one.result for one in utterances]
+    done = tuple(one for one in results if isinstance(one, WorkDone))
+    missing = tuple(one for one in results if isinstance(one, Missing))
+    return (done, missing) if len(done) + len(missing) == len(results) else None

@@ -1,10 +1,9 @@
-"""The OSC plugin: what happens to the waves, sent to every target as it happens.
+"""The OSC plugin: sends what happens to the waves to every target.
 
-signals --Following--> Relay --> a datagram --> Target, Target, ...
-        (receivers)         (a task; files read on a thread)
+signals --> SessionTracker --> EventQueue --> a datagram --> Target, Target, ...
+            (receivers)        (one task; files are read on a thread)
 
-Waves that were made up for later are not sent: whoever listens plays what comes, and a visitor who
-left long ago is not to move the water.
+Waves that were made later are not sent: a receiver plays what comes, and the visitor has left.
 """
 
 import asyncio
@@ -18,7 +17,14 @@ from pythonosc.osc_message_builder import BuildError as MessageError
 
 from backend.plugins import Host
 from backend.storage import read_wavinfo
-from backend.tracking import Followed, Following, Relay, SessionOver, TurnOver, UtteranceDone
+from backend.tracking import (
+    EventQueue,
+    SessionOver,
+    SessionTracker,
+    TrackedEvent,
+    TurnOver,
+    UtteranceDone,
+)
 from plugins.osc import bundles
 from plugins.osc.settings import OscSettings, split_target
 from plugins.osc.target import Target
@@ -35,13 +41,13 @@ LOOKUP_LIMIT_S = 1.0
 async def lifespan(host: Host, settings: OscSettings) -> AsyncIterator[None]:
     """Send what happens while the host runs."""
     targets = [Target(name, int(port)) for name, port in map(split_target, settings.targets)]
-    speaker = _Speaker(targets)
-    relay: Relay[Followed] = Relay(speaker.tell)
-    following = Following(
+    sender = _Sender(targets)
+    queue: EventQueue[TrackedEvent] = EventQueue(sender.handle, host.gauge)
+    tracker = SessionTracker(
         outcomes,
-        relay.put,
+        queue.put,
         available=lambda: host.board.runs(WAVES),
-        patience_s=settings.wait_limit_s,
+        wait_limit_s=settings.wait_limit_s,
     )
     for target in targets:
         target.find()
@@ -49,28 +55,28 @@ async def lifespan(host: Host, settings: OscSettings) -> AsyncIterator[None]:
         await target.found(LOOKUP_LIMIT_S / len(targets))
     host.gauge("sent", "Datagrams sent, over all targets.", lambda: sum(t.sent for t in targets))
     try:
-        async with relay.running():
-            beating = asyncio.create_task(
-                _beat(host, speaker, following, settings.heartbeat_s), name="osc"
+        async with queue.running():
+            heartbeats = asyncio.create_task(
+                _send_heartbeats(host, sender, settings.heartbeat_s), name="osc"
             )
             try:
-                with following.subscribed():
+                with tracker.running():
                     yield
             finally:
-                beating.cancel()
-                await asyncio.wait([beating])
+                heartbeats.cancel()
+                await asyncio.wait([heartbeats])
     finally:
         for target in targets:
             target.close()
 
 
-class _Speaker:
-    """Says to all targets what there is to say."""
+class _Sender:
+    """Sends datagrams to all targets."""
 
     def __init__(self, targets: list[Target]) -> None:
         self.targets = targets
 
-    async def tell(self, event: Followed) -> None:
+    async def handle(self, event: TrackedEvent) -> None:
         """Send the bundle of an event, if it has one."""
         try:
             match event:
@@ -94,12 +100,11 @@ class _Speaker:
             target.send(datagram)
 
 
-async def _beat(host: Host, speaker: _Speaker, following: Following, interval_s: float) -> None:
+async def _send_heartbeats(host: Host, sender: _Sender, interval_s: float) -> None:
     for number in count(1):
-        speaker.send(bundles.heartbeat(number))
-        problems = [target.problem for target in speaker.targets if target.problem]
+        sender.send(bundles.heartbeat(number))
+        problems = [target.problem for target in sender.targets if target.problem]
         host.report("degraded" if problems else "ok", "; ".join(problems))
         await asyncio.sleep(interval_s)
-        following.sweep()
-        for target in speaker.targets:
+        for target in sender.targets:
             target.find()

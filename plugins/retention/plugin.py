@@ -1,8 +1,8 @@
 """The retention plugin: speech and waves go when they are over a limit, and nobody needs them.
 
-session_started, tts_written, outcomes of the waves, session_finished --> InUse --> host.leases
-                                                                                       |
-every interval: Survey --> plan (pure) --> carry_out, session by session  <-- not these+
+signals --> SessionTracker --> sessions_held: host.leases
+                                                  |
+every interval: Survey --> plan (pure) --> carry_out, session by session, without those held
    (thread)                                   rename to .trash, unlink --> files_removed
 """
 
@@ -14,7 +14,7 @@ import structlog
 
 from backend.plugins import Host
 from backend.signals import emit
-from plugins.retention.in_use import InUse
+from plugins.retention.in_use import sessions_held
 from plugins.retention.keeper import Keeper
 from plugins.retention.policy import Policy, Removal, policy_of
 from plugins.retention.settings import RetentionSettings
@@ -45,7 +45,7 @@ async def lifespan(host: Host, settings: RetentionSettings) -> AsyncIterator[Kee
     host.gauge("waves_bytes", "Waves that are kept.", lambda: keeper.stored_bytes["waves"])
     host.gauge("freed_bytes", "Bytes removed since the start.", lambda: keeper.freed_bytes)
     host.gauge("leased_sessions", "Sessions in use, which stay.", lambda: len(host.leases))
-    with InUse(host).following():
+    with sessions_held(host):
         keeper.start()
         try:
             yield keeper

@@ -1,4 +1,4 @@
-"""Turn what is followed on the bus into messages: paths, URLs, figures of the waves, play order."""
+"""Turns events of tracked sessions into messages: paths, URLs, figures of the waves, play order."""
 
 import asyncio
 from collections import OrderedDict
@@ -12,10 +12,10 @@ from backend.signals import TtsWritten, WorkDone
 from backend.storage import Artifacts, WavInfo, read_wavinfo
 from backend.tracking import (
     DialogueOver,
-    Followed,
     Missing,
     SessionExpected,
     SessionOver,
+    TrackedEvent,
     TurnOver,
     UtteranceDone,
     UtteranceMissing,
@@ -49,7 +49,7 @@ class Announcer:
         self._artifacts = artifacts
         self._known: OrderedDict[Path, Utterance] = OrderedDict()
 
-    async def announce(self, event: Followed) -> None:
+    async def announce(self, event: TrackedEvent) -> None:
         """Publish the message of an event."""
         match event:
             case SessionExpected():

@@ -1,8 +1,8 @@
-"""The show plugin: what happens to the waves, told to every client of `/v1/events`.
+"""The show plugin: sends what happens to the waves to every client of `/v1/events`.
 
-signals --Following--> Relay --Announcer--> Hub --> Client --> WebSocket
-        (receivers)         (a task; files      (ring, seq,
-                             read on a thread)   cursor)
+signals --> SessionTracker --> EventQueue --> Announcer --> Hub --> Client --> WebSocket
+            (receivers)        (one task)     (files read   (ring,
+                                               on a thread)  numbers)
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from backend.plugins import Host
-from backend.tracking import Followed, Following, Relay
+from backend.tracking import EventQueue, SessionTracker, TrackedEvent
 from plugins.show.announcer import Announcer
 from plugins.show.hub import Hub
 from plugins.show.settings import ShowSettings
@@ -30,32 +30,31 @@ async def lifespan(host: Host, settings: ShowSettings) -> AsyncIterator[Hub]:
         base_url=settings.base_url or host.base_url,
     )
     announcer = Announcer(hub, host.artifacts)
-    relay: Relay[Followed] = Relay(announcer.announce)
-    following = Following(
+    queue: EventQueue[TrackedEvent] = EventQueue(announcer.announce, host.gauge)
+    tracker = SessionTracker(
         outcomes,
-        relay.put,
+        queue.put,
         available=lambda: host.board.runs(WAVES),
-        patience_s=settings.wait_limit_s,
+        wait_limit_s=settings.wait_limit_s,
     )
-    _show_gauges(host, hub, following)
-    async with relay.running():
-        beating = asyncio.create_task(_beat(hub, following, settings.heartbeat_s), name="show")
+    _show_gauges(host, hub, tracker)
+    async with queue.running():
+        heartbeats = asyncio.create_task(_send_heartbeats(hub, settings.heartbeat_s), name="show")
         try:
-            with following.subscribed():
+            with tracker.running():
                 yield hub
         finally:
-            beating.cancel()
-            await asyncio.wait([beating])
+            heartbeats.cancel()
+            await asyncio.wait([heartbeats])
 
 
-async def _beat(hub: Hub, following: Following, interval_s: float) -> None:
+async def _send_heartbeats(hub: Hub, interval_s: float) -> None:
     while True:
         await asyncio.sleep(interval_s)
-        following.sweep()
         hub.heartbeat()
 
 
-def _show_gauges(host: Host, hub: Hub, following: Following) -> None:
-    host.gauge("sessions", "Sessions whose waves are awaited.", lambda: len(following))
+def _show_gauges(host: Host, hub: Hub, tracker: SessionTracker) -> None:
+    host.gauge("sessions", "Sessions whose waves are awaited.", lambda: len(tracker))
     host.gauge("clients", "Connected clients of /v1/events.", lambda: hub.clients)
     host.gauge("dropped", "Clients dropped because they read too slowly.", lambda: hub.dropped)

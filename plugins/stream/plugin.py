@@ -1,7 +1,7 @@
-"""The stream plugin: every event of every session is kept for those who come later.
+"""The stream plugin: keeps the events of each session for later readers.
 
-event_published ----------> Journals --> Journal --> readers of GET /v1/sessions/{id}/events
-waves_written|failed -> Water --^         (an id is a place in it)
+event_published -------------------------------> Journals --> GET /v1/sessions/{id}/events
+signals --> SessionTracker --> SlotWavesPublisher --^
 """
 
 from collections.abc import AsyncIterator
@@ -24,7 +24,8 @@ async def lifespan(host: Host, settings: StreamSettings) -> AsyncIterator[Journa
         stack.enter_context(event_published.connected_to(journals.receive))
         if settings.waves:
             # Here, not above: without this setting nothing of another plugin is imported.
-            from plugins.stream.water import Water
+            from plugins.stream.slot_waves import SlotWavesPublisher
 
-            stack.enter_context(Water(host, journals, settings.waves_limit_s).following())
+            publisher = SlotWavesPublisher(host, journals, settings.waves_limit_s)
+            stack.enter_context(publisher.tracker.running())
         yield journals

@@ -1,11 +1,25 @@
-"""Events handed over to a task."""
+"""A bounded queue with one task behind it."""
 
 import asyncio
+from collections.abc import Callable
 
+import pytest
 from structlog.testing import capture_logs
 
-from backend.tracking import Relay
+from backend.signals import TtsWritten, emit, tts_written
+from backend.tracking import EventQueue
+from backend.tracking import queue as queue_module
 from tests.patience import LIMIT_S
+from tests.simulated import spoken
+
+
+class Gauges(dict[str, Callable[[], float]]):
+    """The gauges of a plugin, by name."""
+
+    def show(self, name: str, doc: str, read: Callable[[], float]) -> None:
+        """Do what `Host.gauge` does."""
+        assert doc
+        self[name] = read
 
 
 async def test_items_are_handled_in_their_order() -> None:
@@ -17,10 +31,10 @@ async def test_items_are_handled_in_their_order() -> None:
             await asyncio.sleep(0)
         handled.append(item)
 
-    relay = Relay(handle)
-    async with relay.running():
+    queue = EventQueue(handle, Gauges().show)
+    async with queue.running():
         for item in (0, 1, 2):
-            relay.put(item)
+            queue.put(item)
         assert [] == handled
 
     assert [0, 1, 2] == handled
@@ -35,18 +49,18 @@ async def test_a_failure_is_logged_and_passed_over() -> None:
             raise RuntimeError("no")
         handled.append(item)
 
-    relay = Relay(handle)
+    queue = EventQueue(handle, Gauges().show)
     with capture_logs() as logs:
-        async with relay.running():
+        async with queue.running():
             for item in ("bad", "good"):
-                relay.put(item)
+                queue.put(item)
 
     assert ["good"] == handled
     assert ["an event could not be handled"] == [log["event"] for log in logs]
 
 
 async def test_what_waits_is_bounded() -> None:
-    """Beyond the limit items are dropped and counted; put never waits nor raises."""
+    """Beyond the limit events are dropped and counted; put never waits nor raises."""
     reached, opened = asyncio.Event(), asyncio.Event()
     handled: list[int] = []
 
@@ -55,17 +69,45 @@ async def test_what_waits_is_bounded() -> None:
         await opened.wait()
         handled.append(item)
 
-    relay = Relay(handle, limit=2)
+    gauges = Gauges()
+    queue = EventQueue(handle, gauges.show, limit=2)
     with capture_logs() as logs:
-        async with relay.running():
-            relay.put(0)
+        async with queue.running():
+            queue.put(0)
             async with asyncio.timeout(LIMIT_S):
                 await reached.wait()
             for item in (1, 2, 3, 4):
-                relay.put(item)
-            waiting = len(relay)
+                queue.put(item)
+            waiting = gauges["queue_depth"]()
             opened.set()
 
-    assert (2, 2) == (waiting, relay.dropped)
+    assert (2, 2, 0) == (waiting, gauges["queue_dropped"](), gauges["queue_depth"]())
     assert [0, 1, 2] == handled
     assert [1, 2] == [log["dropped"] for log in logs]
+
+
+async def test_it_is_a_receiver() -> None:
+    """Connected to a signal, it hands each payload to the task."""
+    handled: list[TtsWritten] = []
+
+    async def handle(event: TtsWritten) -> None:
+        handled.append(event)
+
+    queue = EventQueue(handle, Gauges().show)
+    async with queue.running():
+        with tts_written.connected_to(queue.receive):
+            emit(tts_written, None, spoken("s", 1, 1))
+
+    assert [spoken("s", 1, 1)] == handled
+
+
+async def test_a_task_that_hangs_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end waiting events are handled for a limited time, then the task is cancelled."""
+    monkeypatch.setattr(queue_module, "DRAIN_LIMIT_S", 0.01)
+
+    async def handle(event: int) -> None:
+        await asyncio.Event().wait()
+
+    queue = EventQueue(handle, Gauges().show)
+    async with asyncio.timeout(LIMIT_S), queue.running():
+        queue.put(0)

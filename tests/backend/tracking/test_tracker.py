@@ -1,67 +1,110 @@
-"""Sessions as they are followed: what is told, in which order, and what nobody waits for."""
+"""Tracked sessions: what is told, in which order, and what is not waited for.
 
+No server runs in this process meanwhile: it would receive these signals too.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from backend.signals import SessionFinished, SessionStarted, TtsWritten, TurnFinished
+from backend.signals import (
+    SessionFinished,
+    SessionStarted,
+    TtsWritten,
+    TurnFinished,
+    WorkDone,
+    WorkFailed,
+    emit,
+    session_finished,
+    session_started,
+    tts_written,
+    turn_finished,
+)
 from backend.tracking import (
     DialogueOver,
-    Followed,
     SessionExpected,
     SessionOver,
+    SessionTracker,
+    TrackedEvent,
     TurnOver,
     UtteranceDone,
     UtteranceMissing,
 )
-from backend.tracking.tracker import (
-    FORGET_S,
-    MAX_SESSIONS,
-    Following,
-)
-from plugins.waves.signals import outcomes
+from backend.tracking.tracker import MAX_SESSIONS, SILENCE_LIMIT_S
+from plugins.waves.signals import outcomes, waves_failed, waves_written
+from tests.patience import LIMIT_S
 from tests.simulated import NOW, done, failed, play, spoken
 
-PATIENCE_S = 100.0
+WAIT_LIMIT_S = 100.0
+SESSIONS = 1000
 
 
-class Follower:
-    """A `Following` with a clock of its own and everything that it told."""
+class Told:
+    """A `SessionTracker` with a clock of its own, and all that it told."""
 
-    def __init__(self) -> None:
-        self.told: list[Followed] = []
+    def __init__(self, **limits: float) -> None:
+        self.events: list[TrackedEvent] = []
         self.now = 0.0
         self.available = True
-        self.following = Following(
+        self.tracker = SessionTracker(
             outcomes,
-            self.told.append,
+            self.events.append,
             available=lambda: self.available,
-            patience_s=PATIENCE_S,
             clock=lambda: self.now,
+            **limits,
         )
 
-    def start(self, *slots: int) -> None:
-        self.following.on_started(event=SessionStarted("s", slots, NOW))
-
-    def speak(self, turn_index: int, slot_id: int, target: int | None = None) -> TtsWritten:
-        source = spoken("s", turn_index, slot_id, target)
-        self.following.on_written(event=source)
-        return source
-
-    def close(self, turn_index: int) -> None:
-        self.following.on_turn_finished(event=TurnFinished("s", turn_index, (), NOW))
-
-    def finish(self) -> None:
-        self.following.on_finished(event=SessionFinished("s", (), NOW))
-
-    def heard(self) -> list[str]:
+    def new(self) -> list[str]:
         """Return what was told since the last time, in short."""
-        words = [_short(event) for event in self.told]
-        self.told.clear()
+        words = [_short(event) for event in self.events]
+        self.events.clear()
         return words
 
 
-def _short(event: Followed) -> str:
+@contextmanager
+def tracking(**limits: float) -> Iterator[Told]:
+    """Return what a tracker with these limits tells, which runs meanwhile."""
+    told = Told(**limits)
+    with told.tracker.running():
+        yield told
+
+
+@pytest.fixture
+async def told() -> AsyncIterator[Told]:
+    """Return what a tracker tells, which runs meanwhile."""
+    with tracking(wait_limit_s=WAIT_LIMIT_S) as one:
+        yield one
+
+
+def start(*slots: int, session_id: str = "s") -> None:
+    emit(session_started, None, SessionStarted(session_id, slots, NOW))
+
+
+def speak(
+    turn_index: int, slot_id: int, target: int | None = None, session_id: str = "s"
+) -> TtsWritten:
+    source = spoken(session_id, turn_index, slot_id, target)
+    emit(tts_written, None, source)
+    return source
+
+
+def end(outcome: WorkDone | WorkFailed) -> None:
+    """Send the outcome of an utterance."""
+    emit(waves_written if isinstance(outcome, WorkDone) else waves_failed, None, outcome)
+
+
+def close(turn_index: int) -> None:
+    emit(turn_finished, None, TurnFinished("s", turn_index, (), NOW))
+
+
+def finish(session_id: str = "s") -> None:
+    emit(session_finished, None, SessionFinished(session_id, (), NOW))
+
+
+def _short(event: TrackedEvent) -> str:
     match event:
         case SessionExpected():
             return "expected"
@@ -82,27 +125,22 @@ def _short(event: Followed) -> str:
     return " ".join([name, *there, *lacking])
 
 
-@pytest.fixture
-def follower() -> Follower:
-    return Follower()
-
-
-def test_a_whole_session_is_told_in_order(follower: Follower) -> None:
+async def test_a_whole_session_is_told_in_order(told: Told) -> None:
     """Utterances as they come, then dialogues, turns by number, at last the session."""
-    follower.start(1, 2)
-    one, two = follower.speak(1, 1), follower.speak(1, 2)
-    follower.following.on_ended(event=done(two))
-    follower.close(1)
-    follower.following.on_ended(event=done(one))
-    assert ["expected", "done 1.2", "done 1.1", "turn 1 1.1 1.2"] == follower.heard()
+    start(1, 2)
+    one, two = speak(1, 1), speak(1, 2)
+    end(done(two))
+    close(1)
+    end(done(one))
+    assert ["expected", "done 1.2", "done 1.1", "turn 1 1.1 1.2"] == told.new()
 
-    on_two, on_one = follower.speak(2, 1, target=2), follower.speak(2, 2, target=1)
-    follower.close(2)
-    reply = follower.speak(3, 1)
-    follower.close(3)
-    follower.finish()
+    on_two, on_one = speak(2, 1, target=2), speak(2, 2, target=1)
+    close(2)
+    reply = speak(3, 1)
+    close(3)
+    finish()
     for source in (on_one, reply, on_two):
-        follower.following.on_ended(event=done(source))
+        end(done(source))
 
     assert [
         "done 2.2",
@@ -112,44 +150,44 @@ def test_a_whole_session_is_told_in_order(follower: Follower) -> None:
         "turn 2 2.1 2.2",
         "turn 3 3.1",
         "session 1.1 1.2 2.1 2.2 3.1",
-    ] == follower.heard()
-    assert 0 == len(follower.following)
+    ] == told.new()
+    assert 0 == len(told.tracker)
 
 
-def test_empty_turns_are_over_at_once(follower: Follower) -> None:
+async def test_empty_turns_are_over_at_once(told: Told) -> None:
     """A session of one slot has two turns without utterances, told as they finish."""
-    follower.start(1)
-    follower.following.on_ended(event=done(follower.speak(1, 1)))
+    start(1)
+    end(done(speak(1, 1)))
     for turn_index in (1, 2, 3):
-        follower.close(turn_index)
-    follower.finish()
+        close(turn_index)
+    finish()
 
-    assert ["turn 1 1.1", "turn 2", "turn 3", "session 1.1"] == follower.heard()[2:]
+    assert ["turn 1 1.1", "turn 2", "turn 3", "session 1.1"] == told.new()[2:]
 
 
 @pytest.mark.parametrize("reason", ["queue_full", "timeout", "crashed", "stopped"])
-def test_nobody_waits_for_what_failed(follower: Follower, reason: str) -> None:
+async def test_what_failed_is_not_waited_for(told: Told, reason: str) -> None:
     """A job that was refused, failed or timed out is missing, and its groups are partial."""
-    follower.start(1, 2)
-    one, two = follower.speak(1, 1), follower.speak(1, 2)
-    follower.close(1)
-    follower.following.on_ended(event=done(one))
-    follower.following.on_ended(event=failed(two, reason))
-    follower.finish()
+    start(1, 2)
+    one, two = speak(1, 1), speak(1, 2)
+    close(1)
+    end(done(one))
+    end(failed(two, reason))
+    finish()
 
-    assert [f"missing 1.2 {reason}", "turn 1 1.1 -1.2", "session 1.1 -1.2"] == follower.heard()[2:]
+    assert [f"missing 1.2 {reason}", "turn 1 1.1 -1.2", "session 1.1 -1.2"] == told.new()[2:]
 
 
-def test_waves_made_up_for_in_time_count(follower: Follower) -> None:
+async def test_waves_that_are_made_later_count_in_time(told: Told) -> None:
     """Success after a failure heals the turn if it is not over yet; a second success is nothing."""
-    follower.start(1, 2)
-    one, two = follower.speak(1, 1), follower.speak(1, 2)
-    follower.following.on_ended(event=failed(one, "queue_full"))
-    follower.following.on_ended(event=done(one, backfill=True))
-    follower.following.on_ended(event=done(one, backfill=True))
-    follower.following.on_ended(event=failed(one, "error"))
-    follower.following.on_ended(event=done(two))
-    follower.close(1)
+    start(1, 2)
+    one, two = speak(1, 1), speak(1, 2)
+    end(failed(one, "queue_full"))
+    end(done(one, backfill=True))
+    end(done(one, backfill=True))
+    end(failed(one, "error"))
+    end(done(two))
+    close(1)
 
     assert [
         "expected",
@@ -157,52 +195,52 @@ def test_waves_made_up_for_in_time_count(follower: Follower) -> None:
         "done 1.1",
         "done 1.2",
         "turn 1 1.1 1.2",
-    ] == follower.heard()
+    ] == told.new()
 
 
-def test_nobody_waits_where_nothing_is_made(follower: Follower) -> None:
-    """With the maker off every utterance is missing as soon as it is spoken."""
-    follower.available = False
-    follower.start(1)
-    follower.speak(1, 1)
-    follower.close(1)
-    follower.finish()
+async def test_nothing_is_waited_for_if_the_plugin_is_off(told: Told) -> None:
+    """With the plugin off each utterance is missing as soon as its speech is written."""
+    told.available = False
+    start(1)
+    speak(1, 1)
+    close(1)
+    finish()
 
     assert [
         "expected",
         "missing 1.1 not_running",
         "turn 1 -1.1",
         "session -1.1",
-    ] == follower.heard()
+    ] == told.new()
 
 
-def test_a_maker_that_goes_away_is_noticed(follower: Follower) -> None:
-    """What was out when the maker failed is given up at the next sweep."""
-    follower.start(1)
-    follower.speak(1, 1)
-    follower.close(1)
-    follower.following.sweep()
-    assert ["expected"] == follower.heard()
+async def test_a_plugin_that_stops_is_noticed(told: Told) -> None:
+    """What was awaited when the plugin stopped is given up at the next sweep."""
+    start(1)
+    speak(1, 1)
+    close(1)
+    told.tracker.sweep()
+    assert ["expected"] == told.new()
 
-    follower.available = False
-    follower.following.sweep()
+    told.available = False
+    told.tracker.sweep()
 
-    assert ["missing 1.1 not_running", "turn 1 -1.1"] == follower.heard()
+    assert ["missing 1.1 not_running", "turn 1 -1.1"] == told.new()
 
 
-def test_patience_ends(follower: Follower) -> None:
+async def test_the_time_after_the_speech_is_limited(told: Told) -> None:
     """An utterance without an outcome is missing after the limit; what comes later is only told."""
-    follower.start(1, 2)
-    late, later = follower.speak(1, 1), follower.speak(1, 2)
-    follower.finish()
-    follower.now = PATIENCE_S - 1
-    follower.following.sweep()
-    assert ["expected"] == follower.heard()
+    start(1, 2)
+    late, later = speak(1, 1), speak(1, 2)
+    finish()
+    told.now = WAIT_LIMIT_S - 1
+    told.tracker.sweep()
+    assert ["expected"] == told.new()
 
-    follower.now = PATIENCE_S
-    follower.following.sweep()
-    follower.following.on_ended(event=done(late))
-    follower.following.on_ended(event=failed(later))
+    told.now = WAIT_LIMIT_S
+    told.tracker.sweep()
+    end(done(late))
+    end(failed(later))
 
     assert [
         "missing 1.1 no_answer",
@@ -211,85 +249,148 @@ def test_patience_ends(follower: Follower) -> None:
         "session -1.1 -1.2",
         "done 1.1",
         "missing 1.2 timeout",
-    ] == follower.heard()
+    ] == told.new()
 
 
-def test_a_session_cut_short_ends(follower: Follower) -> None:
+async def test_a_session_cut_short_ends(told: Told) -> None:
     """Where a turn never finished, the session's end stands for it; later turns are not told."""
-    follower.start(1, 2)
-    one = follower.speak(1, 1)
-    follower.finish()
-    follower.following.on_ended(event=done(one))
+    start(1, 2)
+    one = speak(1, 1)
+    finish()
+    end(done(one))
 
-    assert ["expected", "done 1.1", "turn 1 1.1", "session 1.1"] == follower.heard()
+    assert ["expected", "done 1.1", "turn 1 1.1", "session 1.1"] == told.new()
 
 
-def test_what_is_not_known_is_only_told(follower: Follower) -> None:
+async def test_what_is_not_known_is_only_told(told: Told) -> None:
     """Waves of an earlier session, and signals without their session, move no barrier."""
-    follower.following.on_ended(event=done(spoken("earlier", 1, 1), backfill=True))
-    follower.following.on_ended(event=failed(spoken("earlier", 1, 2), "invalid_audio"))
-    assert ["done 1.1", "missing 1.2 invalid_audio"] == follower.heard()
+    end(done(spoken("earlier", 1, 1), backfill=True))
+    end(failed(spoken("earlier", 1, 2), "invalid_audio"))
+    assert ["done 1.1", "missing 1.2 invalid_audio"] == told.new()
 
-    follower.following.on_ended(event=done(follower.speak(1, 3)))
-    follower.close(1)
-    follower.finish()
+    end(done(speak(1, 3)))
+    close(1)
+    finish()
 
-    assert ["done 1.3", "turn 1 1.3", "session 1.3"] == follower.heard()
-    assert 0 == len(follower.following)
+    assert ["done 1.3", "turn 1 1.3", "session 1.3"] == told.new()
+    assert 0 == len(told.tracker)
 
 
-def test_turns_are_told_in_their_order(follower: Follower) -> None:
+async def test_turns_are_told_in_their_order(told: Told) -> None:
     """A turn that is ready early waits for the one before it."""
-    follower.start(1, 2)
-    slow = follower.speak(1, 1)
-    follower.close(1)
-    follower.following.on_ended(event=done(follower.speak(2, 1, target=2)))
-    follower.close(2)
-    assert ["expected", "done 2.1"] == follower.heard()
+    start(1, 2)
+    slow = speak(1, 1)
+    close(1)
+    end(done(speak(2, 1, target=2)))
+    close(2)
+    assert ["expected", "done 2.1"] == told.new()
 
-    follower.following.on_ended(event=done(slow))
+    end(done(slow))
 
-    assert ["done 1.1", "turn 1 1.1", "turn 2 2.1"] == follower.heard()
+    assert ["done 1.1", "turn 1 1.1", "turn 2 2.1"] == told.new()
 
 
-def test_the_median_is_that_of_the_latest_waits(follower: Follower) -> None:
+async def test_the_median_is_that_of_the_latest_waits(told: Told) -> None:
     """A session is told what utterances took lately; nothing that failed counts."""
     for waited in (1.0, 2.0, 9.0, 3.0):
-        source = follower.speak(1, int(waited))
-        follower.now += waited
-        follower.following.on_ended(event=done(source))
-    dropped = follower.speak(2, 1, target=2)
-    follower.following.on_ended(event=failed(dropped))
-    follower.now += 50
-    follower.following.on_ended(event=done(dropped, backfill=True))
-    follower.told.clear()
-    follower.start(1)
+        source = speak(1, int(waited))
+        told.now += waited
+        end(done(source))
+    dropped = speak(2, 1, target=2)
+    end(failed(dropped))
+    told.now += 50
+    end(done(dropped, backfill=True))
+    told.events.clear()
+    start(1)
 
-    expected = follower.told[0]
+    expected = told.events[0]
     assert isinstance(expected, SessionExpected)
     assert 2.5 == expected.median_s
 
 
-def test_lost_sessions_are_forgotten(follower: Follower) -> None:
-    """A session that never ends is forgotten after its time, and when there are too many."""
-    follower.start(1)
-    follower.now = FORGET_S
-    follower.following.sweep()
-    assert 0 == len(follower.following)
+async def test_sessions_without_an_end_are_given_up(told: Told) -> None:
+    """One that sends nothing for an hour is over, and the oldest one when there are too many."""
+    start(1)
+    speak(1, 1)
+    told.now = SILENCE_LIMIT_S
+    told.tracker.sweep()
+    assert ["missing 1.1 no_answer", "turn 1 -1.1", "session -1.1"] == told.new()[1:]
+    assert 0 == len(told.tracker)
 
     for number in range(MAX_SESSIONS + 5):
-        follower.following.on_started(event=SessionStarted(f"s{number}", (1,), NOW))
+        start(1, session_id=f"s{number}")
 
-    assert MAX_SESSIONS == len(follower.following)
+    over = [event.session_id for event in told.events if isinstance(event, SessionOver)]
+    assert [f"s{number}" for number in range(5)] == over
+    assert MAX_SESSIONS == len(told.tracker)
 
 
-def test_it_listens_only_while_subscribed(follower: Follower, tmp_path: Path) -> None:
+async def test_the_time_after_the_end_is_limited() -> None:
+    """With a limit from the session's end an utterance is awaited so long after that."""
+    with tracking(end_limit_s=WAIT_LIMIT_S) as told:
+        start(1, 2)
+        first, _ = speak(1, 1), speak(1, 2)
+        told.now = 2 * WAIT_LIMIT_S
+        told.tracker.sweep()
+        finish()
+        end(done(first))
+        told.now += WAIT_LIMIT_S - 1
+        told.tracker.sweep()
+        assert ["expected", "done 1.1"] == told.new()
+
+        told.now += 1
+        told.tracker.sweep()
+
+        assert ["missing 1.2 no_answer", "turn 1 1.1 -1.2", "session 1.1 -1.2"] == told.new()
+
+
+async def test_only_one_outcome_is_the_first(told: Told) -> None:
+    """Each outcome is told with whether it is the first one of its utterance."""
+    start(1, 2)
+    one, two = speak(1, 1), speak(1, 2)
+    for outcome in (failed(one), failed(one), done(one), failed(two)):
+        end(outcome)
+
+    assert [True, False, False, True] == [
+        event.first for event in told.events if isinstance(event, UtteranceDone | UtteranceMissing)
+    ]
+
+
+async def test_time_limits_are_checked_while_it_runs() -> None:
+    """Without any further signal an utterance is given up when its time is over."""
+    over = asyncio.Event()
+
+    def tell(event: TrackedEvent) -> None:
+        if isinstance(event, SessionOver):
+            over.set()
+
+    tracker = SessionTracker(outcomes, tell, available=lambda: True, wait_limit_s=0.01)
+    with tracker.running():
+        start(1)
+        speak(1, 1)
+        finish()
+        async with asyncio.timeout(LIMIT_S):
+            await over.wait()
+
+
+async def test_nothing_is_left_of_a_thousand_sessions(told: Told) -> None:
+    """After any number of sessions none is tracked, and each was told as over once."""
+    for name in map(str, range(SESSIONS)):
+        start(1, session_id=name)
+        end(done(speak(1, 1, session_id=name)))
+        finish(name)
+
+    assert 0 == len(told.tracker)
+    assert SESSIONS == sum(isinstance(event, SessionOver) for event in told.events)
+
+
+async def test_it_receives_only_while_it_runs(tmp_path: Path) -> None:
     """The six signals reach it inside the block and not after it."""
-    with follower.following.subscribed():
+    with tracking() as told:
         play("s", tmp_path)
-    inside = follower.heard()
+        inside = told.new()
     play("s2", tmp_path)
 
     assert ("expected", "session 1.1 1.2 2.1 2.2 3.1 3.2") == (inside[0], inside[-1])
     assert 13 == len(inside)
-    assert [] == follower.heard()
+    assert [] == told.new()
