@@ -73,10 +73,7 @@ def save(manifest: Manifest, artifacts: Artifacts) -> None:
 
 def earlier_sessions(artifacts: Artifacts) -> list[str]:
     """Return the ids of the sessions that there are, newest first."""
-    try:
-        return sorted((path.name for path in artifacts.sessions("tts").iterdir()), reverse=True)
-    except OSError:
-        return []
+    return sorted((entry.name for entry in artifacts.session_entries("tts")), reverse=True)
 
 
 def mark_interrupted(artifacts: Artifacts, ids: Iterable[str], stopped: threading.Event) -> None:

@@ -25,6 +25,7 @@ from backend.storage.names import (
     wave_names,
 )
 from backend.storage.riff import MAX_RATE_HZ, MIN_RATE_HZ, WavError, read_header
+from backend.storage.walk import Directory, is_settled, walk
 from backend.storage.wav import WavInfo, read_wavinfo
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "WAVE_NUMBERS",
     "WAV_SUFFIX",
     "Artifacts",
+    "Directory",
     "Leases",
     "SpeechName",
     "WavError",
@@ -45,6 +47,7 @@ __all__ = [
     "flush_file",
     "holding",
     "is_plain_name",
+    "is_settled",
     "is_wave_name",
     "new_session_id",
     "plain_name",
@@ -53,6 +56,7 @@ __all__ = [
     "replace_file",
     "riff",
     "turn_index_of",
+    "walk",
     "wave_names",
     "write_bytes",
     "writing",

@@ -39,6 +39,18 @@ class Artifacts:
         """Return the directory of all sessions of `tree` (`tts` or `waves`)."""
         return self.root / tree / "sessions"
 
+    def session_entries(self, tree: str) -> list[os.DirEntry[str]]:
+        """Return the directories of all sessions of `tree`, in no order; a link is not one."""
+        try:
+            with os.scandir(self.sessions(tree)) as entries:
+                return [
+                    entry
+                    for entry in entries
+                    if entry.is_dir(follow_symlinks=False) and is_plain_name(entry.name)
+                ]
+        except OSError:
+            return []
+
     def session(self, tree: str, session_id: str) -> Path:
         """Return the directory of one session, which need not exist."""
         return self.sessions(tree) / plain_name(session_id)

@@ -22,13 +22,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from backend.storage import WAV_SUFFIX, Artifacts, is_plain_name, riff, turn_index_of
+from backend.storage import (
+    WAV_SUFFIX,
+    Artifacts,
+    is_plain_name,
+    is_settled,
+    riff,
+    turn_index_of,
+)
 from plugins.waves.files import paths, publishing
 from plugins.waves.jobs import record
 from plugins.waves.pool import DAY_S
-
-RACY_S = 2.0
-"""A directory that changed this recently may change again without a new time stamp."""
 
 Standing = Literal["done", "refused", "set aside", "unrecorded", "pending"]
 Stamp = tuple[tuple[str, int, int], ...]
@@ -84,12 +88,10 @@ class Search:
     def _sessions(self) -> list[tuple[int, str]]:
         """Return every session of the speech tree with the time it last changed."""
         try:
-            with os.scandir(self._artifacts.sessions("tts")) as entries:
-                return [
-                    (entry.stat(follow_symlinks=False).st_mtime_ns, entry.name)
-                    for entry in entries
-                    if entry.is_dir(follow_symlinks=False) and is_plain_name(entry.name)
-                ]
+            return [
+                (entry.stat(follow_symlinks=False).st_mtime_ns, entry.name)
+                for entry in self._artifacts.session_entries("tts")
+            ]
         except OSError:
             return []
 
@@ -111,7 +113,7 @@ class Search:
                 before += _stamp((wav_path,))
             elif found.standing != "done":
                 left.append(found)
-        if not left and all(_is_settled(mtime_ns, started_s) for _, mtime_ns, _ in before):
+        if not left and all(is_settled(mtime_ns, started_s) for _, mtime_ns, _ in before):
             self._finished[session_id] = tuple(watched), before
         yield from sorted(left, key=lambda found: found.written_at_s, reverse=True)
 
@@ -191,10 +193,6 @@ def _is_unchanged(status: os.stat_result, recorded: record.Utterance) -> bool:
     if recorded.source_mtime_ns is None:
         return False
     return (status.st_size, status.st_mtime_ns) == (recorded.source_size, recorded.source_mtime_ns)
-
-
-def _is_settled(mtime_ns: int, now_s: float) -> bool:
-    return mtime_ns < (now_s - RACY_S) * 1e9
 
 
 def _listed(directory: Path) -> list[Path]:

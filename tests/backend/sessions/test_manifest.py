@@ -42,8 +42,8 @@ def test_the_sessions_of_a_dead_process_were_interrupted(tmp_path: Path) -> None
     running.utterances.append(Utterance(1, "response", 1, "gpt", text, "calm"))
     for manifest in (running, finished):
         save(manifest, artifacts)
-    (artifacts.sessions("tts") / "no manifest").mkdir()
-    (artifacts.sessions("tts") / "no directory").touch()
+    (artifacts.sessions("tts") / "no-manifest").mkdir()
+    (artifacts.sessions("tts") / "no-directory").touch()
     untouched = finished.path(artifacts).stat()
 
     mark_interrupted(artifacts, ["gone", *earlier_sessions(artifacts)], threading.Event())
@@ -51,5 +51,5 @@ def test_the_sessions_of_a_dead_process_were_interrupted(tmp_path: Path) -> None
     running.status = "interrupted"
     assert running.to_json() == running.path(artifacts).read_bytes()
     assert untouched == finished.path(artifacts).stat()
-    assert ["a", "b", "no directory", "no manifest"] == sorted(earlier_sessions(artifacts))
+    assert ["no-manifest", "b", "a"] == earlier_sessions(artifacts)
     assert [] == list(artifacts.temporary.iterdir())

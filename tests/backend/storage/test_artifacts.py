@@ -84,3 +84,14 @@ def test_a_path_outside_the_root_has_no_relative_name(artifacts: Artifacts, tmp_
     """What is not below the root is never announced."""
     with pytest.raises(ArtifactError, match="not below"):
         artifacts.relative(tmp_path / "elsewhere.wav")
+
+
+def test_sessions_are_directories_with_plain_names(artifacts: Artifacts) -> None:
+    """Files, hidden directories and links beside the sessions are none; no tree has none."""
+    sessions = artifacts.sessions("tts")
+    (sessions / "notes.txt").touch()
+    (sessions / ".hidden").mkdir()
+    (sessions / "link").symlink_to(sessions / SESSION, target_is_directory=True)
+
+    assert [SESSION] == [entry.name for entry in artifacts.session_entries("tts")]
+    assert [] == artifacts.session_entries("none")
