@@ -20,13 +20,14 @@ from dataclasses import dataclass, field
 from math import inf
 from statistics import median
 from time import monotonic
+from typing import Any
 
 import structlog
-from blinker import NamedSignal
 
 from backend.signals import (
     SessionFinished,
     SessionStarted,
+    Signal,
     TtsWritten,
     TurnFinished,
     WorkDone,
@@ -105,7 +106,7 @@ class SessionTracker:
 
     def __init__(
         self,
-        outcomes: tuple[NamedSignal, NamedSignal],
+        outcomes: tuple[Signal[Any], Signal[Any]],
         tell: Callable[[TrackedEvent], None],
         *,
         available: Callable[[], bool],

@@ -15,8 +15,6 @@ from backend.signals import (
     SessionStarted,
     TtsWritten,
     TurnFinished,
-    WorkDone,
-    WorkFailed,
     emit,
     session_finished,
     session_started,
@@ -34,7 +32,13 @@ from backend.tracking import (
     UtteranceMissing,
 )
 from backend.tracking.tracker import MAX_SESSIONS, SILENCE_LIMIT_S
-from plugins.waves.signals import outcomes, waves_failed, waves_written
+from plugins.waves.signals import (
+    WavesFailed,
+    WavesWritten,
+    outcomes,
+    waves_failed,
+    waves_written,
+)
 from tests.patience import LIMIT_S
 from tests.simulated import NOW, done, failed, play, spoken
 
@@ -91,9 +95,12 @@ def speak(
     return source
 
 
-def end(outcome: WorkDone | WorkFailed) -> None:
+def end(outcome: WavesWritten | WavesFailed) -> None:
     """Send the outcome of an utterance."""
-    emit(waves_written if isinstance(outcome, WorkDone) else waves_failed, None, outcome)
+    if isinstance(outcome, WavesWritten):
+        emit(waves_written, None, outcome)
+    else:
+        emit(waves_failed, None, outcome)
 
 
 def close(turn_index: int) -> None:
