@@ -25,7 +25,8 @@ from backend.cli import app
 from backend.config import Settings
 from backend.config.report import variables
 from backend.plugins import Host, Plugin, discover
-from backend.signals import Signal
+from backend.signals import Signal, connecting
+from backend.storage import Artifacts
 from tests import readme
 from tests.readme import ROOT
 
@@ -173,6 +174,44 @@ def test_every_signal_says_who_sends_it_and_on_which_thread(name: str) -> None:
     assert f"`{payload.__name__}`" == table[name][0], f"the payload of {name} in {SUBSCRIBER}"
 
 
+def test_every_signal_of_a_plugin_is_among_those_it_sends() -> None:
+    """What a plugin defines in its `signals` is in its outcomes or in `sends`, so it is listed."""
+    told = {
+        (name, signal.name)
+        for name, plugin in PLUGINS.items()
+        for part in ("outcomes", "sends")
+        for signal in plugin.resolve(part) or ()
+    }
+
+    assert {
+        (module.__name__.split(".")[1], name)
+        for name, (_, module) in SIGNALS.items()
+        if module.__name__ != "backend.signals"
+    } == told
+
+
+LISTENING: dict[str, dict[str, Any]] = {
+    **{name: {} for name in PLUGINS},
+    "osc": {"targets": ("127.0.0.1:9",)},
+    "stream, with waves": {"waves": True},
+    "waves": {"engine": "librosa", "max_workers": 1, "stop_limit_s": 0},
+}
+
+
+@pytest.mark.parametrize("which", LISTENING)
+async def test_a_plugin_listens_to_the_signals_it_tells(which: str, tmp_path: Path) -> None:
+    """What a plugin connects to as it starts is what its `listens` says, no more and no less."""
+    plugin = PLUGINS[which.partition(",")[0]]
+    settings = plugin.settings(enabled=True, **LISTENING[which])
+    host = Host(Artifacts(tmp_path), lambda *_: None, plugin.name)
+
+    with connecting(1) as connected:
+        async with plugin.resolve("lifespan")(host, settings):
+            pass
+
+    assert connected == set(plugin.listens_to(settings) or ())
+
+
 def test_no_signal_has_a_row_that_does_not_exist() -> None:
     """The table of signals names no other."""
     assert SIGNALS.keys() == readme.table(*SUBSCRIBER, "signal").keys()
@@ -184,7 +223,7 @@ def test_no_signal_has_a_row_that_does_not_exist() -> None:
 def test_the_contract_is_in_the_readme(contract: type[Any], heading: str) -> None:
     """Every part of a plugin, and everything the host gives it, has its row, and nothing else."""
     methods = {name for name, value in vars(contract).items() if callable(value) and name[0] != "_"}
-    parts = {field.name for field in fields(contract)} | methods - {"resolve"}
+    parts = {field.name for field in fields(contract)} | methods - {"resolve", "listens_to"}
 
     assert parts == readme.table(*SUBSCRIBER, heading).keys()
 

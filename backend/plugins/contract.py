@@ -108,6 +108,11 @@ class Plugin:
     outcomes : "module:attribute", optional
         A pair of signals (done, failed) with payloads derived from `WorkDone` and `WorkFailed`:
         every utterance handed to the plugin ends in exactly one of them. A rehearsal waits for it.
+    sends : "module:attribute", optional
+        The signals that it sends besides its outcomes, as a tuple; what lists signals imports it.
+    listens : tuple of str, or callable, optional
+        Names of the signals that it listens to, or `listens(settings)` that returns them. Only what
+        lists signals needs it; the log names signals that are missing in it.
     order : int
         Plugins start by rising order, then by name.
     """
@@ -120,11 +125,19 @@ class Plugin:
     command: str = ""
     check: Any = None
     outcomes: Any = None
+    sends: Any = None
+    listens: tuple[str, ...] | Callable[[Any], tuple[str, ...]] | None = None
     order: int = 100
 
-    KINDS: ClassVar[tuple[str, ...]] = ("lifespan", "router", "commands", "check", "outcomes")
+    KINDS: ClassVar[tuple[str, ...]] = (
+        *("lifespan", "router", "commands", "check", "outcomes", "sends"),
+    )
 
     def resolve(self, part: str) -> Any:
         """Return one of `KINDS`, imported if it is a "module:attribute"."""
         value = getattr(self, part)
         return resolve_name(value) if isinstance(value, str) else value
+
+    def listens_to(self, settings: PluginSettings) -> tuple[str, ...] | None:
+        """Return the names of the signals it listens to under `settings`, None if it tells none."""
+        return self.listens(settings) if callable(self.listens) else self.listens

@@ -33,6 +33,9 @@ class Discovered:
     name: str
     plugin: Plugin | None
     problem: str = ""
+    distribution: str = ""
+    """The installed package that offers it."""
+    version: str = ""
 
 
 def discover(found: Iterable[EntryPoint] | None = None) -> list[Discovered]:
@@ -81,9 +84,26 @@ async def running(
         for place, (name, (plugin, settings)) in enumerate(chosen.items(), 1):
             report = partial(board.set, name)
             host = Host(artifacts, report, name, base_url, board, leases, low_priority)
-            with connecting(place):
+            with connecting(place) as connected:
                 await stack.enter_async_context(_isolated(plugin, settings, host, allowance))
+            _compare(plugin, settings, connected)
         yield
+
+
+def _compare(plugin: Plugin, settings: PluginSettings, connected: set[str]) -> None:
+    """Log the signals that a plugin listens to and does not tell of."""
+    try:
+        declared = plugin.listens_to(settings)
+        missing = sorted(connected.difference(connected if declared is None else declared))
+    except Exception:
+        log.exception("plugin cannot tell what it listens to", plugin=plugin.name)
+        return
+    if missing:
+        log.warning(
+            "plugin listens to signals that are missing in its `listens`: add them",
+            plugin=plugin.name,
+            signals=missing,
+        )
 
 
 class _Allowance:
@@ -130,6 +150,7 @@ async def _isolated(
 
 
 def _load(point: EntryPoint) -> Discovered:
+    origin = (point.dist.name, point.dist.version) if point.dist else ("", "")
     try:
         plugin = point.load()
         if not isinstance(plugin, Plugin):
@@ -138,8 +159,8 @@ def _load(point: EntryPoint) -> Discovered:
             )
     except (Exception, SystemExit) as error:
         log.exception("plugin cannot be loaded; the show goes on without it", plugin=point.name)
-        return Discovered(point.name, None, _in_one_line(error))
-    return Discovered(plugin.name, plugin)
+        return Discovered(point.name, None, _in_one_line(error), *origin)
+    return Discovered(plugin.name, plugin, "", *origin)
 
 
 def _in_one_line(error: BaseException) -> str:

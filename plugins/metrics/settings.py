@@ -18,5 +18,9 @@ plugin = Plugin(
     router="plugins.metrics.routes:router",
     commands="plugins.metrics.stats:app",
     command="stats",
+    listens=(
+        *("session_started", "tts_written", "session_finished"),
+        *("waves_written", "waves_failed"),
+    ),
     order=5,  # before the waves, so that it hears the last of them
 )

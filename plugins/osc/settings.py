@@ -53,4 +53,12 @@ def split_target(target: str) -> tuple[str, str]:
     return host.strip("[]"), port
 
 
-plugin = Plugin(name="osc", settings=OscSettings, lifespan="plugins.osc.plugin:lifespan")
+plugin = Plugin(
+    name="osc",
+    settings=OscSettings,
+    lifespan="plugins.osc.plugin:lifespan",
+    listens=(
+        *("session_started", "tts_written", "turn_finished", "session_finished"),
+        *("waves_written", "waves_failed"),
+    ),
+)

@@ -42,5 +42,10 @@ plugin = Plugin(
     lifespan="plugins.retention.plugin:lifespan",
     commands="plugins.retention.prune_command:app",
     command="prune",
+    sends="plugins.retention.signals:sends",
+    listens=(
+        *("session_started", "tts_written", "session_finished"),
+        *("waves_written", "waves_failed"),
+    ),
     order=200,
 )

@@ -25,3 +25,4 @@ files_removed = define(
     sender="plugin retention",
     thread=EVENT_LOOP,
 )
+sends = (files_removed,)

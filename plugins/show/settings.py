@@ -56,4 +56,8 @@ plugin = Plugin(
     router="plugins.show.routes:router",
     commands="plugins.show.touchdesigner:app",
     command="touchdesigner",
+    listens=(
+        *("session_started", "tts_written", "turn_finished", "session_finished"),
+        *("waves_written", "waves_failed"),
+    ),
 )

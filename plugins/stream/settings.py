@@ -20,10 +20,19 @@ class StreamSettings(PluginSettings):
     )
 
 
+def _listens(settings: StreamSettings) -> tuple[str, ...]:
+    of_waves = (
+        *("session_started", "tts_written", "session_finished"),
+        *("waves_written", "waves_failed"),
+    )
+    return ("event_published", *(of_waves if settings.waves else ()))
+
+
 plugin = Plugin(
     name="stream",
     settings=StreamSettings,
     lifespan="plugins.stream.plugin:lifespan",
     router="plugins.stream.routes:router",
+    listens=_listens,
     order=20,
 )

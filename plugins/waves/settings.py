@@ -73,5 +73,6 @@ plugin = Plugin(
     commands="plugins.waves.cli.main:app",
     check="plugins.waves.preparing:check",
     outcomes="plugins.waves.signals:outcomes",
+    listens=("tts_written",),
     order=10,
 )

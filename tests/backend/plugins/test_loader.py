@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,6 +30,8 @@ from backend.plugins import loader as plugins
 from backend.signals import EVENT_LOOP, define, emit
 from backend.storage import Artifacts
 from tests.patience import LIMIT_S
+
+tested = define("loader_test", str, "For tests.", sender="tests", thread=EVENT_LOOP)
 
 
 class Strict(PluginSettings):
@@ -283,7 +285,6 @@ async def test_the_plugins_share_their_leases_and_see_who_runs(tmp_path: Path) -
 async def test_receivers_of_plugins_run_in_the_order_of_plugins(tmp_path: Path) -> None:
     """A plugin that starts first is called first, also where it connects after the others."""
     called: list[str] = []
-    signal = define("loader_test", str, "For tests.", sender="tests", thread=EVENT_LOOP)
     all_started = asyncio.Event()
 
     def subscribing(name: str, order: int, *, late: bool) -> Discovered:
@@ -293,7 +294,7 @@ async def test_receivers_of_plugins_run_in_the_order_of_plugins(tmp_path: Path) 
         async def connect(stack: ExitStack) -> None:
             if late:
                 await all_started.wait()
-            stack.enter_context(signal.connected_to(receive))
+            stack.enter_context(tested.connected_to(receive))
 
         @asynccontextmanager
         async def lifespan(_: Host, __: PluginSettings) -> AsyncIterator[None]:
@@ -309,9 +310,52 @@ async def test_receivers_of_plugins_run_in_the_order_of_plugins(tmp_path: Path) 
     board = PluginStatuses()
     found = [subscribing("a", 1, late=True), *(subscribing(name, 2, late=False) for name in "bc")]
     async with running(enabled(found, board), board, Artifacts(tmp_path)):
-        emit(signal, None, "before")
+        emit(tested, None, "before")
         all_started.set()
         await asyncio.sleep(0)
-        emit(signal, None, "after")
+        emit(tested, None, "after")
 
     assert ["b", "c", "a", "b", "c"] == called
+
+
+@pytest.mark.parametrize(
+    ("listens", "missing"),
+    [
+        (("loader_test", "tts_written"), None),
+        (("tts_written",), ["loader_test"]),
+        (lambda _: (), ["loader_test"]),
+        (None, None),
+        (lambda: (), "TypeError"),
+    ],
+    ids=["told", "missing", "function", "undeclared", "wrong"],
+)
+async def test_the_log_names_signals_that_a_plugin_does_not_tell_of(
+    listens: Any, missing: Any, tmp_path: Path
+) -> None:
+    """What a plugin listens to is compared with its `listens`, if it has any; it runs anyway."""
+
+    @asynccontextmanager
+    async def lifespan(_: Host, __: PluginSettings) -> AsyncIterator[None]:
+        with tested.connected_to(print):
+            yield
+
+    found = [Discovered("a", Plugin("a", PluginSettings, lifespan, listens=listens))]
+    with capture_logs() as logs:
+        board = await run(found, tmp_path)
+
+    told = [entry for entry in logs if entry["log_level"] in {"warning", "error"}]
+    assert PluginStatus("ok") == board.get("a")
+    if missing == "TypeError":
+        assert ["error"] == [entry["log_level"] for entry in told]
+    else:
+        assert ([] if missing is None else [missing]) == [entry["signals"] for entry in told]
+
+
+def test_what_is_found_says_which_package_it_is_of() -> None:
+    """A plugin is found with its package and the version of that."""
+    found = {item.name: item for item in discover()}
+
+    assert ("reflective-resonance", version("reflective-resonance")) == (
+        found["waves"].distribution,
+        found["waves"].version,
+    )
