@@ -3,16 +3,16 @@
     ReflectiveResonanceError
     ├── SettingsError      a setting is wrong
     ├── UsageError         what was typed cannot be done
-    ├── ListenError        the address or port to listen on cannot be had
+    ├── ListenError        the address or port to listen on is not available
     ├── PluginError        a plugin cannot be found, configured or started
     ├── ArtifactError      a path or a file under the artifacts root
-    │   ├── ArtifactsInUseError  another process holds it
+    │   ├── ArtifactsInUseError  another process uses it
     │   └── SessionGoneError     the session's files are being removed
     ├── AgentError         an agent gave no usable answer
     └── SpeechError        an utterance could not be spoken
 
-A message says what was wrong, with the value, and what to do about it. It never holds a key or a
-visitor's words: messages reach the log and the visitor's screen.
+A message says what was wrong, with the value, and what to do. It never contains a key or a
+visitor's words: messages are logged and shown to visitors.
 """
 
 from typing import ClassVar, Final, Literal
@@ -46,7 +46,7 @@ class UsageError(ReflectiveResonanceError):
 
 
 class ListenError(ReflectiveResonanceError):
-    """The address or port to listen on cannot be had."""
+    """The address or port to listen on is not available."""
 
 
 class PluginError(ReflectiveResonanceError):
@@ -60,13 +60,13 @@ class ArtifactError(ReflectiveResonanceError):
 
 
 class ArtifactsInUseError(ArtifactError):
-    """Another process holds the artifacts root."""
+    """Another process uses the artifacts root."""
 
     exit_code = EXIT_USAGE
 
 
 class SessionGoneError(ArtifactError):
-    """The session's files are being removed; there is nothing to hold on to."""
+    """The files of the session are being removed."""
 
 
 class AgentError(ReflectiveResonanceError):

@@ -1,4 +1,4 @@
-"""Runs sessions on behalf of the server: a visitor who leaves does not stop one."""
+"""Run sessions as tasks: a session goes on when its client disconnects."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,22 +14,22 @@ from backend.workflow import Workflow
 log = structlog.get_logger(__name__)
 
 STOP_LIMIT_S = 0.75
-"""What a session gets to write its manifest at a stop; then as long again without it."""
+"""Time for a session to write its manifest at a stop; after it, as long again to end."""
 
 
 class TooManySessionsError(ReflectiveResonanceError):
-    """As many sessions are running as may."""
+    """The limit of running sessions is reached."""
 
 
 class SessionRunner:
-    """Starts sessions as tasks of its own and ends them when the host stops.
+    """Start sessions as tasks, and end them when the host stops.
 
     Parameters
     ----------
     workflow : Workflow
-        What a session does.
+        What runs a session.
     max_sessions : int > 0
-        How many may run at once; each costs agents' calls, voices and the water's time.
+        How many may run at once.
     """
 
     def __init__(self, workflow: Workflow, max_sessions: int) -> None:
@@ -60,8 +60,8 @@ class SessionRunner:
     async def aclose(self) -> None:
         """End the running sessions within twice `STOP_LIMIT_S`; each still sends its `done`.
 
-        The first cancellation interrupts the turns, after which a session saves its manifest on a
-        thread of the speech. If hanging voices hold all of those, the second interrupts that too.
+        The first cancellation ends the turns; the session then saves its manifest on a speech
+        thread. If engines that hang occupy all of these, the second one ends that too.
         """
         for _ in range(2):
             tasks = list(self._tasks)
@@ -71,7 +71,7 @@ class SessionRunner:
                 task.cancel()
             await asyncio.wait(tasks, timeout=STOP_LIMIT_S)
         if self._tasks:
-            log.error("sessions did not end", tasks=len(self._tasks))
+            log.error("sessions did not end", sessions=len(self._tasks))
 
     async def _run(self, stream: SessionStream, message: str, slots: Sequence[Slot]) -> None:
         log.info("session started", session_id=stream.session_id, slots=len(slots))
@@ -79,7 +79,7 @@ class SessionRunner:
             await self._workflow.run(stream.session_id, message, slots, stream.publish)
             log.info("session finished", session_id=stream.session_id)
         except asyncio.CancelledError:
-            log.warning("session interrupted by the host's stop", session_id=stream.session_id)
+            log.warning("session interrupted: the host stops", session_id=stream.session_id)
             raise
         except Exception:
             log.exception("session failed", session_id=stream.session_id)

@@ -1,4 +1,4 @@
-"""Everything that runs, with or without a web server: built once, started and stopped in order.
+"""Build every part of the installation once; start and stop them in order.
 
 Hosting(settings)        artifacts, agents, speech, workflow, the plugins that are enabled
 async with running():    plugins start; sessions may be run; sessions end, plugins stop
@@ -37,9 +37,9 @@ log = structlog.get_logger(__name__)
 
 SPEECH_CLOSE_LIMIT_S = 2.0
 SPEECH_THREADS = 6
-"""One utterance for each speaker at once; a thread only waits for its voice."""
+"""One for each speaker; a thread only waits for its engine."""
 MARKING_LIMIT_S = 0.25
-"""How long the end waits for a disk that does not answer."""
+"""How long the stop waits for a disk that does not answer."""
 
 
 class Hosting:
@@ -71,9 +71,9 @@ class Hosting:
 
     @asynccontextmanager
     async def running(self, *, low_priority: bool = True) -> AsyncIterator[None]:
-        """Start the plugins; at the end stop voices, sessions, plugins and agents.
+        """Start the plugins; at the end stop speech and sessions, then plugins, then agents.
 
-        Without `low_priority` their processes do not let others go first: somebody waits for them.
+        `low_priority` is that of the plugins' child processes.
         """
         self._threads.submit(self.agents.warm_up)
         self._threads.submit(import_module, "backend.speech.sound")  # what a first utterance needs
@@ -92,26 +92,26 @@ class Hosting:
                     try:
                         yield
                     finally:
-                        # First: a voice that hangs would hold the sessions' last files up.
-                        # Not awaited alone: sessions would go on with voices that refuse.
+                        # Both at once: an engine that hangs would delay the sessions' last files,
+                        # and sessions would continue with engines that are closed.
                         await asyncio.gather(self._close_speech(), self.runner.aclose())
         finally:
             await self.agents.aclose()
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _close_speech(self) -> None:
-        """Close the voices on a thread: an engine waits for a thread of its own to end."""
+        """Close the engines on a thread: each waits for its own threads."""
         try:
             async with asyncio.timeout(SPEECH_CLOSE_LIMIT_S):
                 await asyncio.to_thread(self.speech.close)
         except TimeoutError:
-            log.warning("the voices are still closing", limit_s=SPEECH_CLOSE_LIMIT_S)
+            log.warning("speech engines not closed in time", limit_s=SPEECH_CLOSE_LIMIT_S)
 
 
 @asynccontextmanager
 async def _marking_interrupted(artifacts: Artifacts) -> AsyncIterator[None]:
-    """Say of dead processes' sessions that they were interrupted, on a thread beside the block."""
-    earlier = await asyncio.to_thread(earlier_sessions, artifacts)  # none of this process yet
+    """Mark unfinished sessions of earlier processes as interrupted, on a thread."""
+    earlier = await asyncio.to_thread(earlier_sessions, artifacts)  # before this process starts one
     stopped = threading.Event()
     marking = threading.Thread(
         target=mark_interrupted, args=(artifacts, earlier, stopped), name="sessions", daemon=True
@@ -125,7 +125,7 @@ async def _marking_interrupted(artifacts: Artifacts) -> AsyncIterator[None]:
 
 
 def unread_settings(settings: Settings, found: Iterable[Discovered]) -> list[Unread]:
-    """Return what stands in the environment or in `.env` and is read by nobody here."""
+    """Return what is set in the environment or in `.env` and not read."""
     classes: list[type[BaseSettings]] = [Settings]
     broken: dict[str, str] = {}
     for item in found:

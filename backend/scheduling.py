@@ -1,11 +1,9 @@
-"""How long a thread may compute before the kernel looks who else wants its core: its time slice.
+"""Ask the Linux kernel for short time slices, so that a thread runs sooner after it wakes.
 
-With a short one a thread gets a core sooner when it wakes, and gives it up sooner when others do;
-its share of the core stays what it was. So two kinds of threads here ask for the shortest: the one
-that runs the event loop, to answer at once however busy the machine is, and the workers, so that
-nobody waits for one of their slices to end. Heeded by Linux 6.12 and later (sched_setattr(2)).
-
-Only the standard library is imported here: a worker reads this module before it may import numpy.
+The thread's share of the core stays the same. The event loop asks for it, to answer soon on a busy
+machine, and the workers, so that nothing waits for the end of their slices. Linux 6.12 and later
+heed it (sched_setattr(2)). Only the standard library is imported: a worker process imports this
+module before numpy.
 """
 
 import ctypes
@@ -15,12 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SHORTEST_NS = 100_000
-"""A tenth of a millisecond: the kernel grants nothing shorter."""
+"""The shortest that the kernel grants."""
 SCHED_OTHER = 0  # <linux/sched.h>, as are the flag and the structure
 SCHED_FLAG_RESET_ON_FORK = 0x01
 SET, GET = 0, 1
 SCHED_CALLS = {"x86_64": (314, 315), "aarch64": (274, 275)}
-"""Numbers of sched_setattr and sched_getattr by machine; glibc has names for them from 2.41 on."""
+"""System call numbers of sched_setattr and sched_getattr; glibc wraps them from 2.41 on."""
 
 
 class _Attributes(ctypes.Structure):
@@ -39,7 +37,7 @@ class _Attributes(ctypes.Structure):
 
 
 def shorten() -> None:
-    """Ask for the shortest slices, for this thread and all that it will start."""
+    """Ask for the shortest slices, for this thread and all that it starts."""
     attributes = _attributes()
     if attributes is not None:
         _set(attributes, SHORTEST_NS)
@@ -49,8 +47,8 @@ def shorten() -> None:
 def shortened() -> Iterator[None]:
     """Ask for the shortest slices for this thread alone, while the block runs.
 
-    What it starts gets ordinary ones: to be served before its own children is the point. The kernel
-    would take a negative niceness from these as well, so where somebody has set one, it is enough.
+    What it starts gets ordinary ones. RESET_ON_FORK would also reset a negative niceness, so where
+    one is set nothing is done.
     """
     attributes = _attributes()
     if attributes is None or attributes.nice < 0:
@@ -66,20 +64,20 @@ def shortened() -> Iterator[None]:
 
 
 def _attributes() -> _Attributes | None:
-    """Return how this thread is scheduled; None if nobody knows, or if it is not as usual."""
+    """Return how this thread is scheduled; None if it is not known or not SCHED_OTHER."""
     attributes = _Attributes()
     known = _call(GET, ctypes.byref(attributes), ctypes.sizeof(attributes), 0)
     return attributes if known and attributes.policy == SCHED_OTHER else None
 
 
 def _set(attributes: _Attributes, slice_ns: int) -> None:
-    """Wish for slices of that length; a kernel that refuses leaves things as they are."""
+    """Ask for slices of that length; the kernel may refuse."""
     attributes.runtime = slice_ns
     _call(SET, ctypes.byref(attributes), 0)
 
 
 def _call(which: int, *arguments: object) -> bool:
-    """Make one of the two calls for this thread; tell whether there is one and it succeeded."""
+    """Make one of the two calls for this thread; return whether it exists and succeeded."""
     if sys.platform != "linux" or sys.maxsize < 2**32:  # a 32-bit program has other numbers
         return False
     numbers = SCHED_CALLS.get(os.uname().machine)

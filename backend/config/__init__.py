@@ -1,4 +1,4 @@
-"""The settings of the host, and where each value came from."""
+"""The settings of the host, and the source of each value."""
 
 from backend.config.lists import Listed
 from backend.config.report import (

@@ -1,4 +1,4 @@
-"""Settings that hold several values: separated by commas, or a JSON list."""
+"""The type of settings that are lists: values separated by commas, or a JSON list."""
 
 import json
 import re
@@ -16,12 +16,12 @@ _IPV6 = re.compile(r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[^\]]*)?\]")
 
 
 def split(value: object) -> object:
-    """Return the values of a setting as they were written; anything but a text unchanged.
+    """Return the values of a text; anything else unchanged.
 
     Raises
     ------
     ValueError
-        If it begins as a JSON list and is none of texts.
+        If it begins like a JSON list, but is no list of texts.
     """
     if not isinstance(value, str):
         return value
@@ -39,7 +39,7 @@ def _json_list(text: str) -> list[str]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"is not a JSON list ({error}): {how}") from error
     if not all(isinstance(part, str) for part in parts):
-        raise ValueError(f"each value of a list is a text: {how}")
+        raise ValueError(f"each value of the list must be a text: {how}")
     return list(parts)
 
 

@@ -1,4 +1,4 @@
-"""What can be said about a settings class: variables, sources, problems, likely misspellings."""
+"""Read a settings class; report the source of each value, and names that nothing reads."""
 
 import difflib
 import os
@@ -23,7 +23,7 @@ REDACTED = "********"
 
 @dataclass(frozen=True, slots=True)
 class EffectiveSetting:
-    """One setting as it is in force."""
+    """One setting with its value and its source."""
 
     variable: str
     value: str
@@ -36,14 +36,14 @@ class Unread:
     """A variable, or a line of `.env`, that nothing reads."""
 
     name: str
-    """As it is written there; empty for a line that is no setting."""
+    """The name as it is written; empty for a line that is no setting."""
     where: str
     """`environment`, or the file and its line."""
     reason: str
     nearest: str | None = None
-    """The known name that is most like it."""
+    """The most similar known name."""
     is_mistake: bool = True
-    """Whether somebody should look at it; not if it may well be meant for another program."""
+    """False if it may be meant for another program."""
 
     def __str__(self) -> str:
         hint = f"; did you mean {self.nearest}?" if self.nearest else ""
@@ -56,7 +56,7 @@ def variables(settings: type[BaseSettings]) -> dict[str, FieldInfo]:
 
 
 def effective(settings: BaseSettings) -> list[EffectiveSetting]:
-    """Return every setting with its value, secrets redacted, and where it came from."""
+    """Return every setting with its value, secrets redacted, and its source."""
     cls = type(settings)
     rows = []
     for name, field in cls.model_fields.items():
@@ -75,7 +75,7 @@ def effective(settings: BaseSettings) -> list[EffectiveSetting]:
 
 
 def read_settings(settings: type[S], wrong: type[ReflectiveResonanceError], **given: Any) -> S:
-    """Read settings; what is `given` wins over the environment and `.env`.
+    """Read settings; what is `given` replaces the environment and `.env`.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def read_settings(settings: type[S], wrong: type[ReflectiveResonanceError], **gi
 
 
 def _problems(error: ValidationError, settings: type[BaseSettings]) -> str:
-    """Return one line per problem: the variable, the value it has, what it should be."""
+    """Return one line for each problem: the variable, its value, what it should be."""
     lines = []
     for problem in error.errors(include_url=False, include_context=False):
         name = str(problem["loc"][0]) if problem["loc"] else ""
@@ -125,15 +125,15 @@ def unread(
     Parameters
     ----------
     prefix : str
-        What our variables begin with; others in the environment are none of our business.
+        Of our variables; others in the environment are not looked at.
     known : iterable of settings classes
         What reads variables, whatever their case, and the file.
     keys : iterable of str
         Further names that are read, exactly as they are.
     replaced : mapping of str to str, optional
-        Names of an earlier version, and what there is instead.
+        Names of an earlier version, and what to do instead.
     broken : mapping of str to str, optional
-        What the names of a plugin begin with that cannot be loaded, and why not.
+        Prefix of a plugin that cannot be loaded, and why not.
     """
     classes = list(known)
     names = {name for cls in classes for field in cls.model_fields for name in _names(cls, field)}
@@ -174,7 +174,7 @@ def unread(
 
 
 def _no_setting(line: Binding, where: str, names: Iterable[str]) -> Unread:
-    """Tell of a line without `=`; it may be a key alone, so it is shown only if it is a name."""
+    """Report a line without `=`; it may be a secret, so it is shown only if it is a name."""
     word = re.match(r"\s*(?:export\s+)?(\w+)", line.original.string)
     name = word[1] if word and _nearest(word[1], names) else ""
     return Unread(name, where, "the line is no setting: write NAME=value")
@@ -185,7 +185,7 @@ def _nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def _names(settings: type[BaseSettings], name: str) -> list[str]:
-    """Return the variables that a field is read from, the present one first."""
+    """Return the variables that a field is read from, the current name first."""
     alias = settings.model_fields[name].validation_alias
     own = f"{settings.model_config.get('env_prefix', '')}{name}".upper()
     aliases = alias.choices if isinstance(alias, AliasChoices) else [alias]
@@ -199,7 +199,7 @@ def _variable(settings: type[BaseSettings], name: str) -> str:
 
 
 def _written(settings: type[BaseSettings], name: str) -> tuple[str, str]:
-    """Return under which name a field is set and where, or its variable and an empty text."""
+    """Return the name and the source that set a field, or its variable and an empty text."""
     in_environment = {key.upper() for key, value in os.environ.items() if value}
     path = _env_file(settings)
     in_file = {one.key.upper() for _, one in _lines(path) if one.key and one.value}
@@ -218,7 +218,7 @@ def _env_file(settings: type[BaseSettings]) -> str:
 
 
 def _lines(path: str) -> list[tuple[int, Binding]]:
-    """Return the lines of a file of settings that are no comment, each with its number."""
+    """Return the lines of a file of settings, without comments, each with its number."""
     if not path or not Path(path).is_file():
         return []
     with Path(path).open(encoding="utf-8-sig") as file:

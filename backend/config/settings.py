@@ -1,9 +1,4 @@
-"""The host's settings: read from the environment and `.env`, checked once, at start.
-
-Built by whoever starts the host, never at import. It knows no plugin: each has a settings class of
-its own (`backend.plugins.PluginSettings`). What is asked of a settings class as a whole, where a
-value came from and how to say what is wrong with it, stands in `backend.config.report`.
-"""
+"""The settings of the host, read from the environment and `.env` and checked at the start."""
 
 import ipaddress
 import re
@@ -37,7 +32,7 @@ REPLACED: Final = MappingProxyType(
         "RR_TTS_FALLBACK_PROFILE": "a profile that is not known is spoken as friendly_casual",
     }
 )
-"""Settings of an earlier version that have no successor, and what there is instead."""
+"""Settings of an earlier version that are not read any more, and what to do instead."""
 
 _HEADER_WORD = re.compile(r"[!-~]+")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+(/[!-~]*)?")
@@ -65,13 +60,14 @@ class Settings(BaseSettings):
         description="Origins of web clients, separated by commas, such as http://localhost:5173.",
     )
     allowed_hosts: Listed[str] = Field(
-        (), description="Names clients may call this server by, separated by commas."
+        (), description="Host names of this server, separated by commas."
     )
     api_token: SecretStr | None = Field(
-        None, min_length=8, description="What every client has to know; none if empty."
+        None, min_length=8, description="Token that every client has to send; none if empty."
     )
     allow_open_lan: bool = Field(
-        False, description="Listen to the network without a token; anybody there can use it."
+        False,
+        description="Listen on the network without a token; everybody there can use the server.",
     )
     log_level: LogLevel = Field("info", description="Least severe level that is logged.")
     trace_signals: bool = Field(
@@ -93,14 +89,14 @@ class Settings(BaseSettings):
         ge=0,
         le=10,
         validation_alias=AliasChoices("RR_AGENT_RETRIES", "RR_RETRIES"),
-        description="How often a request to a model is sent again after a failure that may pass.",
+        description="How often a request to a model is sent again after a temporary failure.",
     )
     agent_temperature: float | None = Field(
         None,
         ge=0,
         le=2,
         validation_alias=AliasChoices("RR_AGENT_TEMPERATURE", "RR_TEMPERATURE"),
-        description="Temperature of the models that take one, unless agents.toml says another.",
+        description="Temperature of the models that accept one, unless agents.toml sets another.",
     )
     agent_max_tokens: int | None = Field(
         None,
@@ -108,10 +104,13 @@ class Settings(BaseSettings):
         le=100_000,
         validation_alias=AliasChoices("RR_AGENT_MAX_TOKENS", "RR_MAX_TOKENS"),
         description="Most tokens of an answer of models that do not reason, unless agents.toml "
-        "says another.",
+        "sets another.",
     )
     agent_memory_tokens: int = Field(
-        1500, ge=0, le=100_000, description="Tokens a slot remembers of earlier visits, estimated."
+        1500,
+        ge=0,
+        le=100_000,
+        description="Tokens that a slot keeps of earlier sessions, estimated.",
     )
     agents_file: Path | None = Field(
         None, description="An agents.toml that changes the built-in agents or adds to them."
@@ -120,35 +119,38 @@ class Settings(BaseSettings):
         None, description="Folder of prompts that replace the built-in ones, file by file."
     )
     speech_engine: Engine = Field(
-        "embedded", description="Which voice speaks: embedded, elevenlabs, openai or piper."
+        "embedded", description="The speech engine: embedded, elevenlabs, openai or piper."
     )
     speech_fallback: Listed[Engine] = Field(
-        ("embedded",), description="Who speaks when that voice fails, in order; or none."
+        ("embedded",), description="Engines that are used when that one fails, in order; or none."
     )
     speech_timeout_s: float = Field(
-        20, gt=0, le=600, description="Limit for one utterance, shared with the fallbacks."
+        20, gt=0, le=600, description="Limit for one utterance, with its fallbacks."
     )
     speech_openai_url: str = Field(
-        "", description="Speech server that speaks as OpenAI's, such as http://localhost:8880/v1."
+        "", description="A server with the speech API of OpenAI, such as http://localhost:8880/v1."
     )
     speech_openai_api_key: SecretStr | None = Field(
-        None, description="Key of that server; OpenAI itself takes OPENAI_API_KEY."
+        None, description="Key of that server; for OpenAI itself OPENAI_API_KEY is used."
     )
     speech_elevenlabs_url: str = Field(
-        "", description="Another address of ElevenLabs, such as that of a region."
+        "", description="Another address of ElevenLabs, such as the one of a region."
     )
     speech_elevenlabs_model: str = Field(
         "eleven_flash_v2_5",
         min_length=1,
         validation_alias=AliasChoices("RR_SPEECH_ELEVENLABS_MODEL", "RR_ELEVENLABS_DEFAULT_MODEL"),
-        description="Model of ElevenLabs, unless voices.toml says another.",
+        description="Model of ElevenLabs, unless voices.toml sets another.",
     )
     speech_piper_model: Path | None = Field(None, description="Piper's voice, an .onnx file.")
     voices_file: Path | None = Field(
-        None, description="A voices.toml that says which voice speaks which profile."
+        None, description="A voices.toml that sets the voice of each profile."
     )
     seed: int | None = Field(
-        None, ge=0, lt=2**63, description="Makes the draws and the rehearsal agents repeatable."
+        None,
+        ge=0,
+        lt=2**63,
+        description="Makes random choices and the rehearsal agents repeatable.",
     )
     openai_api_key: SecretStr | None = Field(
         None, validation_alias="OPENAI_API_KEY", description="Key for the agents of OpenAI."
@@ -194,7 +196,7 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _is_closed_to_strangers(self) -> Self:
+    def _is_protected_on_the_network(self) -> Self:
         if self.api_token is None and not self.allow_open_lan and not is_loopback(self.host):
             raise ValueError(
                 f"RR_HOST={self.host} lets others on the network in: set RR_API_TOKEN, "
@@ -211,17 +213,17 @@ class Settings(BaseSettings):
 
     @property
     def base_url(self) -> str:
-        """Where the server can be reached from this machine."""
+        """The address of the server on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def secrets(self) -> list[SecretStr]:
-        """Return the values that are shown to nobody."""
+        """Return the values that must not be shown."""
         return [value for _, value in self if isinstance(value, SecretStr)]
 
     @classmethod
     def load(cls, **overrides: object) -> Self:
-        """Read the settings; `overrides` (from the command line) win over the environment.
+        """Read the settings; `overrides`, from the command line, replace the environment.
 
         Raises
         ------
@@ -233,7 +235,7 @@ class Settings(BaseSettings):
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches `host`."""
+    """Return whether only this machine can reach `host`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

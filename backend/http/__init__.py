@@ -1,4 +1,4 @@
-"""The web server: routes, access, limits, connections."""
+"""The web server: what plugins use of it. Start it with `backend.http.server`."""
 
 from backend.http import problems
 from backend.http.plugin_service import service_of

@@ -1,17 +1,14 @@
-"""Who may talk to the server: the right Host, no foreign Origin, the token where one is set.
+"""Refuse requests with a foreign Host or Origin, or without the token where one is set.
 
-A browser in the gallery can be made to send requests here by any page it shows. It cannot lie about
-two things: the name it asked for (`Host`), which betrays a name that was pointed at this machine
-(DNS rebinding), and the page it comes from (`Origin`). So a Host must be an IP address, this
-machine's own name or one that is configured, and an Origin must be this server's or a configured
-one. The token, where `RR_API_TOKEN` is set, is asked of every request but the liveness probe.
+A web page can make a visitor's browser send requests to this server. It cannot change two headers:
+`Host`, the name that was asked for (DNS rebinding points another name at this machine), and
+`Origin`, the page that asks. A Host must be an IP address, this machine's name or a configured one;
+an Origin must be this server's or a configured one. The token, where `RR_API_TOKEN` is set, is
+required for every request except those to `OPEN_PATHS`.
 
-A browser cannot send an Authorization header with a WebSocket. It offers the token as a subprotocol
-instead, `bearer.` and the token in base64url without padding, beside the one it means to speak. In
-the address (`?token=`) it would end up in logs and histories, so it is not taken from there.
-
-What is refused is logged once for each origin, name or client, with the setting that admits it. A
-page may read why it was refused: the answer holds no secret.
+A browser cannot send an Authorization header with a WebSocket. It offers the token as a
+subprotocol: `bearer.` and the token in base64url without padding, beside the protocol it uses. A
+token in the address (`?token=`) would be written to logs and histories, so it is not accepted.
 """
 
 import ipaddress
@@ -33,20 +30,19 @@ from backend.http.problems import problem_response
 log = structlog.get_logger(__name__)
 
 OPEN_PATHS = ("/", "/docs", "/readme", "/v1/health")
-"""They tell nothing of this installation but that it is there."""
+"""They show nothing of this installation except that it runs."""
 DEVELOPMENT_PORTS = (5173, 4173)
-"""Of Vite, which serves a web client while it is made, and a built one."""
+"""Of Vite: its development server and its preview of a built client."""
 LOGGED_AT_MOST = 100
-_FOREIGN_PAGE = "a page of another origin is refused"
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9._:\[\]-]{1,200}")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 SUBPROTOCOL_PREFIX = "bearer."
 _WEBSOCKET_REFUSED = 4403
-"""Close code of a refused WebSocket; sent as a plain 403 before the handshake ends."""
+"""Close code of a refused WebSocket; before the handshake it is sent as status 403."""
 
 
 class Access:
-    """Refuses a request before it reaches a route, as `settings` say."""
+    """Refuse a request before it reaches a route."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -57,7 +53,7 @@ class Access:
         self._origins = set(admitted_origins(settings))
         token = settings.api_token
         self._token = token.get_secret_value().encode() if token else None
-        self._told: set[tuple[str, str]] = set()
+        self._logged: set[tuple[str, str]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -69,7 +65,7 @@ class Access:
             await self._app(scope, receive, send)
             return
         status, detail = refusal
-        self._tell(status, scope)
+        self._log_first(status, scope)
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": _WEBSOCKET_REFUSED, "reason": detail})
@@ -85,7 +81,7 @@ class Access:
         if len(hosts) != 1 or not self._is_own(hosts[0]):
             return (
                 HTTPStatus.MISDIRECTED_REQUEST,
-                "This server does not go by that name; add it to RR_ALLOWED_HOSTS.",
+                "The Host is not a name of this server; add it to RR_ALLOWED_HOSTS.",
             )
         origin = headers.get("origin")
         if origin is not None and not self._may_come_from(origin, hosts[0]):
@@ -107,26 +103,27 @@ class Access:
                 )
         return None
 
-    def _tell(self, status: HTTPStatus, scope: Scope) -> None:
-        """Log a refusal, the first of its kind from there."""
+    def _log_first(self, status: HTTPStatus, scope: Scope) -> None:
+        """Log a refusal once for each origin, host or client."""
         headers = Headers(scope=scope)
         if status == HTTPStatus.FORBIDDEN:
-            event, who, given = _FOREIGN_PAGE, "origin", headers.get("origin", "")
+            event, who = "request refused: its origin is not admitted", "origin"
+            given = headers.get("origin", "")
             admits = f"RR_CORS_ORIGINS={','.join([*self._settings.cors_origins, given])}"
             if not _ORIGIN.fullmatch(given):
                 given, admits = "none", "serve the page over http"
         elif status == HTTPStatus.MISDIRECTED_REQUEST:
             given, _, _ = headers.get("host", "").partition(":")
-            event, who = "a request by another name is refused", "host"
+            event, who = "request refused: its host is not a name of this server", "host"
             admits = f"RR_ALLOWED_HOSTS={','.join([*self._settings.allowed_hosts, given])}"
             if not _NAME.fullmatch(given):
-                given, admits = "none", "ask for a name or an address"
+                given, admits = "none", "use a name or an IP address"
         else:
-            event, who = "a client without the token is refused", "client"
+            event, who = "request refused: it has no valid token", "client"
             given, _ = scope.get("client") or ("none", 0)
-            admits = "send the RR_API_TOKEN of this server"
-        if (who, given) not in self._told and len(self._told) < LOGGED_AT_MOST:
-            self._told.add((who, given))
+            admits = "send the value of RR_API_TOKEN"
+        if (who, given) not in self._logged and len(self._logged) < LOGGED_AT_MOST:
+            self._logged.add((who, given))
             log.warning(event, **{who: given}, admitted_by=admits)
 
     def _is_own(self, host: str) -> bool:
@@ -151,7 +148,7 @@ class Access:
 
 
 def admitted_origins(settings: Settings) -> tuple[str, ...]:
-    """Return the origins of the pages that may use this server, besides its own."""
+    """Return the origins of pages that may use this server, besides its own."""
     if not is_loopback(settings.host):
         return settings.cors_origins
     here = [

@@ -1,4 +1,4 @@
-"""The web application: the composition root with its routes."""
+"""The web application and its routes."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 MAX_BODY_BYTES = 64 * 1024
 PING_S = 15
 STOP_GRACE_S = 3.0
-"""A stream ends with its session's `done`; only then may sse-starlette cut it at a stop."""
+"""sse-starlette ends a stream that long after a stop; the session's `done` comes before."""
 RETRY_AFTER_S = 10
 
 
@@ -50,7 +50,7 @@ class SlotChoice(_Model):
 
 
 class ChatRequest(_Model):
-    """What a visitor said, and who is to answer."""
+    """What a visitor said, and the agents that answer."""
 
     message: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
     slots: list[SlotChoice] = Field(min_length=1, max_length=6)
@@ -59,16 +59,12 @@ class ChatRequest(_Model):
     @classmethod
     def _are_distinct(cls, slots: list[SlotChoice]) -> list[SlotChoice]:
         if len({slot.slot_id for slot in slots}) < len(slots):
-            raise ValueError("every slotId may stand there once")
+            raise ValueError("each slotId may be given once")
         return slots
 
 
 class AgentInfo(_Model):
-    """One agent as the web client shows it, and how it is.
-
-    `answered_by` is the model that spoke last; while the agent is failing, or has no key, that is a
-    fallback.
-    """
+    """One agent and its state; `answered_by` is the model of its last answer, maybe a fallback."""
 
     id: str
     name: str
@@ -94,21 +90,21 @@ class Health(BaseModel):
 
 
 class PluginHealth(BaseModel):
-    """How one plugin is."""
+    """The state of one plugin."""
 
     state: State
     reason: str
 
 
 class Readiness(BaseModel):
-    """The host takes sessions; the plugins are as they are."""
+    """The host accepts sessions; each plugin has its own state."""
 
     status: str = "ready"
     plugins: dict[str, PluginHealth]
 
 
 class ResetResult(_Model):
-    """Which slots had a conversation that is now forgotten."""
+    """The slots whose conversation was deleted."""
 
     status: str = "ok"
     cleared_slots: list[int]
@@ -117,7 +113,7 @@ class ResetResult(_Model):
 def create_app(
     settings: Settings | None = None, discovered: Iterable[Discovered] | None = None
 ) -> FastAPI:
-    """Build the application; nothing runs before its lifespan starts.
+    """Build the application; its lifespan starts what runs.
 
     Parameters
     ----------
@@ -158,7 +154,7 @@ def create_app(
 
 
 def _guard(app: FastAPI, settings: Settings) -> None:
-    """Put what every request passes around the routes; what is added last is met first."""
+    """Add the middleware; a request passes the last one first."""
     app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, limit_s=settings.request_limit_s)
     origins = admitted_origins(settings)
     if origins:
@@ -218,12 +214,12 @@ def _add_routes(app: FastAPI, hosting: Hosting) -> None:
 
     @app.get("/v1/health", tags=["health"])
     async def health() -> Health:
-        """Tell that the process answers; touches nothing else."""
+        """Answer, to show that the process runs."""
         return Health()
 
     @app.get("/v1/health/ready", tags=["health"])
     async def ready() -> Readiness:
-        """Tell how each plugin is; a plugin that is not well never makes the host unready."""
+        """Return the state of each plugin; none of them makes the host unready."""
         return Readiness(
             plugins={
                 name: PluginHealth(state=status.state, reason=status.reason)
@@ -233,7 +229,7 @@ def _add_routes(app: FastAPI, hosting: Hosting) -> None:
 
     @app.post("/v1/reset", tags=["agents"])
     async def reset() -> ResetResult:
-        """Forget every slot's conversation."""
+        """Delete the conversation of every slot."""
         return ResetResult(cleared_slots=hosting.agents.reset())
 
 
@@ -255,7 +251,7 @@ def _known_slots(request: ChatRequest, registry: Registry) -> list[Slot]:
     errors = [
         FieldProblem(
             field=f"slots.{index}.agentId",
-            message=f"no such agent; there are {', '.join(registry.ids)}",
+            message=f"no such agent; the agents are {', '.join(registry.ids)}",
         )
         for index, slot in enumerate(request.slots)
         if slot.agent_id not in registry
@@ -281,5 +277,5 @@ def _add_plugin_routes(app: FastAPI, hosting: Hosting) -> None:
         try:
             app.include_router(plugin.resolve("router"))
         except Exception:
-            log.exception("the plugin's routes cannot be added", plugin=name)
-            hosting.board.set(name, "degraded", "its routes cannot be added; see the log")
+            log.exception("routes of a plugin not added", plugin=name)
+            hosting.board.set(name, "degraded", "its routes could not be added; see the log")

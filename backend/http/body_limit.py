@@ -1,6 +1,6 @@
-"""Refuses request bodies that are too large or too slow, with a problem.
+"""Refuse request bodies that are too large or too slow, with a problem.
 
-Starlette's own `max_body_size` answers in plain text, whatever the exception handlers say.
+Starlette's `max_body_size` was rejected: it answers in plain text.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from backend.http.problems import problem_response
 
 
 class BodyLimit:
-    """Answers 413 to a body of more than `max_bytes`, 408 to one not there after `limit_s`."""
+    """Answer 413 to a body over `max_bytes`, 408 to one that takes longer than `limit_s`."""
 
     def __init__(self, app: ASGIApp, max_bytes: int, limit_s: float) -> None:
         self._app = app

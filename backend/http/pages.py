@@ -1,4 +1,4 @@
-"""The pages for a browser: what this is and how it is, the description of the API, the README."""
+"""The pages for a browser: the state of the server, the API, the README."""
 
 import json
 from base64 import b64encode
@@ -45,22 +45,22 @@ def page_router(app: FastAPI, hosting: Hosting) -> APIRouter:
 
     @router.get("/")
     def home(request: Request) -> Response:
-        """Tell what this is and how it is."""
+        """Show what this server is, and the state of its plugins."""
         if "application/json" in request.headers.get("accept", ""):
             return JSONResponse({"name": app.title, "links": list(LINKS)}, headers=HEADERS)
-        state = "<p>How it is, is told to who knows the token: <code>/v1/health/ready</code>.</p>"
+        state = "<p>Its state needs the token: <code>/v1/health/ready</code>.</p>"
         if not protected:
             rows = (
                 f"<dt>{escape(name)}: {escape(status.state)}</dt>"
-                f"<dd>{escape(status.reason or 'nothing to report')}</dd>"
+                f"<dd>{escape(status.reason or 'no problem')}</dd>"
                 for name, status in hosting.board
             )
-            state = f"<p>It takes visitors. Its plugins:</p><dl>{''.join(rows)}</dl>"
+            state = f"<p>It accepts sessions. Its plugins:</p><dl>{''.join(rows)}</dl>"
         links = "".join(f'<li><a href="{to}">{text}</a></li>' for to, text in LINKS.items())
         body = (
             "<p>The server of an art installation. A visitor says a sentence, six voices answer, "
             "and water moves with them.</p>"
-            f"<h2>How it is</h2>{state}<h2>Where to go on</h2><ul>{links}</ul>"
+            f"<h2>State</h2>{state}<h2>Links</h2><ul>{links}</ul>"
         )
         return _page(app.title, body, refresh=not protected)
 
@@ -78,8 +78,8 @@ def page_router(app: FastAPI, hosting: Hosting) -> APIRouter:
     @router.get("/readme")
     def readme() -> Response:
         """Show the README of the installed package."""
-        told = metadata("reflective-resonance")
-        text = told.get_payload() or told["description"] or ""  # type: ignore[attr-defined]  # an email.Message
+        package = metadata("reflective-resonance")
+        text = package.get_payload() or package["description"] or ""  # type: ignore[attr-defined]  # an email.Message
         return PlainTextResponse(text, headers=HEADERS)
 
     return router
@@ -87,11 +87,10 @@ def page_router(app: FastAPI, hosting: Hosting) -> APIRouter:
 
 def _operations(paths: dict[str, Any]) -> Iterator[str]:
     for path, operations in paths.items():
-        for method, told in operations.items():
-            rest = {
-                key: told[key] for key in ("parameters", "requestBody", "responses") if key in told
-            }
-            text = f"<p>{escape(told.get('description', ''))}</p>{_code(rest)}"
+        for method, operation in operations.items():
+            shown = ("parameters", "requestBody", "responses")
+            rest = {key: operation[key] for key in shown if key in operation}
+            text = f"<p>{escape(operation.get('description', ''))}</p>{_code(rest)}"
             yield _details(f"{method.upper()} {path}", text)
 
 

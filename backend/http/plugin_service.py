@@ -1,12 +1,10 @@
-"""What the routes of a plugin get of it: its service, the object that its lifespan yields.
+"""The service of a plugin, the object that its lifespan yields, as a dependency of its routes.
 
-    router = APIRouter()
+router = APIRouter()
 
-    @router.get("/v1/tide")
-    async def tide(service: Annotated[Tide, Depends(service_of("tide"))]) -> float:
-        return service.level
-
-Nobody else gets it: plugins tell each other things by signals.
+@router.get("/v1/tide")
+async def tide(service: Annotated[Tide, Depends(service_of("tide"))]) -> float:
+    return service.level
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Errors over HTTP as problem details (RFC 9457), never echoing what was sent."""
+"""Errors over HTTP as problem details (RFC 9457), without what the client sent."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -92,7 +92,7 @@ def _described(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem, in what it answers and in its OpenAPI document."""
+    """Make every error of `app` a problem, in its answers and in its OpenAPI document."""
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -1,9 +1,7 @@
-"""Serving finished WAVs, whole or one byte range of them.
+"""Serve finished WAV files, whole or one byte range.
 
-Starlette's FileResponse sends 200 before it opens the file and serves whatever lies in a directory.
-Here the allow-list (`Artifacts.served`) comes first and the file is opened before the answer, so a
-session deleted in between is either a 404 or a full body. A published file never changes, which is
-what `immutable` says to caches.
+Starlette's FileResponse was rejected: it sends 200 before it opens the file. Here the file is
+opened first, so a session that is deleted at that moment gives a 404 or a full body.
 """
 
 import os
@@ -38,7 +36,7 @@ def audio_router(artifacts: Artifacts) -> APIRouter:
         responses={
             200: {"content": {"audio/wav": {}}, "description": "The WAV."},
             206: {"content": {"audio/wav": {}}, "description": "One range of the WAV."},
-            304: {"description": "The copy you have is right."},
+            304: {"description": "The copy of the client is current."},
             **problems.responses(HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
         },
     )
@@ -49,7 +47,7 @@ def audio_router(artifacts: Artifacts) -> APIRouter:
                 raise ArtifactError("a line break after the path")
             file = _open(artifacts, path)
         except (ArtifactError, OSError, ValueError) as error:
-            log.debug("nothing served", requested=path[:200], reason=str(error))
+            log.debug("recording not served", path=path[:200], reason=str(error))
             raise ProblemError(HTTPStatus.NOT_FOUND, "No finished WAV has that name.") from error
         return _answer(file, request)
 
@@ -74,8 +72,8 @@ def _answer(file: BinaryIO, request: Request) -> Response:
         "etag": etag,
         "x-content-type-options": "nosniff",
     }
-    held = request.headers.get("if-none-match", "").split(",")
-    if {tag.strip().removeprefix("W/") for tag in held} & {etag, "*"}:
+    cached = request.headers.get("if-none-match", "").split(",")
+    if {tag.strip().removeprefix("W/") for tag in cached} & {etag, "*"}:
         file.close()
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     wanted = request.headers.get("range", "")
@@ -123,7 +121,7 @@ def _span(header: str, size: int) -> tuple[int, int] | None:
 
 
 class _WavResponse(Response):
-    """Sends `length` bytes of an open file from `start` on, then closes it."""
+    """Send `length` bytes of an open file from `start`, then close it."""
 
     media_type = "audio/wav"
 

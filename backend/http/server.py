@@ -1,20 +1,18 @@
-"""Runs the web application under uvicorn, with a stop that is bounded.
+"""Run the web application under uvicorn, with a stop that has a time limit.
 
     signal        no new session; the deadline of the whole stop is set
     sessions      each is ended and still sends its `done`             at most 1.5 s
-    connections   what is being sent goes on                           at most 1 s
-    plugins       in reverse order, in one allowance for all of them   at most 4.5 s
-    deadline      whatever still hangs is left behind                  7 s after the signal
+    connections   what is being sent is sent to its end                at most 1 s
+    plugins       in reverse order, with one limit for all of them     at most 4.5 s
+    deadline      the process exits, whatever has not stopped          7 s after the signal
 
 uvicorn would wait for the streams before it ends the sessions that feed them, has no limit for the
 lifespan, sends itself the signal again after a clean stop, and drops the lifespan at the second
-Ctrl-C. The interpreter waits at its exit for threads of executors, hence the deadline of our own.
-A stop that was asked for is exit code 0; what had to be left behind is an ERROR in the log.
+Ctrl-C. The interpreter waits at its exit for threads of executors: hence the deadline.
 
 Rejected: hypercorn and granian. Both end a connection that was answered before its body was read,
-but neither ends one that takes nothing of its answer or makes room when there are too many, and
-granian waits for ever for a body and for a WebSocket: most of `backend.http.connections` would
-stay.
+but neither ends one whose client does not read, or closes one when there are too many; granian has
+no limit for a body or a WebSocket. Most of `backend.http.connections` would stay.
 """
 
 import os
@@ -28,6 +26,7 @@ import structlog
 import uvicorn
 
 from backend.config import Settings
+from backend.errors import EXIT_FAILED
 from backend.http.app import create_app
 from backend.http.connections import WAITING_CONNECTIONS, Connections, listening
 from backend.logs import flush
@@ -38,19 +37,19 @@ from backend.storage import Artifacts, holding
 log = structlog.get_logger(__name__)
 
 GRACE_S = 1
-"""How long open connections may go on once their sessions have ended."""
+"""Time for open connections once their sessions have ended."""
 STOP_DEADLINE_S = 7.0
-"""A service manager's usual patience is longer; F28 of the fault table allows 8 s."""
-LAST_WORDS_S = 0.3
-"""What the log gets then, which may be what hangs."""
+"""Service managers wait longer; F28 of the fault table allows 8 s."""
+LAST_FLUSH_S = 0.3
+"""Time to write the log then; the log itself may be what hangs."""
 ACCEPTED_AT_ONCE = 1 if os.name == "posix" else WAITING_CONNECTIONS
-"""What asyncio calls `backlog`. Without a free descriptor its selector loop fails that often, and
-as often again for each failure a second later: more than one would keep it busy for good
-(python/cpython issue 151615). It also passes the number to listen(), which is called again."""
+"""asyncio's `backlog`. Without a free file descriptor its selector loop fails that often, and again
+as often for each failure a second later: with more than one it is always busy (python/cpython issue
+151615). asyncio also passes the number to listen(), so `startup` calls listen() again."""
 
 
 class BoundedServer(uvicorn.Server):
-    """Ends the sessions first, and itself after `STOP_DEADLINE_S` at the latest."""
+    """End the sessions first, and the process after `STOP_DEADLINE_S` at the latest."""
 
     def __init__(self, config: uvicorn.Config, hosting: Hosting, connections: Connections) -> None:
         super().__init__(config)
@@ -59,20 +58,20 @@ class BoundedServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle signals while the block runs; a stop they caused is not repeated after it."""
+        """Handle signals while the block runs, and do not send them again after it."""
         with super().capture_signals():
             yield
             self._captured_signals.clear()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, with room for a crowd."""
+        """Listen, with `WAITING_CONNECTIONS` that may wait."""
         await super().startup(sockets)
         for one in sockets or []:
             one.listen(WAITING_CONNECTIONS)
         log.info("listening", address=self._hosting.settings.base_url)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
-        """Begin the stop; a second signal changes nothing, since the stop is bounded."""
+        """Begin the stop; a second signal changes nothing."""
         if not self.should_exit:
             deadline = threading.Timer(STOP_DEADLINE_S, _leave)
             deadline.daemon = True
@@ -89,7 +88,7 @@ class BoundedServer(uvicorn.Server):
 
 
 def run(settings: Settings, discovered: Iterable[Discovered]) -> int:
-    """Serve until a signal; return the process's exit code."""
+    """Serve until a signal; return the exit code of the process."""
     with (
         listening(settings.host, settings.port) as sockets,
         holding(Artifacts(settings.artifacts_dir), "reflective-resonance serve"),
@@ -116,26 +115,26 @@ def _serve(
     try:
         server.run(sockets)
     except SystemExit:
-        log.error("the server did not start; see the log")
-        return 1
+        log.error("server not started; see the lines before")
+        return EXIT_FAILED
     log.info("stopped")
-    return 0 if server.started else 1
+    return 0 if server.started else EXIT_FAILED
 
 
 class _StateLog:
-    """Logs each change of a plugin's state; a reason that changes is the plugin's own to log."""
+    """Log each change of a plugin's state, but not of its reason: the plugin logs that."""
 
     def __init__(self) -> None:
         self._states: dict[str, State] = {}
 
     def __call__(self, name: str, status: PluginStatus) -> None:
-        """Log the state if it is another than before."""
+        """Log the state if it has changed."""
         if self._states.get(name) != status.state:
             self._states[name] = status.state
             log.info("plugin state", plugin=name, state=status.state, reason=status.reason)
 
 
 def _leave() -> None:
-    log.error("the stop took too long; what still runs is left behind", limit_s=STOP_DEADLINE_S)
-    flush(LAST_WORDS_S)
+    log.error("stop took too long; the process exits now", limit_s=STOP_DEADLINE_S)
+    flush(LAST_FLUSH_S)
     os._exit(0)

@@ -1,4 +1,4 @@
-"""The log: how it is set up, and the thread that writes it."""
+"""The log: its setup, and the thread that writes it."""
 
 from backend.logs.setup import configure_logging
 from backend.logs.writer import flush, flushed

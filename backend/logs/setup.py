@@ -1,15 +1,11 @@
-"""Logging: one readable line per event on standard error, the same for us and for libraries.
+"""Set up logging: one line for each event on standard error, for this program and its libraries.
 
-Python's warnings are lines of the log too, and what libraries print of their own is switched off.
+Nothing that a client sends can look like a line of its own: characters that cannot be printed are
+escaped, and the lines of a traceback are indented. No secret and no word of a visitor is logged:
 
-A log must never break or delay a visitor's session: what is logged is rendered and written by a
-thread of its own (see `logwriter`), which survives a closed stream. Nothing a stranger sends can
-forge a line: what is not printable is escaped, and the lines of a traceback are indented. No secret
-and no visitor's word gets in:
-
-- the values of secret settings are replaced, whoever logs them
-- libraries are never heard below INFO: at DEBUG they log requests with headers and bodies
-- of a pydantic error the fields are told, not the input it quotes
+- the values of secret settings are replaced in every line
+- libraries log from INFO only: at DEBUG they log requests with headers and bodies
+- of a pydantic error the fields are shown, not the input that it quotes
 """
 
 import logging
@@ -31,13 +27,11 @@ NOISY = (
     *("httpx", "httpx2", "httpcore", "httpcore2", "asyncio", "numba"),
     *("sse_starlette", "openai", "anthropic", "google_genai"),
 )
-"""Chatter at their lower levels; those in the second line would log what was said."""
-
-
+"""Logged from WARNING; at INFO those in the second line would log what visitors say."""
 SILENT = ("dotenv",)
-"""It warns of a bad line of `.env` at every reading; `backend.config.report` does so once."""
+"""It warns about a bad line of `.env` at every reading; `backend.config` does so once."""
 OWN = ("backend", "plugins")
-"""Only these are heard at DEBUG."""
+"""Only these log at DEBUG."""
 SILENCED = {"PYDANTIC_AI_NO_BANNER": "1"}
 """Variables that keep libraries from printing."""
 REDACTED = "**********"
@@ -45,16 +39,16 @@ _INDENT = "    | "
 
 
 def configure_logging(level: str, secrets: Iterable[SecretStr | None] = ()) -> None:
-    """Send everything from `level` up to standard error; called by the command line.
+    """Log everything from `level` to standard error; the command line calls it.
 
-    What was logged before is written first, by the handlers that are replaced.
+    Handlers of an earlier call write what was logged before.
 
     Parameters
     ----------
     level : str
         Least severe level that is logged.
     secrets : iterable of SecretStr or None
-        What must not appear in any line.
+        Values that must not appear in any line.
     """
     os.environ.update(SILENCED)
     logging.captureWarnings(True)
@@ -63,7 +57,7 @@ def configure_logging(level: str, secrets: Iterable[SecretStr | None] = ()) -> N
         _Redacting(
             [secret.get_secret_value() for secret in secrets if secret],
             processors=[
-                _tell_time_and_level,
+                _add_time_and_level,
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _escape_unprintable,
                 structlog.dev.ConsoleRenderer(
@@ -85,7 +79,7 @@ def configure_logging(level: str, secrets: Iterable[SecretStr | None] = ()) -> N
     for name in SILENT:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.raiseExceptions = False
-    _spare_the_caller()
+    _skip_unused_fields()
     structlog.configure(
         processors=[_keep_exception, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=unfailing(level),
@@ -99,11 +93,8 @@ def _coloured(stream: TextIO) -> bool:
     return stream.isatty() and not plain
 
 
-def _spare_the_caller() -> None:
-    """Gather nothing that no line shows: half of what a call of a logger costs.
-
-    The ways stand in the "Optimization" section of the standard library's logging HOWTO.
-    """
+def _skip_unused_fields() -> None:
+    """Collect no data that no line shows: half the cost of a call (Optimization, logging HOWTO)."""
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
@@ -120,7 +111,7 @@ def unfailing(level: str) -> type[Any]:
 
 
 class _Redacting(structlog.stdlib.ProcessorFormatter):
-    """Replaces secrets in whatever was formatted, tracebacks included."""
+    """Replace secrets in the formatted line, with its traceback."""
 
     def __init__(self, secrets: list[str], **options: Any) -> None:
         super().__init__(**options)
@@ -134,13 +125,13 @@ class _Redacting(structlog.stdlib.ProcessorFormatter):
 
 
 def _keep_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Take hold of the exception that is being handled: where the line is rendered, none is."""
+    """Keep the exception that is being handled: the thread that renders the line has none."""
     if event.get("exc_info") is True:
         event["exc_info"] = sys.exception()
     return event
 
 
-def _tell_time_and_level(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def _add_time_and_level(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     record: logging.LogRecord = event["_record"]
     moment = datetime.fromtimestamp(record.created)  # noqa: DTZ006 - as the clock on the wall
     event["timestamp"] = moment.isoformat(timespec="microseconds")
@@ -158,7 +149,7 @@ def _escape_unprintable(_: WrappedLogger, __: str, event: EventDict) -> EventDic
 
 
 def _indented_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
-    """Write a traceback that cannot be taken for lines of the log."""
+    """Write a traceback, indented."""
     written = StringIO()
     structlog.dev.plain_traceback(written, exc_info)
     text = written.getvalue()

@@ -1,18 +1,16 @@
-"""A log handler that never makes its caller wait: a thread of its own renders and writes the lines.
+"""A log handler that never blocks its caller: a thread renders the lines and writes them.
 
     log.info(...)  -- record -->  [ at most MAX_WAITING ]  -->  thread: format, write to the stream
-    (event loop, lanes, voices)
+    (any thread)
 
-Whoever logs on the event loop would otherwise hold every visitor up: rendering a traceback takes
-about a millisecond, and writing may take for ever (a full pipe; on Windows, a console in which
-somebody has marked a line). A record is rendered as it was when it was logged: its time is kept in
-it, and its exception; values that change afterwards are shown as they are when it is written.
+Rendering a traceback takes about a millisecond, and writing may block without end (a full pipe; a
+Windows console in which text is marked): on the event loop every session would wait. A record keeps
+its time and its exception; other values are rendered as they are when the line is written.
 
-A log that cannot be written fast enough costs lines, which are counted, and no memory. Nothing here
-waits without a limit, a stop included, and a line that cannot be rendered or written is dropped.
+When the queue is full, records are dropped and counted. Every wait has a limit, also at the stop.
 
-Rejected: logging.handlers.QueueHandler, which renders the traceback in the caller, with a queue
-whose lock a line from a signal handler would wait for; SimpleQueue can be entered again.
+Rejected: logging.handlers.QueueHandler. It renders the traceback in the caller, and a line that is
+logged in a signal handler would wait for the lock of its queue; SimpleQueue is reentrant.
 """
 
 import logging
@@ -24,12 +22,12 @@ from queue import SimpleQueue
 from typing import TextIO
 
 MAX_WAITING = 10_000
-"""Records; some seconds of the worst flood."""
+"""Records."""
 FLUSH_LIMIT_S = 1.0
 
 
 class LogWriter(logging.Handler):
-    """Hands records to a thread that formats them and writes them to `stream`."""
+    """Pass records to a thread that formats them and writes them to `stream`."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
@@ -37,12 +35,12 @@ class LogWriter(logging.Handler):
         self._descriptor = _descriptor_of(stream)
         self._waiting: SimpleQueue[logging.LogRecord | threading.Event | None] = SimpleQueue()
         self._dropped = 0
-        self._told = 0
+        self._logged = 0
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand a record over, or drop it if too many wait; return at once."""
+        """Queue a record, or drop it if the queue is full."""
         if self._waiting.qsize() < MAX_WAITING:
             self._waiting.put(record)
         else:
@@ -67,23 +65,23 @@ class LogWriter(logging.Handler):
             if isinstance(item, logging.LogRecord):
                 self._write(item)
             if not isinstance(item, logging.LogRecord) or self._waiting.qsize() < MAX_WAITING / 2:
-                self._tell_dropped()
+                self._log_dropped()
             if isinstance(item, threading.Event):
                 item.set()
             if item is None:
                 return
 
-    def _tell_dropped(self) -> None:
-        dropped = self._dropped - self._told
+    def _log_dropped(self) -> None:
+        dropped = self._dropped - self._logged
         if dropped:
-            self._told += dropped
-            warning = "%d lines were dropped: the log cannot be written as fast as it grows"
+            self._logged += dropped
+            warning = "%d lines were dropped: the log cannot be written fast enough"
             self._write(
                 logging.LogRecord(__name__, logging.WARNING, __file__, 0, warning, (dropped,), None)
             )
 
     def _write(self, record: logging.LogRecord) -> None:
-        with suppress(Exception):  # nothing is left to report a failing log to
+        with suppress(Exception):  # there is no other log
             self._put(self.format(record) + "\n")
 
     def _put(self, line: str) -> None:
@@ -97,7 +95,7 @@ class LogWriter(logging.Handler):
 
 
 def flush(limit_s: float = FLUSH_LIMIT_S) -> None:
-    """Wait until everything that was logged is written, at most `limit_s`."""
+    """Wait until all that was logged is written, at most `limit_s`."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, LogWriter):
             handler.flush(limit_s)
@@ -105,7 +103,7 @@ def flush(limit_s: float = FLUSH_LIMIT_S) -> None:
 
 @contextmanager
 def flushed() -> Iterator[None]:
-    """Run the block; what it logged is written before anything is printed after it."""
+    """Run the block, then wait until what it logged is written."""
     try:
         yield
     finally:
@@ -113,10 +111,10 @@ def flushed() -> Iterator[None]:
 
 
 def _descriptor_of(stream: TextIO) -> int | None:
-    """Return where `stream` writes, None if that is nowhere in particular.
+    """Return the file descriptor of `stream`, None on Windows or without one.
 
-    A thread that hangs in the stream itself would hold its lock, and the interpreter aborts when it
-    cannot have that at its exit. On Windows only the stream knows how to write to a console.
+    A thread that hangs in `stream.write` holds its lock, and the interpreter aborts at its exit
+    when it cannot acquire it. On Windows only the stream can write to a console.
     """
     if os.name == "nt":
         return None

@@ -1,4 +1,4 @@
-"""What the commands print with, here and in plugins."""
+"""What commands, also those of plugins, print with."""
 
 from backend.terminal.printing import (
     duration,

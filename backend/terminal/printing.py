@@ -1,7 +1,7 @@
-"""What a command prints: tables where they fit, lists where they do not, data, and durations.
+"""Print results to standard output and messages to standard error: tables, JSON, durations.
 
-Standard output gets results, standard error everything else. Nothing is cut off: a table that is
-wider than the terminal becomes a list. Without a terminal nothing is folded either.
+Nothing is cut off: a table that is wider than the terminal is printed as a list. Without a terminal
+no line is folded.
 """
 
 import json
@@ -16,14 +16,14 @@ from rich.text import Text
 from backend.terminal.streams import discard_output
 
 USUAL_COLUMNS = 80
-"""Of a terminal that does not say."""
+"""Of a terminal whose width is not known."""
 WIDE = 10_000
 """Columns without a terminal, as in a pipe or a file."""
 UNITS_S = (("day", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 class _Console(Console):
-    """A console of which the reader may go away, as `head` does: the command then goes on."""
+    """A console that discards its output once the reader has ended, as `head` does."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
@@ -31,12 +31,12 @@ class _Console(Console):
 
 
 def output() -> Console:
-    """Return where results are printed."""
+    """Return the console for results."""
     return _console(stderr=False)
 
 
 def messages() -> Console:
-    """Return where everything else is printed: progress, problems."""
+    """Return the console for everything else: progress, problems."""
     return _console(stderr=True)
 
 
@@ -61,9 +61,9 @@ def show_json(data: Any) -> None:
 
 
 def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows as a table, or as a list of what stands in the first column if that is too wide.
+    """Print rows as a table, or, if that is too wide, as a list headed by the first column.
 
-    In the list a heading that repeats is printed once, and empty cells are left out.
+    In the list, a repeated heading is printed once, and empty cells are left out.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -90,7 +90,7 @@ def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def show_paragraph(
     console: Console, text: str, indents: tuple[int, int] = (0, 4), style: str = ""
 ) -> None:
-    """Print a paragraph folded between words; `indents` are those of its first line and others."""
+    """Print a paragraph folded between words; `indents` are for its first line and the others."""
     indent, following = indents
     for line in Text(text).wrap(console, max(1, console.width - following)):
         line.rstrip()
@@ -99,7 +99,7 @@ def show_paragraph(
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as people say it, such as `87 ms`, `9.5 s`, `3 min 54 s` or `5 days`."""
+    """Return a duration in words, such as `87 ms`, `9.5 s`, `3 min 54 s` or `5 days`."""
     if seconds < 0.9995:
         return f"{seconds * 1000:.3g} ms" if seconds else "0 s"
     if seconds < 60:

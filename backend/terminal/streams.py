@@ -1,4 +1,4 @@
-"""Standard output and error, also where one was closed, goes away or has few letters."""
+"""Standard output and error that never raise: closed, broken, or with a small character set."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from typing import TextIO
 
 
 def prepare_streams() -> None:
-    """Let nothing that is printed fail for its letters, or for a stream that was closed before."""
+    """Escape characters that a stream cannot encode, and replace a stream that was closed."""
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
             setattr(sys, name, _nowhere(descriptor))
@@ -14,17 +14,17 @@ def prepare_streams() -> None:
 
 
 def discard_output() -> None:
-    """Let what is still written to standard output go nowhere."""
+    """Discard what is written to standard output from now on."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
 
 def _nowhere(least: int) -> TextIO:
-    """Return a stream in the place of one that was closed before the start of the process.
+    """Return a stream to replace one that was closed before the process started.
 
-    It takes the descriptor, for good and for child processes too: what libraries print there must
-    not get into a file that would be opened next.
+    It occupies the descriptor, in child processes too: otherwise the next file that is opened gets
+    it, and with it what libraries print.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < least:
         pass  # an earlier one was closed, too

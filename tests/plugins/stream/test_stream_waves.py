@@ -97,5 +97,5 @@ def test_readers_do_not_hold_up_a_stop(tmp_path: Path) -> None:
     assert "done" == heard[-1][0]
     assert heard == followed
     assert 0 == code
-    assert "left behind" not in log
+    assert "stop took too long" not in log
     assert "exceeded" not in log
