@@ -10,6 +10,7 @@ from backend.storage.atomic import (
     write_bytes,
     writing,
 )
+from backend.storage.disk_walk import Directory, is_settled, walk
 from backend.storage.leases import Leases
 from backend.storage.lock import holding
 from backend.storage.names import (
@@ -25,7 +26,6 @@ from backend.storage.names import (
     wave_names,
 )
 from backend.storage.riff import MAX_RATE_HZ, MIN_RATE_HZ, WavError, read_header
-from backend.storage.walk import Directory, is_settled, walk
 from backend.storage.wav import WavInfo, read_wavinfo
 
 __all__ = [
