@@ -165,7 +165,8 @@ def test_idle_voices_that_were_killed_are_not_asked(name: str, tmp_path: Path) -
     (child,) = psutil.Process().children()
 
     child.kill()
-    until(lambda: child.status() == psutil.STATUS_ZOMBIE, "the child is dead")
+    waitable = os.WEXITED | os.WNOHANG | os.WNOWAIT  # its last thread too, and it is not reaped
+    until(lambda: os.waitid(os.P_PID, child.pid, waitable) is not None, "the child is dead")
     with capture_logs() as logs:
         spoken = speech.generate_wav_to_file(WORDS, "calm_soothing", tmp_path / "a.wav")
     speech.close()
