@@ -1,4 +1,4 @@
-"""Who answers a visitor: the registry, the prompts, the model client, the offline rehearsal."""
+"""The agents that answer a visitor, by language models or rehearsed."""
 
 from backend.agents.agents import Agents
 from backend.agents.factory import check_agents, create_agents, key_variables

@@ -1,4 +1,4 @@
-"""The agents as the workflow sees them: three questions, one per turn."""
+"""The agents, with one method for each turn of a session."""
 
 import asyncio
 import threading
@@ -27,33 +27,15 @@ from backend.errors import AgentError
 log = structlog.get_logger(__name__)
 
 DEFAULT_TIMEOUT_S = 30.0
-"""One call, with all that belongs to it. A visitor waits in silence for the first one."""
+"""Time limit of one call, with its retries and fallbacks."""
 
 
 class Agents:
-    """Everybody who can answer, with what each slot remembers.
+    """All agents, and what each slot remembers; any number of sessions may ask at the same time.
 
-    Any number of sessions may ask at the same time. Every method that asks raises AgentError, and
+    Without `model_factory` the rehearsal answers. `build` is called once, on a thread, before the
+    first question; `on_close` is awaited by `aclose()`. A method that asks raises AgentError, and
     nothing else, when there is no usable answer.
-
-    Parameters
-    ----------
-    registry : Registry
-        The agents a slot may name.
-    model_factory : ModelFactory, optional
-        Chooses the model of each call; the offline rehearsal for all of them if it is left out.
-    timeout_s : float > 0
-        Time limit of one call: its retries, its re-ask and its fallbacks included.
-    prompts : Prompts, optional
-        The templates; the built-in ones if they are left out.
-    states : States, optional
-        Where it is noted how each agent is.
-    memory_tokens : int >= 0
-        Bound of what a slot remembers.
-    build : callable, optional
-        Called once, on a thread, before the first question: it builds the models of the factory.
-    on_close : optional
-        Awaited by `aclose()`: closes what the factory opened.
     """
 
     def __init__(
@@ -83,10 +65,9 @@ class Agents:
         self._on_close = on_close
 
     def warm_up(self) -> None:
-        """Build the models and have answers made that nobody hears; to be called on a thread.
+        """Build the models and let the rehearsal answer once: seconds, so call it on a thread.
 
-        The import of pydantic-ai and of a provider's library takes seconds. An agent whose model
-        cannot be built is answered for by the next in its chain.
+        When a model cannot be built, the next in the agent's chain answers.
         """
         for profile in self.registry:
             play(profile, ResponseTurn(Slot(1, profile.id), "", seed=0))
@@ -101,11 +82,7 @@ class Agents:
             self._is_ready = True
 
     async def respond(self, slot: Slot, message: str, *, seed: int) -> SpokenResponse:
-        """Return the slot's answer to the visitor (turn 1).
-
-        `seed` is the session's, the same for all slots and turns: with it a rehearsal repeats
-        itself word for word, and no two slots of a session get the same line.
-        """
+        """Return the slot's answer to the visitor (turn 1); `seed` is the session's."""
         return await self._speak(ResponseTurn(slot, message, seed))
 
     async def comment(
@@ -132,7 +109,7 @@ class Agents:
         return await self._speak(ReplyTurn(slot, message, seed, own, tuple(comments)))
 
     def state(self, agent_id: str) -> AgentState:
-        """Return how an agent is, and which model really answers for it."""
+        """Return the state of an agent."""
         return self._states.of(agent_id)
 
     def reset(self) -> list[int]:

@@ -1,15 +1,7 @@
-"""Reads `agents.toml`: the built-in agents, changed and added to.
+"""Reads `agents.toml`, which changes the built-in agents and adds new ones.
 
-    [[agents]]
-    id = "gpt-4o"                       # a built-in agent keeps what is not said here
-    model = "openai-chat:llama3.2"      # or openai:..., anthropic:..., google:..., rehearsal
-    base_url = "http://127.0.0.1:11434/v1"
-    output = "prompted"
-    fallback = ["openai:gpt-4o", "rehearsal"]
-
-A fallback is `provider:model` or a table with `model`, `base_url`, `key` and `output`. One without
-a table takes the agent's own `base_url`, `key` and `output` if it has the same provider. The list
-ends where it says: `fallback = []` makes a failure a silent speaker, not a rehearsal.
+A fallback is `provider:model`, or a table with `model`, `base_url`, `key` and `output`. One without
+a table takes the agent's own `base_url`, `key` and `output` if it has the same provider.
 """
 
 import tomllib
@@ -27,7 +19,7 @@ from backend.errors import SettingsError
 NEW_AGENT_COLOR = "#8aa0a8"
 NEW_AGENT_PERSONA = "You speak plainly and look closely at what was said."
 _SHOWN_FIELDS = frozenset({"enabled", "temperament", "output", "temperature", "max_tokens"})
-"""Fields whose wrong value is told; no key can have slipped into them unseen."""
+"""Fields whose wrong value is shown; nobody writes a key into them by mistake."""
 
 
 class _Entry(BaseModel):
@@ -35,7 +27,7 @@ class _Entry(BaseModel):
 
 
 class _Fallback(_Entry):
-    """A fallback that says more than its model."""
+    """A fallback as a table."""
 
     model: str
     base_url: str | None = None
@@ -44,7 +36,7 @@ class _Fallback(_Entry):
 
 
 class _Agent(_Entry):
-    """One `[[agents]]` table; what is None was not said."""
+    """One `[[agents]]` table; None marks what is not in it."""
 
     id: str = Field(min_length=1)
     enabled: bool = True
@@ -63,7 +55,7 @@ class _Agent(_Entry):
 
 
 def load_profiles(path: Path | None) -> tuple[AgentProfile, ...]:
-    """Return the agents of this installation, in order: the built-in ones, then those added.
+    """Return the agents of this installation: the built-in ones, then the new ones.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Seeded chance: the same session gives the same draws, whoever finishes first."""
+"""Seeded random choices: the same session gives the same choices, in whichever order slots run."""
 
 import random
 from collections.abc import Sequence
@@ -7,20 +7,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def chance(*key: object) -> random.Random:
-    """Return a generator that depends on `key` alone.
-
-    Every draw has a generator of its own, so no draw depends on how many came before it: six slots
-    that run at the same time draw the same cards in whichever order they finish. A text key is
-    hashed by `random` itself and gives the same numbers in every process.
-    """
+def seeded_random(*key: object) -> random.Random:
+    """Return a generator that depends on `key` alone, the same on every machine."""
     return random.Random("\x1f".join(map(str, key)))  # noqa: S311 - a show, not a secret
 
 
-def deal(cards: Sequence[T], hand: int, *key: object) -> T:
-    """Return the card that `hand` (counted from 0) gets from the deck shuffled by `key`.
+def pick_distinct(items: Sequence[T], place: int, *key: object) -> T:
+    """Return the item at `place` (from 0) of `items` shuffled by `key`.
 
-    As long as there are enough cards no two hands get the same one, though neither knows the other.
+    As long as there are enough items, no two places get the same one.
     """
-    shuffled = chance(*key).sample(cards, len(cards))
-    return shuffled[hand % len(shuffled)]
+    shuffled = seeded_random(*key).sample(items, len(items))
+    return shuffled[place % len(shuffled)]

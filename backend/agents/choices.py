@@ -1,12 +1,8 @@
-"""Which model answers: its provider, name, address and key, and how it hands back structure.
+"""The choice of a model: provider, name, address, key and output mode.
 
-A choice is written `provider:model`. Four providers are known; everything else that speaks OpenAI's
-chat format (Ollama, LM Studio, vLLM, OpenRouter) is `openai-chat` with an address.
-
-Decision: `openai` speaks the chat format too, not OpenAI's newer responses format. One wire format
-serves the cloud and every compatible server, so a show that moves from one to the other changes an
-address and nothing else. An address is never taken from a library's own environment variables, and
-`openai-chat` never gets OpenAI's key: a key goes where `agents.toml` says and nowhere else.
+`openai` uses the chat format, not OpenAI's newer responses format: every compatible server has it
+(`openai-chat`), so a show that moves from one to the other changes only an address. Addresses are
+never taken from a library's environment variables, and `openai-chat` never gets OpenAI's key.
 """
 
 import re
@@ -17,10 +13,10 @@ from urllib.parse import urlsplit
 from backend.errors import SettingsError
 
 OutputMode = Literal["tool", "native", "prompted"]
-"""How a model hands back its fields: a tool call, the provider's JSON schema, or JSON as asked."""
+"""How a model returns its fields: a tool call, the provider's JSON schema, or prompted JSON."""
 
 OFFLINE = "rehearsal"
-"""The model that needs no network; it may end every chain."""
+"""The model that needs no network."""
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _SECRET_LOOK = re.compile(r"(sk|AIza|pk|key)[-_]?[A-Za-z0-9]{8}", re.IGNORECASE)
@@ -28,7 +24,7 @@ _SECRET_LOOK = re.compile(r"(sk|AIza|pk|key)[-_]?[A-Za-z0-9]{8}", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Where a provider is and which variable holds its key, unless `agents.toml` says otherwise."""
+    """The default address of a provider, and the default variable of its key."""
 
     base_url: str | None
     key: str | None
@@ -46,26 +42,17 @@ PROVIDERS = {
 class ModelChoice:
     """One model that may answer for an agent.
 
-    Parameters
-    ----------
-    model : str
-        `provider:model`, or `rehearsal`.
-    base_url : str, optional
-        The provider's address; a compatible server has none by default.
-    key : str, optional
-        Name of the variable that holds the key, never the key.
-    output : OutputMode
-        How the model hands back its fields.
-
     Raises
     ------
     SettingsError
-        If the provider is not known, the model has no name, or the address or key cannot be meant.
+        If the provider is unknown, the model has no name, or the address or key is malformed.
     """
 
     model: str
+    """`provider:model`, or `rehearsal`."""
     base_url: str | None = None
     key: str | None = None
+    """The name of the variable that holds the key, never the key."""
     output: OutputMode = "tool"
 
     def __post_init__(self) -> None:
@@ -98,17 +85,17 @@ class ModelChoice:
 
     @property
     def provider(self) -> str:
-        """What stands before the colon."""
+        """The part before the colon."""
         return self.model.partition(":")[0]
 
     @property
     def name(self) -> str:
-        """What the provider calls the model."""
+        """The provider's name of the model."""
         return self.model.partition(":")[2].strip()
 
     @property
     def address(self) -> str | None:
-        """Where requests go, without a slash at the end; None for the rehearsal."""
+        """The address, without a slash at its end; None for the rehearsal."""
         if self.is_offline:
             return None
         address = self.base_url or PROVIDERS[self.provider].base_url
@@ -138,6 +125,6 @@ def _is_address(url: str) -> bool:
 
 
 def _harmless(text: str) -> str:
-    """Return `text` fit for a message: short, and hidden if it could be a key in a wrong place."""
+    """Return `text` cut for a message, or asterisks if it could be a key."""
     hidden = _SECRET_LOOK.search(text) or "@" in text or "?" in text
     return "********" if hidden else text[:80]

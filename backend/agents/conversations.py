@@ -1,12 +1,8 @@
-"""What each slot remembers of earlier answers, in memory and bounded by tokens.
+"""What each slot remembers of earlier sessions, in memory and bounded by tokens.
 
-A memory belongs to a slot and the agent in it, outlives the session, and is emptied by `reset`.
-It holds what the visitor said and what this agent answered; other agents' words never enter it, so
-nothing that one model said can work on another one later.
-
-Concurrent sessions share it without a lock: a call reads a snapshot before it asks the model and
-adds one whole exchange afterwards, both without an `await`. A call that is still under way during
-`reset` adds its exchange to the conversation that was dropped, not to the new one.
+Other agents' words are never in it, so what one model said cannot instruct another later. Sessions
+share it without a lock: a snapshot is read before the model is asked, and one exchange is added
+afterwards. A call that runs during `reset` adds to the conversation that was dropped.
 """
 
 from collections import deque
@@ -18,12 +14,12 @@ from backend.agents.turns import Slot
 MAX_EXCHANGES = 9
 """Exchanges kept per slot: three sessions of three turns."""
 MAX_TOKENS = 1500
-"""Tokens kept per slot, as estimated: what a model reads costs time and money."""
+"""Tokens kept per slot, as estimated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One prompt, in the short form worth remembering, and the agent's answer."""
+    """One prompt in its short form, and the agent's answer."""
 
     prompt: str
     answer: str

@@ -1,4 +1,4 @@
-"""Builds the agents of an installation from its settings, its `agents.toml` and its prompts."""
+"""Builds the agents from the settings, `agents.toml` and the prompts."""
 
 from dataclasses import replace
 from functools import partial

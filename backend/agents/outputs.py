@@ -1,4 +1,4 @@
-"""What a model must hand back: the output types, whose descriptions real models read."""
+"""The output types of a turn, whose descriptions the models read."""
 
 import re
 from typing import Annotated
@@ -32,10 +32,9 @@ def _spoken(limit: int) -> AfterValidator:
 
 
 def _profile_name(name: object) -> object:
-    """Bring a model's spelling of a voice profile into the form of a name: `Calm, soothing`.
+    """Return a model's spelling of a voice profile (`Calm, soothing`) as a name.
 
-    A name nobody knows passes: the speech engine falls back and says so in its log. An utterance
-    is never lost for it.
+    An unknown name passes: the speech engine uses the default profile and logs it.
     """
     if not isinstance(name, str):
         return name
@@ -54,7 +53,7 @@ VoiceProfileName = Annotated[
         json_schema_extra={"enum": list(PROFILES)},
     ),
 ]
-"""The schema that a model reads names the six profiles; what it hands back may be any name."""
+"""The schema names the six profiles; a model may return any name."""
 
 
 class SpokenResponse(BaseModel):

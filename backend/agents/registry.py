@@ -1,4 +1,4 @@
-"""The registry: which agents can stand in a slot."""
+"""The registry of the agents that a slot may have."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from backend.agents.choices import REHEARSAL, ModelChoice, OutputMode
 from backend.errors import AgentError, SettingsError
 
 Temperament = Literal["attentive", "deep", "exact", "warm", "playful", "contrary"]
-"""How an agent sounds in a rehearsal; each has its lines in `lines/<temperament>.toml`."""
+"""How an agent speaks in a rehearsal, by the lines in `lines/<temperament>.toml`."""
 
 # The id becomes part of file names on Windows, macOS and Linux.
 _SAFE_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,46}[A-Za-z0-9])?")
@@ -18,15 +18,12 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 @dataclass(frozen=True, slots=True)
 class AgentProfile:
-    """One agent: what the visitor sees of it, and which models speak for it.
-
-    `model` with its `base_url`, `key` and `output` is meant to answer; when it fails, each of
-    `fallback` is asked in turn.
+    """One agent: what the visitor sees of it, its model, and the fallbacks in their order.
 
     Raises
     ------
     SettingsError
-        If the id is not safe in a file name, the color is not `#rrggbb`, or `model` cannot be meant
+        If the id is not safe in a file name, the color is not `#rrggbb`, or `model` is malformed
         (see `ModelChoice`).
     """
 
@@ -57,7 +54,7 @@ class AgentProfile:
 
     @property
     def first_choice(self) -> ModelChoice:
-        """The model that is meant to answer."""
+        """The model that is asked first."""
         return ModelChoice(self.model, self.base_url, self.key, self.output)
 
     @property
@@ -142,8 +139,7 @@ class Registry:
     Raises
     ------
     SettingsError
-        If there is no agent, or two share an id (also when only their case differs: file systems
-        that ignore case would mix up their files).
+        If there is no agent, or two have the same id when case is ignored, as some file systems do.
     """
 
     def __init__(self, profiles: Iterable[AgentProfile] = DEFAULT_PROFILES) -> None:

@@ -1,9 +1,7 @@
-"""Estimates how many tokens a text is, without any model's own tokenizer.
+"""Estimates how many tokens a text has, independent of any model's tokenizer.
 
-Every provider counts differently, and the memory of a slot must not depend on which one answers. An
-ASCII character counts for a quarter of a token, as in English prose; any other for a whole one,
-which is about right for Chinese and Japanese and too much for accents. So a bound on the
-estimate is a bound on what is sent: English is met closely, nothing else is underestimated by much.
+An ASCII character counts as a quarter of a token, as in English prose; any other as a whole one,
+about right for Chinese and Japanese. So little is underestimated.
 """
 
 ASCII_PER_TOKEN = 4

@@ -1,15 +1,16 @@
-"""Cut a text so that it can still be spoken."""
+"""Cuts a text where it can still be spoken."""
 
 import re
 
 MIN_SENTENCE_SHARE = 1 / 3
-"""A sentence end earlier than this share of the limit loses too much; a word end is better then."""
+"""Before this share of the limit a sentence's end loses too much: a word's end is taken."""
 
 # A stop with its closing quotes, then white space; the full-width stops of Chinese and Japanese
 # (U+3002, U+FF01, U+FF1F) need none.
 _SENTENCE_END = re.compile(
     r"[.!?\u2026]+[\"'\u2019\u201d)\]]*(?=\s|$)|[\u3002\uff01\uff1f]+[\u300d\u300f]*"
 )
+_LAST_WORD = re.compile(r"(?:^|\s)\S*\Z")
 _DANGLING = " \t\r\n,;:-\u2013\u2014([{<\u00ab\u201c\u2018\"'&/+*_"
 
 
@@ -26,9 +27,8 @@ def truncate(text: str, limit: int) -> str:
     if ends and ends[-1] >= limit * MIN_SENTENCE_SHARE:
         return text[: ends[-1]]
     head = text[:limit]
-    if not text[limit].isspace():
-        words, gap, _ = _rpartition_at_space(head)
-        head = words if gap else head
+    if not text[limit].isspace() and (words := _LAST_WORD.sub("", head)):
+        head = words
     return _without_dangling(head) or head.rstrip()
 
 
@@ -37,11 +37,3 @@ def _without_dangling(text: str) -> str:
     while (trimmed := text.rstrip().rstrip(_DANGLING)) != text:
         text = trimmed
     return text
-
-
-def _rpartition_at_space(text: str) -> tuple[str, str, str]:
-    """Like `str.rpartition`, at the last white space of any kind."""
-    for index in range(len(text) - 1, -1, -1):
-        if text[index].isspace():
-            return text[:index], text[index], text[index + 1 :]
-    return "", "", text

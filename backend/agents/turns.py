@@ -1,9 +1,4 @@
-"""What one call to a model is about, as data: the three turns of a session.
-
-A turn is written once and read three times: `prompts` words it for a real model, the output
-validator checks a comment's target against it, and `rehearsal` answers from it. Nothing is ever
-parsed back out of a prompt.
-"""
+"""The three turns as data, for the prompts, the output validator and the rehearsal."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Models of providers: which one answers, how it is asked, what is retried."""
+"""The models of the providers, and the client that asks them."""
 
 from backend.agents.models.chains import Chains
 from backend.agents.models.client import Client

@@ -1,9 +1,4 @@
-"""The models of each agent: its first choice and its fallbacks.
-
-A model whose key is missing is left out, and the next one in the chain answers; with the chain that
-an agent has unless it says otherwise, that is the rehearsal. Models are built by `build`, because
-importing a provider's library takes a second.
-"""
+"""The models of each agent, first choice and fallbacks, without those whose key is missing."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -55,11 +50,11 @@ class Chains:
 
     @property
     def has_models(self) -> bool:
-        """Whether somebody but the rehearsal may answer."""
+        """Whether any model may answer, not only the rehearsal."""
         return any(not choice.is_offline for chain in self._chains.values() for choice, _ in chain)
 
     def build(self, providers: "Providers") -> None:
-        """Build the models; this imports the libraries of their providers."""
+        """Build the models, which imports the libraries of their providers: a second each."""
         for profile in self._registry:
             for choice, key in self._chains[profile.id]:
                 if not choice.is_offline:

@@ -1,9 +1,7 @@
-"""The model client: asks an agent's models one after the other until one gives a valid answer.
+"""The model client: asks an agent's models in order until one gives a valid answer.
 
-The time of a call is shared: each model gets an equal part of what is left among those still to be
-asked, and what one does not use the next ones get. The rehearsal is not counted, because it answers
-at once: so a first choice with the rehearsal behind it has the whole time. A model that breaks off
-keeps its words to itself; only a whole, valid answer is ever heard.
+Each model gets an equal part of the time that is left; the rehearsal, which answers at once, needs
+none.
 """
 
 import asyncio
@@ -46,7 +44,7 @@ class Client:
         self._states = states
 
     def prepare(self) -> None:
-        """Import pydantic-ai and have it answer once, so that nobody waits for that later."""
+        """Import pydantic-ai and let it answer once, so that no visitor waits for that."""
         asyncio.run(self._runs.warm_up())
 
     async def speak(
@@ -68,7 +66,7 @@ class Client:
         turn: AnyTurn,
         history: Sequence[Exchange],
     ) -> OutputT:
-        """Ask each candidate until one answers; the failure told is that of the first."""
+        """Ask each candidate until one answers, or raise the failure of the first."""
         ends_at = asyncio.get_running_loop().time() + self._timeout_s
         failures: list[AgentError] = []
         candidates: Sequence[Candidate] = ()
@@ -138,10 +136,10 @@ class Client:
     def _failure(
         self, error: Exception, profile: AgentProfile, turn: AnyTurn, model: str
     ) -> AgentError:
-        """Log `error` and return the slot's own.
+        """Log `error` and return the slot's error.
 
-        A provider's error and a validation error hold what was said and parts of keys: ours is
-        raised after they were handled, so they cannot reach a log through somebody's traceback.
+        The errors of providers and validators hold what was said and parts of keys. Ours is raised
+        after they were handled, so no traceback contains them.
         """
         failure = error if isinstance(error, AgentError) else _as_agent_error(error, profile)
         log.warning(
@@ -166,7 +164,7 @@ def _where(profile: AgentProfile, turn: AnyTurn) -> dict[str, object]:
 
 
 def _cause(error: BaseException) -> str:
-    """Return the class names down the chain of causes, which hold no words."""
+    """Return the class names of the causes, which hold nothing of what was said."""
     names = [type(error).__name__]
     while (cause := error.__cause__) is not None:
         names.append(type(cause).__name__)

@@ -1,22 +1,18 @@
-"""From an exception of a model to the AgentError that a visitor's session reports.
+"""Translates an exception of a model into the AgentError that a session reports.
 
-What a provider says about a failure may hold parts of a key or of the prompt, so none of it gets
-into the message: the class of the failure and the HTTP status are all that is told.
+A provider's own message may hold parts of a key or of the prompt, so it is never shown.
 """
 
 from pydantic_ai.exceptions import (
-    FallbackExceptionGroup,
     ModelConnectionError,
     ModelHTTPError,
     ModelOverloadedError,
     ModelQuotaExceededError,
     ModelRateLimitError,
-    ModelRequestRejectedError,
     ModelRequestTimeout,
     ModelServerError,
     ModelTimeoutError,
     ModelUnavailableError,
-    UnexpectedModelBehavior,
 )
 
 from backend.agents.registry import AgentProfile
@@ -33,8 +29,6 @@ _WHAT_TO_DO: dict[SlotErrorType, str] = {
     "server_error": "has trouble on its side: try again later, or choose another agent",
     "unknown": "gave no usable answer: the log names the failure",
 }
-
-
 _REFUSED_STATUSES = {
     401: "was refused: check its key",
     403: "was refused: check what its key may do",
@@ -58,9 +52,6 @@ def failure_type(error: BaseException) -> SlotErrorType:
     match error:
         case AgentError():
             return error.type
-        case FallbackExceptionGroup():
-            # The first model of a chain is the one that was meant to answer.
-            return failure_type(error.exceptions[0])
         case TimeoutError() | ModelTimeoutError() | ModelRequestTimeout():
             return "timeout"
         case ModelRateLimitError() | ModelQuotaExceededError():
@@ -71,8 +62,6 @@ def failure_type(error: BaseException) -> SlotErrorType:
             return _status_type(error.status_code)
         case ModelConnectionError() | OSError():
             return "network"
-        case ModelRequestRejectedError() | UnexpectedModelBehavior():
-            return "unknown"
         case _:
             return "unknown"
 
@@ -86,6 +75,4 @@ def _status_type(status: int) -> SlotErrorType:
 
 
 def _http_status(error: BaseException) -> int | None:
-    if isinstance(error, FallbackExceptionGroup):
-        return _http_status(error.exceptions[0])
     return error.status_code if isinstance(error, ModelHTTPError) else None

@@ -1,4 +1,4 @@
-"""Finds the keys of providers: the host's settings, then the environment and `.env`."""
+"""Finds the keys of providers in the settings, the environment and `.env`."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from backend.config import ENV_FILE, Settings
 
 
 class Keys:
-    """The keys by the name of their variable; a value is a SecretStr and shows itself to nobody."""
+    """The keys, by the name of their variable."""
 
     def __init__(self, settings: Settings) -> None:
         self._known = {

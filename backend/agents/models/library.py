@@ -1,8 +1,4 @@
-"""The seam between the agents and the models: which models may answer a turn.
-
-`Client` asks the factory once per call and tries what it returns in turn. The rehearsal is a
-candidate without a model: it needs neither a prompt nor pydantic-ai, whose import takes a second.
-"""
+"""The interface between agents and models: the candidates that may answer a turn."""
 
 from collections.abc import Sequence
 from contextvars import ContextVar
@@ -18,7 +14,7 @@ if TYPE_CHECKING:
 
 
 deadline: ContextVar[float] = ContextVar("deadline")
-"""When the call under way ends, on the event loop's clock; set by whoever limits the call."""
+"""The end of the present call on the event loop's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +28,7 @@ class Candidate:
 
     @property
     def is_offline(self) -> bool:
-        """Whether it answers at once, so that it needs no share of the time."""
+        """Whether it is the rehearsal, which answers at once."""
         return self.model is None
 
 

@@ -1,8 +1,4 @@
-"""Finds out whether the providers of an installation can be reached, with one cheap request each.
-
-The request lists models: it costs nothing, needs the key, and shows that what answers is a model
-server and not the login page of a hotel. No provider's library is imported for it.
-"""
+"""Checks whether the providers can be reached, by listing their models, which costs nothing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +26,7 @@ _REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What was found out about one provider at one address."""
+    """The result of the check of one provider at one address."""
 
     name: str
     ok: bool
@@ -38,9 +34,7 @@ class Probe:
 
 
 def probe_providers(settings: Settings) -> Iterator[Probe]:
-    """Yield a probe per provider and address; what a provider says is never told.
-
-    A missing key is no failure as long as somebody answers for the agent.
+    """Yield a probe per provider and address; a missing key is no failure if a fallback answers.
 
     Raises
     ------
@@ -123,7 +117,7 @@ def _judge(name: str, choice: ModelChoice, response: httpx2.Response) -> Probe:
 
 
 def _answering(profile: AgentProfile, keys: Keys) -> str | None:
-    """Return the model that answers for an agent, None if there is none."""
+    """Return the first model of an agent that has its key; None if there is none."""
     return next(
         (
             choice.model

@@ -1,8 +1,4 @@
-"""Builds the models of the providers; a provider's library is imported when it is first needed.
-
-One HTTP client per provider, shared by all its models and closed at the end. A key is read once,
-here, and handed to the provider's own library; it is kept nowhere else.
-"""
+"""Builds the models of the providers, and imports a provider's library when it is first needed."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -34,16 +30,9 @@ _REASONS = (
 
 
 class Providers:
-    """The models that are built and the HTTP clients they share.
+    """Builds models and keeps their HTTP clients, one for each provider.
 
-    Parameters
-    ----------
-    timeout_s : float > 0
-        Time limit of one request.
-    policy : RetryPolicy, optional
-        How often failed requests are repeated, and after which pauses.
-    temperature, max_tokens : optional
-        What a model gets that can take it, unless its agent says otherwise.
+    `temperature` and `max_tokens` go to models that take them, unless their agent says otherwise.
     """
 
     def __init__(
@@ -67,7 +56,7 @@ class Providers:
         """Return the model of `choice`; this imports its provider's library."""
         builders: dict[str, Callable[..., Model]] = {
             "openai": self._openai,
-            "openai-chat": self._openai_chat,
+            "openai-chat": self._openai,
             "anthropic": self._anthropic,
             "google": self._google,
         }
@@ -84,24 +73,8 @@ class Providers:
     def _openai(self, choice: ModelChoice, key: str, settings: "ModelSettings | None") -> "Model":
         from openai import AsyncOpenAI
         from pydantic_ai.models.openai import OpenAIChatModel
-        from pydantic_ai.providers.openai import OpenAIProvider
-
-        client = AsyncOpenAI(
-            api_key=key,
-            base_url=choice.address,
-            http_client=self._client(choice.provider),
-            max_retries=0,
-        )
-        provider = OpenAIProvider(openai_client=client)
-        settings = self._settings(settings, provider.model_profile(choice.name))
-        return OpenAIChatModel(choice.name, provider=provider, settings=settings)
-
-    def _openai_chat(
-        self, choice: ModelChoice, key: str, settings: "ModelSettings | None"
-    ) -> "Model":
-        from openai import AsyncOpenAI
-        from pydantic_ai.models.openai import OpenAIChatModel
         from pydantic_ai.profiles.openai import OpenAIModelProfile
+        from pydantic_ai.providers.openai import OpenAIProvider
         from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
         client = AsyncOpenAI(
@@ -110,9 +83,14 @@ class Providers:
             http_client=self._client(choice.provider),
             max_retries=0,
         )
-        # Compatible servers know the older of OpenAI's two names for the limit on tokens.
-        profile = OpenAIModelProfile(openai_chat_supports_max_completion_tokens=False)
-        provider = OpenAICompatibleProvider(choice.provider, openai_client=client, profile=profile)
+        provider: OpenAIProvider | OpenAICompatibleProvider
+        if choice.provider == "openai":
+            provider = OpenAIProvider(openai_client=client)
+        else:  # compatible servers know the older of OpenAI's two names for the limit on tokens
+            profile = OpenAIModelProfile(openai_chat_supports_max_completion_tokens=False)
+            provider = OpenAICompatibleProvider(
+                choice.provider, openai_client=client, profile=profile
+            )
         settings = self._settings(settings, provider.model_profile(choice.name))
         return OpenAIChatModel(choice.name, provider=provider, settings=settings)
 
@@ -154,10 +132,9 @@ class Providers:
         profile: "ModelProfile | None",
         highest_temperature: float = 2.0,
     ) -> "ModelSettings | None":
-        """Return what the agent says, over what this installation says.
+        """Return the installation's settings, changed by those of the agent.
 
-        A model that reasons refuses a temperature, and its reasoning counts among its tokens: too
-        few end the answer half-way.
+        A model that reasons refuses a temperature, and its reasoning counts among its tokens.
         """
         settings: ModelSettings = {}
         if not any((profile or {}).get(name) for name in _REASONS):

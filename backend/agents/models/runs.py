@@ -1,8 +1,4 @@
-"""Asks a model for a turn's output with pydantic-ai: one of its agents for each way of output.
-
-Importing this module imports pydantic-ai, which takes about a second: `Agents.warm_up` does it, on
-a thread, and only if some agent has a model.
-"""
+"""Asks a model for a turn's output with pydantic-ai, whose import takes about a second."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -28,7 +24,6 @@ REASKS = 1
 
 OutputT = TypeVar("OutputT", SpokenResponse, CommentSelection)
 
-_NAMES = {SpokenResponse: "speaker", CommentSelection: "commentator"}
 _MARKERS: dict[OutputMode, Callable[[type[Any]], Any]] = {
     "tool": ToolOutput,
     "native": NativeOutput,
@@ -37,7 +32,7 @@ _MARKERS: dict[OutputMode, Callable[[type[Any]], Any]] = {
 
 
 class ModelRuns:
-    """Pydantic-ai's agents; one with validators cannot change its output mode per run."""
+    """Pydantic-ai's agents, one for each output type and mode: a mode cannot change per run."""
 
     def __init__(self) -> None:
         self._agents: dict[tuple[type[Any], OutputMode], Agent[Any, Any]] = {
@@ -57,7 +52,7 @@ class ModelRuns:
                 agent.output_validator(_check_target)
 
     async def warm_up(self) -> None:
-        """Have an answer made that nobody hears: pydantic-ai loads its list of prices for it."""
+        """Let a test model answer: pydantic-ai loads its list of prices for it."""
         await Agent(TestModel()).run("")
 
     async def run(
@@ -84,11 +79,7 @@ class ModelRuns:
 
 
 def as_messages(history: Sequence[Exchange]) -> list[ModelMessage]:
-    """Return remembered exchanges as pydantic-ai's message history.
-
-    They are plain texts and not the run's own messages: a slot's model, and its way of structured
-    output, may change from one session to the next.
-    """
+    """Return remembered exchanges as plain texts, which fit every model and output mode."""
     messages: list[ModelMessage] = []
     for exchange in history:
         messages.append(ModelRequest(parts=[UserPromptPart(exchange.prompt)]))
@@ -99,7 +90,7 @@ def as_messages(history: Sequence[Exchange]) -> list[ModelMessage]:
 def _check_target(
     context: RunContext[CommentTurn], selection: CommentSelection
 ) -> CommentSelection:
-    """Refuse a target that is not one of the peers; the model is told and asked again."""
+    """Raise ModelRetry for a target that is not one of the peers."""
     targets = context.deps.target_slot_ids
     if selection.target_slot_id not in targets:
         allowed = " or ".join(map(str, targets))

@@ -1,4 +1,4 @@
-"""Agents that answer without a model, from a script."""
+"""Agents that answer without a model, from written lines."""
 
 from backend.agents.rehearsal.agents import play
 

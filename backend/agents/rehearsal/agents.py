@@ -1,21 +1,17 @@
-"""The offline rehearsal: it answers a turn without a model and without a network.
+"""The offline rehearsal: answers a turn from written lines, without a model and a network.
 
-What it says is validated by the same output types as a real model's answer. It reads neither the
-prompt nor the slot's memory: the same seed, message and slots give the same session word for word,
-however often it has been played before.
-
-How lines are dealt. Each slot is one hand in a game of cards. A deck is shuffled by the session's
-seed, the message and the deck's name, and hand n takes card n: so six slots never speak the same
-line, even with the same agent in all of them, though no slot knows of another. The lengths are
-dealt like this too, so every full session has a one-word answer and a three-sentence one.
+The same seed, message and slots give the same session word for word. Each list of lines is shuffled
+by the seed, the message and the list's name, and slot n takes line n: so six slots never speak the
+same line, even with one agent in all of them. Lengths are chosen in the same way, so every full
+session has a one-word answer and a three-sentence one.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from backend.agents.chance import deal
+from backend.agents.chance import pick_distinct
 from backend.agents.registry import AgentProfile
-from backend.agents.rehearsal.cues import Cues, hear, phrases
+from backend.agents.rehearsal.cues import Cues, extract_keywords, phrases
 from backend.agents.rehearsal.manners import manner_of, topic_of
 from backend.agents.rehearsal.script import Manner, Topic, lines_of, shared
 from backend.agents.turns import AnyTurn, CommentTurn, ReplyTurn, ResponseTurn
@@ -23,8 +19,8 @@ from backend.speech import VoiceProfile
 
 T = TypeVar("T")
 
-# What a response consists of, one shape per slot. The shape's number is also its card in the
-# topic's deck, which is why the shapes with a topic come first.
+# The parts of a response, one shape per slot. A shape's number is also the place of its line among
+# the topic's lines, so the shapes with a topic come first.
 _SHAPES: tuple[tuple[str, ...], ...] = (
     ("topic", "closing"),
     ("opening", "topic"),
@@ -44,7 +40,7 @@ _VOICES: tuple[VoiceProfile, ...] = (
     "playful_expressive",
     "energetic_upbeat",
 )
-"""One for each slot, so that six slots have six voices and each keeps its own."""
+"""The profile of each slot, the same in all turns."""
 
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six")
 _DETERMINERS = ("the ", "that ", "my ", "your ")
@@ -56,7 +52,7 @@ def play(profile: AgentProfile, turn: AnyTurn) -> dict[str, object]:
 
 
 class _Rehearsal:
-    """One agent in one turn, with the cards it is dealt."""
+    """One agent in one turn."""
 
     def __init__(self, profile: AgentProfile, turn: AnyTurn) -> None:
         self._lines = lines_of(profile.temperament)
@@ -78,30 +74,30 @@ class _Rehearsal:
 
     def _response(self) -> str:
         if self._manner is not None:
-            return self._deal(self._said(self._manner), self._manner.name, "response")[0]
-        cues = hear(self._turn.message)
+            return self._pick(self._said(self._manner), self._manner.name, "response")[0]
+        cues = extract_keywords(self._turn.message)
         topic = topic_of(self._turn.message) if cues.words else None
         shapes = _shapes(cues, topic)
-        number = self._deal(range(len(shapes)), "shape")
-        parts = {deck: self._own_card(deck) for deck in ("image", "closing", "short")}
+        number = self._pick(range(len(shapes)), "shape")
+        parts = {name: self._own_line(name) for name in ("image", "closing", "short")}
         parts["opening"] = self._opening(cues)
         if topic is not None:
-            # All slots share this deck and few need it: the card goes by the shape's number.
-            parts["topic"] = deal(topic.lines, number, *self._key, topic.name)
+            # All slots share these lines and few need one: the shape's number is the place.
+            parts["topic"] = pick_distinct(topic.lines, number, *self._key, topic.name)
         return _fill(" ".join(parts[part] for part in shapes[number]), self._named(cues))
 
     def _comment(self, turn: CommentTurn) -> dict[str, object]:
         peers = sorted(turn.peers, key=lambda peer: peer.slot_id)
-        peer = self._deal(peers, "target", turn.slot.agent_id)
+        peer = self._pick(peers, "target", turn.slot.agent_id)
         if self._manner is not None:
             names = {"dish": _dish(peer.slot_id), "gist": self._gist(self._manner, peer.text)}
-            line = self._deal(self._manner.comment, self._manner.name, "comment")
+            line = self._pick(self._manner.comment, self._manner.name, "comment")
             return {"target_slot_id": peer.slot_id, "comment": _fill(line, names | self._names)}
         quote = self._quote(peer.text, {"my": "your"}, avoid=turn.message)
         names = {"dish": _dish(peer.slot_id), "quote": quote, "quotation": _bare(quote)}
         return {
             "target_slot_id": peer.slot_id,
-            "comment": _fill(self._own_card("comment"), names),
+            "comment": _fill(self._own_line("comment"), names),
         }
 
     def _reply(self, turn: ReplyTurn) -> str:
@@ -109,9 +105,9 @@ class _Rehearsal:
         dishes = list(dict.fromkeys(_dish(comment.from_slot_id) for comment in comments))
         if self._manner is not None:
             names = {"dishes": _listed(dishes), "gist": self._gist(self._manner, turn.own)}
-            line = self._deal(self._manner.reply, self._manner.name, "reply")
+            line = self._pick(self._manner.reply, self._manner.name, "reply")
             return _fill(line, names | self._names)
-        chosen = self._deal(comments, "answered")
+        chosen = self._pick(comments, "answered")
         quote = self._quote(turn.own, {"my": "my"}, avoid=turn.message, favour=chosen.text)
         names = {
             "dish": _dish(chosen.from_slot_id),
@@ -119,28 +115,28 @@ class _Rehearsal:
             "quote": quote,
             "quotation": _bare(quote),
         }
-        return _fill(self._own_card("reply_one" if len(dishes) == 1 else "reply_many"), names)
+        return _fill(self._own_line("reply_one" if len(dishes) == 1 else "reply_many"), names)
 
     def _opening(self, cues: Cues) -> str:
         if cues.words:
-            return self._own_card("question" if cues.is_question else "statement")
+            return self._own_line("question" if cues.is_question else "statement")
         openings = shared().openings
         bare = openings.bare_question if cues.is_question else openings.bare_statement
-        return self._deal(bare, "bare")
+        return self._pick(bare, "bare")
 
     def _named(self, cues: Cues) -> dict[str, str]:
         if not cues.words:
             return {}
-        word = self._deal(cues.words, "word")
+        word = self._pick(cues.words, "word")
         things = cues.things or (f"the word {word}",)
-        return {"word": word, "thing": self._deal(things, "thing")}
+        return {"word": word, "thing": self._pick(things, "thing")}
 
     def _quote(
         self, text: str, possessives: Mapping[str, str], *, avoid: str, favour: str = ""
     ) -> str:
-        """Return a few words out of `text`; there is always something to point at."""
+        """Return a few words out of `text`, or "that"."""
         found = phrases(text, possessives=possessives, avoid=avoid, favour=favour)
-        return self._deal(found, "quote") if found else "that"
+        return self._pick(found, "quote") if found else "that"
 
     def _said(self, manner: Manner) -> list[tuple[str, str]]:
         """Return the responses that the message allows, each with its gist."""
@@ -157,12 +153,12 @@ class _Rehearsal:
     def _key(self) -> tuple[object, ...]:
         return (self._turn.seed, self._turn.message)
 
-    def _own_card(self, deck: str) -> str:
-        cards: Sequence[str] = getattr(self._lines, deck)
-        return self._deal(cards, self._temperament, deck)
+    def _own_line(self, name: str) -> str:
+        lines: Sequence[str] = getattr(self._lines, name)
+        return self._pick(lines, self._temperament, name)
 
-    def _deal(self, cards: Sequence[T], *deck: object) -> T:
-        return deal(cards, self._turn.slot.slot_id - 1, *self._key, *deck)
+    def _pick(self, items: Sequence[T], *name: object) -> T:
+        return pick_distinct(items, self._turn.slot.slot_id - 1, *self._key, *name)
 
 
 def _shapes(cues: Cues, topic: Topic | None) -> tuple[tuple[str, ...], ...]:

@@ -1,8 +1,8 @@
-"""What the rehearsal hears in a text: words and phrases that an answer can take up.
+"""Extracts keywords and phrases from a text for the rehearsal's answers.
 
-There is no grammar behind it. A content word is one that is neither grammar nor filler; a thing is
-a determiner with the words that follow it up to the next word of grammar or verb. The rehearsal's
-lines are written so that a wrong guess still reads as a quotation.
+A content word is neither a function word nor a filler; a thing is a determiner with the words after
+it, up to the next function word or verb. The lines are written so that a wrong guess still reads as
+a quotation.
 """
 
 import re
@@ -25,9 +25,9 @@ from backend.agents.rehearsal.vocabulary import (
 )
 
 MAX_WORD_LENGTH = 20
-"""Longer ones are held for noise: nobody says them."""
+"""Longer ones are taken for noise."""
 MAX_PHRASE_WORDS = 3
-"""Longer ones are passed over: a part of one would be cut."""
+"""Longer ones are left out, not cut."""
 OTHER_LANGUAGE = "another language"
 
 _LETTERS = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
@@ -41,7 +41,7 @@ _NOISE = re.compile(
 _PAST = re.compile(r"[^aeiour]ed$|[^aeiou][aeiou]red$")
 """`drowned`, `entered`; at the beginning of a phrase it may be an adjective."""
 
-# From the visitor's mouth to the speaker's.
+# Determiners as a speaker says them to the visitor.
 _TURNED = {"my": "your", "our": "your", "your": "my", "a": "that", "an": "that", "this": "that"}
 _KEPT = frozenset({"the", "his", "her", "their", "every"})
 _POINTING = frozenset({"the", "a", "an", "every", "that", "this"})
@@ -82,7 +82,7 @@ _QUESTION_WORDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Cues:
-    """What an answer can take up of a visitor's sentence."""
+    """The keywords of a visitor's message, and what kind of message it is."""
 
     words: tuple[str, ...]
     """Content words in the order of the sentence, each once; empty if nothing can be spoken."""
@@ -90,17 +90,17 @@ class Cues:
     """Noun phrases in the singular, no people, seen from the speaker: `your coat`, `the sea`."""
     is_question: bool
     language: str
-    """What it is in, as far as one can tell; empty for English."""
+    """The language, as estimated; empty for English."""
     is_silent: bool
-    """It has no words at all: signs, digits, noise."""
+    """Whether it has no words: signs, digits, noise."""
 
 
-def hear(message: str) -> Cues:
-    """Return what there is to take up in a visitor's message, however little."""
+def extract_keywords(message: str) -> Cues:
+    """Return the keywords of a visitor's message; there may be none."""
     text = _plain(message)
     lowered = spoken_words(message)
     language = _language(text, lowered)
-    words = tuple(dict.fromkeys(filter(None, map(_content_word, _in_their_case(text)))))
+    words = tuple(dict.fromkeys(filter(None, map(_content_word, _words_in_case(text)))))
     things = tuple(word for word in words if word.lower() not in PEOPLE)
     nouns = tuple(
         word
@@ -122,7 +122,7 @@ def spoken_words(message: str) -> list[str]:
 
 
 def _language(text: str, words: list[str]) -> str:
-    """Return the name of the language that most words of grammar are of; empty for English."""
+    """Return the language of most function words; empty for English."""
     names = [unicodedata.name(letter, "").partition(" ")[0] for letter in text if letter.isalpha()]
     if 2 * names.count("LATIN") < len(names):
         return next((SCRIPTS[script] for script in SCRIPTS if script in names), OTHER_LANGUAGE)
@@ -141,7 +141,7 @@ def _language(text: str, words: list[str]) -> str:
 def phrases(
     text: str, *, possessives: Mapping[str, str], avoid: str = "", favour: str = ""
 ) -> tuple[str, ...]:
-    """Return the most telling noun phrases of a speaker's text, all that are equally good.
+    """Return the noun phrases of a speaker's text that are best to quote, all equally good.
 
     Parameters
     ----------
@@ -149,8 +149,8 @@ def phrases(
         How `my` and `your` in the text sound from the one who quotes it; phrases with a possessive
         that is not in here are left out.
     avoid : str
-        A phrase that shares a content word with this text is worse: nobody wants to hear the same
-        word come round a third time. A single word is better for it: it is a word that was meant.
+        A phrase that shares a content word with this text is worse, as it would repeat the word a
+        third time; a single word is better for it.
     favour : str
         A phrase of which this text has the last word is better than all others.
     """
@@ -215,7 +215,7 @@ def _runs(clause: list[str]) -> list[tuple[str, list[str]]]:
 
 
 def _is_after_noun(word: str, before: str) -> bool:
-    """Tell whether `word` says something of the noun before it: `the sky blue`."""
+    """Return whether `word` describes the noun before it: `the sky blue`."""
     return word.lower() in ADJECTIVES and before.lower() not in ADJECTIVES
 
 
@@ -232,11 +232,11 @@ def _content_word(word: str) -> str:
 
 
 def _is_noise(word: str) -> bool:
-    """Tell whether nobody could say it: `aaaa`, `xkcd`, a word without an end."""
+    """Return whether it cannot be spoken: `aaaa`, `xkcd`, a very long word."""
     return len(word) > MAX_WORD_LENGTH or _NOISE.search(word) is not None
 
 
-def _in_their_case(text: str) -> list[str]:
+def _words_in_case(text: str) -> list[str]:
     return [word for clause in _clauses(text) for word in clause]
 
 
@@ -260,7 +260,7 @@ def _is_verb(word: str) -> bool:
 
 
 def _is_aside(word: str) -> bool:
-    """Tell whether a word breaks a phrase off and is no part of one: `slowly`, `tomorrow`."""
+    """Return whether a word ends a phrase and is no part of one: `slowly`, `tomorrow`."""
     lowered = word.lower()
     return lowered in TIME_ADVERBS or (lowered.endswith("ly") and len(lowered) > len("only"))
 

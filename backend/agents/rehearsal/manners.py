@@ -1,23 +1,23 @@
-"""What a visitor's message calls for: a topic, or a manner instead of the agents' own lines."""
+"""Finds the topic of a visitor's message, or the manner that replaces the agents' own lines."""
 
 from functools import cache
 
-from backend.agents.rehearsal.cues import hear, spoken_words
+from backend.agents.rehearsal.cues import extract_keywords, spoken_words
 from backend.agents.rehearsal.script import Manner, Topic, manners, shared
 
 IN_ANY_LANGUAGE = {"caring"}
-"""Manners whose words stand there in several languages."""
+"""Manners whose phrases are in several languages."""
 
 
 def manner_of(message: str) -> tuple[Manner, dict[str, str]] | None:
-    """Return the manner that fits, with the names it takes up; None for the agents' own lines."""
+    """Return the manner that fits and its placeholders; None for the agents' own lines."""
     words = spoken_words(message)
     by_name = {manner.name: manner for manner in manners().manner}
-    cues = hear(message)
+    cues = extract_keywords(message)
     for manner in by_name.values():
         if cues.language and manner.name not in IN_ANY_LANGUAGE:
             continue  # German "die" and "war" are no English words
-        if _is_heard(manner, words):
+        if _matches(manner, words):
             return manner, _person(words)
     if cues.language:
         return by_name["foreign"], {"language": cues.language}
@@ -36,11 +36,11 @@ def topic_of(message: str) -> Topic | None:
     return best if best.keywords & words else None
 
 
-def _is_heard(manner: Manner, words: list[str]) -> bool:
+def _matches(manner: Manner, words: list[str]) -> bool:
     text = f" ^ {' '.join(words)} $ "
     for phrase in _expanded(manner.but_not):
         text = text.replace(f" {phrase} ", " / ")
-    words, phrases = text.split(), _expanded(manner.heard_in)
+    words, phrases = text.split(), _expanded(manner.phrases)
     lengths = {phrase.count(" ") + 1 for phrase in phrases}
     return any(
         " ".join(words[start : start + length]) in phrases

@@ -1,8 +1,7 @@
 """The rehearsal's written lines, read from `lines/*.toml`.
 
-The lines are data so that whoever has the ear for it can change them without touching code. In a
-line, `{word}`, `{thing}`, `{person}`, `{language}`, `{quote}`, `{quotation}`, `{gist}`,
-`{dish}` and `{dishes}` are filled in; a capital, as in `{Word}`, asks for a capital.
+In a line, `{word}`, `{thing}`, `{person}`, `{language}`, `{quote}`, `{quotation}`, `{gist}`,
+`{dish}` and `{dishes}` are filled in; `{Word}` gives a capital letter.
 """
 
 import tomllib
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from backend.agents.registry import Temperament
 
-Deck = Annotated[tuple[str, ...], Field(min_length=6)]
+SixLines = Annotated[tuple[str, ...], Field(min_length=6)]
 """At least one line for each of six slots: so no two slots of a session speak the same one."""
 
 
@@ -25,25 +24,25 @@ class _Record(BaseModel):
 class Lines(_Record):
     """The lines of one temperament."""
 
-    statement: Deck
-    question: Deck
-    image: Deck
-    closing: Deck
-    short: Deck
-    comment: Deck
-    reply_one: Deck
-    reply_many: Deck
+    statement: SixLines
+    question: SixLines
+    image: SixLines
+    closing: SixLines
+    short: SixLines
+    comment: SixLines
+    reply_one: SixLines
+    reply_many: SixLines
 
 
 class Openings(_Record):
-    """First sentences for a message of words of grammar alone."""
+    """First sentences for a message without content words."""
 
-    bare_question: Deck
-    bare_statement: Deck
+    bare_question: SixLines
+    bare_statement: SixLines
 
 
 class Topic(_Record):
-    """What can be said about one subject, and the words that give it away."""
+    """Lines about one subject, and the words by which it is recognised."""
 
     name: str
     keywords: frozenset[str]
@@ -61,16 +60,16 @@ class Manner(_Record):
     """How all six speak where jokes and pictures do not fit, instead of their own lines."""
 
     name: str
-    heard_in: frozenset[str] = frozenset()
+    phrases: frozenset[str] = frozenset()
     but_not: frozenset[str] = frozenset()
     response: Annotated[tuple[tuple[str, str], ...], Field(min_length=6)]
-    """Each with what it said, for a comment on it."""
-    comment: Deck
-    reply: Deck
+    """Each with its gist, for a comment on it."""
+    comment: SixLines
+    reply: SixLines
 
 
 class Manners(_Record):
-    """The manners, the first that fits before the others, and what names in braces stand for."""
+    """The manners, in the order in which they are tried, and what names in braces stand for."""
 
     any_of: dict[str, tuple[str, ...]]
     manner: tuple[Manner, ...]

@@ -1,4 +1,4 @@
-"""The words that carry no picture: what `cues` passes over in a sentence."""
+"""Word lists by which `cues` extracts keywords and recognises languages."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -26,7 +26,7 @@ FUNCTION_WORDS = _words(
     yours yourself yourselves
     """
 )
-"""Words of grammar; a phrase never ends on one."""
+"""Function words; a phrase never ends with one."""
 
 WEAK_WORDS = _words(
     """
@@ -39,7 +39,7 @@ WEAK_WORDS = _words(
     wanted wants way
     """
 )
-"""Words with too little in them to be worth an answer of their own."""
+"""Words with too little meaning for an answer of their own."""
 
 WEAK_NOUNS = _words(
     """

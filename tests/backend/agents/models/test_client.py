@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 import pytest
 from pydantic_ai import UnexpectedModelBehavior
 from pydantic_ai.exceptions import (
-    FallbackExceptionGroup,
     ModelConnectionError,
     ModelHTTPError,
     ModelRateLimitError,
@@ -87,10 +86,6 @@ def raises(error: Exception) -> Answer:
         (UnexpectedModelBehavior(WORDS, body=SECRET), "unknown"),
         (UserError(SECRET), "unknown"),
         (ZeroDivisionError(WORDS), "unknown"),
-        (
-            FallbackExceptionGroup("all", [ModelHTTPError(429, "m"), ModelHTTPError(500, "n")]),
-            "rate_limit",
-        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value,
 )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from backend.agents import Agents, Peer, Received, Registry, Slot
 from backend.agents.outputs import COMMENT_LIMIT, SPOKEN_LIMIT
 from backend.agents.registry import Temperament
-from backend.agents.rehearsal.script import Deck, lines_of, manners, shared
+from backend.agents.rehearsal.script import SixLines, lines_of, manners, shared
 
 Play = Callable[..., Awaitable[Any]]
 
@@ -232,9 +232,10 @@ async def test_a_comment_on_anything_stays_within_the_limit() -> None:
             assert SPEAKABLE.fullmatch(reply.text.replace("9", "")), reply.text
 
 
-def test_a_deck_has_a_card_for_each_of_six_slots() -> None:
-    """The bound on a deck's size is what keeps six slots from repeating each other."""
+def test_a_list_has_a_line_for_each_of_six_slots() -> None:
+    """With at least six lines in a list no two of six slots speak the same one."""
     assert min(len(lines_of(t).comment) for t in temperaments()) >= 6
     assert (
-        "min_length=6" in repr(get_args(Deck)[1]) or get_args(Deck)[1].metadata[0].min_length == 6
+        "min_length=6" in repr(get_args(SixLines)[1])
+        or get_args(SixLines)[1].metadata[0].min_length == 6
     )

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.agents.rehearsal.cues import hear, phrases
+from backend.agents.rehearsal.cues import extract_keywords, phrases
 
 TO_YOU = {"my": "your"}
 
@@ -29,7 +29,7 @@ TO_YOU = {"my": "your"}
 )
 def test_hears_the_words_worth_taking_up(message: str, words: tuple[str, ...]) -> None:
     """Content words come in the order of the sentence, without grammar, filler and noise."""
-    assert words == hear(message).words
+    assert words == extract_keywords(message).words
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_hears_the_words_worth_taking_up(message: str, words: tuple[str, ...]) -
 )
 def test_hears_things_from_the_speakers_side(message: str, things: tuple[str, ...]) -> None:
     """A visitor's `my` is the speaker's `your`; people, several things and parts are left out."""
-    assert things == hear(message).things
+    assert things == extract_keywords(message).things
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_hears_things_from_the_speakers_side(message: str, things: tuple[str, ..
 )
 def test_tells_a_question(message: str, is_question: bool) -> None:
     """A question has its mark or begins like one: recognised speech often has no mark."""
-    assert is_question == hear(message).is_question
+    assert is_question == extract_keywords(message).is_question
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_tells_a_question(message: str, is_question: bool) -> None:
 )
 def test_tells_what_it_cannot_read(message: str, language: str, is_silent: bool) -> None:
     """Another language is not silence, and silence is not another language."""
-    cues = hear(message)
+    cues = extract_keywords(message)
 
     assert (language, is_silent) == (cues.language, cues.is_silent)
 
@@ -138,7 +138,7 @@ def test_quotes_worn_words_last() -> None:
 @given(st.text(max_size=2000))
 def test_nothing_a_visitor_can_say_breaks_it(message: str) -> None:
     """Any text at all is heard, and every word heard can be spoken."""
-    cues = hear(message)
+    cues = extract_keywords(message)
 
     assert all(word.replace("'", "").replace("-", "").isalpha() for word in cues.words)
     assert all(len(word) <= 20 for word in cues.words)
