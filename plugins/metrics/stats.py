@@ -6,18 +6,23 @@ import typer
 
 from backend.errors import ReflectiveResonanceError
 from backend.plugins import server_in_settings
-from backend.terminal import show_json
+from backend.terminal import duration, output, show_json, show_table
 
 if TYPE_CHECKING:
     from plugins.metrics.figures import Figure
 
 LIMIT_S = 10.0
+REFUSALS = {
+    401: "asks for its token: set RR_API_TOKEN to the same value here",
+    404: "has no figures: is it this program, and RR_METRICS_ENABLED not false?",
+    503: "has no figures: its plugin `metrics` does not run; see its log",
+}
 
 app = typer.Typer(name="stats", help="The figures of the server that runs, as a table.")
 
 
 class NoFiguresError(ReflectiveResonanceError):
-    """There are none, and why."""
+    """A server has no figures; the message says why and what to do."""
 
 
 @app.command()
@@ -33,34 +38,27 @@ def stats(
 
     Exits with 0 if there are figures, 1 if no server answers with them, 2 on wrong settings.
     """
-    from plugins.metrics.table import show
-
     server = server_in_settings()
     base = url or server.base_url
     if "://" not in base:
         base = f"http://{base}"
-    figures = fetch(base, server.token)
+    figures = _fetch(base, server.token)
     if as_json:
-        show_json({"url": base, "figures": [figure.to_dict() for figure in figures]})
+        show_json({"url": base, "figures": figures})
     else:
-        show(figures, base)
+        output().out(f"show at {base}")
+        _show(figures)
 
 
-def fetch(base: str, token: str) -> "list[Figure]":
-    """Ask the server at `base` for its figures.
-
-    Raises
-    ------
-    NoFiguresError
-        With one sentence for the artist: what is wrong and what to do.
-    """
+def _fetch(base: str, token: str) -> "list[Figure]":
+    """Return the figures of the server at `base`."""
     import httpx2
 
     from plugins.metrics.figures import read
 
     headers = {"authorization": f"Bearer {token}"} if token else {}
     try:
-        # a proxy of the surroundings has no business between two programs of one machine
+        # without the proxy of the environment, which may not reach this machine's own programs
         with httpx2.Client(timeout=LIMIT_S, trust_env=False) as client:
             answer = client.get(f"{base.rstrip('/')}/metrics", headers=headers)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
@@ -68,23 +66,50 @@ def fetch(base: str, token: str) -> "list[Figure]":
             f"No server answers at {base} ({type(error).__name__}). Start one with "
             "`reflective-resonance serve`, or say where it is with --url."
         ) from error
-    if answer.status_code != 200:
-        raise NoFiguresError(_refusal(base, answer.status_code))
+    status = answer.status_code
+    if status != 200:
+        refusal = REFUSALS.get(status, f"answers with status {status}")
+        raise NoFiguresError(f"The server at {base} {refusal}.")
     try:
         figures = read(answer.text)
     except ValueError:
         figures = []
-    if not any(figure.name.startswith("reflective_resonance") for figure in figures):
+    if not any(figure["name"].startswith("reflective_resonance") for figure in figures):
         raise NoFiguresError(
             f"What answers at {base} is no Reflective Resonance: say where it is with --url."
         )
     return figures
 
 
-def _refusal(base: str, status: int) -> str:
-    reasons = {
-        401: "asks for its token: set RR_API_TOKEN to the same value here",
-        404: "has no figures: is it this program, and RR_METRICS_ENABLED not false?",
-        503: "has no figures: its plugin `metrics` does not run; see its log",
-    }
-    return f"The server at {base} {reasons.get(status, f'answers with status {status}')}."
+def _show(figures: "list[Figure]") -> None:
+    """Print the figures that are not zero, then the times."""
+    counts, times = [], []
+    for figure in figures:
+        doc, name = figure["help"].removesuffix("."), figure["name"]
+        rows = []
+        for value in figure["values"]:
+            labels = ", ".join(value["labels"].values()).replace("_", " ")
+            if figure["type"] == "histogram":
+                spans = [_quantity(value[key], name) for key in ("mean", "p50", "p95")]
+                times.append((doc, labels, *spans, str(value["count"])))
+            elif name.endswith("plugin_state") and value["value"]:
+                rows.append((doc, value["labels"]["plugin"], value["labels"]["state"]))
+            elif value["value"] or not labels:
+                rows.append((doc, labels, _quantity(value["value"], name)))
+        if figure["type"] != "histogram":
+            counts += rows or [(doc, "", "none")]
+    show_table(("Figure", "", ""), counts)
+    show_table(("Time", "", "Mean", "Half within", "95 % within", "Number"), times)
+
+
+def _quantity(value: float | None, name: str) -> str:
+    """Return a value in the unit that the name of its figure ends with."""
+    from rich.filesize import decimal
+
+    if value is None:
+        return "-"
+    if name.endswith("_seconds"):
+        return duration(value)
+    if name.endswith("_bytes"):
+        return decimal(int(value))
+    return f"{value:.6g}" if value % 1 else f"{value:.0f}"
