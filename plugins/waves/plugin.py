@@ -72,5 +72,5 @@ def create_pool(bench: Bench, *, lanes: int, queue_max_size: int) -> Pool:
         memory_limit_mb=settings.memory_limit_mb,
         low_priority=bench.host.low_priority,
         on_state=bench.host.report,
-        hindrance=DiskSpace(bench.host.artifacts.root, settings.min_free_mb).problem,
+        pause_reason=DiskSpace(bench.host.artifacts.root, settings.min_free_mb).problem,
     )

@@ -1,7 +1,7 @@
 """The pool: jobs wait, workers do them, whatever happens to a worker."""
 
 from plugins.waves.pool.disk_space import DiskSpace
-from plugins.waves.pool.lane import Outcome
+from plugins.waves.pool.job import Outcome
 from plugins.waves.pool.pool import Pool, no_preparation
 from plugins.waves.pool.quarantine import DAY_S, identity
 

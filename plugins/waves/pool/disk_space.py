@@ -1,4 +1,4 @@
-"""Tells when the disk is nearly full, so that the pool waits instead of failing every utterance."""
+"""The free space of a disk as a reason to pause the pool, instead of failing every job."""
 
 import shutil
 import threading
@@ -31,16 +31,16 @@ class DiskSpace:
         self._warned_at: float | None = None
 
     def problem(self) -> str:
-        """Return why nothing should be written now, or nothing; warn of it once a minute."""
+        """Return why nothing should be written now, or nothing; log a warning once a minute."""
         free_mb = self._free_mb() if self._min_free_mb else None
         low = free_mb is not None and free_mb < self._min_free_mb
         reason = f"less than {self._min_free_mb} MB free on the disk of {self._root}" if low else ""
         with self._lock:
-            self._tell(reason, free_mb)
+            self._log(reason, free_mb)
         return reason
 
     def _free_mb(self) -> int | None:
-        """Return the free megabytes; None if nobody can tell, which is for the jobs to find out."""
+        """Return the free megabytes; None if they cannot be read."""
         for directory in (self._root, *self._root.parents):
             try:
                 return shutil.disk_usage(directory).free // MEGABYTE
@@ -50,16 +50,16 @@ class DiskSpace:
                 return None
         return None
 
-    def _tell(self, reason: str, free_mb: int | None) -> None:
+    def _log(self, reason: str, free_mb: int | None) -> None:
         now = monotonic()
         if not reason:
             if self._warned_at is not None:
-                log.info("there is room on the disk again; waves are made", free_mb=free_mb)
+                log.info("the disk has enough free space again; jobs go on", free_mb=free_mb)
             self._warned_at = None
         elif self._warned_at is None or now - self._warned_at >= WARN_EVERY_S:
             self._warned_at = now
             log.warning(
-                "the disk is nearly full; utterances wait until there is room",
+                "the disk is nearly full; jobs wait: delete files, or lower min_free_mb",
                 free_mb=free_mb,
                 min_free_mb=self._min_free_mb,
                 root=str(self._root),

@@ -2,101 +2,42 @@
 
     start a worker  --problem-->  wait 1, 2, 4 ... s, start again
          |   ^
-         v   +---------- bury it: idle death, died in a job, did not answer in time
+         v   +---------- reap it: died idle, died in a job, did not answer in time
     take a job, run it, finish it
 
-A job whose worker crashed stays with its lane for a second attempt, so that one file cannot take
-the other lanes down one after the other. A job whose worker was killed from outside says nothing
-about its file: it is tried again at once, then after growing pauses, in which the lane does other
-jobs. If the lane cannot get a worker, it gives the job back. A job that timed out is not tried
-again.
+A job whose worker crashed stays with its lane for a second attempt, so that one file cannot crash
+the workers of all lanes. That a worker was killed from outside says nothing about the file: the job
+is tried again at once, then after growing pauses, in which the lane does other jobs. A lane without
+a worker gives its job back. A job that timed out is not tried again.
 """
 
 import threading
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
 
 import structlog
 
+from plugins.waves.pool.job import Job, Outcome
 from plugins.waves.pool.quarantine import identity
 from plugins.waves.process import Note, Report, Task, Worker, WorkerDiedError, WorkerTimeoutError
 
 log = structlog.get_logger(__name__)
 
 START_LIMIT_S = 300.0
-"""Imports and links at the lowest priority take as long as that on a busy machine, and so does
-librosa where it has to do the work."""
+"""Imports at the lowest priority take as long as that on a busy machine."""
 IDLE_CHECK_S = 1.0
 FIRST_BACK_OFF_S, MAX_BACK_OFF_S = 1.0, 30.0
 MAX_CRASHES = 2
 KILL_PAUSES_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""Before each further attempt after a worker was killed from outside: at once, since most kills are
-single ones; then for half a minute, which outlasts a short lack of memory. The backfill, which
-comes back after minutes, does the rest."""
+"""Before each further attempt after a worker was killed from outside: none at first, since most
+kills are single ones; half a minute in all, which is longer than a short lack of memory."""
 KILL_LIMIT_S = 120.0
 """No attempt begins later than this after the first, however long each one took."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a job ended; `reason` is empty when it succeeded."""
-
-    reason: str
-    message: str
-    report: Report = field(default_factory=Report)
-    queued_ms: float = 0.0
-    running_ms: float = 0.0
-    attempts: int = 0
-
-
-class Work(Protocol):
-    """One thing to be done for one file.
-
-    Both methods are called on threads of the pool; `end` on that of `submit` if nothing runs.
-    """
-
-    path: str
-
-    def begin(self, queued_ms: float) -> object:
-        """Return what is sent to the worker; called once, when a lane takes the job."""
-
-    def end(self, outcome: Outcome) -> None:
-        """Learn how it ended; called exactly once, accepted or refused."""
-
-
-@dataclass(slots=True, eq=False)
-class Job:
-    """An accepted file with everyone who asked for it."""
-
-    path: str
-    works: list[Work]
-    live: bool
-    accepted_at: float
-    started_at: float | None = None
-    payload: object = None
-    attempts: int = 0
-    crashes: int = 0
-    kills: int = 0
-    not_before: float = 0.0
-    """When it may begin (monotonic)."""
-    attempted_at: float | None = None
-    """When the present attempt began; None while there is none."""
-    size: int = 0
-    """Bytes of the file, 0 if there is none."""
-    ended: bool = False
-
-    def outcome(self, reason: str, message: str, report: Report | None = None) -> Outcome:
-        """Return how this job ended, with its times until now."""
-        now = monotonic()
-        started = now if self.started_at is None else self.started_at
-        queued_ms, running_ms = (started - self.accepted_at) * 1000, (now - started) * 1000
-        return Outcome(reason, message, report or Report(), queued_ms, running_ms, self.attempts)
-
-
-class Desk(Protocol):
-    """What a lane needs of its pool."""
+class JobSource(Protocol):
+    """Where a lane gets its jobs."""
 
     def take(self, lane: "Lane", timeout_s: float) -> Job | None:
         """Return the next job, None if none came in time."""
@@ -107,21 +48,25 @@ class Desk(Protocol):
     def finish(self, job: Job, outcome: Outcome) -> None:
         """End a job."""
 
-    def note(self) -> None:
-        """Look at every lane's `ready` and `problem` again."""
 
-    def pass_on(self, note: Note) -> None:
-        """Log what a worker says."""
+class Supervisor(Protocol):
+    """What else a lane needs of its pool."""
 
-    def prepare(self, given_up: threading.Event, *, died: bool) -> None:
-        """Do what is to be done before a worker starts; `died` tells that the last one did so."""
+    def update_state(self) -> None:
+        """Read every lane's `ready` and `problem` again."""
+
+    def log_note(self, note: Note) -> None:
+        """Log a line of a worker."""
+
+    def prepare(self, cancelled: threading.Event, *, died: bool) -> None:
+        """Prepare for a worker; `died` says that the last one died at its start."""
 
     def starting(self) -> AbstractContextManager[bool]:
-        """Hold this until a new worker is `ready`; it tells whether none of the pool was before."""
+        """Hold this until a new worker is `ready`; yields whether none of the pool was before."""
 
 
 class Lane(threading.Thread):
-    """A thread that takes jobs from the desk and has them done by its worker.
+    """A thread that takes jobs and has its worker do them.
 
     The thread lives as long as its workers: on Linux they are killed when it ends.
     """
@@ -129,7 +74,8 @@ class Lane(threading.Thread):
     def __init__(
         self,
         index: int,
-        desk: Desk,
+        jobs: JobSource,
+        pool: Supervisor,
         task: Task,
         *,
         timeout_s: float,
@@ -137,8 +83,9 @@ class Lane(threading.Thread):
         memory_limit_mb: int,
         low_priority: bool,
     ) -> None:
-        super().__init__(name=f"waves-lane-{index}", daemon=True)
-        self._desk = desk
+        super().__init__(name=f"pool-lane-{index}", daemon=True)
+        self._jobs = jobs
+        self._pool = pool
         self._task = task
         self._warm_up = warm_up
         self._timeout_s = timeout_s
@@ -149,7 +96,7 @@ class Lane(threading.Thread):
         self._replaced_pid: int | None = None
         self._died_at_start = False
         self.job: Job | None = None
-        """The job this lane holds; set by the desk, in `take`."""
+        """The job this lane holds; set in `take`."""
         self.ready = False
         self.problem = ""
         """Why the last start of a worker failed."""
@@ -158,7 +105,7 @@ class Lane(threading.Thread):
     @property
     def worker_pid(self) -> int | None:
         """The id of the worker process, for logs and tests."""
-        worker = self._worker  # which the lane's own thread may let go of meanwhile
+        worker = self._worker  # the lane's own thread may discard it meanwhile
         return worker.pid if worker else None
 
     def end(self) -> None:
@@ -171,7 +118,7 @@ class Lane(threading.Thread):
             try:
                 self._step()
             except (Exception, SystemExit) as error:
-                log.exception("a lane of the waves pool failed", lane=self.name)
+                log.exception("a lane of the pool failed", lane=self.name)
                 self._discard()
                 if self.job is not None:
                     self._finish(self.job, "error", f"{type(error).__name__}: {error}")
@@ -185,7 +132,7 @@ class Lane(threading.Thread):
         if self._worker is None:
             self._start_worker()
             return
-        job = self.job or self._desk.take(self, IDLE_CHECK_S)
+        job = self.job or self._jobs.take(self, IDLE_CHECK_S)
         if self._ended.is_set():
             return
         if not self._worker.alive:
@@ -200,17 +147,17 @@ class Lane(threading.Thread):
             self._attempt(job)
 
     def _start_worker(self) -> None:
-        with self._desk.starting() as first:
+        with self._pool.starting() as first:
             if self._ended.is_set():
                 return
             if first or self._died_at_start:
-                self._desk.prepare(self._ended, died=self._died_at_start)
+                self._pool.prepare(self._ended, died=self._died_at_start)
             self._died_at_start = False
             try:
                 self._worker = worker = Worker(
                     self._memory_limit_mb,
                     self._ended,
-                    self._desk.pass_on,
+                    self._pool.log_note,
                     low_priority=self._low_priority,
                 )
                 report = worker.run(START_LIMIT_S, self._warm_up, first, self._replaced_pid)
@@ -228,7 +175,7 @@ class Lane(threading.Thread):
             self._back_off()
             return
         log.debug("a worker is ready", lane=self.name, pid=worker.pid, report=report.data)
-        self._desk.note()
+        self._pool.update_state()
 
     def _back_off(self) -> None:
         doublings = min(self.failed_starts - 1, 10)  # a float takes no more than 1,023
@@ -242,10 +189,10 @@ class Lane(threading.Thread):
             next_try_s=seconds,
         )
         self._discard()
-        self._desk.note()  # also where there was no worker to discard
+        self._pool.update_state()  # also where there was no worker to discard
         if self.job is not None:
             job, self.job = self.job, None
-            self._desk.give_back(job)
+            self._jobs.give_back(job)
         self._ended.wait(seconds)
 
     def _attempt(self, job: Job) -> None:
@@ -254,7 +201,7 @@ class Lane(threading.Thread):
             job.started_at = monotonic()
             try:
                 job.payload = job.works[0].begin((job.started_at - job.accepted_at) * 1000)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - told as the outcome
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the outcome
                 self._finish(job, "error", str(error) or type(error).__name__)
                 return
             job.size = (identity(job.path) or (0, 0, 0))[1]
@@ -307,13 +254,13 @@ class Lane(threading.Thread):
         if pause_s:
             job.not_before = monotonic() + pause_s
             self.job = None
-            self._desk.give_back(job)
+            self._jobs.give_back(job)
 
     def _finish(self, job: Job, reason: str, message: str, report: Report | None = None) -> None:
         outcome = job.outcome(reason, message, report)
         self.job = None
         try:
-            self._desk.finish(job, outcome)
+            self._jobs.finish(job, outcome)
         except BaseException:
             self.job = job  # for `run`, which ends it as an error
             raise
@@ -327,4 +274,4 @@ class Lane(threading.Thread):
             worker.discard()
         except Exception:
             log.exception("a worker could not be killed", lane=self.name, pid=worker.pid)
-        self._desk.note()
+        self._pool.update_state()

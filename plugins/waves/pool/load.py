@@ -8,13 +8,13 @@ REFUSALS_COUNT_S = 60
 RECENT_JOBS = 50
 SLOW_FACTOR = 100
 MIN_SLOW_S = 10.0
-"""A job of some milliseconds may wait that long for a processor, and nothing is wrong."""
+"""A job of some milliseconds may wait so long for a processor without any fault."""
 UNKNOWN_SLOW_S = 30.0
 """How long a job may take before any was done: half of the default limit."""
 
 
 class Load:
-    """Counts refusals and times of jobs; whoever uses it holds a lock."""
+    """Counts refusals and times of jobs; whoever uses it holds the lock of the pool."""
 
     def __init__(self) -> None:
         self._refusals: deque[tuple[int, int]] = deque()

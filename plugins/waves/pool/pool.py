@@ -1,4 +1,4 @@
-"""The bounded pool: admit jobs, hand them to lanes, recover, drain.
+"""The bounded pool: accept jobs, hand them to lanes, recover, stop.
 
     submit(work) --> [ live ][ backfill ]     at most queue_max_size + lanes jobs, in order
         |                    | take()
@@ -6,19 +6,18 @@
         |               lane thread 1..n: work.begin() --- task, payload -->  worker process 1..n
         |                    |                         <------ Report ------  (spawned)
         v                    v finish()
-    doorman thread: work.end(outcome), one after the other
+    callback thread: work.end(outcome), one after the other
 
-`submit` is called on the event loop between two steps of a visitor's session. So it touches no
-file, writes no log line and calls nobody back: it takes a lock, appends and returns. A worker that
-dies or hangs costs its own lane a restart and nothing else (see `lane.py`); a job whose worker died
-is tried again, and a file that crashes two workers is quarantined until it changes, for a day. A
-thread of its own looks at the state every second: it is told even while every lane is stuck. All
-ends are told by one thread, the doorman: a lane takes its next job while the last one's end is
-still being written down, and a slow disk there fills the queue instead of holding up a worker.
+`submit` is called on the event loop, so it opens no file, writes no log line and runs no callback:
+it acquires a lock, appends and returns. A worker that dies or hangs costs its own lane a restart
+and nothing else (see `lane.py`); a job whose worker died is tried again, and a file that crashes
+two workers is quarantined until it changes, for a day. A thread computes the state every second,
+also while every lane hangs. One thread runs all callbacks: a lane takes its next job while those of
+the last one still run, and a slow disk there fills the queue instead of delaying a worker.
 
-Rejected: concurrent.futures and loky (an idle worker's death ends them for good, a hung worker
-stays), pebble (see `process.py`), an asyncio queue (the command line uses the pool too, and
-draining must not depend on a loop that is closing).
+Rejected: concurrent.futures and loky (the death of an idle worker ends them for good, a hung worker
+stays), pebble (see `worker_process.py`), an asyncio queue (the command line uses the pool too, and
+a stop must not depend on a loop that is closing).
 """
 
 import logging
@@ -26,40 +25,36 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from queue import SimpleQueue
 from time import monotonic
-from typing import Literal, Self
+from typing import Self
 
 import structlog
 
-from plugins.waves.pool.lane import Job, Lane, Outcome, Work
-from plugins.waves.pool.load import SLOW_FACTOR, Load
-from plugins.waves.pool.quarantine import Quarantine, identity
-from plugins.waves.pool.queue import Backlog
+from plugins.waves.pool.job import Work
+from plugins.waves.pool.job_table import JobTable
+from plugins.waves.pool.lane import Lane
+from plugins.waves.pool.quarantine import identity
+from plugins.waves.pool.state import Situation, State, StateThread
 from plugins.waves.process import Note, Report, Task
 
 log = structlog.get_logger(__name__)
 
 KILL_LIMIT_S = 1.5
-"""What `stop` adds to its limit, at most, to bury what it had to kill."""
+"""What `stop` adds to its limit, at most, to reap what it had to kill."""
 WARNINGS_KEPT = 100
-LOOK_EVERY_S = 1.0
-"""Between two looks at the state."""
-
-State = Literal["ok", "warming", "degraded"]
 
 
 def no_warm_up(first: bool, replaced_pid: int | None) -> Report:  # noqa: ARG001 - the signature of a warm-up
-    """Stand in for a warm-up where a task needs none."""
+    """Do nothing: the warm-up of a task that needs none."""
     return Report()
 
 
 def no_preparation(
     say: Callable[[str], None],
-    given_up: threading.Event,
+    cancelled: threading.Event,
     died: bool,
 ) -> None:
-    """Stand in for a preparation where a task needs none."""
+    """Do nothing: the preparation of a task that needs none."""
 
 
 class Pool:
@@ -77,11 +72,11 @@ class Pool:
         Time for one job; its worker is killed after that.
     warm_up : callable
         Module-level function `warm_up(first, replaced_pid) -> Report`, called once in each new
-        worker: whether none of the pool was ready before, and which process it stands in for.
+        worker: whether none of the pool was ready before, and which process it replaces.
     prepare : callable
-        `prepare(say, given_up, died)`, called on a lane's thread before the first worker starts,
+        `prepare(say, cancelled, died)`, called on a lane's thread before the first worker starts,
         and before one whose predecessor died at its start. While it runs the state is `warming`
-        with the reason that it last passed to `say`; it ends soon after `given_up` is set.
+        with the reason that it last passed to `say`; it ends soon after `cancelled` is set.
     memory_limit_mb : int > 0
         Memory for one worker.
     low_priority : bool
@@ -89,8 +84,8 @@ class Pool:
     on_state : callable
         `on_state(state, reason)`, called whenever the state changes: at first within `start`, then
         on a thread of the pool.
-    hindrance : callable
-        `hindrance() -> str`, called on the lanes' threads about once a second: why no job should
+    pause_reason : callable
+        `pause_reason() -> str`, called on the lanes' threads about once a second: why no job should
         begin now, or nothing. Jobs wait meanwhile.
     """
 
@@ -106,33 +101,24 @@ class Pool:
         memory_limit_mb: int = 2048,
         low_priority: bool = True,
         on_state: Callable[[State, str], None] | None = None,
-        hindrance: Callable[[], str] = str,
+        pause_reason: Callable[[], str] = str,
     ) -> None:
-        self._capacity = queue_max_size + lanes
         self._quarter = queue_max_size / 4
         self._on_state = on_state
-        self._hindrance = hindrance
+        self._ask_pause_reason = pause_reason
+        self._pause_reason = ""
         self._prepare = prepare
         self._preparing = ""
-        self._hindered_by = ""
         self._state: tuple[State, str] | None = None
-        self._changed = threading.Condition()
-        self._open = False
-        self._waiting = Backlog()
-        self._jobs: dict[str, Job] = {}
-        self._quarantine = Quarantine()
-        self._load = Load()
-        self._stopped = threading.Event()
-        self._watch = threading.Thread(target=self._look, name="waves-watch", daemon=True)
-        self._endings: SimpleQueue[tuple[Work | Job, Outcome] | None] = SimpleQueue()
-        self._doorman = threading.Thread(target=self._see_off, name="waves-doorman", daemon=True)
-        self._doorman_listens = False
+        self._state_thread = StateThread(self.update_state)
+        self._jobs = JobTable(queue_max_size + lanes, self._is_paused)
         self._first_start = threading.Lock()
         self._was_ready = False
         self._warnings: deque[str] = deque(maxlen=WARNINGS_KEPT)
         self._lanes = [
             Lane(
                 index,
+                self._jobs,
                 self,
                 task,
                 timeout_s=timeout_s,
@@ -153,7 +139,7 @@ class Pool:
     @property
     def queued(self) -> int:
         """How many jobs wait for a lane."""
-        return len(self._waiting)
+        return self._jobs.queued
 
     @property
     def worker_pids(self) -> tuple[int, ...]:
@@ -167,31 +153,30 @@ class Pool:
 
     @property
     def has_room_for_backfill(self) -> bool:
-        """Whether so few jobs wait that work without a visitor behind it may be added."""
-        room = self.queued < max(1, self._quarter) and len(self._jobs) < self._capacity
-        return self._open and room and not self._hindered_by
+        """Whether so few jobs wait that backfill jobs may be added."""
+        room = self.queued < max(1, self._quarter) and not self._jobs.is_full
+        return self._jobs.is_open and room and not self._pause_reason
 
     def holds(self, path: str) -> bool:
-        """Tell whether a job for `path` is waiting or running."""
+        """Return whether a job for `path` is waiting or running."""
         return path in self._jobs
 
     def is_quarantined(self, path: str) -> bool:
-        """Tell whether `path` crashed two workers within a day and has not changed since."""
-        return path in self._quarantine
+        """Return whether `path` crashed two workers within a day and has not changed since."""
+        return path in self._jobs.quarantine
 
     def quarantine(self, path: str, for_s: float) -> None:
-        """Leave `path` alone for `for_s`, since it crashed two workers of an earlier pool."""
-        if (crashed := identity(path)) is not None:
-            self._quarantine.add(path, crashed, for_s)
+        """Refuse `path` for `for_s`, since it crashed two workers of an earlier pool."""
+        if (crash_identity := identity(path)) is not None:
+            self._jobs.quarantine.add(path, crash_identity, for_s)
 
     def start(self) -> None:
         """Start the lanes; jobs are accepted from now on and run as soon as a worker is ready."""
-        self._doorman.start()
-        self._open = self._doorman_listens = True
-        self.note()
+        self._jobs.open()
+        self.update_state()
         for lane in self._lanes:
             lane.start()
-        self._watch.start()
+        self._state_thread.start()
 
     def submit(self, work: Work, *, live: bool = True) -> bool:
         """Accept or refuse one job; return at once.
@@ -201,139 +186,50 @@ class Pool:
         whether the job was accepted; `work.end` is called exactly once either way, later and on
         another thread; before `start` and after `stop` at once, on this one.
         """
-        with self._changed:
-            job = self._jobs.get(work.path)
-            if not self._open:
-                refusal = Outcome("stopped", "the pool is not running")
-            elif job is not None:
-                job.works.append(work)
-                if live:
-                    self._waiting.promote(job)
-                return True
-            elif len(self._jobs) >= self._capacity and not (live and self._displace()):
-                self._load.refuse()
-                refusal = Outcome(
-                    "queue_full", f"{self._capacity} utterances are already waiting or running"
-                )
-            else:
-                job = Job(work.path, [work], live, monotonic())
-                self._waiting.put(job)
-                self._jobs[work.path] = job
-                self._changed.notify()
-                return True
-            if self._doorman_listens:
-                self._endings.put((work, refusal))
-                return False
-        _end(work, refusal)
-        return False
+        return self._jobs.submit(work, live=live)
 
     def stop(self, limit_s: float = 3.0) -> int:
         """Refuse new jobs, let running ones end within `limit_s`, kill the rest; count the losses.
 
         Every accepted job has ended when this returns, after at most `limit_s` + `KILL_LIMIT_S`,
-        and been told of, unless telling takes as long as `KILL_LIMIT_S` once more.
+        and its callbacks have run, unless that takes longer than `KILL_LIMIT_S` once more.
         """
-        with self._changed:
-            if not self._open:
-                self._changed.wait_for(lambda: not self._jobs, limit_s + KILL_LIMIT_S)
-                return 0
-            self._open = False
-            self._stopped.set()
-            dropped = self._waiting.clear()
-            busy = [lane for lane in self._lanes if lane.job is not None]
-            self._changed.notify_all()
+        dropped = self._jobs.close()
+        if dropped is None:
+            self._jobs.wait_until_empty(limit_s + KILL_LIMIT_S)
+            return 0
+        self._state_thread.end()
+        busy = [lane for lane in self._lanes if lane.job is not None]
         for lane in self._lanes:
             if lane not in busy:
                 lane.end()
         for job in dropped:
-            self.finish(job, job.outcome("stopped", "the host stopped before the job began"))
-        self._wait_for_jobs(monotonic() + limit_s)
+            self._jobs.finish(job, job.outcome("stopped", "the host stopped before the job began"))
+        self._jobs.wait_until_empty(limit_s)
         killed = sum(lane.job is not None for lane in busy)
         for lane in self._lanes:
             lane.end()
         deadline = monotonic() + KILL_LIMIT_S
         for lane in self._lanes:
             _join(lane, max(0.0, deadline - monotonic()))
-        for job in list(self._jobs.values()):
-            self.finish(job, job.outcome("stopped", "the host stopped before the job was done"))
-        with self._changed:
-            self._doorman_listens = False
-            self._endings.put(None)
-        _join(self._doorman, KILL_LIMIT_S)
-        _join(self._watch, KILL_LIMIT_S)
+        self._jobs.finish_all(KILL_LIMIT_S)
+        _join(self._state_thread, KILL_LIMIT_S)
         if dropped or killed:
             log.warning("jobs were dropped at stop", waiting=len(dropped), running=killed)
         return len(dropped) + killed
 
-    def take(self, lane: Lane, timeout_s: float) -> Job | None:
-        """Give `lane` the next job, None if none came in time, or if none should begin now."""
-        hindered = self._is_hindered()
-        with self._changed:
-            self._changed.wait_for(
-                lambda: (self._waiting.first(monotonic()) and not hindered) or not self._open,
-                timeout_s,
-            )
-            if not self._open:
-                lane.end()  # it was busy when the others were ended
-            job = self._waiting.pop(monotonic()) if self._open and not hindered else None
-            lane.job = job
-        if job is not None and self.is_quarantined(job.path):
-            lane.job = None
-            self.finish(
-                job,
-                job.outcome(
-                    "quarantined",
-                    "this file crashed two workers; it is tried again when it changes, or in a day",
-                ),
-            )
-            return None
-        return job
-
-    def give_back(self, job: Job) -> None:
-        """Put a job first in the queue again."""
-        with self._changed:
-            if self._open:
-                self._waiting.put_first(job)
-                self._changed.notify()
-                return
-        self.finish(job, job.outcome("stopped", "the host stopped before the job was done"))
-
-    def finish(self, job: Job, outcome: Outcome) -> None:
-        """End a job, once."""
-        poison = identity(job.path) if outcome.reason == "crashed" else None
-        if poison is not None:
-            log.warning(
-                "a file crashed two workers and is set aside",
-                path=job.path,
-                how=outcome.message,
-                what_to_do="replace or remove it; it is tried again when it changes, in a day, or "
-                "with a new version of this program",
-            )
-        with self._changed:
-            if job.ended or self._jobs.get(job.path) is not job:
-                return
-            job.ended = True
-            if poison is not None:
-                self._quarantine.add(job.path, poison)
-            if not outcome.reason and job.attempted_at is not None:
-                self._load.finish(monotonic() - job.attempted_at, job.size)
-            if self._doorman_listens:
-                self._endings.put((job, outcome))
-                return
-        self._tell(job, outcome)
-
-    def pass_on(self, note: Note) -> None:
-        """Log what a worker says; a warning that every worker has to give comes once."""
+    def log_note(self, note: Note) -> None:
+        """Log a line of a worker; a warning that every worker gives is logged once."""
         if note.level < logging.WARNING:
             log.info(note.message)
         elif note.message not in self._warnings:
             self._warnings.append(note.message)
             log.warning(note.message)
 
-    def prepare(self, given_up: threading.Event, *, died: bool) -> None:
-        """Prepare for a worker; what goes wrong is logged, and the worker starts all the same."""
+    def prepare(self, cancelled: threading.Event, *, died: bool) -> None:
+        """Prepare for a worker; an error is logged, and the worker starts all the same."""
         try:
-            self._prepare(self._show_preparing, given_up, died)
+            self._prepare(self._show_preparing, cancelled, died)
         except Exception:
             log.exception("the workers could not be prepared")
         finally:
@@ -343,29 +239,33 @@ class Pool:
         if reason:
             log.info(reason)
         self._preparing = reason
-        self.note()
+        self.update_state()
 
     @contextmanager
     def starting(self) -> Iterator[bool]:
         """Let one lane prepare and warm up alone first.
 
-        Only that one is told so, and sweeps: the next would sweep away what the first publishes.
+        It alone is told that it is the first, and sweeps: a second one would remove its files.
         """
         with nullcontext() if self._was_ready else self._first_start:
             yield not self._was_ready
             self._was_ready = self._was_ready or any(lane.ready for lane in self._lanes)
 
-    def note(self) -> None:
-        """Work the pool's state out again and tell it if it changed."""
-        with self._changed:
-            state: tuple[State, str] = ("ok", "")
-            if problems := "; ".join(self._problems()):
-                state = ("degraded", problems)
-            elif not any(lane.ready for lane in self._lanes):
-                state = ("warming", self._preparing or "the workers are starting")
-            elif aside := len(self._quarantine):
-                state = ("ok", f"{aside} set aside after crashing two workers each: see the log")
-            if state == self._state or not self._open:
+    def update_state(self) -> None:
+        """Compute the state of the pool, and report it if it changed."""
+        jobs = self._jobs
+        with jobs.changed:
+            situation = Situation(
+                self._lanes,
+                jobs.load,
+                queued=jobs.queued,
+                is_full=jobs.is_full,
+                quarantined=len(jobs.quarantine),
+                pause_reason=self._pause_reason,
+                preparing=self._preparing,
+            )
+            state = situation.state()
+            if state == self._state or not jobs.is_open:
                 return
             self._state = state
             try:
@@ -374,98 +274,19 @@ class Pool:
             except Exception:
                 log.exception("the state of the pool could not be reported", state=state)
 
-    def _problems(self) -> Iterator[str]:
-        """Say what is wrong, in words with the number."""
-        if down := [lane for lane in self._lanes if lane.failed_starts]:
-            yield f"{len(down)} of {len(self._lanes)} workers cannot start: {down[0].problem}"
-        if self._hindered_by:
-            yield self._hindered_by
-        if self.queued and len(self._jobs) >= self._capacity:
-            yield f"{self.queued} wait, the queue is full"
-        if refused := self._load.refused:
-            yield f"{refused} were refused in the last minute"
-        running = [(lane.job, lane.job.attempted_at) for lane in self._lanes if lane.job]
-        limits = [
-            limit_s
-            for job, since in running
-            if since is not None and monotonic() - since > (limit_s := self._load.slow_s(job.size))
-        ]
-        if limits:
-            yield (
-                f"{len(limits)} of {len(self._lanes)} workers take more than {limits[0]:.0f} s for "
-                f"a job, {SLOW_FACTOR} times the usual"
-            )
-
-    def _look(self) -> None:
-        while not self._stopped.wait(LOOK_EVERY_S):
-            try:
-                self.note()
-            except Exception:
-                log.exception("the state of the pool could not be worked out")
-
-    def _is_hindered(self) -> bool:
+    def _is_paused(self) -> bool:
         try:
-            hindered_by = self._hindrance()
-        except Exception as error:  # noqa: BLE001 - nobody can tell, so jobs begin; warned of once
-            hindered_by = ""
-            self.pass_on(Note(logging.WARNING, f"jobs begin unchecked: {error!r}"))
-        if hindered_by != self._hindered_by:
-            self._hindered_by = hindered_by
-            self.note()
-        return bool(hindered_by)
-
-    def _displace(self) -> bool:
-        """Turn the last backfill job away, if one waits and the doorman can tell its owner."""
-        job = self._waiting.displace() if self._doorman_listens else None
-        if job is None:
-            return False
-        del self._jobs[job.path]
-        refusal = job.outcome("queue_full", "a live utterance took its place")
-        for work in job.works:
-            self._endings.put((work, refusal))
-        return True
-
-    def _wait_for_jobs(self, deadline: float) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._jobs, max(0.0, deadline - monotonic()))
-
-    def _see_off(self) -> None:
-        while (ending := self._endings.get()) is not None:
-            try:
-                self._tell(*ending)
-            except Exception:
-                log.exception("the end of a job could not be told; it is told once more")
-                with suppress(Exception):
-                    self._tell(*ending)
-
-    def _tell(self, ended: Work | Job, outcome: Outcome) -> None:
-        """Tell everyone who asked for it; who asks for the same file meanwhile is told as well."""
-        if not isinstance(ended, Job):
-            _end(ended, outcome)
-            return
-        while works := self._askers(ended):
-            for work in works:
-                _end(work, outcome)
-
-    def _askers(self, job: Job) -> list[Work]:
-        """Take those who are to be told; when there are none left, the job is gone."""
-        with self._changed:
-            works, job.works = job.works, []
-            if not works:
-                del self._jobs[job.path]
-                if not self._open:
-                    self._changed.notify_all()
-            return works
+            reason = self._ask_pause_reason()
+        except Exception as error:  # noqa: BLE001 - jobs begin; logged once
+            reason = ""
+            self.log_note(Note(logging.WARNING, f"jobs begin unchecked: {error!r}"))
+        if reason != self._pause_reason:
+            self._pause_reason = reason
+            self.update_state()
+        return bool(reason)
 
 
 def _join(thread: threading.Thread, limit_s: float) -> None:
     """Wait for a thread, if it was started: Ctrl-C may have come within `Pool.start`."""
     with suppress(RuntimeError):
         thread.join(limit_s)
-
-
-def _end(work: Work, outcome: Outcome) -> None:
-    try:
-        work.end(outcome)
-    except (Exception, SystemExit):
-        log.exception("the end of a job could not be told", path=work.path, reason=outcome.reason)

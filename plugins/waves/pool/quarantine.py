@@ -1,4 +1,4 @@
-"""The files that crashed two workers: they are left alone until they change, or for a day."""
+"""The files that crashed two workers: they are refused until they change, or for a day."""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -18,7 +18,7 @@ class Quarantine:
         self._known: OrderedDict[str, tuple[Identity, float]] = OrderedDict()
 
     def add(self, path: str, identity: Identity, for_s: float = DAY_S) -> None:
-        """Leave `path` alone for `for_s`, while it is what it was; see `identity`."""
+        """Refuse `path` for `for_s`, while it has this `identity`."""
         self._known[path] = identity, monotonic() + for_s
         while len(self._known) > SIZE:
             self._known.popitem(last=False)

@@ -1,12 +1,12 @@
-"""The jobs that wait for a lane: those of visitors first, then those of the backfill, in order."""
+"""The jobs that wait for a lane: live ones first, then backfill, each in their order."""
 
 from collections import deque
 
-from plugins.waves.pool.lane import Job
+from plugins.waves.pool.job import Job
 
 
 class Backlog:
-    """Two queues in one; whoever uses it holds a lock."""
+    """Two queues in one; whoever uses it holds the lock of the pool."""
 
     def __init__(self) -> None:
         self._live: deque[Job] = deque()

@@ -4,7 +4,7 @@ import os
 import select
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +103,15 @@ def wait_until_gone(pid: int, limit_s: float) -> bool:
         return bool(select.select([descriptor], [], [], limit_s)[0])
     finally:
         os.close(descriptor)
+
+
+def pids_of_workers(pid: int) -> list[int]:
+    """Return the worker processes of `pid`, without multiprocessing's resource tracker."""
+    found = []
+    for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in listing.read_text().split():
+                with suppress(OSError):
+                    if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                        found.append(int(child))
+    return found

@@ -66,7 +66,7 @@ def granted_group_niceness() -> int | None:
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[3],
+        cwd=Path(__file__).parents[4],
     ).stdout.strip()
     return None if answer == "None" else int(answer)
 

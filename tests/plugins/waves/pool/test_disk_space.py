@@ -73,7 +73,7 @@ def test_one_warning_a_minute(disk: Disk, tmp_path: Path, logs: list[Any]) -> No
     assert (12, 200) == (logs[0]["free_mb"], logs[0]["min_free_mb"])
 
 
-def test_a_disk_nobody_can_ask_hinders_nothing(
+def test_a_disk_that_cannot_be_asked_pauses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the free space cannot be told, the jobs go on and find out."""
@@ -107,7 +107,7 @@ def test_jobs_wait_for_room_on_the_disk(
             assert changed.wait_for(lambda: states[-1][0] == state, LIMIT_S), states
 
     space = DiskSpace(tmp_path, 200)
-    with running(1, queue_max_size=3, on_state=on_state, hindrance=space.problem) as pool:
+    with running(1, queue_max_size=3, on_state=on_state, pause_reason=space.problem) as pool:
         all_ready(pool, 1)
         disk.free_mb = 12
         wait_for("degraded")

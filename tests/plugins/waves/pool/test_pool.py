@@ -1,4 +1,4 @@
-"""The pool: admission, order, duplicates, states, stop; the faults stand in test_faults_pool.py."""
+"""The pool: admission, order, duplicates, states, stop; the faults stand in test_faults_*.py."""
 
 import os
 import resource
@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from plugins.waves.pool import Pool, lane
-from plugins.waves.pool.lane import Job, Outcome
+from plugins.waves.pool import Outcome, Pool, lane
+from plugins.waves.pool.job import Job
 from plugins.waves.pool.queue import Backlog
 from tests import scheduling as timeslice
 from tests.patience import LIMIT_S, until
@@ -90,7 +90,7 @@ def test_preparing_is_shown_and_comes_before_the_first_worker() -> None:
     states: list[tuple[str, str]] = []
     deaths: list[bool] = []
 
-    def prepare(say: Callable[[str], None], given_up: threading.Event, died: bool) -> None:
+    def prepare(say: Callable[[str], None], cancelled: threading.Event, died: bool) -> None:
         deaths.append(died)
         say("half done")
 
@@ -368,10 +368,10 @@ class Dawdler(Pool):
         self.firsts: list[bool] = []
         self.second_starts = threading.Event()
 
-    def note(self) -> None:
+    def update_state(self) -> None:
         if self.worker_pids:
             assert self.second_starts.wait(LIMIT_S)
-        super().note()
+        super().update_state()
 
     @contextmanager
     def starting(self) -> Iterator[bool]:
@@ -499,7 +499,7 @@ def test_the_parent_side_stays_light() -> None:
         "assert not heavy, heavy"
     )
 
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[4])
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
