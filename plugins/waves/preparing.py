@@ -63,7 +63,7 @@ def usable_root(wanted: Path | None, temporary: Path) -> Path:
         return temporary / "kernels"
 
 
-def prepare(root: Path, say: Say, given_up: threading.Event, died: bool = False) -> None:
+def prepare(root: Path, say: Say, cancelled: threading.Event, died: bool = False) -> None:
     """Have the kernels compiled and tried, if this has not been done on this machine.
 
     Parameters
@@ -72,7 +72,7 @@ def prepare(root: Path, say: Say, given_up: threading.Event, died: bool = False)
         Where compiled kernels are kept.
     say : callable
         `say(text)`, called on any thread: what is being done and how far it is.
-    given_up : threading.Event
+    cancelled : threading.Event
         Once set, this ends soon.
     died : bool
         Whether a worker died at its start: the kernels are tried although they were before.
@@ -84,9 +84,9 @@ def prepare(root: Path, say: Say, given_up: threading.Event, died: bool = False)
     if _is_done(root, name, died):
         return
     root.mkdir(parents=True, exist_ok=True)
-    with _alone(root, say, given_up):
-        if not given_up.is_set() and not _is_done(root, name, died):
-            _Preparation(root, name, say, given_up).run()
+    with _alone(root, say, cancelled):
+        if not cancelled.is_set() and not _is_done(root, name, died):
+            _Preparation(root, name, say, cancelled).run()
 
 
 def check(settings: "WavesSettings", artifacts: Artifacts, say: Say) -> str:
@@ -100,11 +100,11 @@ def check(settings: "WavesSettings", artifacts: Artifacts, say: Say) -> str:
     if settings.engine != "exact":
         return f"by {settings.engine}, as RR_WAVES_ENGINE says"
     root = usable_root(settings.kernel_cache, artifacts.temporary)
-    given_up = threading.Event()
+    cancelled = threading.Event()
     try:
-        prepare(root, say, given_up)
+        prepare(root, say, cancelled)
     finally:
-        given_up.set()
+        cancelled.set()
     name = cache.trial_name()
     for path in root.glob(f"*/{name}{cache.REFUSED}"):
         cache.check_not_refused(path.parent, name)
@@ -119,7 +119,7 @@ def _is_done(root: Path, name: str, died: bool) -> bool:
 
 
 @contextmanager
-def _alone(root: Path, say: Say, given_up: threading.Event) -> Iterator[None]:
+def _alone(root: Path, say: Say, cancelled: threading.Event) -> Iterator[None]:
     """Hold the lock of the cache while the block runs, if its file system has locks."""
     lock = FileLock(root / LOCK_FILE)
     with suppress(OSError, NotImplementedError):
@@ -127,7 +127,7 @@ def _alone(root: Path, say: Say, given_up: threading.Event) -> Iterator[None]:
             lock.acquire(timeout=0)
         except Timeout:
             say("preparing the waves: another program is compiling, once on this machine")
-            while not given_up.is_set() and not lock.is_locked:
+            while not cancelled.is_set() and not lock.is_locked:
                 with suppress(Timeout):
                     lock.acquire(timeout=CHECK_S)
     try:
@@ -139,11 +139,11 @@ def _alone(root: Path, say: Say, given_up: threading.Event) -> Iterator[None]:
 class _Preparation:
     """One attempt to compile and try every kernel."""
 
-    def __init__(self, root: Path, name: str, say: Say, given_up: threading.Event) -> None:
+    def __init__(self, root: Path, name: str, say: Say, cancelled: threading.Event) -> None:
         self._root = root
         self._name = name
         self._say = say
-        self._given_up = given_up
+        self._cancelled = cancelled
         self._lock = threading.Lock()
         self._sources: SimpleQueue[Path] = SimpleQueue()
         self._count = self._left = len(cache.sources())
@@ -166,7 +166,7 @@ class _Preparation:
             for thread in threads:
                 thread.join()
         except BaseException:
-            self._given_up.set()
+            self._cancelled.set()
             for thread in threads:
                 thread.join()
             raise
@@ -178,7 +178,7 @@ class _Preparation:
     def _work(self) -> None:
         """Compile modules in one child until there are none; the last to end tries them all."""
         try:
-            worker = Worker(0, self._given_up, self._hear, low_priority=False)
+            worker = Worker(0, self._cancelled, self._hear, low_priority=False)
         except WorkerDiedError as error:
             log.warning("the compiler could not be started", problem=str(error))
             return
@@ -189,7 +189,7 @@ class _Preparation:
         except WorkerDiedError as error:
             if error.from_outside:
                 log.warning("compiling was ended from outside", how=str(error))
-            elif not self._given_up.is_set():
+            elif not self._cancelled.is_set():
                 self._refuse(str(error))
         except WorkerTimeoutError as error:
             self._refuse(str(error))

@@ -1,18 +1,18 @@
-"""The child side of the pool: what a worker process does before and around every task.
+"""The child's end of a worker process: what it does before and around every task.
 
-    a lane starts the process -> serve()         guard() once, then order after order
-                                 guard()         limits and protections, before numpy exists
-    a lane sends an order     -> run(task, ...)  call it, report plainly what happened
+    the parent starts the process -> serve()         guard() once, then order after order
+                                     guard()         limits and protections, before numpy exists
+    the parent sends an order     -> run(task, ...)  call it, report plainly what happened
 
 Only the standard library is imported here: a spawned process reads this module before `guard` has
 set the variables that numpy and numba read when they are imported. It also imports the parent's
 main module, so an entry point that imports numpy would defeat them.
 
 Memory is limited by RLIMIT_DATA (Linux): it counts what a process can write to, so numpy gets a
-MemoryError and the job fails on its own. RLIMIT_AS was rejected: it also counts address space that
-OpenBLAS, LLVM and thread stacks reserve and never touch. The worker also volunteers for the
-kernel's out-of-memory killer, so that the server is never its victim. macOS and Windows have no
-such limit.
+MemoryError and the task fails on its own. RLIMIT_AS was rejected: it also counts address space that
+OpenBLAS, LLVM and thread stacks reserve and never touch. The worker also sets
+its out-of-memory score to the highest, so that the kernel kills it before its parent. macOS and
+Windows have no such limit.
 """
 
 import ctypes
@@ -36,8 +36,8 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 BELOW_NORMAL_PRIORITY_CLASS = 0x4000  # <winbase.h>
 LOWEST_NICENESS = 19
 AUTOGROUP = Path("/proc/self/autogroup")
-SESSION_ATTEMPTS = 5
-SESSION_PAUSE_S = 0.11
+AUTOGROUP_ATTEMPTS = 5
+AUTOGROUP_PAUSE_S = 0.11
 """Longer than the tenth of a second between two changes by users: kernel/sched/autogroup.c."""
 MOST_LIKELY_VICTIM = "1000"  # proc(5), oom_score_adj
 ONE_THREAD = (
@@ -86,19 +86,19 @@ def serve(
 ) -> None:
     """Do what comes through `orders` until it is closed: the main function of a worker process."""
     guard(parent_pid, memory_limit_mb, low_priority)
-    relay = _Relay(reports)
-    logging.getLogger().addHandler(relay)
+    notes = _NoteHandler(reports)
+    logging.getLogger().addHandler(notes)
     logging.getLogger("plugins").setLevel(logging.INFO)
     while True:
         try:
-            relay.number, task, arguments = orders.recv()
+            notes.number, task, arguments = orders.recv()
         except EOFError:
             return
-        reports.send((relay.number, run(task, *arguments)))
+        reports.send((notes.number, run(task, *arguments)))
 
 
-class _Relay(logging.Handler):
-    """Sends what a task logs to the parent, which alone writes a log."""
+class _NoteHandler(logging.Handler):
+    """Sends what a task logs to the parent, the only process that writes a log."""
 
     def __init__(self, reports: Connection) -> None:
         super().__init__()
@@ -112,12 +112,12 @@ class _Relay(logging.Handler):
 
 
 def guard(parent_pid: int, memory_limit_mb: int, low_priority: bool) -> None:
-    """Limit what this process takes of the machine, and end it with its parent.
+    """Limit the resources of this process, and have it end with its parent.
 
-    Its memory is not limited if `memory_limit_mb` is 0; with `low_priority` all others go first.
+    Its memory is not limited if `memory_limit_mb` is 0; `low_priority` is the lowest there is.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # so is a stop of the whole process group
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # and a stop of the whole process group
     _die_with_parent(parent_pid)
     for variable in ONE_THREAD:
         os.environ[variable] = "1"
@@ -146,21 +146,21 @@ def run(task: Callable[..., Report], *arguments: object) -> Report:
         )
     except MemoryError as error:
         return Report("out_of_memory", f"not enough memory: {error}"[:MESSAGE_LENGTH], _detail())
-    except BaseException as error:  # noqa: BLE001 - SystemExit too: a task does not end its worker
+    except BaseException as error:  # noqa: BLE001 - SystemExit too, which would end the worker
         return Report("error", f"{type(error).__name__}: {error}"[:MESSAGE_LENGTH], _detail())
 
 
 def _die_with_parent(parent_pid: int) -> None:
-    """Ask to be killed when the parent dies; elsewhere than on Linux, watch for it.
+    """Ask Linux to kill this process when its parent dies; elsewhere, wait for that in a thread.
 
-    The watching thread cannot run while C code holds the interpreter lock: a worker that hangs like
+    The thread cannot run while C code holds the interpreter lock: a worker that hangs like
     that when its parent is killed stays until the hang ends.
     """
     if sys.platform == "linux":
-        # Follows the thread that started this process: a lane's, which lives as long as its worker.
+        # The signal comes when the thread that started this process ends, not only its process.
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent_pid:
-            os._exit(1)  # it died before we asked
+            os._exit(1)  # it died before prctl was called
     elif (parent := parent_process()) is not None:
         sentinel = parent.sentinel
 
@@ -168,11 +168,11 @@ def _die_with_parent(parent_pid: int) -> None:
             wait([sentinel])
             os._exit(1)
 
-        threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+        threading.Thread(target=watch, name="parent-wait", daemon=True).start()
 
 
 def _lower_priority() -> None:
-    """Let everything else go first: the event loop must not feel a busy worker."""
+    """Give this process the lowest priority: the event loop of the parent goes first."""
     if sys.platform == "win32":
         kernel = ctypes.windll.kernel32
         kernel.GetCurrentProcess.restype = ctypes.c_void_p  # by default a handle is cut to 32 bits
@@ -185,18 +185,18 @@ def _lower_priority() -> None:
         scheduling.shorten()
         with suppress(OSError):
             # Where the kernel groups processes by session (sched(7), autogroup), niceness counts
-            # within a session only: a voice in a session of its own would not go first.
+            # within a session only: a process of another session would get no more time.
             os.setsid()
-            _lower_the_session()
+            _set_autogroup_nice()
 
 
-def _lower_the_session() -> None:
-    """Set the niceness of this session, which the kernel lets users do ten times a second only."""
-    for _ in range(SESSION_ATTEMPTS):
+def _set_autogroup_nice() -> None:
+    """Set the niceness of this session's autogroup; the kernel refuses more than ten a second."""
+    for _ in range(AUTOGROUP_ATTEMPTS):
         try:
             AUTOGROUP.write_text(str(LOWEST_NICENESS), encoding="ascii")
         except BlockingIOError:
-            time.sleep(SESSION_PAUSE_S)
+            time.sleep(AUTOGROUP_PAUSE_S)
         else:
             return
 

@@ -1,9 +1,9 @@
-"""One worker process as the parent sees it: start it, give it a task, bury it.
+"""The parent's end of a worker process: start it, give it a task, kill and reap it.
 
-A worker is one spawned process with two pipes, orders in and reports out, used until it breaks and
-then replaced as a whole. Its lane's own thread starts it, waits for it and kills it, so there is no
-third party whose state could break, and everything that can happen is one of three: a report, a
-death (the pipe or the process ends), silence until the deadline by the monotonic clock.
+A worker is one spawned process with two pipes, orders in and reports out, used until it fails and
+then replaced as a whole. One thread starts it, waits for it and kills it, so no state is shared. A
+task has three outcomes: a report, a death (the pipe or the process ends), no answer until the
+deadline by the monotonic clock.
 
 Rejected, after it had been built: pebble 5.2 with one single-worker pool per lane. Its timeout
 counts the wall clock (F18), sends SIGTERM and waits 3 s (F08, F09) and needs a lock that a dead
@@ -34,18 +34,18 @@ CHECK_S = 0.25
 Task = Callable[..., Report]
 
 
-ITS_OWN_SIGNALS = {
+CRASH_SIGNALS = {
     getattr(signal, name, None)
     for name in ("SIGSEGV", "SIGILL", "SIGABRT", "SIGFPE", "SIGBUS", "SIGTRAP", "SIGSYS")
 }
-"""What a process brings on itself; any other signal was sent to it."""
+"""Signals that a process causes by a fault of its own; another one was sent to it."""
 
 
 class WorkerDiedError(Exception):
-    """The worker ended, or cannot be understood any more; the message says how."""
+    """The worker ended, or sent what cannot be read; the message says how."""
 
     def __init__(self, how: str, *, from_outside: bool = False) -> None:
-        """Tell also whether somebody else ended it: the kernel for its memory, or a person."""
+        """Keep whether something else killed it: the kernel for its memory, or a person."""
         super().__init__(how)
         self.from_outside = from_outside
 
@@ -61,12 +61,12 @@ class Worker:
     ----------
     memory_limit_mb : int >= 0
         Memory it may use; 0 is as much as there is.
-    given_up : threading.Event
+    cancelled : threading.Event
         Once set, `run` stops waiting.
     on_note : callable
         `on_note(note)`, called for every line that the worker logs.
     low_priority : bool
-        Whether everything else on the machine goes first.
+        Whether it has the lowest priority.
 
     Raises
     ------
@@ -77,23 +77,23 @@ class Worker:
     def __init__(
         self,
         memory_limit_mb: int,
-        given_up: threading.Event,
+        cancelled: threading.Event,
         on_note: Callable[[Note], None],
         *,
         low_priority: bool = True,
     ) -> None:
-        self._given_up = given_up
+        self._cancelled = cancelled
         self._on_note = on_note
         self._numbers = count()
         context = multiprocessing.get_context("spawn")
         try:
             orders, self._orders = context.Pipe(duplex=False)
             self._reports, reports = context.Pipe(duplex=False)
-            _shield_from_ctrl_c()
+            _block_sigint()
             self._process = context.Process(
                 target=serve,
                 args=(orders, reports, os.getpid(), memory_limit_mb, low_priority),
-                name="waves-worker",
+                name="pool-worker",
                 daemon=True,
             )
             self._process.start()
@@ -136,12 +136,10 @@ class Worker:
         return answer
 
     def _answer(self, number: int, deadline: float, timeout_s: float) -> Report | Note:
-        """Wait for the next thing that the worker says about order `number`."""
-        while not (
-            ready := wait([self._reports, self._process.sentinel], self._patience(deadline))
-        ):
-            if self._given_up.is_set():
-                raise WorkerDiedError("given up")
+        """Wait for the next message of the worker about order `number`."""
+        while not (ready := wait([self._reports, self._process.sentinel], self._wait_s(deadline))):
+            if self._cancelled.is_set():
+                raise WorkerDiedError("cancelled")
             if monotonic() >= deadline:
                 raise WorkerTimeoutError(f"no answer within {timeout_s:g} s")
         if self._reports not in ready and not self._reports.poll():
@@ -149,7 +147,7 @@ class Worker:
         return self._receive(number, deadline)
 
     def discard(self) -> None:
-        """Kill the process and let go of what belongs to it."""
+        """Kill and reap the process, and close its pipes."""
         self._process.kill()
         self._process.join(CLOSE_LIMIT_S)
         atexit.unregister(self._process.kill)
@@ -158,7 +156,7 @@ class Worker:
 
     def how_it_ended(self) -> str:
         """Return the exit code or signal, in words that follow "the worker"."""
-        self._process.join(CHECK_S if self._given_up.is_set() else CLOSE_LIMIT_S)
+        self._process.join(CHECK_S if self._cancelled.is_set() else CLOSE_LIMIT_S)
         code = self._process.exitcode
         if code is None:
             return "its reply could not be read"
@@ -170,14 +168,14 @@ class Worker:
 
     def _death(self) -> WorkerDiedError:
         how, code = self.how_it_ended(), self._process.exitcode
-        killed = code is not None and code < 0 and -code not in ITS_OWN_SIGNALS
+        killed = code is not None and code < 0 and -code not in CRASH_SIGNALS
         return WorkerDiedError(how, from_outside=killed)
 
-    def _patience(self, deadline: float) -> float:
+    def _wait_s(self, deadline: float) -> float:
         return max(0.0, min(CHECK_S, deadline - monotonic()))
 
     def _receive(self, number: int, deadline: float) -> Report | Note:
-        """Read the report of order `number`; a reply that stops half-way ends with the deadline."""
+        """Read the report of order `number`; an incomplete one ends with the deadline."""
         killer = threading.Timer(max(0.0, deadline - monotonic()), self._process.kill)
         killer.start()
         try:
@@ -185,7 +183,7 @@ class Worker:
         except Exception as error:
             # Bytes from a broken process can raise anything while they are unpickled.
             if monotonic() >= deadline:  # the timer killed it
-                raise WorkerDiedError("its reply did not come whole in time") from error
+                raise WorkerDiedError("its reply was incomplete at the deadline") from error
             raise self._death() from error
         finally:
             killer.cancel()
@@ -194,11 +192,10 @@ class Worker:
         return answer
 
 
-def _shield_from_ctrl_c() -> None:
-    """Block SIGINT in this thread: a worker inherits that, even while it starts.
+def _block_sigint() -> None:
+    """Block SIGINT in this thread, so that a worker ignores Ctrl-C even while it starts.
 
-    Ctrl-C in a terminal reaches every process. Not earlier than the resource tracker has started:
-    starting it unblocks SIGINT again.
+    The resource tracker is started before, since starting it unblocks SIGINT again.
     """
     if os.name == "posix":
         resource_tracker.ensure_running()

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from plugins.waves.process.worker_main import AUTOGROUP, Report, _Relay
+from plugins.waves.process.worker_main import AUTOGROUP, Report, _NoteHandler
 from plugins.waves.worker import decompose as _real_decompose
 from tests import scheduling as timeslice
 
@@ -387,8 +387,8 @@ def _kill() -> NoReturn:
 
 def _reply_pipe() -> int:
     """Return the write end of the pipe to the parent: what is logged goes the same way."""
-    (relay,) = (one for one in logging.getLogger().handlers if isinstance(one, _Relay))
-    return relay._reports.fileno()
+    (handler,) = (one for one in logging.getLogger().handlers if isinstance(one, _NoteHandler))
+    return handler._reports.fileno()
 
 
 CATALOGUE: Mapping[str, Any] = {

@@ -78,8 +78,8 @@ def test_a_session_is_lowered_when_its_turn_comes(monkeypatch: pytest.MonkeyPatc
 
     autogroup = Autogroup()
     monkeypatch.setattr(child, "AUTOGROUP", autogroup)
-    monkeypatch.setattr(child, "SESSION_PAUSE_S", 0.0)
+    monkeypatch.setattr(child, "AUTOGROUP_PAUSE_S", 0.0)
 
-    child._lower_the_session()
+    child._set_autogroup_nice()
 
     assert ("19", 3) == (autogroup.niceness, autogroup.asked)
