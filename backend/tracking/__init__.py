@@ -1,5 +1,6 @@
-"""The state of a session's utterances, and a queue for a plugin's work."""
+"""The state of a session's utterances, its events for readers, and a queue for a plugin's work."""
 
+from backend.tracking.event_log import EventLog
 from backend.tracking.events import (
     DialogueOver,
     Missing,
@@ -16,6 +17,7 @@ from backend.tracking.tracker import NOT_RUNNING, SessionTracker
 __all__ = [
     "NOT_RUNNING",
     "DialogueOver",
+    "EventLog",
     "EventQueue",
     "Missing",
     "SessionExpected",

@@ -16,8 +16,7 @@ from fastapi import APIRouter, Depends, Header, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from backend.http import ProblemError, problems, service_of
-from plugins.stream.journal import Journal
-from plugins.stream.journals import Journals
+from plugins.stream.session_logs import SessionLog, SessionLogs
 
 PING_S = 15
 STOP_GRACE_S = 3.0
@@ -39,21 +38,21 @@ router = APIRouter()
 )
 async def events(
     session_id: str,
-    journals: Annotated[Journals, Depends(service_of("stream"))],
+    logs: Annotated[SessionLogs, Depends(service_of("stream"))],
     last_event_id: Annotated[
         str | None, Header(description="The last id you have seen; the answer goes on after it.")
     ] = None,
 ) -> Response:
     """Read a session's events again, from the start or from where you were."""
-    journal = journals.find(session_id)
-    if journal is None:
+    log = logs.find(session_id)
+    if log is None:
         raise ProblemError(HTTPStatus.NOT_FOUND, "No session of that id is known any more.")
-    after = _seen(last_event_id, len(journal))
-    if journal.closed and after == len(journal):
+    after = _seen(last_event_id, len(log))
+    if log.closed and after == len(log):
         return Response(status_code=HTTPStatus.NO_CONTENT, headers={"cache-control": "no-store"})
     stopping = anyio.Event()
     return EventSourceResponse(
-        _frames(journals, journal, after, stopping),
+        _frames(logs, log, after, stopping),
         ping=PING_S,
         shutdown_event=stopping,
         shutdown_grace_period=STOP_GRACE_S,
@@ -70,11 +69,11 @@ def _seen(last_event_id: str | None, count: int) -> int:
 
 
 async def _frames(
-    journals: Journals, journal: Journal, after: int, stopping: anyio.Event
+    logs: SessionLogs, log: SessionLog, after: int, stopping: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
-    journals.readers += 1
+    logs.readers += 1
     try:
-        async for entry in journal.read(after, stopping):
-            yield ServerSentEvent(entry.data, event=entry.name, id=str(entry.id), sep="\n")
+        async for number, entry in log.read(after, stopping):
+            yield ServerSentEvent(entry.data, event=entry.name, id=str(number), sep="\n")
     finally:
-        journals.readers -= 1
+        logs.readers -= 1

@@ -1,7 +1,6 @@
-"""Adds a `slot.waves` for each utterance to the session's journal, and closes the journal.
+"""Adds a `slot.waves` for each utterance to its session's event log, then closes the log.
 
-Each utterance is told once: waves that are made later, after a failure, are not told here. There is
-no `EventQueue`: adding an event to a list is all the work there is.
+Each utterance is told once: waves that are made later, after a failure, are not told here.
 """
 
 from typing import Any
@@ -17,7 +16,7 @@ from backend.tracking import (
     UtteranceMissing,
 )
 from plugins.stream.events import SLOT_WAVES, SlotWaves
-from plugins.stream.journals import Journals
+from plugins.stream.session_logs import Entry, SessionLogs
 from plugins.waves.signals import WavesWritten, outcomes
 
 WAVES = "waves"
@@ -26,11 +25,11 @@ LATE = "late"
 
 
 class SlotWavesPublisher:
-    """Adds a `slot.waves` for each utterance; closes a journal when its session is over."""
+    """Adds a `slot.waves` for each utterance; closes a log when its session is over."""
 
-    def __init__(self, host: Host, journals: Journals, limit_s: float) -> None:
+    def __init__(self, host: Host, logs: SessionLogs, limit_s: float) -> None:
         self._artifacts = host.artifacts
-        self._journals = journals
+        self._logs = logs
         self.tracker = SessionTracker(
             outcomes,
             self._publish,
@@ -50,14 +49,9 @@ class SlotWavesPublisher:
             case UtteranceMissing(missing, outcome, first=True) if missing.reason != NOT_RUNNING:
                 self._add(missing.source, reason=missing.reason if outcome else LATE)
             case SessionOver():
-                journal = self._journals.find(event.session_id)
-                if journal is not None:
-                    journal.close()
+                self._logs.close(event.session_id)
 
     def _add(self, source: TtsWritten, **outcome: Any) -> None:
-        journal = self._journals.find(source.session_id)
-        if journal is None:
-            return
         event = SlotWaves(
             session_id=source.session_id,
             turn_index=source.turn_index,
@@ -68,4 +62,4 @@ class SlotWavesPublisher:
             audio_path=source.audio_path,
             **outcome,
         )
-        journal.append(SLOT_WAVES, event.data())
+        self._logs.add(source.session_id, Entry(SLOT_WAVES, event.data()))

@@ -22,8 +22,8 @@ from backend.signals import (
     tts_written,
 )
 from backend.storage import Artifacts
-from plugins.stream.journals import Journals
 from plugins.stream.plugin import lifespan
+from plugins.stream.session_logs import SessionLogs
 from plugins.stream.settings import StreamSettings
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
 from tests.patience import LIMIT_S
@@ -34,15 +34,17 @@ NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
 
 
 @asynccontextmanager
-async def telling(tmp_path: Path, limit_s: float = LIMIT_S, **more: int) -> AsyncIterator[Journals]:
+async def telling(
+    tmp_path: Path, limit_s: float = LIMIT_S, **more: int
+) -> AsyncIterator[SessionLogs]:
     """Run the plugin, in a host whose waves seem to be made, in the middle of a session."""
     host = Host(Artifacts(tmp_path), lambda state, reason: None, "stream")
     host.board.open_service("waves", None)
     settings = StreamSettings.model_validate(
         {"waves": True, "waves_limit_s": limit_s, "enabled": True, **more}
     )
-    async with lifespan(host, settings) as journals:
-        yield journals
+    async with lifespan(host, settings) as logs:
+        yield logs
 
 
 def begin(session_id: str = SESSION) -> SessionStream:
@@ -83,25 +85,22 @@ def succeed(source: TtsWritten, tmp_path: Path) -> None:
     emit(waves_written, "waves", WavesWritten(source, files, 0.1, 2.0, 8000, 0, 0.5, 1.0, 1.0))
 
 
-async def read(journals: Journals) -> list[Message]:
+async def read(logs: SessionLogs) -> list[Message]:
     """Read the session to its end."""
-    journal = journals.find(SESSION)
-    assert journal is not None
+    log = logs.find(SESSION)
+    assert log is not None
     with anyio.fail_after(LIMIT_S):
-        return [
-            Message(str(entry.id), entry.name, entry.data)
-            async for entry in journal.read(0, anyio.Event())
-        ]
+        return [Message(str(number), entry.name, entry.data) async for number, entry in log.read()]
 
 
 async def test_a_failure_is_told_with_its_reason(tmp_path: Path) -> None:
     """Waves that will not come are told of in one word, without any path of this machine."""
-    async with telling(tmp_path) as journals:
+    async with telling(tmp_path) as logs:
         stream = begin()
         fail(speak(tmp_path), "invalid_audio")
         finish(stream)
 
-        told = await read(journals)
+        told = await read(logs)
 
     assert ["session.start", "slot.waves", "done"] == [message.name for message in told]
     assert ("invalid_audio", []) == (told[1].content["reason"], told[1].content["files"])
@@ -110,7 +109,7 @@ async def test_a_failure_is_told_with_its_reason(tmp_path: Path) -> None:
 
 async def test_the_first_outcome_of_an_utterance_is_the_one_told(tmp_path: Path) -> None:
     """Waves that are made up for after a refusal are not told of a second time."""
-    async with telling(tmp_path) as journals:
+    async with telling(tmp_path) as logs:
         stream = begin()
         first, second = speak(tmp_path, 1), speak(tmp_path, 2)
         fail(first)
@@ -118,7 +117,7 @@ async def test_the_first_outcome_of_an_utterance_is_the_one_told(tmp_path: Path)
         succeed(first, tmp_path)
         succeed(second, tmp_path)
 
-        told = await read(journals)
+        told = await read(logs)
 
     assert ["session.start", "slot.waves", "done", "slot.waves"] == [m.name for m in told]
     assert [1, 2] == [m.content["slotId"] for m in told if m.name == "slot.waves"]
@@ -126,14 +125,14 @@ async def test_the_first_outcome_of_an_utterance_is_the_one_told(tmp_path: Path)
 
 async def test_what_does_not_come_in_time_is_late(tmp_path: Path) -> None:
     """The stream ends at the time limit, and says of which utterances it knows nothing."""
-    async with telling(tmp_path, limit_s=0.01) as journals:
+    async with telling(tmp_path, limit_s=0.01) as logs:
         stream = begin()
         source = speak(tmp_path)
         finish(stream)
-        told = await read(journals)
+        told = await read(logs)
 
         succeed(source, tmp_path)
-        again = await read(journals)
+        again = await read(logs)
 
     assert ["session.start", "done", "slot.waves"] == [message.name for message in told]
     assert "late" == told[2].content["reason"]
@@ -143,37 +142,37 @@ async def test_what_does_not_come_in_time_is_late(tmp_path: Path) -> None:
 async def test_nobody_waits_for_waves_that_are_not_made(tmp_path: Path) -> None:
     """With the waves switched off or failed the stream ends with `done`."""
     host = Host(Artifacts(tmp_path), lambda state, reason: None, "stream")
-    async with lifespan(host, StreamSettings(waves=True)) as journals:
+    async with lifespan(host, StreamSettings(waves=True)) as logs:
         stream = begin()
         speak(tmp_path)
         finish(stream)
 
-        told = await read(journals)
+        told = await read(logs)
 
     assert ["session.start", "done"] == [message.name for message in told]
 
 
 async def test_a_session_that_nobody_follows_is_left_alone(tmp_path: Path) -> None:
     """Waves made up for a session of before the start are told of nowhere."""
-    async with telling(tmp_path) as journals:
+    async with telling(tmp_path) as logs:
         succeed(speak(tmp_path), tmp_path)
 
-        assert journals.find(SESSION) is None
+        assert logs.find(SESSION) is None
 
 
 async def test_a_forgotten_session_ends_for_its_readers(tmp_path: Path) -> None:
     """A session that is pushed out while its waves are due ends where it is."""
-    async with telling(tmp_path, keep_sessions=1) as journals:
+    async with telling(tmp_path, keep_sessions=1) as logs:
         stream = begin()
         source = speak(tmp_path)
-        journal = journals.find(SESSION)
-        assert journal is not None
+        log = logs.find(SESSION)
+        assert log is not None
         finish(stream)
         finish(begin("another"))
         succeed(source, tmp_path)
 
         with anyio.fail_after(LIMIT_S):
-            told = [entry.name async for entry in journal.read(0, anyio.Event())]
+            told = [entry.name async for _, entry in log.read()]
 
-        assert journals.find(SESSION) is None
+        assert logs.find(SESSION) is None
     assert ["session.start", "done"] == told

@@ -146,11 +146,11 @@ def test_many_read_a_running_session_each_at_its_own_pace(serve: Serve, tmp_path
         quick = [reading.result(LIMIT_S) for reading in readings[SLOW:]]
         read_by_others.set()
         slow = [reading.result(LIMIT_S) for reading in readings[:SLOW]]
-        journals = live.app.state.hosting.board.service("stream")
+        logs = live.app.state.hosting.board.service("stream")
 
     assert all(heard == told(messages) for messages in quick + slow)
     assert all(numbers(len(heard)) == ids(messages) for messages in quick + slow)
-    assert 0 == journals.readers
+    assert 0 == logs.readers
 
 
 @pytest.mark.e2e

@@ -1,0 +1,82 @@
+"""The event logs of the sessions that run and of the newest that have finished.
+
+They are in memory only: a restart empties them. There is no `EventQueue`: adding an event to a list
+is all the work of a receiver.
+"""
+
+from typing import NamedTuple
+
+from backend.signals import EventPublished
+from backend.tracking import EventLog
+
+DONE = "done"
+
+
+class Entry(NamedTuple):
+    """One event as it is sent."""
+
+    name: str
+    data: str
+
+
+SessionLog = EventLog[Entry]
+
+
+class SessionLogs:
+    """Every event log there is, by session id.
+
+    Parameters
+    ----------
+    keep : int > 0
+        How many finished sessions are kept.
+    close_at_done : bool
+        Whether a log is closed at `done`; otherwise `close` of the session does it.
+    """
+
+    def __init__(self, keep: int, *, close_at_done: bool) -> None:
+        self._keep = keep
+        self._close_at_done = close_at_done
+        self._running: dict[str, SessionLog] = {}
+        self._finished: dict[str, SessionLog] = {}
+        self.readers = 0
+        """How many are reading now."""
+
+    def __len__(self) -> int:
+        return len(self._running) + len(self._finished)
+
+    def find(self, session_id: str) -> SessionLog | None:
+        """Return a session's log; None if it is not known, or not any more."""
+        return self._running.get(session_id, self._finished.get(session_id))
+
+    def receive(self, _: object, *, event: EventPublished) -> None:
+        """Receive `event_published`: the first event opens a session's log, `done` finishes it."""
+        if event.number == 1:
+            self._running[event.session_id] = SessionLog()
+        self.add(event.session_id, Entry(event.name, event.data))
+        if event.name == DONE and event.session_id in self._running:
+            self._finish(event.session_id)
+
+    def add(self, session_id: str, entry: Entry) -> None:
+        """Add an event to a session's log, if there is one that is not closed."""
+        log = self.find(session_id)
+        if log is not None and not log.closed:
+            log.append(entry)
+
+    def close(self, session_id: str) -> None:
+        """Let the readers of a session end."""
+        log = self.find(session_id)
+        if log is not None:
+            log.close()
+
+    def close_all(self) -> None:
+        """Let every reader end."""
+        for log in (*self._running.values(), *self._finished.values()):
+            log.close()
+
+    def _finish(self, session_id: str) -> None:
+        log = self._finished[session_id] = self._running.pop(session_id)
+        log.finished = True
+        if self._close_at_done:
+            log.close()
+        while len(self._finished) > self._keep:
+            self._finished.pop(next(iter(self._finished))).close()
