@@ -6,17 +6,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Any
 
 from backend.config import Settings
 from backend.plugins import Discovered, Plugin, PluginSettings, PluginStatuses, enabled
 from backend.storage import Artifacts, write_bytes
 
 FREE_BYTES = 1_000_000_000
-"""A session of 18 utterances takes about 6 MB with its waves: this is some 150 visitors."""
+"""A session of 18 utterances takes about 6 MB with its waves: enough for about 150 sessions."""
 HANG_LIMIT_S = 0.5
 _HANG = """
 import ctypes, signal
@@ -24,7 +23,7 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print(flush=True)
 ctypes.PyDLL(None if hasattr(signal, "SIGKILL") else "kernel32")[{sleep!r}]({amount})
 """
-"""Sleeps in C without giving the interpreter back (PyDLL keeps the GIL), deaf to SIGTERM."""
+"""Ignores SIGTERM and sleeps in C while it holds the GIL (PyDLL does not release it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +34,11 @@ class Finding:
     ok: bool
     detail: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the finding as plain data."""
-        return asdict(self)
-
 
 def examine(
     settings: Settings, discovered: Iterable[Discovered], say: Callable[[str], None]
 ) -> list[Finding]:
-    """Run every check, which may `say` how far it is; one that itself fails is a finding too."""
+    """Run every check and return the findings; `say` shows the progress of a check."""
     discovered = list(discovered)
     artifacts = Artifacts(settings.artifacts_dir)
     checks: list[tuple[str, Callable[[], str]]] = [
@@ -63,7 +58,7 @@ def examine(
 def _finding(name: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(name, True, check())
-    except Exception as error:  # noqa: BLE001 - whatever it was, it is what was found
+    except Exception as error:  # noqa: BLE001 - any error is a finding
         return Finding(name, False, str(error) or type(error).__name__)
 
 
@@ -83,7 +78,7 @@ def _providers(settings: Settings) -> list[Finding]:
 
     try:
         probes = list(probe_providers(settings))
-    except Exception as error:  # noqa: BLE001 - whatever it was, it is what was found
+    except Exception as error:  # noqa: BLE001 - any error is a finding
         return [Finding("agents", False, str(error) or type(error).__name__)]
     return [Finding(f"agents: {probe.name}", probe.ok, probe.detail) for probe in probes]
 

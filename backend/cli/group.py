@@ -1,4 +1,4 @@
-"""The group of all commands: sets up streams and log, and turns every end into an exit code."""
+"""The group of all commands: it sets up streams and log, and maps each end to an exit code."""
 
 import sys
 from collections.abc import Callable
@@ -24,15 +24,15 @@ from backend.terminal import discard_output, messages, prepare_streams
 PROGRAM = "reflective-resonance"
 
 _WrongUsage = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
-"""What Typer raises for anything that was mistyped; it has no public name."""
+"""The class of all usage errors of Typer; it has no public name."""
 _COMPLETION = {"install_completion", "show_completion"}
 
 
 class CommandGroup(TyperGroup):
-    """Adds the commands of every installed plugin, enabled or not, under the word it chose."""
+    """Add the commands of every installed plugin, enabled or not."""
 
     def main(self, *arguments: Any, **extra: Any) -> NoReturn:
-        """Run the command line; the process then exits with its code."""
+        """Run the command line, then exit."""
         prepare_streams()
         try:
             code = super().main(*arguments, **{**extra, "standalone_mode": False})
@@ -43,7 +43,7 @@ class CommandGroup(TyperGroup):
     def invoke(self, ctx: Any) -> None:
         """Set up what every command needs, then run the command."""
         configure_logging("warning")
-        with suppress(SettingsError):  # the command reads them again, and then it is told
+        with suppress(SettingsError):  # the command reads them again, and reports it
             _log_as_set(Settings.load())
         _guarded(lambda: super(CommandGroup, self).invoke(ctx))
 
@@ -62,7 +62,7 @@ class CommandGroup(TyperGroup):
 
 
 def _in_plain_words(command: Any) -> Any:
-    """Let a command show plain help, uncut, and have no options that change the user's shell."""
+    """Let a command show its help as plain text, without options for shell completion."""
     command.rich_markup_mode = None
     command.short_help = (command.help or "").partition("\n\n")[0]
     command.params = [param for param in command.params if param.name not in _COMPLETION]
@@ -72,13 +72,13 @@ def _in_plain_words(command: Any) -> Any:
 
 
 def _log_as_set(settings: Settings) -> None:
-    """Log what is at least a warning, since commands show their progress, or more if asked for."""
+    """Log warnings and errors only, unless the settings ask for more: commands show progress."""
     asked = "log_level" in settings.model_fields_set or settings.trace_signals
     configure_logging(settings.log_level if asked else "warning", settings.secrets())
 
 
 def _guarded(command: Callable[[], Any]) -> None:
-    """Run a command; what goes wrong on purpose is one line, Ctrl-C is exit code 130."""
+    """Run a command; an expected error becomes one line and its exit code, Ctrl-C code 130."""
     try:
         with flushed():
             command()
@@ -96,7 +96,7 @@ def _guarded(command: Callable[[], Any]) -> None:
 
 
 def _show_wrong_usage(error: typer.BadParameter) -> int:
-    """Say in one line what was mistyped, or show the help that was asked for by saying nothing."""
+    """Print one line for wrong usage, or the help if no command was given."""
     message = error.format_message()
     if message.startswith("Usage:"):
         messages().out(message)
@@ -113,7 +113,7 @@ def _complain(line: str, style: str = "red") -> None:
 def _leave(code: int) -> NoReturn:
     try:
         sys.stdout.flush()
-    except BrokenPipeError:  # its reader went away, as `head` does
+    except BrokenPipeError:  # the reader has ended, as `head` does
         discard_output()
     except OSError as error:
         _complain(f"standard output: {error.strerror}")

@@ -1,8 +1,4 @@
-"""The commands `serve`, `rehearse`, `config`, `doctor` and `voices`.
-
-Each imports what it needs when it runs, so that `--help` is quick and no command loads more than it
-uses.
-"""
+"""The commands of the host; each imports what it needs when it runs, so that `--help` is quick."""
 
 import asyncio
 from dataclasses import asdict
@@ -17,7 +13,7 @@ from backend.config import EffectiveSetting, Settings, effective
 from backend.errors import EXIT_FAILED, UsageError
 from backend.logs import configure_logging
 from backend.plugins import Discovered, discover
-from backend.terminal import messages, output, show_json, show_paragraph
+from backend.terminal import AsJson, messages, output, show_json, show_paragraph
 
 DEFAULT_WORDS = "Good evening. I am one of six voices, and the water is listening."
 DEFAULT_MESSAGE = "What does the water remember?"
@@ -33,10 +29,8 @@ app = typer.Typer(
 )
 
 Artifacts = Annotated[
-    Path | None, typer.Option("--artifacts", metavar="DIR", help="Where speech and waves are kept.")
-]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print data on stdout, everything else on stderr.")
+    Path | None,
+    typer.Option("--artifacts", metavar="DIR", help="The directory of speech and waves."),
 ]
 
 
@@ -72,15 +66,18 @@ def serve(
 @app.command()
 def rehearse(
     message: Annotated[str, typer.Argument(help="What the visitor says.")] = DEFAULT_MESSAGE,
-    slots: Annotated[int, typer.Option(min=1, max=6, help="How many speakers answer.")] = 6,
+    slots: Annotated[int, typer.Option(min=1, max=6, help="Number of speakers that answer.")] = 6,
     seed: Annotated[int | None, typer.Option(min=0, help="Makes the session repeatable.")] = None,
     artifacts: Artifacts = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Show each recording's path, and when its waves come.")
+        bool,
+        typer.Option(
+            "--verbose", help="Show the path of each recording, and when its waves are ready."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run one whole session here, without a server, and wait for its waves."""
+    """Run one session without a server, and wait for its waves."""
     settings, discovered = _load(artifacts_dir=artifacts, seed=seed)
     from backend.cli.rehearse import rehearse as run
     from backend.cli.rehearse import show
@@ -99,7 +96,7 @@ def rehearse(
 
 @app.command()
 def config(as_json: AsJson = False) -> None:
-    """Show the settings in force, secrets redacted, and where each came from."""
+    """Show each setting with its value and its source; secrets are redacted."""
     settings, discovered = _load()
     sections: dict[str, list[EffectiveSetting]] = {"host": effective(settings)}
     for item in discovered:
@@ -133,7 +130,7 @@ def doctor(artifacts: Artifacts = None, as_json: AsJson = False) -> None:
 
     findings = examine(settings, discovered, messages().print)
     if as_json:
-        show_json([finding.to_dict() for finding in findings])
+        show_json([asdict(finding) for finding in findings])
     else:
         console = output()
         for finding in findings:
@@ -146,8 +143,10 @@ def doctor(artifacts: Artifacts = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def voices(
-    say: Annotated[str, typer.Option(metavar="TEXT", help="What is said.")] = DEFAULT_WORDS,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the samples go.")] = Path(
+    say: Annotated[
+        str, typer.Option(metavar="TEXT", help="The text that is spoken.")
+    ] = DEFAULT_WORDS,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The directory of the samples.")] = Path(
         "voices"
     ),
     as_json: AsJson = False,
@@ -171,7 +170,7 @@ def voices(
 
 
 def _load(**overrides: object) -> tuple[Settings, list[Discovered]]:
-    """Read all settings, the plugins' too, and look at the agents' file.
+    """Read all settings, also those of plugins, and check the agents' file.
 
     Raises
     ------

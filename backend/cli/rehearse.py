@@ -1,4 +1,4 @@
-"""One whole session without a server, watched until every utterance has its waves."""
+"""Run one session without a server, until every utterance has its waves."""
 
 import asyncio
 from collections.abc import Iterable
@@ -24,14 +24,14 @@ from backend.terminal import duration, output, show_paragraph, show_table
 WAVES = "waves"
 WAVES_PER_UTTERANCE = 3
 WAIT_LIMIT_S = 300.0
-"""Longer than any job may queue and run; every accepted job ends by itself well before."""
+"""Longer than any job may wait and run."""
 
 INDENTS = (2, 4)
 
 
 @dataclass(slots=True)
 class UtteranceReport:
-    """One utterance and what became of it."""
+    """One utterance and its waves."""
 
     turn_index: int
     kind: str
@@ -49,7 +49,7 @@ class UtteranceReport:
 
 @dataclass(slots=True)
 class Report:
-    """A rehearsal's result; `problems` is empty if every utterance has its waves."""
+    """The result of a rehearsal; `problems` is empty if every utterance has its waves."""
 
     session_id: str
     artifacts: str
@@ -62,7 +62,7 @@ class Report:
 
 
 class _Watch:
-    """Follows every utterance from `tts_written` to the signal that ends its work."""
+    """Record every utterance from `tts_written` to the signal that ends its work."""
 
     def __init__(self) -> None:
         self.session_id = ""
@@ -76,12 +76,12 @@ class _Watch:
 
     def on_ended(self, _: object, *, event: WorkDone | WorkFailed) -> None:
         if event.source.session_id != self.session_id:
-            return  # waves of an earlier session, made up for
+            return  # waves of an earlier session, made by the backfill
         self.ended[event.source.wav_path] = (event, perf_counter())
         self._unseen.put_nowait(event)
 
     async def follow(self, progress: Console, *, verbose: bool) -> None:
-        """Show failures, and if `verbose` all outcomes, as they come, until it is cancelled."""
+        """Show failures, and if `verbose` all outcomes, until cancelled."""
         while True:
             event = await self._unseen.get()
             who = f"turn {event.source.turn_index} slot {event.source.slot_id}"
@@ -95,7 +95,7 @@ class _Watch:
             self._shown.set()
 
     async def all_ended(self) -> None:
-        """Wait until every utterance written has ended, and been shown."""
+        """Wait until every utterance has ended and its outcome is shown."""
         while not self.written.keys() <= self.ended.keys():
             self._shown.clear()
             await self._shown.wait()
@@ -114,7 +114,7 @@ async def rehearse(
     *,
     verbose: bool = False,
 ) -> Report:
-    """Run a session with `slot_count` slots, showing it on `progress`, and wait for its waves."""
+    """Run a session with `slot_count` slots, show it on `progress`, and wait for its waves."""
     hosting = Hosting(settings, discovered)
     hosting.board.watch = partial(_show_warming, progress)
     watch = _Watch()
@@ -149,7 +149,7 @@ async def rehearse(
     rows.sort(key=lambda row: (row.turn_index, row.slot_id))
     problems += [f"{row.audio_path}: {row.failure}" for row in rows if row.failure]
     if not rows:
-        problems.append("nobody spoke")
+        problems.append("no agent spoke")
     return Report(stream.session_id, str(root), rows, problems)
 
 
@@ -178,7 +178,7 @@ def _show_warming(progress: Console, _: str, status: PluginStatus) -> None:
 async def _follow(
     stream: Any, progress: Console, *, verbose: bool
 ) -> tuple[list[str], dict[tuple[int, int], str]]:
-    """Show the session as it goes; return what failed and what was said, by turn and slot."""
+    """Show the session while it runs; return the problems, and the texts by turn and slot."""
     problems: list[str] = []
     texts: dict[tuple[int, int], str] = {}
     async for _, event in stream.read():

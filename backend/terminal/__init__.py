@@ -1,5 +1,6 @@
 """What commands, also those of plugins, print with."""
 
+from backend.terminal.options import ArtifactsArgument, AsJson, DryRun
 from backend.terminal.printing import (
     duration,
     messages,
@@ -11,6 +12,9 @@ from backend.terminal.printing import (
 from backend.terminal.streams import discard_output, prepare_streams
 
 __all__ = [
+    "ArtifactsArgument",
+    "AsJson",
+    "DryRun",
     "discard_output",
     "duration",
     "messages",

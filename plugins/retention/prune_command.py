@@ -4,15 +4,23 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from itertools import chain
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from backend.errors import EXIT_FAILED
 from backend.plugins import existing_artifacts, interruptible
 from backend.storage import Artifacts, Leases, holding
-from backend.terminal import duration, messages, output, show_json, show_table
+from backend.terminal import (
+    ArtifactsArgument,
+    AsJson,
+    DryRun,
+    duration,
+    messages,
+    output,
+    show_json,
+    show_table,
+)
 from plugins.retention.policy import MB, Limits, Policy, plan, policy_of
 from plugins.retention.removing import Removed, carry_out
 from plugins.retention.settings import RetentionSettings
@@ -28,28 +36,23 @@ app = typer.Typer(name="prune", help="Remove speech and waves that are over a li
 
 @app.command()
 def prune(
-    artifacts: Annotated[
-        Path | None,
-        typer.Argument(help="The artifacts directory; that of the settings by default."),
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list what would go; also beside a server.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
-    ] = False,
+    artifacts: ArtifactsArgument = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
 ) -> None:
     """Remove speech and waves that are over a limit of RR_RETENTION_....
 
-    Exits with 0 if all went that was to go, 1 if something could not be removed, 2 on bad usage or
-    if a server is running there, 130 on Ctrl-C; run it again to go on.
+    Exit code: 0 on success, 1 if something could not be removed, 2 on wrong usage or if a server
+    uses the directory, 130 on Ctrl-C. Run it again to continue.
     """
     root = existing_artifacts(artifacts)
     policy = policy_of(RetentionSettings.load())
     with interruptible(KEPT), nullcontext() if dry_run else holding(root, PURPOSE):
         removed, stored = _prune(root, policy, dry_run=dry_run)
     if policy == Policy():
-        messages().out("no limit is set, so nothing goes; see RR_RETENTION_... in .env.example")
+        messages().out(
+            "no limit is set, so nothing is removed; see RR_RETENTION_... in .env.example"
+        )
     rows = [_row(item, policy, dry_run=dry_run) for item in removed]
     totals = _totals(rows, stored)
     if as_json:
@@ -62,7 +65,7 @@ def prune(
 def _prune(
     root: Artifacts, policy: Policy, *, dry_run: bool
 ) -> tuple[list[Removed], dict[str, int]]:
-    """Do it, or what a dry run does; return every removal, and the bytes there were by tree."""
+    """Remove, unless `dry_run`; return every removal, and the bytes before it by tree."""
     survey = Survey(root)
     speech, waves = survey.look("tts"), survey.look("waves")
     stored = {
@@ -102,7 +105,7 @@ def _because(why: str, limits: Limits) -> str:
 
 
 def _totals(rows: Sequence[dict[str, Any]], stored: dict[str, int]) -> dict[str, dict[str, int]]:
-    """Return, for each tree, the sessions and bytes that go, and the bytes that stay."""
+    """Return the sessions and bytes that are removed, and the bytes left, for each tree."""
     totals = {}
     for tree, there in stored.items():
         sizes = [row["bytes"] for row in rows if row["tree"] == tree and row["result"] != "failed"]
@@ -117,7 +120,7 @@ def _totals(rows: Sequence[dict[str, Any]], stored: dict[str, int]) -> dict[str,
 def _show(
     rows: Sequence[dict[str, Any]], totals: dict[str, dict[str, int]], *, dry_run: bool
 ) -> None:
-    """Print a table of what goes, then what that comes to."""
+    """Print a table of the removals, then their totals."""
     if rows:
         table = [
             (

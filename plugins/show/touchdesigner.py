@@ -19,9 +19,11 @@ app = typer.Typer(name="touchdesigner")
 def touchdesigner(
     host: Annotated[
         str | None,
-        typer.Option(metavar="HOST", help="The server, as the machine of TouchDesigner sees it."),
+        typer.Option(
+            metavar="HOST", help="Name or address of the server for the TouchDesigner machine."
+        ),
     ] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Its port.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Port of the server.")] = None,
 ) -> None:
     """Print the callbacks of a TouchDesigner WebSocket DAT for this installation."""
     server = urlsplit(server_in_settings().base_url)

@@ -17,8 +17,8 @@ import typer
 from backend.errors import EXIT_FAILED, UsageError
 from backend.plugins import Host, existing_artifacts, interruptible
 from backend.storage import Artifacts, holding
-from backend.terminal import output, show_json, show_table
-from plugins.waves.cli.progress import bar, outcomes, show_state
+from backend.terminal import ArtifactsArgument, AsJson, DryRun, output, show_json, show_table
+from plugins.waves.cli.progress import Workers, bar, outcomes, show_state
 from plugins.waves.settings import WavesSettings
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from plugins.waves.pool import Outcome
 
 PURPOSE = "reflective-resonance waves backfill"
-KEPT = "what is made is whole; run it again to go on"
+KEPT = "the waves made so far are whole; run it again to continue"
 _DURATION = re.compile(r"([0-9]+)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -36,31 +36,22 @@ Row = dict[str, Any]
 
 
 def backfill(
-    artifacts: Annotated[
-        Path | None,
-        typer.Argument(help="The artifacts directory; that of the settings by default."),
-    ] = None,
+    artifacts: ArtifactsArgument = None,
     since: Annotated[
         str | None,
         typer.Option(
             metavar="DURATION|DATE",
-            help="Only speech from the last 90s, 30m, 12h, 7d, 2w, or since 2026-11-22[T18:00].",
+            help="Only speech of the last 90s, 30m, 12h, 7d, 2w, or since 2026-11-22[T18:00].",
         ),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list what would be done.")
-    ] = False,
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, max=16, help="Files done at the same time.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
-    ] = False,
+    dry_run: DryRun = False,
+    workers: Workers = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Make the waves that are missing below an artifacts directory.
+    """Make the waves that are missing in an artifacts directory.
 
-    Exits with 0 if nothing is missing any more, 1 if a file failed, 2 on bad usage or if a server
-    is running there, 130 on Ctrl-C; run it again to go on.
+    Exit code: 0 if nothing is missing now, 1 if a file failed, 2 on wrong usage or if a server uses
+    the directory, 130 on Ctrl-C. Run it again to continue.
     """
     from plugins.waves.jobs import Search
 
@@ -93,7 +84,7 @@ def _moment(since: str) -> datetime:
 def _run(
     found: "Sequence[Found]", root: Artifacts, settings: WavesSettings, workers: int
 ) -> list[Row]:
-    """Do what is left to do with a progress bar; return a row for each, in their order."""
+    """Make the waves with a progress bar; return a row for each recording, in their order."""
     from plugins.waves.jobs import Bench, adopt, prepared
     from plugins.waves.plugin import create_pool
 
@@ -129,7 +120,7 @@ def _run(
 
 
 def _adopted(item: "Found", problem: str) -> Row:
-    """Return the row of waves that only had to be recorded, or could not be."""
+    """Return the row of waves that had to be recorded only."""
     if not problem:
         return _row(item, "recorded")
     return _row(item, "failed") | {"reason": "not_recorded", "message": problem}
@@ -146,7 +137,7 @@ def _row(item: "Found", result: str) -> Row:
 
 
 def _show(rows: Sequence[Row], root: Path, as_json: bool) -> None:
-    """Print all rows as JSON, or their numbers and a table of what was not done below `root`."""
+    """Print all rows as JSON, or a table of what was not done, and numbers."""
     numbers: dict[str, int] = {}
     for row in rows:
         numbers[row["result"]] = numbers.get(row["result"], 0) + 1

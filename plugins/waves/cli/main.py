@@ -18,23 +18,25 @@ import typer
 
 from backend.errors import EXIT_FAILED, UsageError
 from backend.plugins import interruptible
-from backend.terminal import duration, show_json, show_table
+from backend.terminal import AsJson, duration, show_json, show_table
 from plugins.waves.cli.backfill import backfill
-from plugins.waves.cli.progress import bar, outcomes, show_state
+from plugins.waves.cli.progress import Workers, bar, outcomes, show_state
 from plugins.waves.settings import WavesSettings
 
 if TYPE_CHECKING:
     from plugins.waves.pool import Outcome
     from plugins.waves.worker import Order
 
-app = typer.Typer(name="waves", no_args_is_help=True, help="Waves from recordings, by hand.")
+app = typer.Typer(
+    name="waves", no_args_is_help=True, help="Make waves from recordings, without a server."
+)
 
 app.command()(backfill)
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A recording, and the directory its waves go to."""
+    """A recording, and the directory for its waves."""
 
     path: Path
     directory: Path
@@ -42,49 +44,46 @@ class Source:
 
 @dataclass(slots=True, eq=False)
 class Recording:
-    """One file on its way through the pool; see `plugins.waves.pool.lane.Work`."""
+    """The job of one file; see `plugins.waves.pool.lane.Work`."""
 
     path: str
     order: "Order"
     ended: "SimpleQueue[tuple[str, Outcome]]"
 
     def begin(self, queued_ms: float) -> "Order":  # noqa: ARG002 - the pool's protocol
-        """Return what the worker gets."""
+        """Return the order for the worker."""
         return self.order
 
     def end(self, outcome: "Outcome") -> None:
-        """Hand the outcome to the main thread."""
+        """Pass the outcome to the main thread."""
         self.ended.put((self.path, outcome))
-
-
-@app.callback()
-def group() -> None:
-    """Waves from recordings, by hand."""
 
 
 @app.command()
 def decompose(
     paths: Annotated[
-        list[Path], typer.Argument(help="WAV files, and folders to search for them.", exists=True)
+        list[Path],
+        typer.Argument(help="WAV files, and directories to search for them.", exists=True),
     ],
     out: Annotated[
-        Path, typer.Option("--out", file_okay=False, help="Where the waves go; made if need be.")
+        Path,
+        typer.Option(
+            "--out",
+            file_okay=False,
+            help="The directory for the waves; created if it does not exist.",
+        ),
     ],
-    workers: Annotated[
-        int | None, typer.Option("--workers", min=1, max=16, help="Files done at the same time.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON on standard output.")
-    ] = False,
+    workers: Workers = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Make three waves of every recording.
+    """Make three waves of each recording.
 
-    The waves of a file go into --out, those of a folder's files keep their place below the folder.
-    A recording that is named twice, also by a link of that name, is done once, where it was named
-    first. Two recordings whose waves would get the same names, in capitals or not, are refused
+    The waves of a file are written to --out, those of a file in a directory to the same place below
+    --out. A recording that is given twice, also by a link of the same name, is done once. Two
+    recordings whose waves would have the same names, also if only capitals differ, are refused
     before any is done: run the command once for each, with another --out.
 
-    Exits with 0 if all went well, 1 if a file failed, 2 on bad usage, 130 on Ctrl-C.
+    Exit code: 0 on success, 1 if a file failed, 2 on wrong usage, 130 on Ctrl-C.
     """
     settings = WavesSettings.load()
     sources = _check(_find(paths, out), paths)
@@ -98,7 +97,7 @@ def decompose(
 
 
 def _find(paths: Sequence[Path], out: Path) -> Iterator[Source]:
-    """Yield the recordings at `paths`; those of a folder keep their place below it."""
+    """Yield the recordings at `paths`; those of a directory keep their place below it."""
     from backend.storage import WAV_SUFFIX, is_wave_name
 
     for path in paths:
@@ -112,9 +111,9 @@ def _find(paths: Sequence[Path], out: Path) -> Iterator[Source]:
 
 
 def _check(found: Iterable[Source], paths: Sequence[Path]) -> list[Source]:
-    """Return each recording once; refuse none at all, and two that would write the same waves.
+    """Return each recording once; refuse two that would write the same waves, or none at all.
 
-    Names that differ in case or in Unicode's normal form are the same: on some disks they are.
+    Names that differ in case or Unicode normal form count as the same, as on some disks.
     """
     from plugins.waves.files import base_name, targets_in
 

@@ -1,8 +1,10 @@
-"""What the commands of the waves share: a progress bar, and the outcomes as they come."""
+"""What both commands share: an option, a progress bar, and the outcomes of the pool."""
 
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
 
 from backend.terminal import messages
 
@@ -15,6 +17,10 @@ CHECK_S = 0.2
 GIVE_UP_AFTER_STARTS = 3
 
 Outcome = TypeVar("Outcome")
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, max=16, help="Number of files done at the same time."),
+]
 
 
 def bar() -> "Progress":
@@ -37,7 +43,7 @@ def bar() -> "Progress":
 
 
 def show_state(state: str, reason: str) -> None:
-    """Say on standard error why no job begins."""
+    """Show on standard error why no job begins."""
     if state != "ok":
         messages().print(reason, style="dim", markup=False)
 

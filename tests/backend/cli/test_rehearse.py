@@ -147,7 +147,7 @@ async def test_a_slot_that_fails_is_a_problem(
 
     report = await run(tmp_path, waves(three_files), slots=1)
 
-    assert ["turn 1 slot 1: tts_error: no loudspeaker", "nobody spoke"] == report.problems
+    assert ["turn 1 slot 1: tts_error: no loudspeaker", "no agent spoke"] == report.problems
     assert [] == report.utterances
 
 
