@@ -12,10 +12,11 @@ from backend.tracking.events import (
     UtteranceMissing,
 )
 from backend.tracking.queue import EventQueue
-from backend.tracking.tracker import NOT_RUNNING, SessionTracker
+from backend.tracking.tracker import NOT_RUNNING, TRACKED_SIGNALS, SessionTracker
 
 __all__ = [
     "NOT_RUNNING",
+    "TRACKED_SIGNALS",
     "DialogueOver",
     "EventLog",
     "EventQueue",

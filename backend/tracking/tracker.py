@@ -50,6 +50,9 @@ from backend.tracking.events import (
 
 log = structlog.get_logger(__name__)
 
+TRACKED_SIGNALS = ("session_started", "tts_written", "turn_finished", "session_finished")
+"""What a plugin with a tracker listens to, beside the outcomes."""
+
 SILENCE_LIMIT_S = 3600.0
 """A session without a signal for so long has no end of its own."""
 MAX_SESSIONS = 256

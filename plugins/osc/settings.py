@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Listed, Plugin, PluginSettings
+from backend.tracking import TRACKED_SIGNALS
 
 MAX_PORT = 65_535
 
@@ -57,8 +58,5 @@ plugin = Plugin(
     name="osc",
     settings=OscSettings,
     lifespan="plugins.osc.plugin:lifespan",
-    listens=(
-        *("session_started", "tts_written", "turn_finished", "session_finished"),
-        *("waves_written", "waves_failed"),
-    ),
+    listens=(*TRACKED_SIGNALS, "waves_written", "waves_failed"),
 )

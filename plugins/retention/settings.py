@@ -7,6 +7,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Plugin, PluginSettings
+from backend.tracking import TRACKED_SIGNALS
 
 
 class RetentionSettings(PluginSettings):
@@ -43,9 +44,6 @@ plugin = Plugin(
     commands="plugins.retention.prune_command:app",
     command="prune",
     sends="plugins.retention.signals:sends",
-    listens=(
-        *("session_started", "tts_written", "session_finished"),
-        *("waves_written", "waves_failed"),
-    ),
+    listens=(*TRACKED_SIGNALS, "waves_written", "waves_failed"),
     order=200,
 )

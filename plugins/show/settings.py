@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Plugin, PluginSettings
+from backend.tracking import TRACKED_SIGNALS
 
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+/?")
 
@@ -56,8 +57,5 @@ plugin = Plugin(
     router="plugins.show.routes:router",
     commands="plugins.show.touchdesigner:app",
     command="touchdesigner",
-    listens=(
-        *("session_started", "tts_written", "turn_finished", "session_finished"),
-        *("waves_written", "waves_failed"),
-    ),
+    listens=(*TRACKED_SIGNALS, "waves_written", "waves_failed"),
 )

@@ -4,6 +4,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Plugin, PluginSettings
+from backend.tracking import TRACKED_SIGNALS
 
 
 class StreamSettings(PluginSettings):
@@ -21,10 +22,7 @@ class StreamSettings(PluginSettings):
 
 
 def _listens(settings: StreamSettings) -> tuple[str, ...]:
-    of_waves = (
-        *("session_started", "tts_written", "session_finished"),
-        *("waves_written", "waves_failed"),
-    )
+    of_waves = (*TRACKED_SIGNALS, "waves_written", "waves_failed")
     return ("event_published", *(of_waves if settings.waves else ()))
 
 

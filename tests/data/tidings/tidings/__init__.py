@@ -1,1 +1,0 @@
-"""A subscriber of somebody else's: notes every utterance in a file."""
