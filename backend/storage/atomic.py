@@ -59,7 +59,7 @@ def sweep_drafts(temporary: Path) -> int:
     return len(drafts)
 
 
-def replace_file(source: Path, target: Path) -> None:
+def replace_file(source: str | Path, target: str | Path) -> None:
     """Move `source` to `target` in one step, over what stands there.
 
     Windows refuses that while either is open elsewhere, and virus scanners open every new file for
@@ -67,12 +67,12 @@ def replace_file(source: Path, target: Path) -> None:
     """
     for pause_s in _PAUSES_S:
         try:
-            source.replace(target)
+            os.replace(source, target)  # noqa: PTH105 - takes names, too
         except PermissionError:
             time.sleep(pause_s)
         else:
             return
-    source.replace(target)
+    os.replace(source, target)  # noqa: PTH105 - as above
 
 
 def flush_file(path: Path) -> None:

@@ -43,7 +43,7 @@ def warm_up(
     first: bool,
     replaced_pid: int | None,
 ) -> Report:
-    """Load or compile all that `decompose` needs; undo what a dead worker half published."""
+    """Load or compile all that `decompose` needs; remove what a dead worker half published."""
     started = perf_counter()
     from plugins.waves import decompose_v3
     from plugins.waves.files import publishing

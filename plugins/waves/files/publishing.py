@@ -1,21 +1,20 @@
 """Publish the three waves of a recording: all of them or none.
 
     temporary/.waves-<pid>-<token>/
-        1.wav 2.wav 3.wav     written, flushed, read back and compared
-        targets.json          where they are to go: from here on there is something to undo
-    then, one rename each:    what stands at the targets -> old1.wav ...,  1.wav -> target 1 ...
+        targets.json          where the waves go
+        1.wav 2.wav 3.wav     written, flushed, read back and compared, all at the same time
+    then, one rename each:    target 1 -> old1.wav ... if it exists,  1.wav -> target 1 ...
     then                      the targets' directory flushed, the private directory removed
 
-A reader sees a whole file or no file, never half a file. If a step fails, what was moved is taken
-back, a set that stood there before is put back, and `PublishError` names the errno. If the process
-dies, the private directory stays behind and `sweep` undoes the step it died in: with 1.wav to 3.wav
-untouched nothing had happened yet, with all of them gone everything had, in between the targets are
-removed. Whoever publishes to the same targets before that undoes it first, or else a later sweep
-would take the new set away. Hence 0 or 3 files, and never waves of two runs side by side.
+A reader sees a whole file or no file. What stood at the targets is gone before the first new file
+arrives: one or two files are a part of one set, never a mixture, and not `complete`. If a step
+fails, every file is moved back, and `PublishError` names the errno. If the process dies, the
+private directory stays, and `sweep` removes it, and what stands at its targets unless that is
+complete. Hence 0 or 3 files.
 
 Rejected: renaming a directory that holds the three files (one atomic step), because the names in
-the turn's directory are a contract; completing an interrupted set after a restart, because nobody
-would have recorded or announced it, while a set that is missing is simply made again.
+the turn's directory are a contract; completing an interrupted set after a restart, because a set
+that is missing is made again anyway.
 
 A rename is durable once its directory is flushed. Windows cannot flush a directory; there a power
 cut may undo the renames, which leaves 0 files or a set that is not `complete`.
@@ -26,10 +25,12 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 from backend.storage import WAVE_NUMBERS, flush_directory, is_wave_name, replace_file, riff
 from plugins.waves.audio import pcm16
@@ -37,8 +38,12 @@ from plugins.waves.errors import PublishError, describe, shown
 
 PRIVATE_PREFIX = ".waves-"
 JOURNAL = "targets.json"
-MAX_JOURNAL_BYTES = 2**16
+DRAFTS = tuple(f"{number}.wav" for number in WAVE_NUMBERS)
+OLDS = tuple(f"old{draft}" for draft in DRAFTS)
+SLOW_FLUSH_S = 0.001
+_latest_flush_s = SLOW_FLUSH_S
 _UNFLUSHABLE = (errno.EINVAL, errno.ENOTSUP)  # some network file systems cannot flush a directory
+_WRITE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,8 @@ def publish(
 ) -> tuple[PublishedFile, ...]:
     """Write `waves` as mono 16-bit WAV files to `targets`, all of them or none.
 
+    Files that have these contents already are left as they are: announced files never change.
+
     Parameters
     ----------
     waves : sequence of np.ndarray [shape=(n,)], int16
@@ -70,13 +77,14 @@ def publish(
     PublishError
         If a step fails; none of the files stands in its place then.
     """
+    contents = [pcm16.encode(wave, rate) for wave in waves]
+    published = tuple(
+        PublishedFile(target, len(data), hashlib.sha256(data).hexdigest())
+        for target, data in zip(targets, contents, strict=True)
+    )
     try:
-        with _private_directory(temporary) as private:
-            published = _write_drafts(waves, rate, targets, private)
-            if not _identical(published):
-                _undo_earlier(targets, temporary)
-                make_directory(targets[0].parent)
-                _move_in(targets, private)
+        if not _is_published(published):
+            _publish(contents, targets, temporary)
     except OSError as error:
         raise PublishError(
             f"cannot publish {shown(targets[0])} and its siblings: {describe(error)}"
@@ -87,7 +95,7 @@ def publish(
 def complete(targets: Sequence[Path]) -> bool:
     """Tell whether `targets` are regular files of one size, as three waves of one recording are."""
     try:
-        states = [target.lstat() for target in targets]
+        states = [os.lstat(target) for target in targets]
     except (OSError, ValueError):
         return False
     sizes = {state.st_size for state in states}
@@ -101,16 +109,20 @@ def remove_partial(targets: Sequence[Path]) -> int:
 
 
 def sweep(temporary: Path, *, pid: int | None = None) -> int:
-    """Undo what processes that died while publishing left; return how many there were.
+    """Remove what processes that died while publishing left; return how many there were.
 
     With `pid`, only what that process left; without, everything: call it so only when nobody
-    publishes, as at start. What cannot be undone is left for the next sweep.
+    publishes, as at start. What cannot be removed is left for the next sweep.
     """
     prefix = PRIVATE_PREFIX if pid is None else f"{PRIVATE_PREFIX}{pid}-"
     leftovers = _private_directories(temporary, prefix)
     for private in leftovers:
         with suppress(OSError):
-            _undo(private)
+            others = [other for other in _private_directories(temporary) if other != private]
+            targets = _read_journal(private)
+            if targets in map(_read_journal, others):  # somebody publishes there now
+                targets = []
+            _clean_up(private, targets)
     return len(leftovers)
 
 
@@ -126,160 +138,119 @@ def make_directory(path: Path) -> None:
         _flush(directory.parent)
 
 
-@contextmanager
-def _private_directory(temporary: Path) -> Iterator[Path]:
-    """Give a new directory, removed at the end unless something in it is still to be undone."""
+def _is_published(files: Sequence[PublishedFile]) -> bool:
+    """Tell whether exactly these bytes stand at the targets."""
+    return complete([file.path for file in files]) and all(
+        file.path.stat().st_size == file.size
+        and hashlib.sha256(file.path.read_bytes()).hexdigest() == file.sha256
+        for file in files
+    )
+
+
+def _publish(contents: Sequence[bytes], targets: Sequence[Path], temporary: Path) -> None:
     make_directory(temporary)
-    token = os.urandom(6).hex()
-    private = temporary / f"{PRIVATE_PREFIX}{os.getpid()}-{token}"
+    private = f"{temporary}/{PRIVATE_PREFIX}{os.getpid()}-{os.urandom(6).hex()}"
     os.mkdir(private)
     try:
-        yield private
+        journal = json.dumps([os.path.abspath(target) for target in targets]).encode()
+        names = [f"{private}/{name}" for name in (JOURNAL, *DRAFTS)]
+        if _flushes_wait():  # a file system with a journal commits once for all
+            with ThreadPoolExecutor(len(names)) as threads:
+                list(threads.map(_write_new, names, (journal, *contents)))
+        else:
+            list(map(_write_new, names, (journal, *contents)))
+        make_directory(targets[0].parent)
+        _move_in(targets, private)
     finally:
-        if not os.path.lexists(private / JOURNAL):
-            with suppress(OSError):  # `sweep` finds it
-                _remove(private)
+        with suppress(OSError):  # `sweep` finds it
+            _clean_up(private, targets)
 
 
-def _write_drafts(
-    waves: Sequence[pcm16.Pcm16], rate: int, targets: Sequence[Path], private: Path
-) -> tuple[PublishedFile, ...]:
-    published = []
-    for wave, target, draft in zip(waves, targets, _drafts(private), strict=True):
-        intended = pcm16.write_pcm16(draft, wave, rate)
-        found = pcm16.verify(draft, len(wave), rate)
-        if found != intended:
-            raise PublishError(f"{target.name}: read back {found}, {intended} written")
-        size = riff.PCM16_HEADER_BYTES + 2 * len(wave)
-        published.append(PublishedFile(target, size, found))
-    return tuple(published)
+def _flushes_wait() -> bool:
+    """Tell whether flushes wait for a disk; where they do not, threads would cost more time."""
+    return _latest_flush_s >= SLOW_FLUSH_S
 
 
-def _identical(published: Sequence[PublishedFile]) -> bool:
-    """Tell whether the same bytes stand at the targets already: announced files never change."""
-    for file in published:
-        try:
-            if not file.path.is_file() or file.path.is_symlink():
-                return False
-            if file.path.stat().st_size != file.size:
-                return False
-            if hashlib.sha256(file.path.read_bytes()).hexdigest() != file.sha256:
-                return False
-        except FileNotFoundError:
-            return False
-    return True
+def _write_new(path: str, contents: bytes) -> None:
+    """Write all of `contents` to a new file, flush it to the disk and read it back.
 
-
-def _move_in(targets: Sequence[Path], private: Path) -> None:
-    """Put the drafts in the place of whatever stands at the targets; on failure undo it all."""
-    drafts, olds = _drafts(private), _olds(private)
-    moved: list[Path] = []
-    kept: list[tuple[Path, Path]] = []
+    Not soundfile: on a full disk it leaves a file that opens and is too short.
+    """
+    descriptor = os.open(path, _WRITE_FLAGS, 0o644)
     try:
-        _write_journal(targets, private)
-        for target, old in zip(targets, olds, strict=True):
-            with suppress(FileNotFoundError):
-                replace_file(target, old)
-                kept.append((old, target))
-        for draft, target in zip(drafts, targets, strict=True):
-            replace_file(draft, target)
-            moved.append(target)
+        rest = memoryview(contents)
+        while rest:
+            written = os.write(descriptor, rest)
+            if written == 0:
+                raise OSError(errno.EIO, "write() took no byte", path)
+            rest = rest[written:]
+        os.fsync(descriptor)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        if os.read(descriptor, len(contents) + 1) != contents:
+            raise PublishError(f"{shown(path)}: what was read back is not what was written")
+    finally:
+        os.close(descriptor)
+
+
+def _move_in(targets: Sequence[Path], private: str) -> None:
+    """Move what stands at the targets aside and the drafts in; on failure move all of it back."""
+    names = [os.fspath(target) for target in targets]
+    moves = [
+        (name, f"{private}/{old}")
+        for name, old in zip(names, OLDS, strict=True)
+        if os.path.lexists(name)
+    ]
+    moves += [(f"{private}/{draft}", name) for draft, name in zip(DRAFTS, names, strict=True)]
+    moved = []
+    try:
+        for source, target in moves:
+            replace_file(source, target)
+            moved.append((source, target))
         _flush(targets[0].parent)
     except BaseException:
-        _take_back(moved, kept, targets)
-        _unlink(private / JOURNAL)
-        raise
-    with suppress(OSError):  # all is done: `sweep` sees that, too
-        _unlink(private / JOURNAL)
-
-
-def _take_back(
-    moved: Sequence[Path], kept: Sequence[tuple[Path, Path]], targets: Sequence[Path]
-) -> None:
-    """Remove what was moved in and put back what stood there, or else leave nothing there."""
-    for target in moved:
-        _unlink(target)
-    with suppress(OSError):  # then the set is not complete
-        for old, target in kept:
-            replace_file(old, target)
-    remove_partial(targets)
-
-
-def _undo_earlier(targets: Sequence[Path], temporary: Path) -> None:
-    """Undo what an earlier attempt at `targets` left, if one died or could not be undone."""
-    absolute = [Path(os.path.abspath(target)) for target in targets]
-    for private in _private_directories(temporary):
         try:
-            found = _read_journal(private)
-        except OSError:  # somebody else's, or gone by now
-            continue
-        if found == absolute:
-            _undo(private)
+            for source, target in reversed(moved):
+                replace_file(target, source)
+        except OSError:
+            for name in names:
+                _unlink(name)
+        raise
 
 
-def _undo(private: Path) -> None:
-    """Undo what was left in `private` by a process that died, then remove it."""
-    targets = _read_journal(private)
-    if targets is not None:
-        drafts = sum(draft.exists() for draft in _drafts(private))
-        untouched = drafts == len(targets) and not any(old.exists() for old in _olds(private))
-        finished = drafts == 0 and complete(targets)
-        if not (untouched or finished):
-            for target in targets:
-                _unlink(target)
-            with suppress(FileNotFoundError):
-                _flush(targets[0].parent)
-    _remove(private)
+def _clean_up(private: str, targets: Sequence[Path]) -> None:
+    """Remove what stands at `targets` unless it is complete, then the private directory.
 
-
-def _write_journal(targets: Sequence[Path], private: Path) -> None:
-    """Note where the drafts go, durably, before the first of them is moved."""
-    contents = json.dumps([os.path.abspath(target) for target in targets])
-    pcm16.write_new(private / JOURNAL, contents.encode())
-    _flush(private)
-    _flush(private.parent)
-
-
-def _read_journal(private: Path) -> list[Path] | None:
-    """Return the targets noted in `private`; None if there are none, or none that we would make."""
+    It is removed by its known names: that needs no file descriptor.
+    """
+    remove_partial(targets)
+    _unlink(f"{private}/{JOURNAL}")
     try:
-        with (private / JOURNAL).open("rb") as stream:
-            names = json.loads(stream.read(MAX_JOURNAL_BYTES))
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # torn: nothing was moved yet
-        return None
-    if not isinstance(names, list) or len(names) != len(WAVE_NUMBERS):
-        return None
-    targets = [Path(str(name)) for name in names]
-    return targets if all(is_wave_name(target.name) for target in targets) else None
+        os.rmdir(private)
+    except OSError:  # not empty
+        for name in (*DRAFTS, *OLDS):
+            _unlink(f"{private}/{name}")
+        os.rmdir(private)
 
 
-def _private_directories(temporary: Path, prefix: str = PRIVATE_PREFIX) -> list[Path]:
+def _read_journal(private: str) -> list[Path]:
+    """Return the targets noted in `private`; none if there are none, or none that we would make."""
+    try:
+        targets = [Path(name) for name in json.loads(Path(private, JOURNAL).read_bytes())]
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+        return []  # torn: nothing was moved yet
+    is_ours = len(targets) == len(DRAFTS) and all(is_wave_name(target.name) for target in targets)
+    return targets if is_ours else []
+
+
+def _private_directories(temporary: Path, prefix: str = PRIVATE_PREFIX) -> list[str]:
     try:
         names = os.listdir(temporary)
     except FileNotFoundError:
         return []
-    return [temporary / name for name in sorted(names) if name.startswith(prefix)]
+    return [f"{temporary}/{name}" for name in sorted(names) if name.startswith(prefix)]
 
 
-def _drafts(private: Path) -> list[Path]:
-    return [private / f"{number}.wav" for number in WAVE_NUMBERS]
-
-
-def _olds(private: Path) -> list[Path]:
-    return [private / f"old{number}.wav" for number in WAVE_NUMBERS]
-
-
-def _remove(private: Path) -> None:
-    """Remove the private directory by its known names: that needs no file descriptor.
-
-    The journal goes last of the files, so that a second death here changes nothing.
-    """
-    for path in (*_drafts(private), *_olds(private), private / JOURNAL):
-        _unlink(path)
-    os.rmdir(private)
-
-
-def _unlink(path: Path) -> bool:
+def _unlink(path: str | Path) -> bool:
     """Remove `path` if it is there; tell whether it was."""
     try:
         os.unlink(path)
@@ -289,8 +260,11 @@ def _unlink(path: Path) -> bool:
 
 
 def _flush(directory: Path) -> None:
+    global _latest_flush_s
+    started = perf_counter()
     try:
         flush_directory(directory)
     except OSError as error:
         if error.errno not in _UNFLUSHABLE:
             raise
+    _latest_flush_s = perf_counter() - started
