@@ -3,7 +3,8 @@
 import itertools
 from pathlib import Path
 
-from backend.speech import PROFILES, create_engine
+from backend.speech import PROFILES
+from backend.speech.espeak import EmbeddedEngine
 
 LINES = (
     "Water.",
@@ -25,7 +26,7 @@ UTTERANCES = list(itertools.product(PROFILES, range(len(LINES))))
 
 def speak(directory: Path, lines: tuple[str, ...] = LINES) -> dict[tuple[str, int], Path]:
     """Speak every line in every voice into `directory`; return the files by profile and line."""
-    engine = create_engine("embedded", temporary=directory / ".tmp")
+    engine = EmbeddedEngine(temporary=directory / ".tmp")
     spoken: dict[tuple[str, int], Path] = {}
     for profile, number in itertools.product(PROFILES, range(len(lines))):
         path = directory / f"{profile}_{number}.wav"

@@ -44,12 +44,11 @@ def examine(
     checks: list[tuple[str, Callable[[], str]]] = [
         ("artifacts can be written", lambda: _artifacts(artifacts)),
         ("disk space", lambda: _disk(artifacts)),
-        ("voices", _voices),
+        *_voices(settings, artifacts),
         ("a process that hangs can be killed", _kill),
         ("port", lambda: _port(settings.host, settings.port)),
         ("plugins", lambda: _plugins(discovered)),
     ]
-    checks[3:3] = [(f"voice {name}", check) for name, check in _services(settings, artifacts)]
     checks += _checks_of_plugins(discovered, artifacts, say)
     findings = [_finding(name, check) for name, check in checks]
     return [*findings, *_unread(settings, discovered), *_providers(settings)]
@@ -114,27 +113,22 @@ def _disk(artifacts: Artifacts) -> str:
     return text
 
 
-def _voices() -> str:
-    from backend.speech import PROFILES, missing_voices
-
-    missing = missing_voices()
-    if missing:
-        raise OSError(f"missing: {', '.join(missing)}; reinstall espeakng-loader")
-    return f"all {len(PROFILES)} are there"
-
-
-def _services(settings: Settings, artifacts: Artifacts) -> list[tuple[str, Callable[[], str]]]:
-    """Return a check for each engine that is in use beside the embedded one."""
-    from backend.speech import create_engine, engine_names, options_of
+def _voices(settings: Settings, artifacts: Artifacts) -> list[tuple[str, Callable[[], str]]]:
+    """Return a check for the embedded engine, and for each other one that is in use."""
+    from backend.speech import create_engine, engine_names
 
     def check(name: str) -> str:
-        engine = create_engine(name, temporary=artifacts.temporary, options=options_of(settings))
+        engine = create_engine(name, settings, temporary=artifacts.root)
         try:
             return engine.check()
         finally:
             engine.close()
 
-    return [(name, partial(check, name)) for name in engine_names(settings) if name != "embedded"]
+    names = dict.fromkeys((*engine_names(settings), "embedded"))
+    return [
+        ("voices" if name == "embedded" else f"voice {name}", partial(check, name))
+        for name in names
+    ]
 
 
 def _kill() -> str:

@@ -14,7 +14,6 @@ from backend.speech import (
     SpeechEngine,
     create_engine,
     engine_names,
-    options_of,
 )
 from backend.terminal import duration, output, show_paragraph, show_table
 
@@ -70,7 +69,6 @@ def audition(settings: Settings, text: str, out: Path, progress: Console) -> Rep
     SettingsError
         If `voices.toml` is wrong.
     """
-    options = options_of(settings)
     in_use = engine_names(settings)
     engines: list[EngineState] = []
     samples: list[Sample] = []
@@ -82,7 +80,7 @@ def audition(settings: Settings, text: str, out: Path, progress: Console) -> Rep
         progress.print(f"{name} ...", style="dim")
         try:
             engine = create_engine(
-                name, temporary=out, timeout_s=settings.speech_timeout_s, options=options
+                name, settings, temporary=out, timeout_s=settings.speech_timeout_s
             )
         except SettingsError as error:
             engines.append(EngineState(name, use, str(error)))

@@ -1,8 +1,7 @@
 """Text to speech: the interface, the voice profiles, the engines."""
 
 from backend.speech.engine import SpeechEngine, Spoken
-from backend.speech.espeak import missing_voices
-from backend.speech.factory import ENGINES, create_engine, create_speech, engine_names, options_of
+from backend.speech.factory import ENGINES, create_engine, create_speech, engine_names
 from backend.speech.profiles import (
     DEFAULT_PROFILE,
     DESCRIPTIONS,
@@ -22,7 +21,5 @@ __all__ = [
     "create_engine",
     "create_speech",
     "engine_names",
-    "missing_voices",
-    "options_of",
     "resolve_profile",
 ]

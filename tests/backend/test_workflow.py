@@ -17,7 +17,8 @@ from backend.agents import Agents, CommentSelection, Peer, Received, Registry, S
 from backend.errors import AgentError, SpeechError
 from backend.sessions import Event, SlotAudio, SlotDone, SlotError, SlotStart, TurnDone
 from backend.signals import session_finished, session_started, tts_written, turn_finished
-from backend.speech import SpeechEngine, Spoken, create_engine
+from backend.speech import SpeechEngine, Spoken
+from backend.speech.espeak import EmbeddedEngine
 from backend.storage import Artifacts
 from backend.workflow import Workflow
 from tests.patience import LIMIT_S, until
@@ -100,7 +101,7 @@ class Stage:
     def __init__(self, root: Path, executor: ThreadPoolExecutor) -> None:
         self.artifacts = Artifacts(root)
         self.executor = executor
-        self.engine = create_engine("embedded", temporary=self.artifacts.temporary, timeout_s=20)
+        self.engine = EmbeddedEngine(temporary=self.artifacts.temporary, timeout_s=20)
         self.journal: list[tuple[str, Any]] = []
 
     @property

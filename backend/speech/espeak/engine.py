@@ -5,7 +5,7 @@ end the process. A new child costs some 50 ms and holds nothing of the last visi
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -56,23 +56,16 @@ class EmbeddedEngine(ChildEngine):
 
     def check(self) -> str:
         """Return that every voice's file is there; see `SpeechEngine`."""
-        missing = missing_voices(self._voices.values())
+        data = _PACKAGE / "espeak-ng-data"
+        languages = {file.name.lower() for file in (data / "lang").rglob("*") if file.is_file()}
+        missing = []
+        for (
+            embedded
+        ) in self._voices.values():  # espeak-ng ignores an unknown variant without a word
+            language, _, variant = embedded.voice.partition("+")
+            known_variant = not variant or (data / "voices" / "!v" / variant).is_file()
+            if language not in languages or not known_variant:
+                missing.append(embedded.voice)
         if missing:
             raise SpeechError(f"missing: {', '.join(missing)}; reinstall espeakng-loader")
         return f"all {len(PROFILES)} are there"
-
-
-def missing_voices(voices: Iterable[EmbeddedVoice] | None = None) -> list[str]:
-    """Return those of `voices` (by default all) whose files are not installed: `en-us+f2`.
-
-    espeak-ng ignores an unknown variant without a word, so the files are looked at instead.
-    """
-    data = _PACKAGE / "espeak-ng-data"
-    languages = {file.name.lower() for file in (data / "lang").rglob("*") if file.is_file()}
-    missing = []
-    for embedded_voice in EMBEDDED_VOICES.values() if voices is None else voices:
-        language, _, variant = embedded_voice.voice.partition("+")
-        known_variant = not variant or (data / "voices" / "!v" / variant).is_file()
-        if language not in languages or not known_variant:
-            missing.append(embedded_voice.voice)
-    return missing

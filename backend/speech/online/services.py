@@ -10,9 +10,9 @@ no rate for such samples, so it is asked for a WAV. A refusal's message is never
 quote the text or a part of the key; known codes are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, Final
 from urllib.parse import quote
 
 from backend.speech.voices import Voice
@@ -47,71 +47,42 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
 
 
-class Service(Protocol):
-    """What differs between the services."""
-
-    name: ClassVar[str]
-    raw_rate: ClassVar[int | None]
-    """The rate in Hertz of samples without a header; None if it sends WAVs."""
-    check_path: ClassVar[str]
-    """A path that costs nothing, and shows that the service answers and takes the key."""
-
-    @property
-    def url(self) -> str:
-        """The address before every path, without a slash at its end."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers that carry the key."""
-
-    def request(self, text: str, voice: Voice) -> Request:
-        """Return the request for `text` in `voice`."""
-
-
 @dataclass(frozen=True, slots=True)
-class ElevenLabs:
-    """ElevenLabs' text to speech."""
+class Service:
+    """A speech service: its address and its requests."""
 
-    name: ClassVar[str] = "elevenlabs"
-    raw_rate: ClassVar[int | None] = 22_050
-    check_path: ClassVar[str] = "/v1/models"
+    name: str
+    url: str
+    """The address before every path, without a slash at its end."""
+    headers: Mapping[str, str] = field(repr=False)
+    """The headers that hold the key."""
+    check_path: str
+    """A path that costs nothing, and shows that the service answers and takes the key."""
+    raw_rate: int | None
+    """The rate in Hertz of samples without a header; None if it sends WAVs."""
+    request: Callable[[str, Voice], Request] = field(repr=False)
+    """Returns the request for a text in a voice."""
 
-    key: str = field(repr=False)
-    url: str = ELEVENLABS_URL
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """See `Service`."""
-        return {"xi-api-key": self.key}
+def elevenlabs(key: str, url: str = ELEVENLABS_URL) -> Service:
+    """Return ElevenLabs' text to speech."""
+    raw_rate = 22_050
 
-    def request(self, text: str, voice: Voice) -> Request:
-        """See `Service`."""
+    def request(text: str, voice: Voice) -> Request:
         settings = {"speed": voice.speed}
         if voice.style is not None:
             settings["style"] = voice.style
         body = {"text": text, "model_id": voice.model, "voice_settings": settings}
         path = f"/v1/text-to-speech/{quote(voice.voice, safe='')}"
-        return Request(path, body, {"output_format": f"pcm_{self.raw_rate}"})
+        return Request(path, body, {"output_format": f"pcm_{raw_rate}"})
+
+    return Service("elevenlabs", url, {"xi-api-key": key}, "/v1/models", raw_rate, request)
 
 
-@dataclass(frozen=True, slots=True)
-class OpenAISpeech:
-    """OpenAI's speech, and every server that takes the same request."""
+def openai(key: str = "", url: str = OPENAI_URL) -> Service:
+    """Return OpenAI's speech, or a server that takes the same requests."""
 
-    name: ClassVar[str] = "openai"
-    raw_rate: ClassVar[int | None] = None
-    check_path: ClassVar[str] = "/models"
-
-    key: str | None = field(repr=False, default=None)
-    url: str = OPENAI_URL
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """See `Service`."""
-        return {"authorization": f"Bearer {self.key}"} if self.key else {}
-
-    def request(self, text: str, voice: Voice) -> Request:
-        """See `Service`."""
+    def request(text: str, voice: Voice) -> Request:
         body: dict[str, Any] = {
             "model": voice.model,
             "voice": voice.voice,
@@ -123,6 +94,9 @@ class OpenAISpeech:
         if voice.instructions and not voice.model.startswith("tts-1"):  # which refuse them
             body["instructions"] = voice.instructions
         return Request("/audio/speech", body)
+
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    return Service("openai", url, headers, "/models", None, request)
 
 
 def refusal_code(answer: object) -> str | None:

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import pytest
 from pydantic import SecretStr
 
-from backend import speech
 from backend.cli import doctor
 from backend.cli.doctor import Finding, examine
 from backend.config import Settings
@@ -36,9 +35,15 @@ def taken() -> Iterator[int]:
         yield port
 
 
-def found(artifacts: Path, *plugins: Discovered, port: int | None = None) -> dict[str, Finding]:
+def found(
+    artifacts: Path,
+    *plugins: Discovered,
+    port: int | None = None,
+    voices_file: Path | None = None,
+) -> dict[str, Finding]:
     """Return the findings by their check."""
-    settings = Settings(artifacts_dir=artifacts, port=port or free_port())
+    port = port or free_port()
+    settings = Settings(artifacts_dir=artifacts, port=port, voices_file=voices_file)
     return {finding.check: finding for finding in examine(settings, plugins, print)}
 
 
@@ -80,11 +85,12 @@ def test_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "0.3 GB free" in failures(found(tmp_path))["disk space"]
 
 
-def test_a_missing_voice_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A voice whose file is gone is named, with what to reinstall."""
-    monkeypatch.setattr(speech, "missing_voices", lambda: ["en-us+f9"])
+def test_a_missing_voice_fails(tmp_path: Path) -> None:
+    """A voice whose file is not there is named, with what to reinstall."""
+    voices = tmp_path / "voices.toml"
+    voices.write_text('[embedded.calm_soothing]\nvoice = "en-us+f9"\n', "utf-8")
 
-    detail = failures(found(tmp_path))["voices"]
+    detail = failures(found(tmp_path, voices_file=voices))["voices"]
 
     assert "en-us+f9" in detail
     assert "espeakng-loader" in detail

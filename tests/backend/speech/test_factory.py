@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from backend.config import Settings
 from backend.errors import SettingsError
-from backend.speech import SpeechEngine, create_engine, create_speech, options_of
+from backend.speech import SpeechEngine, create_engine, create_speech
 from backend.speech.espeak import EmbeddedEngine
 from backend.speech.fallback import FallbackEngine
 from backend.speech.online import RemoteEngine
@@ -18,7 +18,9 @@ from backend.speech.online import RemoteEngine
 
 def test_the_embedded_engine_speaks(tmp_path: Path) -> None:
     """The engine called `embedded` needs no key and no network."""
-    engine: SpeechEngine = create_engine("embedded", temporary=tmp_path / ".tmp", timeout_s=20)
+    engine: SpeechEngine = create_engine(
+        "embedded", settings(tmp_path), temporary=tmp_path / ".tmp", timeout_s=20
+    )
 
     spoken = engine.generate_wav_to_file("Hello.", "friendly_casual", tmp_path / "hello.wav")
 
@@ -29,14 +31,14 @@ def test_the_embedded_engine_speaks(tmp_path: Path) -> None:
 def test_an_unknown_engine(tmp_path: Path) -> None:
     """An unknown name is refused, and the message names it and the known ones."""
     with pytest.raises(SettingsError, match=r"'parrot'.*embedded"):
-        create_engine("parrot", temporary=tmp_path, timeout_s=20)
+        create_engine("parrot", settings(tmp_path), temporary=tmp_path, timeout_s=20)
 
 
 @pytest.mark.parametrize("timeout_s", [0, -1, float("nan"), float("inf")])
 def test_an_impossible_time_limit(timeout_s: float, tmp_path: Path) -> None:
     """A time limit that is no positive number is refused with its value."""
     with pytest.raises(SettingsError, match=f"{timeout_s}"):
-        create_engine("embedded", temporary=tmp_path, timeout_s=timeout_s)
+        create_engine("embedded", settings(tmp_path), temporary=tmp_path, timeout_s=timeout_s)
 
 
 def settings(tmp_path: Path, **values: Any) -> Settings:
@@ -98,12 +100,16 @@ def test_openai_s_key_goes_to_openai_alone(tmp_path: Path) -> None:
     )
     with_key = elsewhere.model_copy(update={"speech_openai_api_key": SecretStr("sk-own")})
 
-    assert "sk-openai" == options_of(settings(tmp_path, openai_api_key="sk-openai")).openai_key
-    assert None is options_of(elsewhere).openai_key
-    assert "sk-own" == options_of(with_key).openai_key
-    assert (
-        "openai" == create_engine("openai", temporary=tmp_path, options=options_of(elsewhere)).name
+    def headers(chosen: Settings) -> object:
+        engine = create_engine("openai", chosen, temporary=tmp_path)
+        assert isinstance(engine, RemoteEngine)
+        return engine._service.headers
+
+    assert {"authorization": "Bearer sk-openai"} == headers(
+        settings(tmp_path, openai_api_key="sk-openai")
     )
+    assert {} == headers(elsewhere)
+    assert {"authorization": "Bearer sk-own"} == headers(with_key)
 
 
 def test_voices_toml_reaches_the_embedded_voice(tmp_path: Path) -> None:
@@ -125,7 +131,8 @@ def test_what_is_not_used_is_not_imported() -> None:
     """The embedded engine costs neither an HTTP client nor Piper."""
     code = (
         "import sys; from pathlib import Path; from backend.speech import create_engine; "
-        "create_engine('embedded', temporary=Path('.')); "
+        "from backend.config import Settings; "
+        "create_engine('embedded', Settings(), temporary=Path('.')); "
         "print([n for n in ('httpx2', 'piper', 'onnxruntime', 'scipy', 'librosa', 'numba') "
         "if n in sys.modules])"
     )

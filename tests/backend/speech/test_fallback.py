@@ -7,8 +7,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from backend.errors import SpeechError
-from backend.speech import Spoken, create_engine
+from backend.speech import Spoken
 from backend.speech.engine import STOPPED
+from backend.speech.espeak import EmbeddedEngine
 from backend.speech.fallback import PAUSE_AFTER, PAUSE_S, FallbackEngine
 
 WORDS = "Rain."
@@ -48,7 +49,7 @@ class Clock:
 @pytest.mark.parametrize("error", [SpeechError("no loudspeaker"), ValueError("a bug")])
 def test_the_next_engine_speaks(error: Exception, tmp_path: Path) -> None:
     """Whatever goes wrong with the first, the utterance is heard, and one warning says why."""
-    embedded = create_engine("embedded", temporary=tmp_path / ".tmp")
+    embedded = EmbeddedEngine(temporary=tmp_path / ".tmp")
     engine = FallbackEngine([Failing("cloud", error), Failing("local"), embedded])
 
     with capture_logs() as logs:

@@ -1,11 +1,15 @@
 """The voice profiles and the voices behind them."""
 
+import re
+from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import pytest
 from structlog.testing import capture_logs
 
-from backend.speech import missing_voices
+from backend.errors import SpeechError
+from backend.speech.espeak import EmbeddedEngine
 from backend.speech.profiles import (
     DEFAULT_PROFILE,
     DESCRIPTIONS,
@@ -42,18 +46,19 @@ def test_parameters_are_in_range(profile: VoiceProfile) -> None:
     assert voice.word_gap >= 0
 
 
-def test_no_voice_is_missing() -> None:
+def test_no_voice_is_missing(tmp_path: Path) -> None:
     """Each voice's language and variant are installed: espeak-ng ignores unknown variants."""
-    assert missing_voices() == []
+    assert "all 6 are there" == EmbeddedEngine(temporary=tmp_path).check()
 
 
-@pytest.mark.parametrize("voice", ["en-us+nobody", "en-nowhere+f2"])
-def test_a_missing_voice_is_named(voice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["en-us+nobody", "en-nowhere+f2"])
+def test_a_missing_voice_is_named(name: str, tmp_path: Path) -> None:
     """A voice whose language or variant is not installed is named."""
-    broken = {"friendly_casual": type("Voice", (), {"voice": voice})}
-    monkeypatch.setattr("backend.speech.espeak.engine.EMBEDDED_VOICES", broken)
+    odd = replace(EMBEDDED_VOICES["calm_soothing"], voice=name)
+    engine = EmbeddedEngine(temporary=tmp_path, voices={**EMBEDDED_VOICES, "calm_soothing": odd})
 
-    assert missing_voices() == [voice]
+    with pytest.raises(SpeechError, match=f"missing: {re.escape(name)}; reinstall"):
+        engine.check()
 
 
 @pytest.mark.parametrize("profile", PROFILES)

@@ -8,7 +8,6 @@ import wave
 from array import array
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -19,7 +18,7 @@ from structlog.testing import capture_logs
 from backend.errors import SpeechError
 from backend.speech.engine import STOPPED
 from backend.speech.espeak import EmbeddedEngine
-from backend.speech.profiles import EMBEDDED_VOICES, PROFILES, VoiceProfile
+from backend.speech.profiles import PROFILES, VoiceProfile
 from tests.patience import SOON_S, until
 
 SENTENCE = "Hello there, I am the water, and I have been listening to you."
@@ -306,13 +305,3 @@ def test_closing_ends_a_hanging_voice(temporary: Path, tmp_path: Path) -> None:
     assert STOPPED == reason
     assert monotonic() - started < SOON_S
     assert STOPPED == refusal(engine, tmp_path / "b.wav")
-
-
-def test_the_check_names_a_voice_that_is_missing(temporary: Path) -> None:
-    """The check speaks nothing, and knows the voices the engine was given."""
-    odd = replace(EMBEDDED_VOICES["calm_soothing"], voice="en-us+nobody")
-    engine = EmbeddedEngine(temporary=temporary, voices={**EMBEDDED_VOICES, "calm_soothing": odd})
-
-    assert "all 6" in EmbeddedEngine(temporary=temporary).check()
-    with pytest.raises(SpeechError, match=r"en-us\+nobody"):
-        engine.check()

@@ -16,7 +16,7 @@ from backend.speech import PROFILES
 from backend.speech.engine import STOPPED
 from backend.speech.online.background import Background
 from backend.speech.online.client import RemoteEngine
-from backend.speech.online.services import ElevenLabs, OpenAISpeech, Service
+from backend.speech.online.services import elevenlabs, openai
 from backend.speech.sound.loudness import TARGET_DBFS, active_level, peak_level
 from backend.speech.voices import load_voices
 from tests.backend.speech.sounds import read
@@ -24,6 +24,7 @@ from tests.backend.speech.stubs import KEY, STUBS, Stub
 from tests.patience import LIMIT_S, SOON_S
 
 WORDS = "I am the water and I have been listening to xqcanary."
+SERVICES = {"elevenlabs": elevenlabs, "openai": openai}
 services = pytest.mark.parametrize("service", STUBS)
 Make = Callable[..., tuple[Stub, RemoteEngine]]
 
@@ -40,11 +41,8 @@ def make(tmp_path: Path) -> Iterator[Make]:
             max_requests: int = 6,
         ) -> tuple[Stub, RemoteEngine]:
             stub = stack.enter_context(STUBS[name](*modes))
-            service: Service = (
-                ElevenLabs(KEY, stub.url) if name == "elevenlabs" else OpenAISpeech(KEY, stub.url)
-            )
             engine = RemoteEngine(
-                service,
+                SERVICES[name](KEY, stub.url),
                 load_voices()[name].voices,
                 temporary=tmp_path / ".tmp",
                 timeout_s=timeout_s,
@@ -242,16 +240,16 @@ def test_the_check_tells_a_refused_key(service: str, make: Make) -> None:
 
 def test_the_key_is_in_no_representation() -> None:
     """Whoever logs a service or a request does not log the key or the text."""
-    service = ElevenLabs(KEY)
+    service = elevenlabs(KEY)
     request = service.request(WORDS, load_voices()["elevenlabs"].voices["calm_soothing"])
 
-    assert "canary" not in repr(service) + repr(OpenAISpeech(KEY)) + repr(request)
+    assert "canary" not in repr(service) + repr(openai(KEY)) + repr(request)
 
 
 def test_what_openai_is_asked() -> None:
     """The manner goes along as instructions, save to the models that refuse them."""
     voices = load_voices()["openai"].voices
-    asked = OpenAISpeech().request("Hello", voices["calm_soothing"])
+    asked = openai().request("Hello", voices["calm_soothing"])
 
     assert {
         "model": "gpt-4o-mini-tts",
@@ -260,7 +258,7 @@ def test_what_openai_is_asked() -> None:
         "response_format": "wav",
         "instructions": "Speak slow, low and gentle, with room between the words.",
     } == asked.body
-    assert {} == OpenAISpeech().headers
+    assert {} == openai().headers
 
 
 def test_a_loop_that_was_never_used_closes() -> None:

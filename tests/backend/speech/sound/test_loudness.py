@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from backend.errors import SpeechError
-from backend.speech import PROFILES, create_engine
+from backend.speech import PROFILES
+from backend.speech.espeak import EmbeddedEngine
 from backend.speech.sound.loudness import (
     CEILING_DBFS,
     TARGET_DBFS,
@@ -76,7 +77,7 @@ def test_silence_is_refused(amplitude: float, n_samples: int) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_embedded_profile_is_at_the_target(profile: str, tmp_path: Path) -> None:
     """Each embedded voice, as it is written, is within 1 dB of the target and does not clip."""
-    engine = create_engine("embedded", temporary=tmp_path / ".tmp")
+    engine = EmbeddedEngine(temporary=tmp_path / ".tmp")
 
     engine.generate_wav_to_file(SENTENCE, profile, tmp_path / "a.wav")
 
