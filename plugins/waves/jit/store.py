@@ -4,20 +4,21 @@
     here, once a machine       bitcode --LLVM--> object code for this CPU, in the cache
     here, every process        object code --linked--> functions
 
-The first step is most of the work and the same for every 64-bit machine: importing numba and
-inferring types took ten times as long as what is left. llvmlite does the other two.
+The first step takes ten times as long as the others, and its result is the same for every 64-bit
+machine. llvmlite does the other two. Without a cache that can be written, each process compiles in
+memory; where llvmlite fails or the source of a kernel has changed, librosa does the work.
 
 A kernel is a plain function under `kernel`, with a numba signature; functions it calls stand under
-`inline`. It must not allocate, raise or call back into Python, because the runtime that would serve
-this is not there: arrays it works in are passed to it. `build` refuses a kernel that does.
+`inline`. It must not allocate, raise or call Python, since numba's runtime is not there: arrays for
+its intermediate results are passed to it. `build` refuses a kernel that does.
 
-After a kernel the process gives way to whoever waits for its core. Niceness alone is not enough:
-who has slept may run to the next tick, some 4 ms, in which a whole utterance is done, while a voice
-that is being spoken waits. Where nobody waits, giving way costs less than a microsecond.
+After a kernel the process yields its core. Niceness alone is not enough: a process that has slept
+may run to the next tick, some 4 ms, in which a whole utterance is decomposed, while a process of
+higher priority waits. If none waits, yielding takes less than a microsecond.
 
-Calling: numba's native convention, ``status = f(result*, exception**, arguments...)``, an array
-being (memory, parent, items, item size, data, shape..., strides...). Types and layout of arrays are
-checked at each call, since nothing else would notice a wrong one.
+Calls follow numba's native convention, ``status = f(result*, exception**, arguments...)``; an array
+is (memory, parent, items, item size, data, shape..., strides...). Types and layout of arrays are
+checked at each call, since nothing else detects a wrong one.
 """
 
 import ctypes
@@ -42,8 +43,8 @@ MATH = ("log2", "floor", "rint", "sqrt")
 """Functions of the C library that kernels may call; some CPUs have instructions for the others."""
 
 
-def give_way() -> None:
-    """Let others who wait for this core go first, where the system has a call for that."""
+def yield_cpu() -> None:
+    """Let other processes that wait for this core run, where the system has a call for that."""
     if sys.platform != "win32":
         os.sched_yield()
 
@@ -59,11 +60,11 @@ class Kernel:
     _arguments: list[tuple["np.dtype[Any] | None", int]] = field(default_factory=list)
 
     def __call__(self, *args: Any) -> Any:
-        """Run the kernel, then give way."""
+        """Run the kernel, then yield the core."""
         if self.native is None:
             load(self.function.__module__)
         result = self.native(*args)  # type: ignore[misc]  # bound by load()
-        give_way()
+        yield_cpu()
         return result
 
     def announce(self, say: Callable[[str], None]) -> None:

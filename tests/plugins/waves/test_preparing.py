@@ -25,7 +25,7 @@ from tests.patience import LIMIT_S, until
 from tests.plugins.waves.jit.crashing import HANG, copy_program, spoiled
 from tests.plugins.waves.pool.pools import Asked
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[3]
 COMPILING = [f"preparing the waves: compiling {n} of 5, once on this machine" for n in range(1, 6)]
 
 
@@ -224,8 +224,8 @@ def test_a_kept_kernel_that_crashes_ends_in_the_reference(tmp_path: Path, tone: 
     """If kept code kills a worker at its start, the next worker uses librosa and does the job."""
     root = tmp_path / "cache"
     prepare(root)
-    source = next(path for path in cache.sources() if path.stem == "waves")
-    (path,) = root.glob("*/waves-*.kernels")
+    source = next(path for path in cache.sources() if path.parent.name == "v3")
+    (path,) = root.glob("*/v3.kernels-*.kernels")
     cache.write(path, store._compile(spoiled(cache.bitcode(source), "harmonic_magnitudes")))
     job = Asked(tone)
     first, second, third = (str(tmp_path / f"{h}.wav") for h in (1, 2, 3))

@@ -26,6 +26,6 @@ def copy_program(root: Path, folder: Path, kernel: str, instruction: str = SEGFA
         shutil.copytree(
             root / package, folder / package, ignore=shutil.ignore_patterns("__pycache__")
         )
-    (path,) = (folder / "plugins/waves/jit/bitcode").glob("waves-*.bc")
+    (path,) = (folder / "plugins/waves/jit/bitcode").glob("v3.kernels-*.bc")
     path.write_bytes(spoiled(path.read_bytes(), kernel, instruction))
     return folder

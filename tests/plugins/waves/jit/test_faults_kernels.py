@@ -22,7 +22,7 @@ from tests.plugins.waves.pool.pools import Asked
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 N_LANES = 2
 
 
@@ -31,7 +31,7 @@ def filled_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a root whose cache holds all kernels."""
     root = tmp_path_factory.mktemp("cache")
     subprocess.run(
-        [sys.executable, "-c", "from plugins.waves import synthesis; synthesis.load_kernels()"],
+        [sys.executable, "-c", "from plugins.waves.v3 import synthesis; synthesis.load_kernels()"],
         cwd=ROOT,
         env={**os.environ, cache.ROOT_VARIABLE: str(root)},
         check=True,

@@ -16,7 +16,7 @@ from plugins.waves.jit import MODULES, build, cache, store
 from plugins.waves.v3 import kernels as waves
 from tests.patience import LIMIT_S
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 JOB = """
 import logging, sys
 logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
@@ -137,11 +137,11 @@ def test_wrong_number_of_arguments() -> None:
         waves.block_energies(np.zeros(128, np.float32))
 
 
-def test_a_kernel_gives_way_when_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever waits for the core goes first after a kernel, whose result stands by then."""
+def test_a_kernel_yields_the_core_when_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a kernel, whose result stands by then, the core is yielded."""
     energies = np.empty(1)
     seen: list[float] = []
-    monkeypatch.setattr(store, "give_way", lambda: seen.append(float(energies[0])))
+    monkeypatch.setattr(store, "yield_cpu", lambda: seen.append(float(energies[0])))
 
     waves.block_energies(np.full(128, 0.5, np.float32), energies)
 
