@@ -1,18 +1,17 @@
-"""Kernels are compiled and tried before the first worker starts: once on each machine.
+"""Compile and try the kernels before the first worker starts, once on each machine.
 
-    prepare()   alone on this machine, by a lock that ends with its holder
+    prepare()   holds a file lock, which the system releases when its process ends
       threads, one for each processor: a child process compiles one module after the other
       the last of them: its child runs every kernel
-        it did                  -> "tried": nothing of this happens again
-        it crashed or hung      -> "refused": librosa does the work
+        success                 -> a file `.tried`: later starts do nothing
+        a crash or a hang       -> a file `.refused`: librosa does the work
 
-Compiling is what somebody waits for, so it runs at normal priority and without a limit of memory.
-What was refused stays so until the kernels, LLVM or the CPU change, or the file that says so is
-deleted. A worker that dies at its start has the kernels tried anew.
+The program waits for this, so it runs at normal priority and without a limit of memory. `.refused`
+holds until the kernels, LLVM or the CPU change, or the file is deleted. After a worker died at its
+start the kernels are tried again.
 
-Whether anything is to be done is seen from file names, without LLVM: a start that finds all done
-costs no process. Kernels of another CPU that shares the cache are taken for done; a worker then
-compiles them itself.
+Later starts look at file names only, without LLVM and without a process. Kernels of another CPU
+that shares the cache count as done; a worker then compiles them itself.
 """
 
 import logging
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 CHILD_LIMIT_S = 120.0
-"""A module is compiled in half a second, and all kernels run in a tenth of one."""
+"""Compiling a module takes half a second, and running all kernels a tenth of one."""
 CHECK_S = 0.2
 LOCK_FILE = "compiling.lock"
 
@@ -80,11 +79,11 @@ def prepare(root: Path, say: Say, cancelled: threading.Event, died: bool = False
     try:
         name = cache.trial_name()
     except KernelError:
-        return  # whoever loads them says what is wrong
+        return  # the worker that loads them logs it
     if _is_done(root, name, died):
         return
     root.mkdir(parents=True, exist_ok=True)
-    with _alone(root, say, cancelled):
+    with _holding_lock(root, say, cancelled):
         if not cancelled.is_set() and not _is_done(root, name, died):
             _Preparation(root, name, say, cancelled).run()
 
@@ -119,8 +118,8 @@ def _is_done(root: Path, name: str, died: bool) -> bool:
 
 
 @contextmanager
-def _alone(root: Path, say: Say, cancelled: threading.Event) -> Iterator[None]:
-    """Hold the lock of the cache while the block runs, if its file system has locks."""
+def _holding_lock(root: Path, say: Say, cancelled: threading.Event) -> Iterator[None]:
+    """Hold the lock of the cache while the block runs; without one if its file system has none."""
     lock = FileLock(root / LOCK_FILE)
     with suppress(OSError, NotImplementedError):
         try:
@@ -150,10 +149,11 @@ class _Preparation:
         self._begun = 0
         self._directory: Path | None = None
         self._doing = "starting"
+        self._warnings: set[str] = set()
 
     def run(self) -> None:
         """Compile side by side, then try; return when no child is left."""
-        self._tell(1)
+        self._show_progress(1)
         for source in cache.sources():
             self._sources.put(source)
         threads = [
@@ -171,20 +171,20 @@ class _Preparation:
                 thread.join()
             raise
 
-    def _tell(self, number: int) -> None:
+    def _show_progress(self, number: int) -> None:
         where = f"{number} of {self._count}"
         self._say(f"preparing the waves: compiling {where}, once on this machine")
 
     def _work(self) -> None:
         """Compile modules in one child until there are none; the last to end tries them all."""
         try:
-            worker = Worker(0, self._cancelled, self._hear, low_priority=False)
+            worker = Worker(0, self._cancelled, self._on_note, low_priority=False)
         except WorkerDiedError as error:
             log.warning("the compiler could not be started", problem=str(error))
             return
         try:
             self._use(worker)
-        except KernelError as error:  # the workers will say so too, and let librosa do the work
+        except KernelError as error:  # the workers log it too, and use librosa
             log.warning("the kernels could not be prepared", problem=str(error))
         except WorkerDiedError as error:
             if error.from_outside:
@@ -197,7 +197,7 @@ class _Preparation:
             worker.discard()
 
     def _use(self, worker: Worker) -> None:
-        report = self._ask(worker, find_directory, str(self._root))
+        report = self._run_task(worker, find_directory, str(self._root))
         self._directory = Path(str(report.data["directory"]))
         while True:
             try:
@@ -208,32 +208,33 @@ class _Preparation:
                 self._begun += 1
                 self._doing = f"compiling {source.stem}"
                 if self._begun > 1:
-                    self._tell(self._begun)
-            self._ask(worker, compile_module, str(source))
+                    self._show_progress(self._begun)
+            self._run_task(worker, compile_module, str(source))
             with self._lock:
                 self._left -= 1
                 is_last = self._left == 0
             if is_last:
                 self._doing = "loading"
-                self._ask(worker, try_kernels)
+                self._run_task(worker, try_kernels)
                 cache.write(self._directory / f"{self._name}{cache.TRIED}", b"")
 
-    def _ask(self, worker: Worker, task: Task, *arguments: str) -> Report:
-        """Return the report of a task that a child has done."""
+    def _run_task(self, worker: Worker, task: Task, *arguments: str) -> Report:
+        """Run a task in a child; return its report."""
         report = worker.run(CHILD_LIMIT_S, task, *arguments)
         if report.reason:
             raise KernelError(report.message)
         return report
 
-    def _hear(self, note: Note) -> None:
-        """Keep which kernel runs; log what is at least a warning."""
-        if note.level >= logging.WARNING:
-            log.warning(note.message)
-        else:
+    def _on_note(self, note: Note) -> None:
+        """Keep which kernel runs; log each warning once."""
+        if note.level < logging.WARNING:
             self._doing = note.message
+        elif note.message not in self._warnings:
+            self._warnings.add(note.message)
+            log.warning(note.message)
 
     def _refuse(self, how: str) -> None:
-        """Set the kernels aside."""
+        """Have librosa do the work instead of these kernels."""
         if self._directory is None:
             log.warning("compiling ended early", how=how, while_it_was=self._doing)
             return
@@ -259,7 +260,7 @@ def compile_module(source: str) -> Report:
 
 
 def try_kernels() -> Report:
-    """Run every kernel, telling of each before it runs."""
+    """Run every kernel, and log each before it runs."""
     from plugins.waves import decompose_v3
 
     decompose_v3.try_kernels()

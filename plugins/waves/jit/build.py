@@ -1,10 +1,10 @@
-"""The first half of compiling, for whoever changes a kernel: from Python to LLVM's bitcode.
+"""Compile kernels from Python to LLVM's bitcode, for developers who change one.
 
-    python -m plugins.waves.jit.build
+    uv run --group e2e python -m plugins.waves.jit.build
 
-The bitcode stands beside the kernels and belongs to them like their source. It is the same for
-every 64-bit machine, because nothing in it is optimised for one; `plugins.waves.jit.store` does
-that where it runs. Bitcode and not text: LLVM promises to read that of its earlier versions.
+The bitcode is committed like the source. It is not optimised, so it is the same for every 64-bit
+machine; `plugins.waves.jit.store` optimises it where it runs. It is not text, since LLVM promises
+to read the bitcode of its earlier versions. `.ci/run newest_compiler` tries a newer numba.
 """
 
 import os
@@ -21,7 +21,7 @@ NO_REFERENCE_COUNTS = """
 define void @NRT_incref(ptr %0) alwaysinline { ret void }
 define void @NRT_decref(ptr %0) alwaysinline { ret void }
 """
-"""An array is passed without an owner: there is nothing to count."""
+"""An array is passed without an owner, so no references are counted."""
 
 
 def build(module: str) -> bytes:
@@ -30,7 +30,7 @@ def build(module: str) -> bytes:
     Raises
     ------
     KernelError
-        If a kernel needs what is not in `store.MATH`, such as memory.
+        If a kernel calls a function that is not in `store.MATH`, such as one that allocates.
     """
     import llvmlite.binding as llvm
 
@@ -92,7 +92,7 @@ def _translate(module: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _strip(whole: Any) -> None:
-    """Remove what is never reached, by passes that know nothing of a CPU."""
+    """Remove unreachable code, by passes that depend on no CPU."""
     import llvmlite.binding as llvm
 
     machine = llvm.Target.from_default_triple().create_target_machine()
@@ -112,7 +112,7 @@ def _strip(whole: Any) -> None:
 
 
 def main() -> None:
-    """Build every module whose bitcode is not there; remove that of its earlier states."""
+    """Build the bitcode of every module in the place of the former one."""
     for name in cache.MODULES:
         import_module(name)
         source = Path(str(sys.modules[name].__file__))

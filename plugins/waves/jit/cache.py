@@ -1,9 +1,8 @@
-"""Where the object code of kernels is kept between starts, and what if that place is broken.
+"""The directory that keeps the object code of kernels between starts.
 
-The directory is named after what makes machine code invalid, LLVM and the CPU, and a file after its
-module and the bitcode that it was compiled from. A file carries a checksum: one that a power cut
-left empty or truncated is deleted and made again, with a warning. It appears under its name
-complete or not at all, so cold processes may race.
+Its name changes with LLVM and the CPU, and that of a file with its module and the bitcode that it
+was compiled from. A file begins with a checksum: one that a power cut left empty or truncated is
+deleted and written again, with a warning. Files are renamed into place, so processes may race.
 """
 
 import hashlib
@@ -16,7 +15,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from plugins.waves.errors import KernelError
+from plugins.waves.errors import KernelError, describe
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +29,12 @@ MODULES = tuple(
         "v3.kernels",
     )
 )
-"""Every module of kernels; what takes longest to compile comes first."""
+"""Every module of kernels; those that take longest to compile come first."""
 WAVES = Path(__file__).parents[1]
 APP = "reflective-resonance"
 ROOT_VARIABLE = "RR_WAVES_KERNEL_CACHE"
-"""Names the directory above the cache; a worker sets it to what the plugin's settings say."""
+"""Names the directory above the cache; a worker sets it from the plugin's settings."""
+BUILD_COMMAND = "uv run --group e2e python -m plugins.waves.jit.build"
 TRIED, REFUSED = ".tried", ".refused"
 """How the trial of all kernels went, beside their object code; see `plugins.waves.preparing`."""
 _DIGEST_SIZE = 32
@@ -76,7 +76,7 @@ def directory() -> Path | None:
 
 def cache_key() -> str:
     """Return a directory name that changes with LLVM and the CPU."""
-    import llvmlite.binding as llvm  # whoever asks loads or compiles kernels next
+    import llvmlite.binding as llvm
 
     parts = [
         version("llvmlite"),
@@ -107,7 +107,7 @@ def bitcode(source: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError as error:
         raise KernelError(
-            f"{source.name} has changed: run `python -m plugins.waves.jit.build`"
+            f"{name_of(source)} has changed since its kernels were built: run `{BUILD_COMMAND}`"
         ) from error
 
 
@@ -142,7 +142,7 @@ def trial_name() -> str:
 
 
 def check_not_refused(directory: Path, name: str) -> None:
-    """Raise what was wrong with the kernels, if `directory` says that the trial `name` failed.
+    """Raise an error if a file in `directory` says that the trial `name` failed.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def _digest(*parts: bytes) -> str:
 
 
 def read(path: Path) -> bytes | None:
-    """Return what `write` wrote; None if there is nothing, or nothing sound."""
+    """Return what `write` wrote; None if there is no file, or a damaged one."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -168,22 +168,22 @@ def read(path: Path) -> bytes | None:
     except OSError as error:
         logger.warning("cannot read compiled kernels from %s: %s", path, error)
         return None
-    if _is_sound(data):
+    if _is_whole(data):
         return data[_DIGEST_SIZE:]
     _delete_damaged(path.parent)
     return None
 
 
-def _is_sound(data: bytes) -> bool:
+def _is_whole(data: bytes) -> bool:
     return hashlib.sha256(data[_DIGEST_SIZE:]).digest() == data[:_DIGEST_SIZE]
 
 
 def _delete_damaged(directory: Path) -> None:
-    """Delete every damaged file of the cache: a power cut seldom hits one, but is told once."""
+    """Delete every damaged file of the cache, with one warning: a power cut damages several."""
     deleted = []
     for path in sorted(directory.glob("*.kernels")):
         try:
-            if not _is_sound(path.read_bytes()):
+            if not _is_whole(path.read_bytes()):
                 path.unlink(missing_ok=True)
                 deleted.append(path.name)
         except OSError as error:
@@ -196,7 +196,7 @@ def _delete_damaged(directory: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Keep `content` in `path`; a failure is logged and lets the next start compile again."""
+    """Keep `content` in `path`; after a failure, which is logged, the next start compiles again."""
     handle = None
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
@@ -204,6 +204,10 @@ def write(path: Path, content: bytes) -> None:
             file.write(hashlib.sha256(content).digest() + content)
         Path(name).replace(path)
     except OSError as error:
-        logger.warning("cannot keep compiled kernels in %s: %s", path, error)
+        logger.warning(
+            "cannot keep compiled kernels in %s (%s): they are compiled at every start",
+            path.parent,
+            describe(error),
+        )
         if handle is not None:
             Path(name).unlink(missing_ok=True)

@@ -2,15 +2,18 @@
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 
+import llvmlite.binding as llvm
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from plugins.waves import decompose_v3
 from plugins.waves.errors import KernelError
 from plugins.waves.jit import MODULES, build, cache, store
 from plugins.waves.v3 import kernels as waves
@@ -160,8 +163,45 @@ def test_a_changed_kernel_is_not_run_as_it_was(tmp_path: Path) -> None:
     """A module without bitcode of its present source says how to build it."""
     (tmp_path / "changed.py").write_text("")
 
-    with pytest.raises(KernelError, match=r"changed.py has changed: run `python -m .*build`"):
+    with pytest.raises(KernelError, match=r"changed has changed .*: run `uv run .*build`"):
         store.object_code(tmp_path / "changed.py")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        pytest.param("source", f"KernelError: .* run `{cache.BUILD_COMMAND}`", id="source"),
+        pytest.param("llvmlite", "AttributeError: .*parse_bitcode", id="llvmlite"),
+    ],
+)
+def test_kernels_that_cannot_be_had_are_replaced_by_librosa(
+    changed: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """After a change of a source or of llvmlite librosa does the work; one warning says why."""
+    monkeypatch.setattr(cache, "directory", lambda: tmp_path)
+    if changed == "source":
+        monkeypatch.setattr(cache, "bitcode_path", lambda source: tmp_path / "missing.bc")
+    else:
+        monkeypatch.delattr(llvm, "parse_bitcode")
+
+    engine = decompose_v3.usable_engine.__wrapped__("exact")
+
+    (warning,) = caplog.messages
+    assert "librosa" == engine
+    assert re.search(rf"{words}.*librosa does the work", warning)
+
+
+def test_a_new_version_of_llvmlite_compiles_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Object code of one version of llvmlite is not read by another."""
+    before = cache.cache_key()
+    monkeypatch.setattr(cache, "version", lambda package: "99.0")
+
+    assert before != cache.cache_key()
+    assert cache.cache_key().startswith("llvmlite-99.0-")
 
 
 @pytest.mark.e2e
