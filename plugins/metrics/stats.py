@@ -6,7 +6,7 @@ import typer
 
 from backend.errors import ReflectiveResonanceError
 from backend.plugins import server_in_settings
-from backend.terminal import duration, output, show_json, show_table
+from backend.terminal import AsJson, duration, output, show_json, show_table
 
 if TYPE_CHECKING:
     from plugins.metrics.figures import Figure
@@ -28,15 +28,13 @@ class NoFiguresError(ReflectiveResonanceError):
 @app.command()
 def stats(
     url: Annotated[
-        str | None, typer.Option(help="Where the server is, if not where the settings say.")
+        str | None, typer.Option(help="Address of the server; by default that of the settings.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print data on stdout, everything else on stderr.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the figures of the server that runs: sessions, waves, times, plugins, disk.
 
-    Exits with 0 if there are figures, 1 if no server answers with them, 2 on wrong settings.
+    Exit code: 0 on success, 1 if no server answers with figures, 2 on wrong settings.
     """
     server = server_in_settings()
     base = url or server.base_url

@@ -1,4 +1,4 @@
-"""Sockets to listen on, and connections with a limit for every silence."""
+"""Listening sockets, and connections with a time limit for every state."""
 
 from backend.http.connections.connections import Connections
 from backend.http.connections.listening import WAITING_CONNECTIONS, listening

@@ -1,4 +1,4 @@
-"""Connections with a limit for every silence, around the protocol class that reads them.
+"""Connections with a time limit for every state, around the protocol class that reads them.
 
     socket -> Connection -> uvicorn's protocol -> Exchanges -> the application
                   ^                                   |
@@ -6,14 +6,14 @@
 
     state      from, until                                              limit
     waiting    connected or answered, until a request's head is whole   `request_s`
-    reading    until its body is whole, or answered nevertheless        `request_s`, then 408
+    reading    until its body is whole, or it is answered               `request_s`, then 408
     busy       until its answer has been sent                           the application's own
-    leaving    the answer came before the body, which is thrown away    `leaving_s`
-    stalled    in any state, while the client takes nothing             `stalled_s`
+    leaving    answered before the body was read; the rest is dropped   `leaving_s`
+    stalled    in any state, while the client does not read             `stalled_s`
 
 A WebSocket is busy from its handshake to its end; uvicorn's pings find a client that has gone. If
-there are too many connections the one that has been silent longest is cut, so that a new one is
-always let in while any is silent. Only public parts of asyncio, ASGI and uvicorn are used.
+there are too many connections, the one that has been idle longest is aborted for a new one. Only
+public parts of asyncio, ASGI and uvicorn are used.
 """
 
 import asyncio
@@ -36,26 +36,26 @@ log = structlog.get_logger(__name__)
 MAX_CONNECTIONS = 256
 MIN_CONNECTIONS = 4
 RESERVED_DESCRIPTORS = 48
-"""About 20 of the server and its workers, 24 of six voices while they start, some files."""
+"""About 20 for the server and its workers, 24 for six voices that start, some for files."""
 WARNING_EVERY_S = 60.0
 LEAVING_S = 2.0
-"""How long a client that still sends a body is listened to: a reset would lose it the answer."""
+"""How long the rest of a body is read: without that, the client may lose the answer to a reset."""
 LEAVING_BYTES = 2**20
-"""How much of it is thrown away at most."""
+"""How much of it is read at most."""
 PAUSE_S = 5.0
-"""A client that has taken nothing for so long may be cut for a new one."""
+"""A client that has read nothing for that long may be aborted for a new one."""
 STALLED_S = 60.0
-"""Longer than a reader on a bad network pauses; a recording goes out 64 kB at a time."""
+"""Longer than a client on a bad network pauses; a recording is sent 64 kB at a time."""
 WEBSOCKET_STALLED_S = 10.0
 WEBSOCKET_CLOSE_S = 2.0
-"""For a WebSocket that is closed while its client takes nothing."""
+"""For a WebSocket that is closed while its client does not read."""
 WEBSOCKET_SEND_BUFFER_BYTES = 128 * 1024
-"""What the system buffers for a WebSocket; by itself it takes megabytes for a peer that reads
-nothing."""
+"""Of the system, for a WebSocket; its default would buffer megabytes for a client that does not
+read."""
 MAX_MESSAGE_BYTES = 64 * 1024
 """Of a WebSocket's client; a larger one is answered with code 1009."""
 RESET = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-"""SO_LINGER: forget what the client has not taken."""
+"""SO_LINGER: drop what the client has not read."""
 
 
 @dataclass
@@ -83,107 +83,109 @@ class Connections:
         }
 
     def make_room(self) -> bool:
-        """Return whether there is room; if need be, cut the connection that is silent longest.
+        """Return whether there is room; abort the connection that is idle longest to make some.
 
-        Of the larger crowd, those with or without an answer so far: so neither crowd costs a
-        visitor the connection, be it new or kept.
+        It is one of the larger group, those with or those without an answer so far: so a flood of
+        one kind does not abort connections of the other.
         """
         if len(self.open) < self.most:
             return True
-        silent = [one for one in self.open if one.silent_since is not None]
+        idle = [one for one in self.open if one.idle_since is not None]
         if monotonic() >= self._warn_at:
             self._warn_at = monotonic() + WARNING_EVERY_S
-            cut = "those that are silent longest" if silent else "new ones"
-            log.warning("too many connections; some are cut", cut=cut, limit=self.most)
-        if not silent:
+            aborted = "the longest idle" if idle else "new ones"
+            log.warning("too many connections", aborted=aborted, limit=self.most)
+        if not idle:
             return False
-        known = 2 * sum(one.known for one in silent) > len(silent)
-        crowd = [one for one in silent if one.known == known]
-        min(crowd, key=lambda one: one.silent_since or 0.0).cut()
+        answered = 2 * sum(one.was_answered for one in idle) > len(idle)
+        group = [one for one in idle if one.was_answered == answered]
+        min(group, key=lambda one: one.idle_since or 0.0).abort()
         return True
 
     def stop(self) -> None:
-        """Wait no more for clients that take nothing, nor for those whose answer is sent."""
+        """Abort connections whose client does not read, or whose answer is sent."""
         self.stopped = True
         for one in list(self.open):
             if one.leaving or (one.upgraded and one.stalled):
-                one.cut()
+                one.abort()
 
     def _connection(self, **given: Any) -> "Connection":
         return Connection(self, **given)
 
 
 class Connection(asyncio.Protocol):
-    """Passes everything on between a socket and the protocol that reads it, and cuts silence."""
+    """Stand between a socket and the protocol that reads it, and limit each wait."""
 
     def __init__(self, connections: Connections, app_state: dict[str, Any], **given: Any) -> None:
         self._all = connections
         self._protocol: asyncio.Protocol = H11Protocol(app_state={**app_state, KEY: self}, **given)
-        self._silence, self._stall = Watchdog(self._end_silence), Watchdog(self.cut)
+        self._idle, self._stall = Watchdog(self._end_idle), Watchdog(self.abort)
         self._unfinished = False
-        """Whether the client has begun something that nobody is going to read to its end."""
-        self._thrown_away = 0
-        self.known = False
-        """Whether it has had an answer."""
+        """Whether the client has begun a request that will not be read to its end."""
+        self._dropped = 0
+        self.was_answered = False
+        """Whether a request of it has been answered."""
         self.leaving = False
         self.upgraded = False
 
     @property
     def stalled(self) -> bool:
-        """Whether the client has yet to take what was sent."""
+        """Whether the client has not read all that was sent."""
         return self._stall.runs
 
     @property
-    def silent_since(self) -> float | None:
-        """Since when there is nothing to answer, or nothing is taken; None while all is well."""
+    def idle_since(self) -> float | None:
+        """Since when there is nothing to answer, or the client reads nothing; else None."""
         pause = self._stall.since
-        return self._silence.since or (pause if pause and monotonic() - pause > PAUSE_S else None)
+        return self._idle.since or (pause if pause and monotonic() - pause > PAUSE_S else None)
 
-    # --- what the application tells
+    # --- called by the application
     def awaits_body(self) -> None:
-        """Note that an application has the head of a request; it is first to answer 408."""
-        self._silence.start(self._all.request_s + self._all.leaving_s)
+        """Wait for a body; `BodyLimit` answers 408 before this limit."""
+        self._idle.start(self._all.request_s + self._all.leaving_s)
 
     def is_busy(self, *, unread: bool = False) -> None:
-        """Note that a request is being answered, maybe with its body `unread`, or a WebSocket."""
-        self._silence.stop()
+        """A request is being answered, maybe with its body `unread`, or a WebSocket is open."""
+        self._idle.stop()
         self._unfinished = unread
 
     def answered(self) -> None:
         """Wait for the next request."""
-        self.known = True
+        self.was_answered = True
         if not self.leaving:
-            self._silence.start(self._all.request_s)
+            self._idle.start(self._all.request_s)
 
     def closes(self) -> None:
-        """Let a WebSocket's close frame be put behind what its client does not take."""
+        """Let the close frame of a WebSocket be queued behind what its client does not read."""
         if self.stalled:
             self._stall.start(self._all.websocket_close_s)
             self._protocol.resume_writing()
 
-    # --- what the socket tells
+    # --- called by the socket's transport
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait for a request, unless there are too many connections."""
+        """Wait for a request, unless there are too many connections."""
         self.transport = cast("asyncio.Transport", transport)
         if not self._all.make_room():
             self._protocol = asyncio.Protocol()  # which does nothing
             self.transport.abort()
             return
         self._all.open.add(self)
-        self.transport.set_write_buffer_limits(high=0)  # to hear of every byte that is not taken
-        self._silence.start(self._all.request_s)
+        self.transport.set_write_buffer_limits(
+            high=0
+        )  # pause_writing() for every byte that is not sent
+        self._idle.start(self._all.request_s)
         self._protocol.connection_made(cast("asyncio.Transport", _Transport(self, self.transport)))
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what came; a request has to be whole in time from its first byte on."""
+        """Pass data on; the time limit of a request begins with its first byte."""
         if self.leaving:
-            self._thrown_away += len(data)
-            if self._thrown_away > LEAVING_BYTES:
-                self.cut()
+            self._dropped += len(data)
+            if self._dropped > LEAVING_BYTES:
+                self.abort()
             return
-        if self._silence.runs and not self._unfinished:
+        if self._idle.runs and not self._unfinished:
             self._unfinished = True
-            self._silence.start(self._all.request_s)
+            self._idle.start(self._all.request_s)
         self._protocol.data_received(data)
 
     def eof_received(self) -> bool | None:
@@ -191,25 +193,25 @@ class Connection(asyncio.Protocol):
         return None if self.leaving else self._protocol.eof_received()
 
     def pause_writing(self) -> None:
-        """Begin to wait for a client that has not taken what was sent."""
+        """Wait for a client that has not read what was sent."""
         self._stall.start(self._all.websocket_stalled_s if self.upgraded else self._all.stalled_s)
         self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        """Stop waiting for it."""
+        """Stop waiting for the client."""
         self._stall.stop()
         self._protocol.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._all.open.discard(self)
-        self._silence.stop()
+        self._idle.stop()
         self._stall.stop()
         self._protocol.connection_lost(exc)
 
-    # --- what uvicorn's protocol does
-    def cut(self) -> None:
-        """End at once; what the client has not taken is forgotten, here and in the system."""
+    # --- called by uvicorn's protocol
+    def abort(self) -> None:
+        """End at once; what the client has not read is dropped, here and in the system."""
         self._all.open.discard(self)
         if self.transport.get_write_buffer_size():
             raw = self.transport.get_extra_info("socket")
@@ -217,14 +219,14 @@ class Connection(asyncio.Protocol):
         self.transport.abort()
 
     def close(self) -> None:
-        """End after what was written; take what a client still sends for a moment longer."""
+        """End after what was written; read what the client still sends for `leaving_s`."""
         if self.leaving or self.transport.is_closing():
             return
         if not self._unfinished or self._all.stopped:
             self.transport.close()
             return
         self.leaving = True
-        self._silence.start(self._all.leaving_s)
+        self._idle.start(self._all.leaving_s)
         self.transport.write_eof()
         self.transport.resume_reading()
 
@@ -236,15 +238,15 @@ class Connection(asyncio.Protocol):
         raw = self.transport.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WEBSOCKET_SEND_BUFFER_BYTES)
 
-    def _end_silence(self) -> None:
-        if self.stalled:  # an answer is still on its way, within a limit of its own
+    def _end_idle(self) -> None:
+        if self.stalled:  # the answer has a limit of its own
             self.transport.close()
         else:
-            self.cut()
+            self.abort()
 
 
 class _Transport:
-    """The transport as uvicorn's protocol sees it; whatever is not here is asyncio's own."""
+    """The transport for uvicorn's protocol; all else is asyncio's."""
 
     def __init__(self, connection: Connection, transport: asyncio.Transport) -> None:
         self._connection = connection
@@ -261,7 +263,7 @@ class _Transport:
 
 
 def _most() -> int:
-    """Return how many connections leave enough descriptors for everything else."""
+    """Return how many connections leave enough file descriptors for all else."""
     if os.name != "posix":
         return MAX_CONNECTIONS
     import resource

@@ -1,4 +1,4 @@
-"""Tells a connection what the application does with it, and ends one whose body was not read."""
+"""Report to a connection what the application does; end one whose body was not read."""
 
 from typing import Protocol
 
@@ -6,17 +6,17 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 KEY = "connection"
-"""Where the connection stands in the `state` of an ASGI scope."""
+"""Key of the connection in the `state` of an ASGI scope."""
 
 
 class Connection(Protocol):
-    """What a connection is told; see `backend.http.connections.connections`."""
+    """What is reported to a connection."""
 
     def awaits_body(self) -> None:
         """The body of a request is being read."""
 
     def is_busy(self, *, unread: bool = False) -> None:
-        """The application works; `unread`: on an answer whose request was not read."""
+        """The application answers; `unread`: before it has read the request."""
 
     def answered(self) -> None:
         """The answer has been sent."""
@@ -26,13 +26,13 @@ class Connection(Protocol):
 
 
 class Exchanges:
-    """Stands between the server and the application, around everything else."""
+    """The outermost middleware: it reports each exchange to its connection."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on; the connection learns of the beginning, the answer and the end."""
+        """Pass on, and report the start, the answer and the end."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""Sockets to listen on, taken before anything else is started, or the reason why there are none."""
+"""Open the listening sockets before anything else starts, or say why that fails."""
 
 import errno
 import os
@@ -9,18 +9,18 @@ from contextlib import ExitStack, contextmanager
 from backend.errors import ListenError
 
 WAITING_CONNECTIONS = 128
-"""How many the system holds that are not accepted yet."""
+"""Connections that the system holds until they are accepted."""
 _NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[list[socket.socket]]:
-    """Hold a listening socket for each address of `host`; who connects waits for the server.
+    """Open a listening socket for each address of `host`; clients wait for the server.
 
     Raises
     ------
     ListenError
-        If there is none; the message says why, and what to do.
+        If there is none; the message says why and what to do.
     """
     with ExitStack() as held:
         sockets = []
