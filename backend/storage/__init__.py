@@ -1,7 +1,7 @@
 """Files below the artifacts root: names, atomic writes, the lock, leases, WAV headers."""
 
 from backend.storage import riff
-from backend.storage.artifacts import SERVED_TREES, TEMPORARY_DIRECTORY, Artifacts
+from backend.storage.artifacts import SERVED_TREES, TEMPORARY_DIRECTORY, Artifacts, Tree
 from backend.storage.atomic import (
     DRAFT_PREFIX,
     flush_directory,
@@ -41,6 +41,7 @@ __all__ = [
     "Directory",
     "Leases",
     "SpeechName",
+    "Tree",
     "WavError",
     "WavInfo",
     "flush_directory",

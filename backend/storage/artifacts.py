@@ -11,11 +11,13 @@ on the same file system: only there is a move atomic.
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from backend.errors import ArtifactError
 from backend.storage.names import WAV_SUFFIX, is_plain_name, plain_name, turn_name
 
-SERVED_TREES = ("tts", "waves")
+Tree = Literal["tts", "waves"]
+SERVED_TREES: tuple[Tree, Tree] = ("tts", "waves")
 TEMPORARY_DIRECTORY = ".tmp"
 
 

@@ -14,7 +14,7 @@ from time import monotonic
 
 import structlog
 
-from backend.storage import SERVED_TREES, Artifacts, walk
+from backend.storage import SERVED_TREES, Artifacts, Tree, walk
 
 log = structlog.get_logger(__name__)
 
@@ -30,8 +30,8 @@ END_LIMIT_S = 0.5
 class Usage:
     """What the trees take, by their names; `started` and `ended` are of the monotonic clock."""
 
-    bytes: dict[str, int]
-    files: dict[str, int]
+    bytes: dict[Tree, int]
+    files: dict[Tree, int]
     started: float
     ended: float
 

@@ -1,1 +1,1 @@
-"""The retention plugin: old speech and waves go, within the limits that are set."""
+"""The retention plugin: removes speech and waves that are over a limit."""

@@ -1,7 +1,7 @@
-"""A thread that looks at what is stored, every interval, and removes what is over a limit.
+"""A thread that removes, every interval, the speech and waves that are over a limit.
 
-Everything about files happens here: the event loop never waits for a disk. What a look removed is
-one line in the log; what could not be removed is one line the first time, and tried at every look.
+The event loop never waits for a disk. What was removed is one line in the log for each interval;
+what could not be removed is one line the first time, and is tried again every interval.
 """
 
 import threading
@@ -11,8 +11,9 @@ from collections.abc import Callable
 import structlog
 
 from backend.plugins import Host
-from plugins.retention.policy import MB, Policy, Removal, Tree, plan
-from plugins.retention.removing import IN_USE, Removed, carry_out
+from backend.storage import SERVED_TREES, Tree
+from plugins.retention.policy import MB, Policy, Removal, plan
+from plugins.retention.removing import IN_USE, carry_out
 from plugins.retention.survey import Survey
 from plugins.retention.trash import Trash
 
@@ -32,10 +33,10 @@ class Keeper(threading.Thread):
     policy : Policy
         The limits.
     interval_s : float
-        Between two looks; the first is one interval after the start, so that the waves plugin
-        finds the speech of before first.
+        Seconds between two checks, and before the first: the waves plugin first finds the speech
+        that is there at the start.
     tell : callable
-        Called on this thread for everything that is gone.
+        Called on this thread with everything that was removed.
     """
 
     def __init__(self, host: Host, policy: Policy, interval_s: float, tell: Tell) -> None:
@@ -47,78 +48,79 @@ class Keeper(threading.Thread):
         self._survey = Survey(host.artifacts)
         self._trash = Trash(host.artifacts)
         self._ended = threading.Event()
-        self._stuck: set[str] = set()
-        """What could not be removed at the last look, so that each is logged once."""
-        self.stored_bytes: dict[Tree, int] = {"tts": 0, "waves": 0}
-        """As of the last look."""
+        self._failed: set[str] = set()
+        """What could not be removed at the last check, so that each is logged once."""
+        self.stored_bytes: dict[Tree, int] = dict.fromkeys(SERVED_TREES, 0)
+        """As of the last check."""
         self.freed_bytes = 0
 
     def end(self) -> None:
-        """Remove nothing more; return at once."""
+        """Remove no further session; return at once."""
         self._ended.set()
 
     def run(self) -> None:
-        """Empty the trash, then look whenever it is due, until ended."""
+        """Empty the trash, then remove what is over a limit every interval, until ended."""
         while True:
-            self._safely(self._empty_trash)
+            self._logged(self._empty_trash)
             if self._ended.wait(self._interval_s):
                 return
-            self._safely(self._look)
+            self._logged(self._remove)
 
-    def _safely(self, task: Callable[[], None]) -> None:
+    def _logged(self, step: Callable[[], None]) -> None:
         try:
-            task()
+            step()
         except Exception as error:
-            log.exception("retention failed; it tries again when it is due")
+            log.exception("retention failed and is tried again", interval_s=self._interval_s)
             self._host.report("degraded", f"{type(error).__name__}: {error}"[:300])
 
     def _empty_trash(self) -> None:
         if left := self._trash.sweep():
-            self._say_once(TRASH, "the trash cannot be emptied; it is tried again", sessions=left)
+            self._warn_once(TRASH, "the trash cannot be emptied and is tried again", sessions=left)
         else:
-            self._stuck.discard(TRASH)
+            self._failed.discard(TRASH)
 
-    def _look(self) -> None:
-        speech, waves = self._survey.look("tts"), self._survey.look("waves")
-        stored: dict[Tree, int] = {
+    def _remove(self) -> None:
+        speech, waves = (self._survey.look(tree) for tree in SERVED_TREES)
+        self.stored_bytes = {
             "tts": sum(item.size for item in speech),
             "waves": sum(item.size for item in waves),
         }
-        self.stored_bytes = dict(stored)
         going = plan(speech, waves, self._policy, self._host.leases, time.time())
-        gone: list[Removal] = []
-        refused: list[Removed] = []
+        removed: list[Removal] = []
+        failed: dict[str, str] = {}
         for session in carry_out(going, self._trash, self._host.leases):
-            gone += [item.removal for item in session if not item.problem]
-            refused += [item for item in session if item.problem and item.problem != IN_USE]
-            for removal in (item.removal for item in session if not item.problem):
-                stored[removal.tree] -= removal.size
-                self._tell(removal)
+            for item in session:
+                if not item.problem:
+                    removed.append(item.removal)
+                    self._tell(item.removal)
+                elif item.problem != IN_USE:
+                    failed[f"{item.removal.tree}/{item.removal.session_id}"] = item.problem
             if self._ended.is_set():
                 break
-        self._sum_up(gone, refused, stored)
-
-    def _sum_up(self, gone: list[Removal], refused: list[Removed], stored: dict[Tree, int]) -> None:
-        self.stored_bytes = stored
-        self.freed_bytes += sum(removal.size for removal in gone)
-        if gone:
-            log.info(
-                "removed what was over a limit",
-                speech_of=sum(removal.tree == "tts" for removal in gone),
-                waves_of=sum(removal.tree == "waves" for removal in gone),
-                freed_mb=round(sum(removal.size for removal in gone) / MB, 1),
-            )
-        for item in refused:
-            name = f"{item.removal.tree}/{item.removal.session_id}"
-            self._say_once(name, "cannot be removed; it is tried again", problem=item.problem)
-        names = {f"{item.removal.tree}/{item.removal.session_id}" for item in refused}
-        self._stuck &= names | {TRASH}
-        if self._stuck:
-            self._host.report("degraded", f"{len(self._stuck)} of what is to go stay; see the log")
+        self._count(removed)
+        for name, problem in failed.items():
+            self._warn_once(name, "cannot be removed and is tried again", problem=problem)
+        self._failed &= failed.keys() | {TRASH}
+        if self._failed:
+            self._host.report("degraded", f"{len(self._failed)} cannot be removed; see the log")
         else:
             self._host.report("ok", "")
 
-    def _say_once(self, name: str, message: str, **fields: object) -> None:
-        if name not in self._stuck:
-            self._stuck.add(name)
+    def _count(self, removed: list[Removal]) -> None:
+        if not removed:
+            return
+        for removal in removed:
+            self.stored_bytes[removal.tree] -= removal.size
+        freed = sum(removal.size for removal in removed)
+        self.freed_bytes += freed
+        log.info(
+            "removed what was over a limit",
+            speech_of=sum(removal.tree == "tts" for removal in removed),
+            waves_of=sum(removal.tree == "waves" for removal in removed),
+            freed_mb=round(freed / MB, 1),
+        )
+
+    def _warn_once(self, name: str, message: str, **fields: object) -> None:
+        if name not in self._failed:
+            self._failed.add(name)
             log.warning(message, what=name, **fields)

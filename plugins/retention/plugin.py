@@ -1,9 +1,9 @@
-"""The retention plugin: speech and waves go when they are over a limit, and nobody needs them.
+"""Removes speech and waves that are over a limit and not in use, while the server runs.
 
 signals --> SessionTracker --> sessions_held: host.leases
                                                   |
 every interval: Survey --> plan (pure) --> carry_out, session by session, without those held
-   (thread)                                   rename to .trash, unlink --> files_removed
+   (thread)                                   rename to .trash, delete --> files_removed
 """
 
 import asyncio
@@ -24,12 +24,12 @@ log = structlog.get_logger(__name__)
 
 SENDER = "retention"
 STOP_LIMIT_S = 1.0
-"""How long the end waits for a disk; what is left in the trash then goes at the next start."""
+"""How long the stop waits for a disk; what is in the trash then is deleted at the next start."""
 
 
 @asynccontextmanager
 async def lifespan(host: Host, settings: RetentionSettings) -> AsyncIterator[Keeper]:
-    """Hold what is in use and remove what is over a limit while the host runs."""
+    """Hold the sessions in use, and remove what is over a limit, while the host runs."""
     loop = asyncio.get_running_loop()
     policy = policy_of(settings)
     if policy == Policy():
@@ -37,14 +37,14 @@ async def lifespan(host: Host, settings: RetentionSettings) -> AsyncIterator[Kee
 
     def tell(removal: Removal) -> None:
         event = FilesRemoved(removal.session_id, removal.tree, removal.size, removal.why)
-        with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+        with suppress(RuntimeError):  # the loop is closed, as is every receiver
             loop.call_soon_threadsafe(emit, files_removed, SENDER, event)
 
     keeper = Keeper(host, policy, settings.interval_s, tell)
     host.gauge("speech_bytes", "Speech that is kept.", lambda: keeper.stored_bytes["tts"])
     host.gauge("waves_bytes", "Waves that are kept.", lambda: keeper.stored_bytes["waves"])
     host.gauge("freed_bytes", "Bytes removed since the start.", lambda: keeper.freed_bytes)
-    host.gauge("leased_sessions", "Sessions in use, which stay.", lambda: len(host.leases))
+    host.gauge("leased_sessions", "Sessions in use, which are kept.", lambda: len(host.leases))
     with sessions_held(host):
         keeper.start()
         try:

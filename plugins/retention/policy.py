@@ -1,26 +1,25 @@
-"""Which sessions go, and why: pure functions of what is stored, the limits and the time.
+"""Choose the sessions to remove, by what is stored, the limits and the time.
 
-    waves   over a limit of the waves  -> the waves go, and the session's speech with them
-    speech  over a limit of the speech -> the speech goes, the waves stay
+    waves   over a limit of the waves  -> the waves are removed, and the session's speech with them
+    speech  over a limit of the speech -> the speech is removed, the waves are kept
 
-Speech never outlives its waves: the waves plugin makes waves for every recording without them, so
-waves that went alone would come back. What is held does not go; it counts all the same, for what it
-takes up is taken. A limit is exact: a session of just that age, or that fits just so, stays.
+Speech is never kept without its waves, or the waves plugin would make them again. A session in use
+is not removed, but it counts. A session exactly at a limit is kept.
 """
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from backend.storage import Tree
 from plugins.retention.settings import RetentionSettings
 
 MB = 10**6
 MINUTE_S, HOUR_S = 60.0, 3600.0
 
-Tree = Literal["tts", "waves"]
 Why = Literal["age", "number", "size", "waves"]
-"""Older than the time to live, not among the newest, the oldest of too much, or speech whose waves
-go."""
+"""Older than the limit, not among the newest, the oldest of too many bytes, or speech whose waves
+are removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """One session that goes from one tree."""
+    """One session to remove from one tree."""
 
     session_id: str
     tree: Tree
@@ -81,33 +80,34 @@ def plan(
     held: Container[str],
     now_s: float,
 ) -> list[Removal]:
-    """Return what goes, oldest first, a session's speech right before its waves."""
+    """Return what is to be removed, oldest session first, its speech right before its waves."""
     speech, waves = list(speech), list(waves)
-    waves_going = choose(waves, policy.waves, held, now_s)
-    why: dict[tuple[Tree, str], Why] = {("waves", name): it for name, it in waves_going.items()}
-    why |= {("tts", item.session_id): "waves" for item in speech if item.session_id in waves_going}
-    rest = [item for item in speech if item.session_id not in waves_going]
-    why |= {("tts", name): it for name, it in choose(rest, policy.tts, held, now_s).items()}
+    waves_why = choose(waves, policy.waves, held, now_s)
+    rest = [item for item in speech if item.session_id not in waves_why]
+    speech_why: dict[str, Why] = dict.fromkeys(waves_why, "waves")
+    speech_why |= choose(rest, policy.tts, held, now_s)
 
-    trees: tuple[tuple[Tree, list[Stored]], ...] = (("tts", speech), ("waves", waves))
+    trees: tuple[tuple[Tree, list[Stored], dict[str, Why]], ...] = (
+        ("tts", speech, speech_why),
+        ("waves", waves, waves_why),
+    )
     going = [
-        (item, Removal(item.session_id, tree, item.size, _age_s(item, now_s), reason))
-        for tree, stored in trees
+        Removal(item.session_id, tree, item.size, _age_s(item, now_s), why[item.session_id])
+        for tree, stored, why in trees
         for item in stored
-        if (reason := why.get((tree, item.session_id))) is not None
+        if item.session_id in why
     ]
-    oldest: dict[str, float] = {}
-    for item, _ in going:
-        known = oldest.get(item.session_id, item.written_at_s)
-        oldest[item.session_id] = min(known, item.written_at_s)
-    going.sort(key=lambda pair: (oldest[pair[0].session_id], pair[0].session_id, pair[1].tree))
-    return [removal for _, removal in going]
+    going.sort(key=lambda removal: removal.age_s)
+    age_s = {removal.session_id: removal.age_s for removal in going}  # of the older of the two
+    return sorted(
+        going, key=lambda removal: (-age_s[removal.session_id], removal.session_id, removal.tree)
+    )
 
 
 def choose(
     stored: Iterable[Stored], limits: Limits, held: Container[str], now_s: float
 ) -> dict[str, Why]:
-    """Return which sessions of one tree go, each with the first reason that applies."""
+    """Return the sessions of one tree to remove, each with the first reason that applies."""
     newest_first = sorted(stored, key=_recency, reverse=True)
     going: dict[str, Why] = {}
     for place, item in enumerate(newest_first):

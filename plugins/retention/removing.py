@@ -1,8 +1,4 @@
-"""Carry out a plan: session by session, speech first, each by one rename.
-
-Speech goes first because the waves plugin would make waves anew for speech without them. If the
-speech of a session cannot go, its waves stay too.
-"""
+"""Remove the sessions of a plan, speech first: from speech without waves, waves are made again."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,14 +13,14 @@ IN_USE = "in use"
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What became of one removal; with a problem it is still where it was."""
+    """The result of one removal; with a problem, nothing was removed."""
 
     removal: Removal
     problem: str = ""
 
 
 def carry_out(removals: Iterable[Removal], trash: Trash, leases: Leases) -> Iterator[list[Removed]]:
-    """Remove session by session; yield what became of each, once its files are unlinked."""
+    """Remove session by session, waves only if the speech is gone; yield the results of each."""
     for session_id, group in groupby(removals, key=lambda removal: removal.session_id):
         problem, done = "", []
         with leases.removing(session_id) as free:

@@ -1,4 +1,4 @@
-"""What the retention plugin tells: a session's files are gone."""
+"""The signal of the retention plugin: the files of a session were removed."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from backend.signals import EVENT_LOOP, define
 
 @dataclass(frozen=True, slots=True)
 class FilesRemoved:
-    """Payload of `files_removed`: one session is gone from one tree."""
+    """Payload of `files_removed`: one session was removed from one tree."""
 
     session_id: str
     tree: str
@@ -15,7 +15,7 @@ class FilesRemoved:
     size: int
     """Bytes."""
     why: str
-    """`age`, `number`, `size`, or `waves` for speech that went because its waves did."""
+    """`age`, `number`, `size`, or `waves` for speech that was removed because its waves were."""
 
 
 files_removed = define(

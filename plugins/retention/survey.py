@@ -8,8 +8,8 @@ import os
 import time
 from dataclasses import dataclass
 
-from backend.storage import Artifacts, is_settled, walk
-from plugins.retention.policy import Stored, Tree
+from backend.storage import SERVED_TREES, Artifacts, Tree, is_settled, walk
+from plugins.retention.policy import Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Survey:
 
     def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
-        self._known: dict[Tree, dict[str, _Session]] = {"tts": {}, "waves": {}}
+        self._known: dict[Tree, dict[str, _Session]] = {tree: {} for tree in SERVED_TREES}
 
     def look(self, tree: Tree) -> list[Stored]:
         """Return every session of a tree; nothing if the tree is not there, or is a link."""

@@ -1,12 +1,11 @@
-"""Where what goes is moved before it is unlinked.
+"""The directory that a session is moved to before its files are deleted.
 
-    <root>/tts/sessions/<id>     -- one rename -->  <root>/.trash/tts-<id>-<token>  --> unlinked
+    <root>/tts/sessions/<id>     -- one rename -->  <root>/.trash/tts-<id>-<token>  --> deleted
     <root>/waves/sessions/<id>   -- one rename -->  <root>/.trash/waves-<id>-<token>
 
-After the rename nobody finds the session any more, half of it never; who has opened one of its
-files reads on to its end. The trash stands beside the served trees, on the same file system, since
-only there is a rename one step. What a kill leaves in it goes at the next sweep. Windows refuses to
-rename a directory in which a file is open: the session stays as it is and is tried again later.
+So a session is there whole or not at all, and a file that is open can be read to its end. The trash
+is on the file system of the served trees: only there is a rename atomic. What is left of it after a
+kill is deleted by the next sweep. Windows refuses to rename a directory with an open file.
 """
 
 import os
@@ -14,8 +13,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from backend.storage import Artifacts
-from plugins.retention.policy import Tree
+from backend.storage import Artifacts, Tree
 
 TRASH_DIRECTORY = ".trash"
 
@@ -33,7 +31,7 @@ class Trash:
         Raises
         ------
         OSError
-            If it stays where it is: a file of it is open (Windows), the trash cannot be made.
+            If it cannot be moved: a file of it is open (Windows), or there can be no trash.
         """
         if self._directory.is_symlink():
             raise OSError(f"{self._directory} is a symbolic link: remove it")
@@ -47,19 +45,19 @@ class Trash:
                 raise
 
     def sweep(self, session_id: str = "") -> int:
-        """Unlink what is in the trash, of all or of one session; return how much is left of it."""
-        return sum(not _unlinked(path) for path in self._listed() if session_id in path.name)
+        """Delete what is in the trash, of all or of one session; return how many are left."""
+        return sum(not _deleted(path) for path in self._listed() if session_id in path.name)
 
     def _listed(self) -> list[Path]:
-        """Return what is in the trash; nothing if that is not a directory, as for a link."""
+        """Return what is in the trash; nothing if that is no directory, or a link."""
         try:
             return [] if self._directory.is_symlink() else list(self._directory.iterdir())
         except OSError:
             return []
 
 
-def _unlinked(path: Path) -> bool:
-    """Unlink a file, a link or a directory, following no link; tell whether it is gone."""
+def _deleted(path: Path) -> bool:
+    """Delete a file, a link or a directory, following no link; tell whether it is gone."""
     if path.is_symlink() or not path.is_dir():
         with suppress(OSError):
             path.unlink()

@@ -9,8 +9,7 @@ import pytest
 from backend.config import Settings
 from backend.http.app import create_app
 from backend.plugins import Discovered
-from backend.storage import Artifacts
-from plugins.retention.policy import Tree
+from backend.storage import Artifacts, Tree
 from plugins.retention.settings import plugin as retention
 from plugins.waves.settings import plugin as waves
 from tests.live import LiveServer

@@ -4,8 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from backend.storage import Artifacts
-from plugins.retention.policy import Tree
+from backend.storage import Artifacts, Tree
 
 TREES: tuple[Tree, Tree] = ("tts", "waves")
 

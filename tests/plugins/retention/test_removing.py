@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.storage import Artifacts, Leases
-from plugins.retention.policy import Removal, Stored, Tree
+from backend.storage import Artifacts, Leases, Tree
+from plugins.retention.policy import Removal, Stored
 from plugins.retention.removing import IN_USE, Removed, carry_out
 from plugins.retention.survey import Survey
 from plugins.retention.trash import Trash
