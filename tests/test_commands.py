@@ -31,6 +31,8 @@ OURS = {
     "serve": (),
     "config": (r"\w+", r"  [A-Z_]+=.*  \(.+\)", r"      \S.*"),
     "doctor": (r"(?:ok    |FAILED)  [^:]+: .*",),
+    "plugins": (r"\w+: (?:on|off), by .*", r"    [a-z ]+: \S.*"),
+    "signals": (r"\w+", r"    \S.*", r"        \w+: \S.*"),
     "rehearse": (
         rf"turn \d: {SPOKEN}",
         r"  slot \d(?: on slot \d)? \([\w.-]+\): .*",

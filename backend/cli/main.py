@@ -142,6 +142,48 @@ def doctor(artifacts: Artifacts = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def plugins(as_json: AsJson = False) -> None:
+    """Show each plugin: on or off, its state, signals, routes and commands.
+
+    The state is what the running server reports. The exit code is 1 if a plugin has failed.
+    """
+    from backend.cli.plugins import installed_plugins, server_states
+    from backend.cli.plugins import show as show_plugins
+
+    found = installed_plugins(discover(), *server_states())
+    if as_json:
+        show_json([asdict(one) for one in found])
+    else:
+        show_plugins(found)
+    if not all(one.ok for one in found):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def signals(as_json: AsJson = False) -> None:
+    """Show each signal: its meaning, payload, sender, thread and the plugins that listen.
+
+    The exit code is 1 if a plugin has failed: its signals may be missing.
+    """
+    from backend.cli.plugins import installed_plugins
+    from backend.cli.signals import installed_signals, undeclared
+    from backend.cli.signals import show as show_signals
+
+    found = installed_plugins(discover())
+    rows = installed_signals(found)
+    if as_json:
+        show_json({"signals": [asdict(one) for one in rows], "undeclared": undeclared(found)})
+    else:
+        show_signals(rows, undeclared(found))
+    failed = [one for one in found if not one.ok]
+    for one in failed:
+        problem = "; ".join(filter(None, (one.reason, *one.problems)))
+        show_paragraph(messages(), f"plugin {one.name}: {problem}", style="red")
+    if failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
 def voices(
     say: Annotated[
         str, typer.Option(metavar="TEXT", help="The text that is spoken.")

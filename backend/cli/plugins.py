@@ -1,0 +1,161 @@
+"""What is installed: every plugin with its state, signals, routes and commands."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import typer
+
+from backend.config import effective
+from backend.plugins import Discovered, Plugin, PluginSettings, PluginStatus, server_in_settings
+from backend.terminal import output, show_paragraph
+
+ANSWER_LIMIT_S = 2.0
+NOT_RUNNING = "not running"
+
+
+@dataclass(slots=True)
+class InstalledPlugin:
+    """A plugin as this installation has it."""
+
+    name: str
+    distribution: str
+    version: str
+    enabled: bool | None = None
+    """None if that is not known, since it cannot be loaded or its settings are wrong."""
+    setting: str = ""
+    """The variable that switches it on and off, with its value."""
+    source: str = ""
+    """Where that value came from."""
+    state: str = "failed"
+    reason: str = ""
+    listens: tuple[str, ...] | None = None
+    """None if it does not tell."""
+    sends: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    problems: list[str] = field(default_factory=list)
+    """Parts that cannot be imported."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing of it has failed."""
+        return self.state != "failed" and not self.problems
+
+
+def server_states() -> tuple[Mapping[str, PluginStatus], str]:
+    """Return the plugins' states in the server that runs, or none and the reason.
+
+    Raises
+    ------
+    SettingsError
+        If a setting is wrong.
+    """
+    import httpx2
+
+    server = server_in_settings()
+    headers = {"authorization": f"Bearer {server.token}"} if server.token else {}
+    try:
+        with httpx2.Client(timeout=ANSWER_LIMIT_S, trust_env=False) as client:
+            answer = client.get(f"{server.base_url}/v1/health/ready", headers=headers)
+            plugins = answer.raise_for_status().json()["plugins"]
+            return {name: PluginStatus(**status) for name, status in plugins.items()}, ""
+    except httpx2.HTTPStatusError as error:
+        code = error.response.status_code
+        return {}, f"the server at {server.base_url} answers with status {code}"
+    except (httpx2.HTTPError, ValueError, LookupError, TypeError, AttributeError):
+        return {}, f"no server answers at {server.base_url}"
+
+
+def installed_plugins(
+    discovered: Iterable[Discovered],
+    states: Mapping[str, PluginStatus] | None = None,
+    not_running: str = "",
+) -> list[InstalledPlugin]:
+    """Return every plugin, in starting order, with its state in `states`."""
+    found: dict[str, InstalledPlugin] = {}
+    twins: list[InstalledPlugin] = []
+    for item in discovered:
+        row = InstalledPlugin(item.name, item.distribution, item.version, reason=item.problem)
+        if item.name in found:
+            row.reason = "another plugin has the same name; only the first is started"
+            twins.append(row)
+            continue
+        found[item.name] = row
+        if item.plugin is not None:
+            _examine(row, item.plugin)
+            if row.enabled:
+                status = (states or {}).get(item.name)
+                row.state = status.state if status else NOT_RUNNING
+                row.reason = status.reason if status else not_running
+    return [*found.values(), *twins]
+
+
+def _examine(row: InstalledPlugin, plugin: Plugin) -> None:
+    """Note what a plugin is made of; a part that cannot be imported is a problem of it."""
+
+    def resolve(part: str) -> Any:
+        try:
+            return plugin.resolve(part)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a part is the plugin's code
+            row.problems.append(f"{part}: {type(error).__name__}: {error}")
+            return None
+
+    signals = [*(resolve("outcomes") or ()), *(resolve("sends") or ())]
+    row.sends = tuple(signal.name for signal in signals)
+    row.routes = tuple(_routes(resolve("router")))
+    row.commands = tuple(_commands(resolve("commands"), plugin.command or plugin.name))
+    try:
+        settings = plugin.settings.load()
+        row.listens = plugin.listens_to(settings)
+    except Exception as error:  # noqa: BLE001 - a plugin's settings class is the plugin's code
+        row.reason = str(error)
+        return
+    row.enabled = settings.enabled
+    row.setting, row.source = _switch(settings)
+    row.state = "disabled"
+
+
+def _switch(settings: PluginSettings) -> tuple[str, str]:
+    """Return the setting that switches a plugin on and off, and where it came from."""
+    rows = dict(zip(type(settings).model_fields, effective(settings), strict=True))
+    row = rows["enabled"]
+    return f"{row.variable}={row.value.lower()}", row.source
+
+
+def _routes(router: Any) -> list[str]:
+    return [
+        f"{method} {route.path}"
+        for route in getattr(router, "routes", ())
+        for method in sorted(getattr(route, "methods", None) or {"WEBSOCKET"})
+    ]
+
+
+def _commands(app: Any, word: str) -> list[str]:
+    if app is None:
+        return []
+    below = getattr(typer.main.get_command(app), "commands", {})
+    return [f"{word} {name}" for name in below] or [word]
+
+
+def show(plugins: Iterable[InstalledPlugin]) -> None:
+    """Print every plugin as a list of what it has."""
+    console = output()
+    for row in plugins:
+        switch = {True: "on", False: "off", None: "failed"}[row.enabled]
+        by = f", by {row.setting} ({row.source})" if row.setting else ""
+        console.print(f"{row.name}: {switch}{by}", style="bold", soft_wrap=True)
+        unknown = "it does not tell" if row.enabled and row.listens is None else ""
+        lines = {
+            "state": f"{row.state}: {row.reason}" if row.reason else row.state,
+            "package": f"{row.distribution} {row.version}".strip(),
+            "listens to": ", ".join(row.listens or ()) or unknown,
+            "sends": ", ".join(row.sends),
+            "routes": ", ".join(row.routes),
+            "commands": ", ".join(row.commands),
+            "cannot be imported": "; ".join(row.problems),
+        }
+        for title, text in lines.items():
+            if text:
+                style = "" if row.ok or title not in {"state", "cannot be imported"} else "red"
+                show_paragraph(console, f"{title}: {text}", (4, 8), style)
