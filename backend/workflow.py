@@ -1,14 +1,12 @@
-"""The three turns: who speaks when, to whom, and what everybody else is told of it.
+"""The three turns of a session, its events and its signals.
 
     turn 1  response   every slot answers the visitor
     turn 2  comment    a slot with a valid response comments on exactly one other's
     turn 3  reply      a slot that was commented on replies, to at most three comments
 
 An utterance is the agent's text (`slot.done`), then its speech (`slot.audio` and, right next to it,
-the signal `tts_written`). A slot that fails at either is a `slot.error` and touches nobody else; a
+the signal `tts_written`). A slot that fails at either is a `slot.error` and affects no other one; a
 response that could not be spoken was still given, so its slot goes on to turn 2.
-
-What subscribers do with `tts_written` is none of this module's business: `emit` returns at once.
 """
 
 import asyncio
@@ -19,6 +17,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -57,7 +56,7 @@ from backend.storage import Artifacts, SpeechName
 log = structlog.get_logger(__name__)
 
 COMMENTS_PER_TARGET = 3
-"""Comments that reach turn 3; more are drawn from at random."""
+"""Comments that reach turn 3; of more, this many are chosen at random."""
 
 Publish = Callable[[Event], None]
 Answer = Callable[[Slot], Awaitable[SpokenResponse | CommentSelection]]
@@ -65,7 +64,7 @@ Answer = Callable[[Slot], Awaitable[SpokenResponse | CommentSelection]]
 
 @dataclass(slots=True)
 class _Session:
-    """What one run carries from turn to turn."""
+    """The state of one session."""
 
     id: str
     message: str
@@ -79,20 +78,10 @@ class _Session:
 
 
 class Workflow:
-    """Runs sessions; one instance serves any number of them side by side.
+    """Runs any number of sessions at the same time.
 
-    Parameters
-    ----------
-    agents : Agents
-        Who answers.
-    speech : SpeechEngine
-        Turns text into WAVs; called on `executor`'s threads.
-    artifacts : Artifacts
-        Where WAVs and manifests go.
-    executor : Executor
-        Threads for speech and files.
-    seed : int, optional
-        Makes draws and rehearsal agents repeatable; without it each session draws its own.
+    Speech and files are written on the threads of `executor`. A `seed` makes sessions repeatable;
+    without it each draws its own.
     """
 
     def __init__(
@@ -172,9 +161,8 @@ class Workflow:
         received = _draw_comments(comments, random.Random(session.seed))  # noqa: S311 - no secret
 
         async def answer(slot: Slot) -> SpokenResponse:
-            own = responses[slot.slot_id].text
-            heard = received[slot.slot_id]
-            return await self._agents.reply(slot, session.message, own, heard, seed=session.seed)
+            own, about = responses[slot.slot_id].text, received[slot.slot_id]
+            return await self._agents.reply(slot, session.message, own, about, seed=session.seed)
 
         able = [slot for slot in session.slots if slot.slot_id in received]
         await self._turn(session, 3, able, answer)
@@ -182,28 +170,28 @@ class Workflow:
     async def _turn(
         self, session: _Session, turn_index: int, slots: Sequence[Slot], answer: Answer
     ) -> dict[int, Utterance]:
-        """Let `slots` speak side by side; return what was said, in the order of the slots."""
+        """Let `slots` speak at the same time; return the utterances in the order of the slots."""
         session.publish(TurnStart(session_id=session.id, turn_index=turn_index))
         async with asyncio.TaskGroup() as group:
             if turn_index == 1:
-                group.create_task(self._save(session))  # whatever ends the host: it was running
+                group.create_task(self._save(session))  # as running, whatever ends the host
             tasks = [
                 group.create_task(self._speak(session, turn_index, slot, answer)) for slot in slots
             ]
         said = [utterance for task in tasks if (utterance := task.result()) is not None]
-        heard = tuple(utterance.slot_id for utterance in said if utterance.audio_path is not None)
+        spoken = tuple(utterance.slot_id for utterance in said if utterance.audio_path is not None)
         await self._save(session)
         session.publish(
-            TurnDone(session_id=session.id, turn_index=turn_index, slot_count=len(heard))
+            TurnDone(session_id=session.id, turn_index=turn_index, slot_count=len(spoken))
         )
-        emit(turn_finished, self, TurnFinished(session.id, turn_index, heard, _now()))
+        emit(turn_finished, self, TurnFinished(session.id, turn_index, spoken, _now()))
         return {utterance.slot_id: utterance for utterance in said}
 
     async def _speak(
         self, session: _Session, turn_index: int, slot: Slot, answer: Answer
     ) -> Utterance | None:
         """Ask one agent and speak its answer; None if it gave none."""
-        where = {
+        where: dict[str, Any] = {
             "session_id": session.id,
             "turn_index": turn_index,
             "kind": TURN_KINDS[turn_index],
@@ -223,27 +211,31 @@ class Workflow:
                 **where,
             )
             problem = SlotProblem(type=error_type, message=message)
-            session.publish(SlotError.model_validate({**where, "error": problem}))
+            session.publish(SlotError(**where, error=problem))
 
-        session.publish(SlotStart.model_validate(where))
+        session.publish(SlotStart(**where))
         try:
             utterance = _utterance(turn_index, slot, await answer(slot))
-        except Exception as error:  # noqa: BLE001 - one slot's failure touches nobody else
+        except Exception as error:  # noqa: BLE001 - one slot's failure affects no other
             fail(error.type if isinstance(error, AgentError) else "unknown", error)
             return None
         session.manifest.utterances.append(utterance)
-        done = {
-            "text": utterance.text,
-            "voice_profile": utterance.voice_profile,
-            "target_slot_id": utterance.target_slot_id,
-        }
-        session.publish(SlotDone.model_validate({**where, **done}))
+        spoken = where | {"voice_profile": utterance.voice_profile}
+        target = utterance.target_slot_id
+        session.publish(SlotDone(**spoken, text=utterance.text, target_slot_id=target))
         try:
             wav_path = await self._write_wav(session, utterance)
         except Exception as error:  # noqa: BLE001 - as above
             fail("tts_error", error)
             return utterance
-        self._announce(session, utterance, wav_path)
+        written_at = _now()
+        utterance.audio_path = spoken["audio_path"] = self._artifacts.relative(wav_path)
+        utterance.written_at = written_at.isoformat()
+        session.publish(SlotAudio(**spoken))
+        payload = TtsWritten(
+            **spoken, target_slot_id=target, wav_path=wav_path, written_at=written_at
+        )
+        emit(tts_written, self, payload)
         return utterance
 
     async def _write_wav(self, session: _Session, utterance: Utterance) -> Path:
@@ -265,40 +257,6 @@ class Workflow:
         utterance.duration_s = round(spoken.duration_s, 3)
         return wav_path
 
-    def _announce(self, session: _Session, utterance: Utterance, wav_path: Path) -> None:
-        """Publish `slot.audio` and, right next to it, send `tts_written`."""
-        written_at = _now()
-        audio_path = self._artifacts.relative(wav_path)
-        utterance.audio_path = audio_path
-        utterance.written_at = written_at.isoformat()
-        session.publish(
-            SlotAudio(
-                session_id=session.id,
-                turn_index=utterance.turn_index,
-                kind=utterance.kind,
-                slot_id=utterance.slot_id,
-                agent_id=utterance.agent_id,
-                voice_profile=utterance.voice_profile,
-                audio_path=audio_path,
-            )
-        )
-        emit(
-            tts_written,
-            self,
-            TtsWritten(
-                session_id=session.id,
-                turn_index=utterance.turn_index,
-                kind=utterance.kind,
-                slot_id=utterance.slot_id,
-                agent_id=utterance.agent_id,
-                voice_profile=utterance.voice_profile,
-                target_slot_id=utterance.target_slot_id,
-                wav_path=wav_path,
-                audio_path=audio_path,
-                written_at=written_at,
-            ),
-        )
-
     async def _finish(self, session: _Session) -> None:
         completed = tuple(s.slot_id for s in session.slots if s.slot_id not in session.failed)
         if session.manifest.status != "finished":
@@ -307,7 +265,7 @@ class Workflow:
         finished_at = _now()
         session.manifest.finished_at = finished_at.isoformat()
         try:
-            await self._save(session)  # first: whoever hears `done` may read the manifest
+            await self._save(session)  # first: who receives `done` may read the manifest
         finally:
             session.publish(Done(session_id=session.id, completed_slots=len(completed)))
             emit(session_finished, self, SessionFinished(session.id, completed, finished_at))
@@ -324,18 +282,14 @@ class Workflow:
 
 
 def _utterance(turn_index: int, slot: Slot, answer: SpokenResponse | CommentSelection) -> Utterance:
-    if isinstance(answer, CommentSelection):
-        text, target_slot_id = answer.comment, answer.target_slot_id
-    else:
-        text, target_slot_id = answer.text, None
     return Utterance(
         turn_index=turn_index,
         kind=TURN_KINDS[turn_index],
         slot_id=slot.slot_id,
         agent_id=slot.agent_id,
-        text=text,
+        text=answer.text,
         voice_profile=resolve_profile(answer.voice_profile),
-        target_slot_id=target_slot_id,
+        target_slot_id=answer.target_slot_id,
     )
 
 

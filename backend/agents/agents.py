@@ -8,7 +8,7 @@ import structlog
 
 from backend.agents.conversations import MAX_TOKENS, Conversations, Exchange
 from backend.agents.models import Candidate, Client, ModelFactory
-from backend.agents.outputs import CommentSelection, SpokenResponse
+from backend.agents.outputs import CommentSelection, OutputT, SpokenResponse
 from backend.agents.prompts import Prompts, remembered_prompt
 from backend.agents.registry import AgentProfile, Registry
 from backend.agents.rehearsal import play
@@ -83,7 +83,7 @@ class Agents:
 
     async def respond(self, slot: Slot, message: str, *, seed: int) -> SpokenResponse:
         """Return the slot's answer to the visitor (turn 1); `seed` is the session's."""
-        return await self._speak(ResponseTurn(slot, message, seed))
+        return await self._ask(SpokenResponse, ResponseTurn(slot, message, seed))
 
     async def comment(
         self, slot: Slot, message: str, own: str, peers: Sequence[Peer], *, seed: int
@@ -92,13 +92,7 @@ class Agents:
         others = tuple(peer for peer in peers if peer.slot_id != slot.slot_id)
         if not others:
             raise AgentError(f"slot {slot.slot_id} has no peer to comment on: leave it out")
-        turn = CommentTurn(slot, message, seed, own, others)
-        profile = self.registry.get(slot.agent_id)
-        await self._ready()
-        conversation = self._conversations.of(slot)
-        selection = await self._client.select(profile, turn, conversation.snapshot())
-        conversation.add(Exchange(remembered_prompt(turn), selection.comment))
-        return selection
+        return await self._ask(CommentSelection, CommentTurn(slot, message, seed, own, others))
 
     async def reply(
         self, slot: Slot, message: str, own: str, comments: Sequence[Received], *, seed: int
@@ -106,7 +100,8 @@ class Agents:
         """Return the slot's reply to the comments it received (turn 3)."""
         if not comments:
             raise AgentError(f"slot {slot.slot_id} got no comment to reply to: leave it out")
-        return await self._speak(ReplyTurn(slot, message, seed, own, tuple(comments)))
+        turn = ReplyTurn(slot, message, seed, own, tuple(comments))
+        return await self._ask(SpokenResponse, turn)
 
     def state(self, agent_id: str) -> AgentState:
         """Return the state of an agent."""
@@ -121,18 +116,15 @@ class Agents:
         if self._on_close is not None:
             await self._on_close()
 
-    async def _ready(self) -> None:
-        """Wait until the models are built."""
+    async def _ask(self, output_type: type[OutputT], turn: AnyTurn) -> OutputT:
+        """Return the output of the slot's agent, once the models are built."""
+        profile = self.registry.get(turn.slot.agent_id)
         if not self._is_ready:
             await asyncio.to_thread(self.warm_up)
-
-    async def _speak(self, turn: ResponseTurn | ReplyTurn) -> SpokenResponse:
-        profile = self.registry.get(turn.slot.agent_id)
-        await self._ready()
         conversation = self._conversations.of(turn.slot)
-        spoken = await self._client.speak(profile, turn, conversation.snapshot())
-        conversation.add(Exchange(remembered_prompt(turn), spoken.text))
-        return spoken
+        output = await self._client.ask(output_type, profile, turn, conversation.snapshot())
+        conversation.add(Exchange(remembered_prompt(turn), output.text))
+        return output
 
 
 def _rehearse(_profile: AgentProfile, _turn: AnyTurn) -> list[Candidate]:

@@ -1,7 +1,7 @@
 """The output types of a turn, whose descriptions the models read."""
 
 import re
-from typing import Annotated
+from typing import Annotated, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
@@ -69,6 +69,7 @@ class SpokenResponse(BaseModel):
         ),
     ]
     voice_profile: VoiceProfileName
+    target_slot_id: ClassVar[None] = None
 
 
 class CommentSelection(BaseModel):
@@ -91,3 +92,11 @@ class CommentSelection(BaseModel):
         ),
     ]
     voice_profile: VoiceProfileName
+
+    @property
+    def text(self) -> str:
+        """The words to be spoken."""
+        return self.comment
+
+
+OutputT = TypeVar("OutputT", SpokenResponse, CommentSelection)

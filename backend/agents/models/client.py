@@ -9,27 +9,24 @@ from collections.abc import Sequence
 from functools import cached_property
 from time import perf_counter
 from traceback import extract_tb
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 
 from backend.agents.conversations import Exchange
 from backend.agents.models.library import Candidate, ModelFactory, deadline
-from backend.agents.outputs import CommentSelection, SpokenResponse
+from backend.agents.outputs import OutputT
 from backend.agents.prompts import Prompts
 from backend.agents.registry import AgentProfile
 from backend.agents.rehearsal import play
 from backend.agents.states import States
-from backend.agents.turns import AnyTurn, CommentTurn, ReplyTurn, ResponseTurn
+from backend.agents.turns import AnyTurn
 from backend.errors import AgentError
 
 if TYPE_CHECKING:
     from backend.agents.models.runs import ModelRuns
 
 log = structlog.get_logger(__name__)
-
-SpokenTurn = ResponseTurn | ReplyTurn
-OutputT = TypeVar("OutputT", SpokenResponse, CommentSelection)
 
 
 class Client:
@@ -47,26 +44,14 @@ class Client:
         """Import pydantic-ai and let it answer once, so that no visitor waits for that."""
         asyncio.run(self._runs.warm_up())
 
-    async def speak(
-        self, profile: AgentProfile, turn: SpokenTurn, history: Sequence[Exchange]
-    ) -> SpokenResponse:
-        """Return the response or the reply of `profile`; raise AgentError if there is none."""
-        return await self._ask(SpokenResponse, profile, turn, history)
-
-    async def select(
-        self, profile: AgentProfile, turn: CommentTurn, history: Sequence[Exchange]
-    ) -> CommentSelection:
-        """Return the comment of `profile` on one of the turn's peers, or raise AgentError."""
-        return await self._ask(CommentSelection, profile, turn, history)
-
-    async def _ask(
+    async def ask(
         self,
         output_type: type[OutputT],
         profile: AgentProfile,
         turn: AnyTurn,
         history: Sequence[Exchange],
     ) -> OutputT:
-        """Ask each candidate until one answers, or raise the failure of the first."""
+        """Return the output of the first candidate that answers, else raise the first failure."""
         ends_at = asyncio.get_running_loop().time() + self._timeout_s
         failures: list[AgentError] = []
         candidates: Sequence[Candidate] = ()

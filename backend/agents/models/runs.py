@@ -1,7 +1,7 @@
 """Asks a model for a turn's output with pydantic-ai, whose import takes about a second."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic_ai import Agent, ModelRetry, NativeOutput, PromptedOutput, RunContext, ToolOutput
 from pydantic_ai.messages import (
@@ -16,13 +16,12 @@ from pydantic_ai.models.test import TestModel
 
 from backend.agents.choices import OutputMode
 from backend.agents.conversations import Exchange
-from backend.agents.outputs import CommentSelection, SpokenResponse
+from backend.agents.outputs import CommentSelection, OutputT, SpokenResponse
 from backend.agents.turns import AnyTurn, CommentTurn
 
 REASKS = 1
 """How often a model is asked again after an output that is not valid."""
 
-OutputT = TypeVar("OutputT", SpokenResponse, CommentSelection)
 
 _MARKERS: dict[OutputMode, Callable[[type[Any]], Any]] = {
     "tool": ToolOutput,

@@ -54,7 +54,7 @@ def level(y: Samples, sample_rate: int) -> Samples:
     Raises
     ------
     SpeechError
-        If nothing can be heard in `y`.
+        If `y` is silent.
     """
     before = active_level(y, sample_rate)
     if before < SILENCE_DBFS:

@@ -1,6 +1,5 @@
 """Writes speech as a WAV."""
 
-import wave
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import structlog
 from backend.errors import SpeechError
 from backend.speech.engine import MAX_DURATION_S, SAMPLE_WIDTH, Spoken
 from backend.speech.sound.loudness import Samples, level
-from backend.storage import writing
+from backend.storage import riff, write_bytes
 
 log = structlog.get_logger(__name__)
 
@@ -24,13 +23,13 @@ def write_speech(path: Path, y: Samples, sample_rate: int, temporary: Path) -> S
     Raises
     ------
     SpeechError
-        If nothing can be heard in `y`, or the file cannot be written.
+        If `y` is silent, or the file cannot be written.
     """
     n_max = MAX_DURATION_S * sample_rate
     if len(y) > n_max:
         log.warning("speech was cut", file=path.name, duration_s=MAX_DURATION_S)
         y = y[:n_max]
-    pcm = np.rint(level(y, sample_rate) * _FULL_SCALE).astype(np.int16).tobytes()
+    pcm = np.rint(level(y, sample_rate) * _FULL_SCALE).astype("<i2").tobytes()
     return write_wav(path, pcm, sample_rate, temporary)
 
 
@@ -41,23 +40,20 @@ def write_pcm(path: Path, pcm: bytes, sample_rate: int, temporary: Path) -> Spok
 
 
 def write_wav(path: Path, pcm: bytes, sample_rate: int, temporary: Path) -> Spoken:
-    """Replace `path` atomically by a mono 16-bit WAV of `pcm`, samples in native byte order.
+    """Replace `path` atomically by a mono WAV of 16-bit little-endian samples.
 
     Raises
     ------
     SpeechError
         If the file cannot be written; `path` is then as it was.
     """
+    n_samples = len(pcm) // SAMPLE_WIDTH
     try:
         temporary.mkdir(parents=True, exist_ok=True)
-        with writing(path, temporary) as draft, wave.open(str(draft), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(SAMPLE_WIDTH)
-            file.setframerate(sample_rate)
-            file.writeframes(pcm)
+        write_bytes(path, riff.pcm16_header(n_samples, sample_rate) + pcm, temporary)
     except OSError as error:
         raise SpeechError(
             f"{path.name} could not be written: {error.strerror or error}; "
             "look at the free space and the rights of the artifacts directory"
         ) from error
-    return Spoken(duration_s=len(pcm) / SAMPLE_WIDTH / sample_rate, sample_rate=sample_rate)
+    return Spoken(duration_s=n_samples / sample_rate, sample_rate=sample_rate)
