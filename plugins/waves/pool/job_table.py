@@ -4,17 +4,26 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
+from typing import Protocol
 
 import structlog
 
 from plugins.waves.pool.callbacks import CallbackThread
 from plugins.waves.pool.job import Job, Outcome, Work
-from plugins.waves.pool.lane import Lane
 from plugins.waves.pool.load import Load
 from plugins.waves.pool.quarantine import Quarantine, identity
 from plugins.waves.pool.queue import Backlog
 
 log = structlog.get_logger(__name__)
+
+
+class Taker(Protocol):
+    """A lane, as far as it matters here."""
+
+    job: Job | None
+
+    def end(self) -> None:
+        """Take no more jobs."""
 
 
 class JobTable:
@@ -85,8 +94,8 @@ class JobTable:
         self._callbacks.run_callbacks(work, refusal)
         return False
 
-    def take(self, lane: Lane, timeout_s: float) -> Job | None:
-        """Give `lane` the next job, None if none came in time, or if none should begin now."""
+    def take(self, taker: Taker, timeout_s: float) -> Job | None:
+        """Give `taker` the next job, None if none came in time, or if none should begin now."""
         paused = self._is_paused()
         with self.changed:
             self.changed.wait_for(
@@ -94,11 +103,11 @@ class JobTable:
                 timeout_s,
             )
             if not self.is_open:
-                lane.end()  # it was busy when the others were ended
+                taker.end()  # it was busy when the others were ended
             job = self._waiting.pop(monotonic()) if self.is_open and not paused else None
-            lane.job = job
+            taker.job = job
         if job is not None and job.path in self.quarantine:
-            lane.job = None
+            taker.job = None
             message = (
                 "this file crashed two workers; it is tried again when it changes, or in a day"
             )

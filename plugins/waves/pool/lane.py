@@ -18,7 +18,8 @@ from typing import Protocol
 
 import structlog
 
-from plugins.waves.pool.job import Job, Outcome
+from plugins.waves.pool.job import Job
+from plugins.waves.pool.job_table import JobTable
 from plugins.waves.pool.quarantine import identity
 from plugins.waves.process import Note, Report, Task, Worker, WorkerDiedError, WorkerTimeoutError
 
@@ -36,21 +37,8 @@ KILL_LIMIT_S = 120.0
 """No attempt begins later than this after the first, however long each one took."""
 
 
-class JobSource(Protocol):
-    """Where a lane gets its jobs."""
-
-    def take(self, lane: "Lane", timeout_s: float) -> Job | None:
-        """Return the next job, None if none came in time."""
-
-    def give_back(self, job: Job) -> None:
-        """Put a job first in the queue again: this lane has no worker for it."""
-
-    def finish(self, job: Job, outcome: Outcome) -> None:
-        """End a job."""
-
-
 class Supervisor(Protocol):
-    """What else a lane needs of its pool."""
+    """What a lane needs of its pool besides jobs."""
 
     def update_state(self) -> None:
         """Read every lane's `ready` and `problem` again."""
@@ -74,7 +62,7 @@ class Lane(threading.Thread):
     def __init__(
         self,
         index: int,
-        jobs: JobSource,
+        jobs: JobTable,
         pool: Supervisor,
         task: Task,
         *,

@@ -34,7 +34,7 @@ from plugins.waves.pool.job import Work
 from plugins.waves.pool.job_table import JobTable
 from plugins.waves.pool.lane import Lane
 from plugins.waves.pool.quarantine import identity
-from plugins.waves.pool.state import Situation, State, StateThread
+from plugins.waves.pool.state import State, state_of
 from plugins.waves.process import Note, Report, Task
 
 log = structlog.get_logger(__name__)
@@ -42,6 +42,8 @@ log = structlog.get_logger(__name__)
 KILL_LIMIT_S = 1.5
 """What `stop` adds to its limit, at most, to reap what it had to kill."""
 WARNINGS_KEPT = 100
+UPDATE_EVERY_S = 1.0
+"""Between two computations of the state."""
 
 
 def no_warm_up(first: bool, replaced_pid: int | None) -> Report:  # noqa: ARG001 - the signature of a warm-up
@@ -110,7 +112,10 @@ class Pool:
         self._prepare = prepare
         self._preparing = ""
         self._state: tuple[State, str] | None = None
-        self._state_thread = StateThread(self.update_state)
+        self._stopped = threading.Event()
+        self._state_thread = threading.Thread(
+            target=self._update_state_regularly, name="pool-state", daemon=True
+        )
         self._jobs = JobTable(queue_max_size + lanes, self._is_paused)
         self._first_start = threading.Lock()
         self._was_ready = False
@@ -198,7 +203,7 @@ class Pool:
         if dropped is None:
             self._jobs.wait_until_empty(limit_s + KILL_LIMIT_S)
             return 0
-        self._state_thread.end()
+        self._stopped.set()
         busy = [lane for lane in self._lanes if lane.job is not None]
         for lane in self._lanes:
             if lane not in busy:
@@ -253,19 +258,9 @@ class Pool:
 
     def update_state(self) -> None:
         """Compute the state of the pool, and report it if it changed."""
-        jobs = self._jobs
-        with jobs.changed:
-            situation = Situation(
-                self._lanes,
-                jobs.load,
-                queued=jobs.queued,
-                is_full=jobs.is_full,
-                quarantined=len(jobs.quarantine),
-                pause_reason=self._pause_reason,
-                preparing=self._preparing,
-            )
-            state = situation.state()
-            if state == self._state or not jobs.is_open:
+        with self._jobs.changed:
+            state = state_of(self._lanes, self._jobs, self._pause_reason, self._preparing)
+            if state == self._state or not self._jobs.is_open:
                 return
             self._state = state
             try:
@@ -273,6 +268,13 @@ class Pool:
                     self._on_state(*state)
             except Exception:
                 log.exception("the state of the pool could not be reported", state=state)
+
+    def _update_state_regularly(self) -> None:
+        while not self._stopped.wait(UPDATE_EVERY_S):
+            try:
+                self.update_state()
+            except Exception:
+                log.exception("the state of the pool could not be computed")
 
     def _is_paused(self) -> bool:
         try:

@@ -5,12 +5,9 @@ then replaced as a whole. One thread starts it, waits for it and kills it, so no
 task has three outcomes: a report, a death (the pipe or the process ends), no answer until the
 deadline by the monotonic clock.
 
-Rejected, after it had been built: pebble 5.2 with one single-worker pool per lane. Its timeout
-counts the wall clock (F18), sends SIGTERM and waits 3 s (F08, F09) and needs a lock that a dead
-worker may hold; it misses exit code 0 (F04) and the death of its own reader thread (F11); its
-`join` may wait for ever for the rest of a reply (F11), and it closes a pipe that its own thread may
-still read, whose descriptor the next worker's pipe then gets. What worked around all this was
-longer than this module, which needs none of it.
+Rejected after it had been built: pebble 5.2 with one worker per pool. Its timeout counts the wall
+clock (F18), sends SIGTERM and waits 3 s (F08, F09) and needs a lock that a dead worker may hold; it
+misses exit code 0 (F04), and its `join` may wait for ever for the rest of a reply (F11).
 """
 
 import atexit

@@ -7,7 +7,8 @@ from time import monotonic
 
 import pytest
 
-from plugins.waves.pool import load, state
+from plugins.waves.pool import load
+from plugins.waves.pool import pool as pool_module
 from plugins.waves.process import worker_process as process
 from tests.patience import LIMIT_S, SOON_S, until
 from tests.plugins.waves.pool.pools import (
@@ -89,7 +90,7 @@ def test_both_lanes_hung() -> None:
 
 def test_frozen_workers_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """With both workers frozen the state names who waits and who was refused, then is ok again."""
-    monkeypatch.setattr(state, "UPDATE_EVERY_S", 0.05)
+    monkeypatch.setattr(pool_module, "UPDATE_EVERY_S", 0.05)
     monkeypatch.setattr(load, "REFUSALS_COUNT_S", 6)
     states: list[tuple[str, str]] = []
     several = [Asked(f"{n}.wav", "sleep", "0.01") for n in range(240)]
@@ -113,7 +114,7 @@ def test_a_job_that_takes_far_longer_than_usual_is_told_of(
     gate: GateMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A frozen worker is told of when its job takes a hundred times the usual, then forgotten."""
-    monkeypatch.setattr(state, "UPDATE_EVERY_S", 0.05)
+    monkeypatch.setattr(pool_module, "UPDATE_EVERY_S", 0.05)
     monkeypatch.setattr(load, "MIN_SLOW_S", 0.5)
     monkeypatch.setattr(load, "SLOW_FACTOR", 1)
     states: list[tuple[str, str]] = []
