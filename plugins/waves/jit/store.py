@@ -23,6 +23,7 @@ checked at each call, since nothing else detects a wrong one.
 
 import ctypes
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -80,14 +81,7 @@ class Kernel:
     def parameter_types(self) -> list[str]:
         """Return the types of the parameters as the signature has them."""
         inner = self.signature[self.signature.index("(") + 1 : self.signature.rindex(")")]
-        types, depth = [""], 0
-        for character in inner:
-            depth += (character == "[") - (character == "]")
-            if character == "," and depth == 0:
-                types.append("")
-            else:
-                types[-1] += character
-        return [name.strip() for name in types]
+        return re.split(r", *(?![^\[]*\])", inner)  # at commas that are not within brackets
 
     def bind(self, address: int) -> None:
         """Make the machine code at `address` callable."""
