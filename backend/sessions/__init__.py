@@ -1,4 +1,4 @@
-"""A session's id, its manifest and the events of its stream."""
+"""A session's manifest and the events of its stream."""
 
 from backend.sessions.events import (
     Done,

@@ -45,7 +45,7 @@ class Utterance:
 
 @dataclass(slots=True)
 class Manifest:
-    """What is known of a session; the visitor's own words are not kept."""
+    """The content of a manifest; it never holds the words of the visitor."""
 
     session_id: str
     slots: dict[int, str]
@@ -56,38 +56,38 @@ class Manifest:
     version: int = MANIFEST_VERSION
 
     def path(self, artifacts: Artifacts) -> Path:
-        """Return where the manifest stands."""
+        """Return the path of the manifest."""
         return artifacts.session("tts", self.session_id) / SESSION_FILE
 
     def to_json(self) -> bytes:
-        """Return the manifest as it is written, utterances in the order of turn and slot."""
+        """Return the bytes to write, utterances in the order of turn and slot."""
         content = asdict(self)
         content["utterances"].sort(key=lambda row: (row["turn_index"], row["slot_id"]))
         return json.dumps(content, ensure_ascii=False, indent=2).encode() + b"\n"
 
 
 def save(manifest: Manifest, artifacts: Artifacts) -> None:
-    """Rewrite the manifest atomically."""
+    """Write the manifest atomically."""
     write_bytes(manifest.path(artifacts), manifest.to_json(), artifacts.temporary)
 
 
 def earlier_sessions(artifacts: Artifacts) -> list[str]:
-    """Return the ids of the sessions that there are, newest first."""
+    """Return the ids of the sessions on the disk, newest first."""
     return sorted((entry.name for entry in artifacts.session_entries("tts")), reverse=True)
 
 
 def mark_interrupted(artifacts: Artifacts, ids: Iterable[str], stopped: threading.Event) -> None:
-    """Make every manifest of `ids` that says "running" say "interrupted", until `stopped`.
+    """Change the status of the sessions `ids` from running to interrupted, until `stopped`.
 
-    For the sessions of a process that is dead. A session that is removed meanwhile is not made
-    anew, which `save` would do.
+    These are sessions of a process that was killed. One that is removed meanwhile is not written
+    again, as `save` would do.
     """
     for session_id in ids:
         if stopped.is_set():
             return
         try:
             if _mark_interrupted(artifacts, session_id):
-                log.warning("session was interrupted by the end of its host", session_id=session_id)
+                log.warning("session interrupted: its server was killed", session_id=session_id)
         except OSError as error:
             log.error(
                 "the manifest of an interrupted session could not be written",

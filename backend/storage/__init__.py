@@ -1,4 +1,4 @@
-"""Files below the artifacts root: names, atomic writes, the lock, leases, WAV headers."""
+"""Files below the artifacts root: names, atomic writes, the lock, leases, sizes, WAV headers."""
 
 from backend.storage import riff
 from backend.storage.artifacts import SERVED_TREES, TEMPORARY_DIRECTORY, Artifacts, Tree

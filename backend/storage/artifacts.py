@@ -22,7 +22,7 @@ TEMPORARY_DIRECTORY = ".tmp"
 
 
 class Artifacts:
-    """Everything below one artifacts root."""
+    """The directories and files of one artifacts root."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.abspath(root))  # noqa: PTH100 - resolve() would follow a link that may change
@@ -32,7 +32,7 @@ class Artifacts:
 
     @property
     def temporary(self) -> Path:
-        """Where files stand while they are being written; made on first use."""
+        """The directory of files that are being written; made on first use."""
         path = self.root / TEMPORARY_DIRECTORY
         path.mkdir(parents=True, exist_ok=True)
         return path
@@ -62,7 +62,7 @@ class Artifacts:
         return self.session(tree, session_id) / turn_name(turn_index)
 
     def relative(self, path: Path) -> str:
-        """Return `path` as the events and URLs name it: below the root, with forward slashes.
+        """Return `path` as events and URLs name it: relative to the root, with forward slashes.
 
         Raises
         ------
@@ -77,13 +77,13 @@ class Artifacts:
     def served(self, requested: str) -> Path:
         """Return the file that a request for `requested` may read.
 
-        Only finished `.wav` files below `tts/` and `waves/` are served. Each part of the path must
-        be a plain name, and no part may be a symbolic link.
+        Only `.wav` files below `tts/` and `waves/` are served. Each part of the path must be a
+        plain name, and no part may be a symbolic link.
 
         Raises
         ------
         ArtifactError
-            If nothing may be served under that name; the message is for the log only.
+            If there is no such file; the message is for the log only.
         """
         parts = requested.split("/")
         if len(parts) < 2 or parts[0] not in SERVED_TREES or not parts[-1].endswith(WAV_SUFFIX):

@@ -1,4 +1,4 @@
-"""Writing files: a reader sees the old file or the whole new one, also after a power cut."""
+"""Write files so that a reader sees the old file or the whole new one, also after a power cut."""
 
 import os
 import tempfile
@@ -13,15 +13,15 @@ _PAUSES_S = (0.01, 0.04, 0.2) if os.name == "nt" else ()
 
 @contextmanager
 def writing(path: Path, temporary: Path) -> Iterator[Path]:
-    """Give a temporary path to write; move it to `path`, whole, when the block ends well.
+    """Yield a temporary path to write, and move it to `path` when the block ends without error.
 
-    On any failure the temporary file is removed and `path` stays as it was. `temporary` is a
-    directory on the same file system.
+    After an error the temporary file is deleted and `path` is unchanged. `temporary` is a directory
+    on the same file system.
 
     Raises
     ------
     OSError
-        If the file cannot be flushed or moved; the caller adds what it was.
+        If the file cannot be flushed or moved.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=temporary, prefix=DRAFT_PREFIX, suffix=path.suffix)
@@ -46,24 +46,24 @@ def write_bytes(path: Path, data: bytes, temporary: Path) -> None:
 
 
 def sweep_drafts(temporary: Path) -> int:
-    """Remove what processes that died while `writing` left; return how many files that were.
+    """Delete the drafts of processes that were killed and return their number.
 
-    Call it only when nobody else writes there.
+    Call it only while nobody else writes there.
     """
     if not temporary.is_dir():
         return 0
     drafts = [path for path in temporary.iterdir() if path.name.startswith(DRAFT_PREFIX)]
     for draft in drafts:
-        with suppress(OSError):  # the next holder of the root will try again
+        with suppress(OSError):  # the next process that acquires the lock tries again
             draft.unlink()
     return len(drafts)
 
 
 def replace_file(source: str | Path, target: str | Path) -> None:
-    """Move `source` to `target` in one step, over what stands there.
+    """Move `source` to `target` in one step, replacing an existing file.
 
-    Windows refuses that while either is open elsewhere, and virus scanners open every new file for
-    a moment: so there a refusal is met with patience, a quarter of a second in all.
+    Windows refuses that while either is open, and virus scanners open every new file: there it is
+    tried again for a quarter of a second.
     """
     for pause_s in _PAUSES_S:
         try:

@@ -1,14 +1,14 @@
-"""Who needs the files of a session: whoever does holds a lease, and nobody removes them meanwhile.
+"""Leases, which keep the files of a session from being removed while they are needed.
 
-    with host.leases.held(session_id):               may be called anywhere, by anybody, and nested
-        ...                                          its speech and waves stay
-    with host.leases.removing(session_id) as free:   for what removes files: at once or not at all
+    with host.leases.held(session_id):               on any thread, also nested
+        ...                                          its speech and waves are kept
+    with host.leases.removing(session_id) as free:   for code that removes files; never waits
         if free:
-            ...                                      nobody gets a lease in here
+            ...                                      nobody can hold a lease here
 
-Leases are for this process; other processes are kept out by `lock`. Rejected: a file in the
-session's directory, which a power cut leaves behind for ever; one lock that `held` would wait for,
-since it is called on the event loop and removing may wait for a disk.
+Leases are for this process; `lock` excludes other processes. Rejected: a file in the session's
+directory, which stays after a power cut; one lock for both, since `held` would wait on the event
+loop while files are removed.
 """
 
 import threading
@@ -20,12 +20,12 @@ from backend.errors import SessionGoneError
 
 
 class Leases:
-    """The sessions that are held, and those that are being removed; safe on any thread."""
+    """The sessions that are held and those that are being removed; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: Counter[str] = Counter()
-        self._going: set[str] = set()
+        self._removing: set[str] = set()
 
     def __contains__(self, session_id: object) -> bool:
         return session_id in self._held
@@ -35,15 +35,15 @@ class Leases:
 
     @contextmanager
     def held(self, session_id: str) -> Iterator[None]:
-        """Keep the files of a session where they are while the block runs.
+        """Keep the files of a session while the block runs.
 
         Raises
         ------
         SessionGoneError
-            If they are being removed this moment.
+            If they are being removed.
         """
         with self._lock:
-            if session_id in self._going:
+            if session_id in self._removing:
                 raise SessionGoneError(f"session {session_id} is being removed")
             self._held[session_id] += 1
         try:
@@ -56,14 +56,14 @@ class Leases:
 
     @contextmanager
     def removing(self, session_id: str) -> Iterator[bool]:
-        """Tell whether nobody holds the session; if so, nobody will while the block runs."""
+        """Tell whether nobody holds the session, and let nobody hold it while the block runs."""
         with self._lock:
-            free = session_id not in self._held and session_id not in self._going
+            free = session_id not in self._held and session_id not in self._removing
             if free:
-                self._going.add(session_id)
+                self._removing.add(session_id)
         try:
             yield free
         finally:
             if free:
                 with self._lock:
-                    self._going.discard(session_id)
+                    self._removing.discard(session_id)

@@ -1,8 +1,8 @@
-"""One process per artifacts root: two servers would undo each other's work.
+"""The lock that lets one process at a time use an artifacts root.
 
-The lock is the operating system's, on `<root>/.lock`, so it ends with the process, however that
-ends. Who holds it is written beside it, for the message to whoever comes second. Who gets it is
-alone there, and so removes the drafts of files that the one before did not live to finish.
+It is a lock of the operating system on `<root>/.lock`, so it is released whenever the process ends.
+`<root>/.lock.json` names the process that holds it. Whoever acquires it deletes the unfinished
+files of processes that were killed.
 """
 
 import errno
@@ -24,7 +24,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def holding(artifacts: Artifacts, purpose: str) -> Iterator[None]:
-    """Hold the artifacts root while the block runs; `purpose` is told to whoever comes second.
+    """Hold the lock while the block runs; `purpose` is what a second process is told.
 
     Raises
     ------
@@ -59,14 +59,14 @@ def holding(artifacts: Artifacts, purpose: str) -> Iterator[None]:
 
 
 def _write_holder(artifacts: Artifacts, holder: bytes) -> None:
-    """Say who holds the root; on a full disk nobody is named, since who holds it may make room."""
+    """Name the holder of the lock, except on a full disk: the holder may be there to free space."""
     path = artifacts.root / HOLDER_FILE
     try:
         write_bytes(path, holder, artifacts.temporary)
     except OSError as error:
         if error.errno not in FULL:
             raise
-        path.unlink(missing_ok=True)  # the name of a holder who died
+        path.unlink(missing_ok=True)  # it names an earlier holder
 
 
 def _holder(artifacts: Artifacts) -> str:

@@ -1,1 +1,1 @@
-"""Figures of the show for Prometheus, and as a table."""
+"""The metrics plugin: figures for Prometheus, and as a table."""

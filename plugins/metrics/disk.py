@@ -28,7 +28,7 @@ END_LIMIT_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the trees take, by their names; `started` and `ended` are of the monotonic clock."""
+    """The size of each tree; `started` and `ended` are times of the monotonic clock."""
 
     bytes: dict[Tree, int]
     files: dict[Tree, int]
@@ -37,12 +37,12 @@ class Usage:
 
     @property
     def age_s(self) -> float:
-        """How long ago it was measured."""
+        """Seconds since it was measured."""
         return monotonic() - self.ended
 
     @property
     def is_good(self) -> bool:
-        """Whether measuring anew would cost too much yet."""
+        """Whether it is too early to measure again."""
         return self.age_s < max(AT_LEAST_S, GOOD_FOR * (self.ended - self.started))
 
 
@@ -57,7 +57,7 @@ class DiskUsage:
         """The last measurement; None before the first."""
 
     async def refresh(self) -> None:
-        """Have a new measurement if the last is too old; wait for it, but not long."""
+        """Measure again if the last measurement is too old, and wait for it at most `WAIT_S`."""
         if (self.usage is not None and self.usage.is_good) or self._ended.is_set():
             return
         if self._measuring is None or self._measuring.done():
@@ -65,7 +65,7 @@ class DiskUsage:
         await asyncio.wait({self._measuring}, timeout=WAIT_S)
 
     async def aclose(self) -> None:
-        """End a measurement that runs."""
+        """Stop a measurement that is running."""
         self._ended.set()
         if self._measuring is not None:
             await asyncio.wait({self._measuring}, timeout=END_LIMIT_S)
@@ -80,7 +80,7 @@ class DiskUsage:
 
 
 def measure(artifacts: Artifacts, ended: threading.Event) -> Usage | None:
-    """Add up the files of each tree; None if `ended` is set before that is done."""
+    """Add up the files of each tree; return None if `ended` is set before the end."""
     size, files = dict.fromkeys(SERVED_TREES, 0), dict.fromkeys(SERVED_TREES, 0)
     started = monotonic()
     rest_at = started + WORK_S

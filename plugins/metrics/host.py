@@ -1,4 +1,4 @@
-"""What is read off the host when somebody asks: plugins, the gauges they show, the disk."""
+"""Figures that are read on request: the states of plugins, their gauges, the disk."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _UNFIT = re.compile(r"[^A-Za-z0-9_]")
 
 
 class HostCollector(Collector):
-    """Asked for its figures by a registry, on any thread."""
+    """Collects these figures, on any thread."""
 
     def __init__(self, board: PluginStatuses, disk: DiskUsage) -> None:
         self._board = board
@@ -27,7 +27,7 @@ class HostCollector(Collector):
         self._unreadable: set[str] = set()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the figures as they are now."""
+        """Yield the current figures."""
         yield self._states()
         yield from self._gauges()
         yield from self._usage()
@@ -44,7 +44,7 @@ class HostCollector(Collector):
         return family
 
     def _gauges(self) -> Iterator[GaugeMetricFamily]:
-        """Yield every gauge under its own name; of two names that become one, the first."""
+        """Yield each gauge, the first of those that would get the same name."""
         taken = set()
         for gauge in self._board.gauges:
             name = _UNFIT.sub("_", f"{PREFIX}_plugin_{gauge.plugin}_{gauge.name}")

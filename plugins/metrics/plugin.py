@@ -1,11 +1,10 @@
-"""The metrics plugin: signals are counted as they come, the rest is read when somebody asks.
+"""The metrics plugin: counts signals as they are sent, and reads the rest on request.
 
 session_*, tts_written, waves_* --> Recorder --+
                                                +--> registry --> exposition() --> GET /metrics
 board, gauges, disk ----------> HostCollector -+
 
-The registry is this start's own, not the library's global one, whose figures would outlive a stop
-and mix with those of other programs in the process.
+Each start has a registry of its own: figures in the library's global one would survive a stop.
 """
 
 import asyncio
@@ -23,19 +22,19 @@ from plugins.metrics.settings import MetricsSettings
 
 
 class Metrics(Collector):
-    """The plugin's service: every figure, as Prometheus reads it."""
+    """The plugin's service: all figures, as Prometheus reads them."""
 
     def __init__(self, registry: CollectorRegistry, disk: DiskUsage) -> None:
         self._registry = registry
         self.disk = disk
 
     async def exposition(self) -> bytes:
-        """Return the figures as they are now, in Prometheus's text format."""
+        """Return the current figures in Prometheus' text format."""
         await self.disk.refresh()
         return await asyncio.to_thread(generate_latest, self)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the figures without their `_created` series, which say when the plugin started."""
+        """Yield the figures without `_created` series, which all hold the start of the plugin."""
         for family in self._registry.collect():
             family.samples = [
                 sample for sample in family.samples if not sample.name.endswith("_created")
@@ -45,7 +44,7 @@ class Metrics(Collector):
 
 @asynccontextmanager
 async def lifespan(host: Host, _: MetricsSettings) -> AsyncIterator[Metrics]:
-    """Count from the start to the stop of the host."""
+    """Count while the server runs."""
     registry = CollectorRegistry()
     recorder = Recorder(registry)
     disk = DiskUsage(host.artifacts)

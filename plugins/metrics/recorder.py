@@ -1,14 +1,12 @@
-"""Counts what the bus tells: sessions, utterances, and what became of their waves.
+"""Counts the signals of sessions, utterances and waves.
 
-Conventions: every name begins with `reflective_resonance_`, times are seconds, and a label takes a
-value from a fixed, small set. No label names a session, a slot's agent or a file: the number of
-series stays what it was at the start, however long the show runs. A value from outside its set is
-counted as `other`.
+The values of a label are a small, fixed set (any other value is counted as `other`), so that the
+number of series does not grow while a show runs.
 
     written --written_to_queued--> queued --queued_to_started--> started --started_to_ready--> ready
     `------------------------------- waves_ready_seconds -------------------------------------'
 
-Waves that were made up for later are counted, but not timed: nobody waited for them.
+Waves of the backfill are counted, but not timed: nobody waited for them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -50,8 +48,7 @@ BUCKETS_S = (
 class Recorder:
     """The counters and histograms of one start of the plugin, in `registry`.
 
-    The child of every label is looked up once, here: a receiver runs between two steps of a
-    visitor's session.
+    The child of every label is looked up once, here: a receiver delays the visitor's session.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -126,5 +123,5 @@ class Recorder:
 
 
 def _since(moment: datetime) -> float:
-    """Return the seconds since `moment`; none if the clock was set back meanwhile."""
+    """Return the seconds since `moment`; 0 if the clock was set back meanwhile."""
     return max(0.0, (datetime.now(UTC) - moment).total_seconds())

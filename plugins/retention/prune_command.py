@@ -100,7 +100,7 @@ def _because(why: str, limits: Limits) -> str:
         "age": f"older than {duration(limits.ttl_s)}",
         "number": f"not among the newest {limits.keep_last}",
         "size": f"over {limits.max_bytes / MB:g} MB in all",
-        "waves": "its waves go",
+        "waves": "its waves are removed",
     }[why]
 
 

@@ -20,20 +20,24 @@ class RetentionSettings(PluginSettings):
         0, ge=0, description="Minutes after its last word that a session's speech is kept."
     )
     tts_max_mb: float = Field(
-        0, ge=0, description="Megabytes of speech that are kept; the oldest sessions go first."
+        0,
+        ge=0,
+        description="Megabytes of speech that are kept; the oldest are removed first.",
     )
     tts_keep_last: int = Field(0, ge=0, description="Newest sessions whose speech is kept.")
     waves_ttl_h: float = Field(
         0, ge=0, description="Hours after its last wave that a session is kept, speech and waves."
     )
     waves_max_mb: float = Field(
-        0, ge=0, description="Megabytes of waves that are kept; the oldest sessions go first."
+        0,
+        ge=0,
+        description="Megabytes of waves that are kept; the oldest are removed first.",
     )
     waves_keep_last: int = Field(
         0, ge=0, description="Newest sessions that are kept, speech and waves."
     )
     interval_s: float = Field(
-        60, gt=0, le=86_400, description="Seconds between looks at what is over a limit."
+        60, gt=0, le=86_400, description="Seconds between two checks of the limits."
     )
 
 

@@ -46,7 +46,7 @@ def test_a_dry_run_tells_what_a_run_does(tmp_path: Path, artifacts: Artifacts) -
     assert (0, 0) == (told.returncode, done.returncode)
     lines = [re.split(" {2,}", line.strip()) for line in told.stdout.splitlines()]
     assert [
-        ["old", "speech", "1.5 MB", "9 h", "its waves go", "would go"],
+        ["old", "speech", "1.5 MB", "9 h", "its waves are removed", "would go"],
         ["old", "waves", "1.5 MB", "9 h", "not among the newest 2", "would go"],
         ["later", "speech", "1.5 MB", "5 h", "older than 30 min", "would go"],
     ] == [cells for cells in lines if cells[-1] == "would go"]
