@@ -10,7 +10,7 @@ from backend.agents.conversations import MAX_TOKENS, Conversations, Exchange
 from backend.agents.models import Candidate, Client, ModelFactory
 from backend.agents.outputs import CommentSelection, OutputT, SpokenResponse
 from backend.agents.prompts import Prompts, remembered_prompt
-from backend.agents.registry import AgentProfile, Registry
+from backend.agents.registry import Registry
 from backend.agents.rehearsal import play
 from backend.agents.states import AgentState, States
 from backend.agents.turns import (
@@ -53,7 +53,7 @@ class Agents:
         self.registry = registry
         self._states = states or States()
         self._client = Client(
-            model_factory or _rehearse,
+            model_factory or (lambda *_: [Candidate()]),  # the rehearsal
             timeout_s=timeout_s,
             prompts=prompts or Prompts(),
             states=self._states,
@@ -125,8 +125,3 @@ class Agents:
         output = await self._client.ask(output_type, profile, turn, conversation.snapshot())
         conversation.add(Exchange(remembered_prompt(turn), output.text))
         return output
-
-
-def _rehearse(_profile: AgentProfile, _turn: AnyTurn) -> list[Candidate]:
-    """Return the rehearsal as the only candidate."""
-    return [Candidate()]

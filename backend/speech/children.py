@@ -14,19 +14,21 @@ import subprocess
 import sys
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import structlog
 
 from backend.errors import SpeechError
-from backend.speech.engine import MAX_DURATION_S, SAMPLE_WIDTH, STOPPED, Spoken
+from backend.speech.engine import DEFAULT_TIMEOUT_S, MAX_DURATION_S, SAMPLE_WIDTH, STOPPED, Spoken
 from backend.speech.profiles import VoiceProfile, resolve_profile
 from backend.speech.text import clean
 from backend.storage import MAX_RATE_HZ, MIN_RATE_HZ
+
+V = TypeVar("V")
 
 log = structlog.get_logger(__name__)
 
@@ -40,42 +42,45 @@ class ChildDiedError(SpeechError):
     """A child ended before it had answered; another may do better."""
 
 
-class ChildEngine(ABC):
+class ChildEngine(ABC, Generic[V]):
     """A speech engine in child processes; any thread may speak with it or close it.
 
     Parameters
     ----------
+    voices : mapping of VoiceProfile to V
+        The voice of each profile.
     temporary : Path
         Where WAVs stand while they are being written, on the file system of the artifacts.
     timeout_s : float > 0
         Time one utterance may take, waiting included; then its child is killed.
     max_requests : int > 0
         Children that speak at once; further utterances wait.
-    command : sequence of str
-        The child process.
-    folder : Path
-        Its working directory.
+    command : sequence of str, optional
+        The child process, if not the engine's own.
     """
 
     name: ClassVar[str]
     label: ClassVar[str]
     """What messages call the engine."""
+    child_command: ClassVar[Sequence[str]]
+    child_folder: ClassVar[Path | None] = None
+    """The working directory of a child, if it is not the server's."""
     reuses_children: ClassVar[bool]
     """Whether a child that answered gets the next request as well."""
 
     def __init__(
         self,
+        voices: Mapping[VoiceProfile, V],
         *,
         temporary: Path,
-        timeout_s: float,
-        max_requests: int,
-        command: Sequence[str],
-        folder: Path,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        max_requests: int = 2,
+        command: Sequence[str] = (),
     ) -> None:
         self.temporary = temporary
+        self._voices = voices
         self._timeout_s = timeout_s
-        self._command = command
-        self._folder = folder
+        self._command = command or self.child_command
         self._places = threading.BoundedSemaphore(max_requests)
         self._running: set[Child] = set()
         self._idle: list[Child] = []
@@ -87,12 +92,12 @@ class ChildEngine(ABC):
         """Return that all files are there; see `SpeechEngine`."""
 
     @abstractmethod
-    def request(self, profile: VoiceProfile) -> dict[str, object]:
-        """Return what the child needs to know to speak as `profile`."""
+    def request(self, voice: V) -> dict[str, object]:
+        """Return the parameters of `voice` for the child."""
 
     def generate_wav_to_file(self, text: str, voice_profile: str, path: Path) -> Spoken:
         """Speak `text` into `path`; see `SpeechEngine`."""
-        request = self.request(resolve_profile(voice_profile))
+        request = self.request(self._voices[resolve_profile(voice_profile)])
         request |= {"text": clean(text), "max_duration_s": MAX_DURATION_S}
         sample_rate, pcm = self._speak(json.dumps(request).encode() + b"\n")
         from backend.speech.sound import write_pcm  # imports numpy; the host does so on a thread
@@ -207,7 +212,7 @@ class ChildEngine(ABC):
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
-                    cwd=self._folder,
+                    cwd=self.child_folder,
                     creationflags=CREATION_FLAGS,
                 )
         except OSError as error:

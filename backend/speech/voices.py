@@ -43,19 +43,22 @@ class EngineVoices:
     """Utterances that it speaks at once; further ones wait."""
 
 
-_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
-    "embedded": ("voice", "speed"),
-    "elevenlabs": ("voice", "model", "speed", "style"),
-    "openai": ("voice", "model", "speed", "instructions"),
-    "piper": ("voice", "model", "speed"),
-}
-_MAX_REQUESTS: Final = {"embedded": 6, "elevenlabs": 2, "openai": 6, "piper": 2}
-"""The smallest plan of ElevenLabs allows two; Piper keeps one core busy with each."""
-_SPEEDS: Final = {
-    "embedded": (0.5, 2.0),
-    "elevenlabs": (0.7, 1.2),
-    "openai": (0.25, 4.0),
-    "piper": (0.5, 2.0),
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What `voices.toml` may say of one engine."""
+
+    keys: tuple[str, ...]
+    speeds: tuple[float, float]
+    max_requests: int
+    """The default."""
+
+
+_ENGINES: Final[Mapping[str, _Limits]] = {
+    "embedded": _Limits(("voice", "speed"), (0.5, 2.0), 6),
+    # The smallest plan of ElevenLabs allows two requests at once.
+    "elevenlabs": _Limits(("voice", "model", "speed", "style"), (0.7, 1.2), 2),
+    "openai": _Limits(("voice", "model", "speed", "instructions"), (0.25, 4.0), 6),
+    "piper": _Limits(("voice", "model", "speed"), (0.5, 2.0), 2),  # each keeps a core busy
 }
 ELEVENLABS_MODEL: Final = "eleven_flash_v2_5"
 """The model with the shortest delay."""
@@ -104,7 +107,7 @@ def load_voices(
         raise SettingsError("\n".join(f"{path}: {problem}" for problem in problems))
     return {
         engine: _engine_voices(engine, tables.get(engine, {}), path, elevenlabs_model)
-        for engine in _KEYS
+        for engine in _ENGINES
     }
 
 
@@ -120,21 +123,21 @@ def _read(path: Path) -> dict[str, Any]:
 def _engine_voices(
     engine: str, table: Mapping[str, Any], path: Path | None, elevenlabs_model: str
 ) -> EngineVoices:
-    common = {key: value for key, value in table.items() if key in _KEYS[engine]}
+    common = {key: value for key, value in table.items() if key in _ENGINES[engine].keys}
     voices = {}
     for profile in PROFILES:
         given = common | table.get(profile, {})
         if engine == "piper" and "model" in given and path is not None:  # relative to the file
             given["model"] = str(path.parent / Path(given["model"]).expanduser())
         voices[profile] = replace(_built_in(engine, profile, elevenlabs_model), **given)
-    return EngineVoices(voices, table.get("max_requests", _MAX_REQUESTS[engine]))
+    return EngineVoices(voices, table.get("max_requests", _ENGINES[engine].max_requests))
 
 
 def _problems(tables: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong, one line for each wrong entry."""
     for engine, table in tables.items():
-        if engine not in _KEYS:
-            yield f"[{engine}]: no such engine; there are {', '.join(_KEYS)}"
+        if engine not in _ENGINES:
+            yield f"[{engine}]: no such engine; there are {', '.join(_ENGINES)}"
             continue
         if not isinstance(table, dict):
             yield f"{engine}: must be a table, written [{engine}]"
@@ -160,9 +163,9 @@ def _profile_problems(engine: str, profile: str, table: Mapping[str, Any]) -> It
 def _key_problems(engine: str, where: str, key: str, value: object) -> Iterator[str]:
     entry = f"{where} {key} = {value!r}"
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    low, high = _SPEEDS[engine] if key == "speed" else (0.0, 1.0)
-    if key not in _KEYS[engine]:
-        yield f"{entry}: {engine} takes {', '.join(_KEYS[engine])} and max_requests"
+    low, high = _ENGINES[engine].speeds if key == "speed" else (0.0, 1.0)
+    if key not in _ENGINES[engine].keys:
+        yield f"{entry}: {engine} takes {', '.join(_ENGINES[engine].keys)} and max_requests"
     elif key in {"speed", "style"}:
         if not number or not low <= float(str(value)) <= high:
             yield f"{entry}: must be a number from {low:g} to {high:g}"

@@ -1,9 +1,9 @@
 """The interface between agents and models: the candidates that may answer a turn."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from backend.agents.choices import OFFLINE, OutputMode
 from backend.agents.registry import AgentProfile
@@ -32,9 +32,5 @@ class Candidate:
         return self.model is None
 
 
-class ModelFactory(Protocol):
-    """Return the models that may answer `turn` for the agent `profile`, best first."""
-
-    def __call__(self, profile: AgentProfile, turn: AnyTurn, /) -> "Sequence[Candidate]":
-        """Return the candidates; an exception becomes the slot's AgentError."""
-        ...
+ModelFactory = Callable[[AgentProfile, AnyTurn], Sequence[Candidate]]
+"""Returns the models that may answer a turn for an agent, best first."""

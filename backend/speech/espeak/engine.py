@@ -5,15 +5,15 @@ end the process. A new child costs some 50 ms and holds nothing of the last visi
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import espeakng_loader
 
 from backend.errors import SpeechError
 from backend.speech.children import ChildEngine
-from backend.speech.engine import DEFAULT_TIMEOUT_S
 from backend.speech.profiles import EMBEDDED_VOICES, PROFILES, EmbeddedVoice, VoiceProfile
 
 CHILD_COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("child.py")))
@@ -22,34 +22,27 @@ _GRACE_S = 1.0
 """How much later than the parent's limit a child without a parent ends itself."""
 
 
-class EmbeddedEngine(ChildEngine):
-    """Speaks with espeak-ng, offline and without a key; `voices` has the voice of each profile."""
+class EmbeddedEngine(ChildEngine[EmbeddedVoice]):
+    """Speaks with espeak-ng, offline and without a key."""
 
     name = "embedded"
     label = "the embedded voice"
+    child_command = CHILD_COMMAND
+    child_folder = _PACKAGE
     reuses_children = False
 
     def __init__(
         self,
-        *,
-        temporary: Path,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-        max_requests: int = 6,
-        command: Sequence[str] = CHILD_COMMAND,
         voices: Mapping[VoiceProfile, EmbeddedVoice] = EMBEDDED_VOICES,
+        *,
+        max_requests: int = 6,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            temporary=temporary,
-            timeout_s=timeout_s,
-            max_requests=max_requests,
-            command=command,
-            folder=_PACKAGE,
-        )
-        self._voices = voices
+        super().__init__(voices, max_requests=max_requests, **options)
 
-    def request(self, profile: VoiceProfile) -> dict[str, object]:
-        """Return the voice's parameters; see `ChildEngine`."""
-        return asdict(self._voices[profile]) | {
+    def request(self, voice: EmbeddedVoice) -> dict[str, object]:
+        """Return the parameters of `voice`; see `ChildEngine`."""
+        return asdict(voice) | {
             "library": espeakng_loader.get_library_path(),
             "limit_s": self._timeout_s + _GRACE_S,
         }

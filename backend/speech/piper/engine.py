@@ -5,14 +5,11 @@ texts; and the server need not hold a model of some hundred megabytes.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from backend.errors import SpeechError
 from backend.speech.children import ChildEngine
-from backend.speech.engine import DEFAULT_TIMEOUT_S
-from backend.speech.profiles import VoiceProfile
 from backend.speech.voices import Voice
 
 CHILD_COMMAND = (sys.executable, "-I", str(Path(__file__).with_name("child.py")))
@@ -23,34 +20,16 @@ def is_installed() -> bool:
     return find_spec("piper") is not None
 
 
-class PiperEngine(ChildEngine):
-    """Speaks with Piper, offline; `voices` has the model and the speaker of each profile."""
+class PiperEngine(ChildEngine[Voice]):
+    """Speaks with Piper, offline."""
 
     name = "piper"
     label = "piper"
+    child_command = CHILD_COMMAND
     reuses_children = True
 
-    def __init__(
-        self,
-        voices: Mapping[VoiceProfile, Voice],
-        *,
-        temporary: Path,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-        max_requests: int = 2,
-        command: Sequence[str] = CHILD_COMMAND,
-    ) -> None:
-        super().__init__(
-            temporary=temporary,
-            timeout_s=timeout_s,
-            max_requests=max_requests,
-            command=command,
-            folder=Path.cwd(),
-        )
-        self._voices = voices
-
-    def request(self, profile: VoiceProfile) -> dict[str, object]:
-        """Return the voice's model and speed; see `ChildEngine`."""
-        voice = self._voices[profile]
+    def request(self, voice: Voice) -> dict[str, object]:
+        """Return model, speaker and speed of `voice`; see `ChildEngine`."""
         return {
             "model": str(Path(voice.model).resolve()),
             "speaker": voice.voice,
