@@ -22,15 +22,7 @@ class TooManySessionsError(ReflectiveResonanceError):
 
 
 class SessionRunner:
-    """Start sessions as tasks, and end them when the host stops.
-
-    Parameters
-    ----------
-    workflow : Workflow
-        What runs a session.
-    max_sessions : int > 0
-        How many may run at once.
-    """
+    """Start sessions as tasks, `max_sessions` at once, and end them when the host stops."""
 
     def __init__(self, workflow: Workflow, max_sessions: int) -> None:
         self._workflow = workflow
@@ -38,13 +30,7 @@ class SessionRunner:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, message: str, slots: Sequence[Slot]) -> SessionStream:
-        """Start a session and return its stream of events.
-
-        Raises
-        ------
-        TooManySessionsError
-            If `max_sessions` are running.
-        """
+        """Start a session and return its stream, or raise TooManySessionsError."""
         if len(self._tasks) >= self._max_sessions:
             raise TooManySessionsError(
                 f"{len(self._tasks)} sessions are running; try again when one has ended"

@@ -43,15 +43,7 @@ MARKING_LIMIT_S = 0.25
 
 
 class Hosting:
-    """The parts of one running installation.
-
-    Parameters
-    ----------
-    settings : Settings
-        The host's settings.
-    discovered : iterable of Discovered, optional
-        The plugins to choose from; by default what the installed packages offer.
-    """
+    """The parts of one running installation, by default with all installed plugins."""
 
     def __init__(self, settings: Settings, discovered: Iterable[Discovered] | None = None) -> None:
         found = discover() if discovered is None else list(discovered)

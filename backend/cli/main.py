@@ -212,13 +212,7 @@ def voices(
 
 
 def _load(**overrides: object) -> tuple[Settings, list[Discovered]]:
-    """Read all settings, also those of plugins, and check the agents' file.
-
-    Raises
-    ------
-    SettingsError, PluginError
-        If any is wrong.
-    """
+    """Read all settings, also those of plugins, and check the agents' file."""
     from backend.agents import check_agents
 
     settings = Settings.load(**overrides)

@@ -62,13 +62,7 @@ class Report:
 
 
 def audition(settings: Settings, text: str, out: Path, progress: Console) -> Report:
-    """Speak `text` with every profile of every engine in use, into `out`.
-
-    Raises
-    ------
-    SettingsError
-        If `voices.toml` is wrong.
-    """
+    """Speak `text` with every profile of every engine in use, into `out`."""
     in_use = engine_names(settings)
     engines: list[EngineState] = []
     samples: list[Sample] = []

@@ -16,13 +16,7 @@ _IPV6 = re.compile(r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%[^\]]*)?\]")
 
 
 def split(value: object) -> object:
-    """Return the values of a text; anything else unchanged.
-
-    Raises
-    ------
-    ValueError
-        If it begins like a JSON list, but is no list of texts.
-    """
+    """Return the values of a text; anything else unchanged."""
     if not isinstance(value, str):
         return value
     text = value.strip()

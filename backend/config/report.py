@@ -75,13 +75,7 @@ def effective(settings: BaseSettings) -> list[EffectiveSetting]:
 
 
 def read_settings(settings: type[S], wrong: type[ReflectiveResonanceError], **given: Any) -> S:
-    """Read settings; what is `given` replaces the environment and `.env`.
-
-    Raises
-    ------
-    wrong
-        One line per wrong setting: its name, its value and what it should be.
-    """
+    """Read settings, or raise `wrong` with a line for each wrong one; `given` replaces others."""
     try:
         return settings(**given)
     except ValidationError as error:
@@ -122,18 +116,8 @@ def unread(
 ) -> list[Unread]:
     """Return each variable with `prefix`, and each line of `.env`, that nothing reads.
 
-    Parameters
-    ----------
-    prefix : str
-        Of our variables; others in the environment are not looked at.
-    known : iterable of settings classes
-        What reads variables, whatever their case, and the file.
-    keys : iterable of str
-        Further names that are read, exactly as they are.
-    replaced : mapping of str to str, optional
-        Names of an earlier version, and what to do instead.
-    broken : mapping of str to str, optional
-        Prefix of a plugin that cannot be loaded, and why not.
+    `known` classes read their variables in any case, `keys` are read as they are. `replaced` says
+    what to do instead of a name, `broken` why the plugin of a prefix cannot be loaded.
     """
     classes = list(known)
     names = {name for cls in classes for field in cls.model_fields for name in _names(cls, field)}

@@ -223,13 +223,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **overrides: object) -> Self:
-        """Read the settings; `overrides`, from the command line, replace the environment.
-
-        Raises
-        ------
-        SettingsError
-            One line per wrong setting: its name, its value and what it should be.
-        """
+        """Read the settings; `overrides`, from the command line, replace the environment."""
         given = {name: value for name, value in overrides.items() if value is not None}
         return read_settings(cls, SettingsError, **given)
 

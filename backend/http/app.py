@@ -113,15 +113,7 @@ class ResetResult(_Model):
 def create_app(
     settings: Settings | None = None, discovered: Iterable[Discovered] | None = None
 ) -> FastAPI:
-    """Build the application; its lifespan starts what runs.
-
-    Parameters
-    ----------
-    settings : Settings, optional
-        Read from the environment by default.
-    discovered : iterable of Discovered, optional
-        The plugins to choose from; by default what the installed packages offer.
-    """
+    """Build the application, by default with the settings and plugins of this installation."""
     hosting = Hosting(settings or Settings.load(), discovered)
 
     @asynccontextmanager

@@ -96,15 +96,7 @@ def _answer(file: BinaryIO, request: Request) -> Response:
 
 
 def _span(header: str, size: int) -> tuple[int, int] | None:
-    """Return the bytes [start, stop) that a Range header asks for; None means the whole file.
-
-    A header of several ranges, or of another form, is ignored, as RFC 9110 (14.2) allows.
-
-    Raises
-    ------
-    ValueError
-        If the range lies outside the file.
-    """
+    """Return the bytes [start, stop) of a Range header (RFC 9110, 14.2), None for all bytes."""
     match = _SINGLE_RANGE.fullmatch(header.strip())
     if not match or match.groups() == ("", ""):
         return None

@@ -39,17 +39,7 @@ _INDENT = "    | "
 
 
 def configure_logging(level: str, secrets: Iterable[SecretStr | None] = ()) -> None:
-    """Log everything from `level` to standard error; the command line calls it.
-
-    Handlers of an earlier call write what was logged before.
-
-    Parameters
-    ----------
-    level : str
-        Least severe level that is logged.
-    secrets : iterable of SecretStr or None
-        Values that must not appear in any line.
-    """
+    """Log everything from `level` to standard error, without the values of `secrets`."""
     os.environ.update(SILENCED)
     logging.captureWarnings(True)
     handler = LogWriter(sys.stderr)

@@ -19,28 +19,14 @@ class Server:
 
 
 def server_in_settings() -> Server:
-    """Return the server that the settings describe.
-
-    Raises
-    ------
-    SettingsError
-        If a setting is wrong.
-    """
+    """Return the server that the settings describe."""
     settings = Settings.load()
     token = settings.api_token
     return Server(settings.base_url, token.get_secret_value() if token else "")
 
 
 def existing_artifacts(directory: Path | None) -> Artifacts:
-    """Return the artifacts root at `directory`, or where the settings say.
-
-    Raises
-    ------
-    SettingsError
-        If a setting is wrong.
-    UsageError
-        If there is no directory.
-    """
+    """Return the artifacts root at `directory`, or that of the settings; it must exist."""
     root = directory or Settings.load().artifacts_dir
     if not root.is_dir():
         raise UsageError(f"{root} is not a directory: name the artifacts directory of a server")

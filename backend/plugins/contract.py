@@ -46,13 +46,7 @@ class PluginSettings(BaseSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """Read the settings.
-
-        Raises
-        ------
-        PluginError
-            One line per wrong setting: its name, its value and what it should be.
-        """
+        """Read the settings, or raise PluginError with a line for each wrong one."""
         return read_settings(cls, PluginError)
 
 

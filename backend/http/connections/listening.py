@@ -15,13 +15,7 @@ _NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[list[socket.socket]]:
-    """Open a listening socket for each address of `host`; clients wait for the server.
-
-    Raises
-    ------
-    ListenError
-        If there is none; the message says why and what to do.
-    """
+    """Open a listening socket for each address of `host`, or raise ListenError with the reason."""
     with ExitStack() as held:
         sockets = []
         missing: OSError | None = None
