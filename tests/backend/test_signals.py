@@ -370,6 +370,16 @@ def test_a_receiver_that_connects_again_is_the_last(signal: Signal[Any]) -> None
     assert ["first", "second", "second", "first"] == called
 
 
+def test_a_receiver_that_is_disconnected_leaves_nothing() -> None:
+    """The set of a signal's receivers does not grow with every client that comes and goes."""
+    receivers_of_a_signal = Signal.set_class()
+
+    receivers_of_a_signal.add("receiver")
+    receivers_of_a_signal.discard("receiver")
+
+    assert [] == list(receivers_of_a_signal)
+
+
 def test_all_receivers_see_events_in_one_order(signal: Signal[Any]) -> None:
     """What a receiver emits is delivered when everybody has the present event."""
     other = define_for_tests(f"{signal.name}_other")

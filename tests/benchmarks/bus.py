@@ -2,8 +2,9 @@
 
 Measured with whichever plugins are installed, all of them switched on, and with none:
 
-(a) The time of `emit(tts_written)` without a plugin, with each alone, and with all of them, one at
-    a time and with the waves' queue full; and of `emit(event_published)` without and with all.
+(a) The time of `emit(tts_written)` with six receivers that do nothing, without a plugin, with each
+    alone, and with all of them, one at a time and with the waves' queue full; and of
+    `emit(event_published)` without and with all.
 (b) The time from the start of a session to each of its `slot.audio` events, with all plugins and
     with none, in blocks that take turns so that both see the same machine.
 """
@@ -16,7 +17,7 @@ import os
 import platform
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,7 @@ from tests import installed
 from tests.benchmarks.readiness import all_ready
 
 EMITS = 10_000
+RECEIVERS = 6
 BURST = 50
 UTTERANCES_PER_SESSION = 18
 EVENTS_PER_SESSION = 60
@@ -104,6 +106,10 @@ async def emit_times_us(root: Path) -> dict[str, list[float]]:
         return times
 
     times: dict[str, list[float]] = {}
+    with ExitStack() as stack:
+        for _ in range(RECEIVERS):
+            stack.enter_context(tts_written.connected_to(lambda _, *, event: None))
+        times[f"tts_written, {RECEIVERS} receivers that do nothing"] = await paced(utterance)
     for names in ((), *((name,) for name in installed.NAMES), installed.NAMES):
         who = "all plugins" if names is installed.NAMES else " ".join(names) or "no plugin"
         async with plugins_on(root, *names):
