@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-import anyio
+if TYPE_CHECKING:  # it is not needed to load a plugin's settings
+    import anyio
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ class EventLog(Generic[T]):
         self._wake()
 
     async def read(
-        self, after: int = 0, stopping: anyio.Event | None = None
+        self, after: int = 0, stopping: "anyio.Event | None" = None
     ) -> AsyncIterator[tuple[int, T]]:
         """Yield number and event, from number `after` + 1 on, until the log is closed.
 
@@ -67,7 +68,7 @@ class EventLog(Generic[T]):
         self._changed = asyncio.Event()
 
 
-async def _wait_for_any(first: asyncio.Event, second: anyio.Event | None) -> None:
+async def _wait_for_any(first: asyncio.Event, second: "anyio.Event | None") -> None:
     if second is None:
         await first.wait()
         return

@@ -1,1 +1,1 @@
-"""The waves told over OSC, for Max, Pd, QLab and lighting desks."""
+"""Sends OSC messages when waves are ready, for Max, Pd, QLab and lighting desks."""

@@ -92,7 +92,9 @@ class _Sender:
                 case _:
                     pass
         except (OSError, ValueError, BundleError, MessageError) as error:
-            log.warning("no OSC for an event", kind=type(event).__name__, error=str(error))
+            log.warning(
+                "an event cannot be sent as OSC", kind=type(event).__name__, error=str(error)
+            )
 
     def send(self, datagram: bytes) -> None:
         """Send a datagram to every target."""

@@ -1,4 +1,4 @@
-"""One receiver of datagrams: whether it is there or not, nobody waits for it."""
+"""One target of datagrams; sending to it never waits."""
 
 import asyncio
 import socket
@@ -12,7 +12,8 @@ log = structlog.get_logger(__name__)
 class Target:
     """Sends to `host`:`port`; its name is looked up until it is found.
 
-    A datagram that cannot be sent is dropped. The first failure of a row is logged, and its end.
+    A datagram that cannot be sent is dropped. Of several failures the first is logged, and then the
+    first success.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -27,11 +28,11 @@ class Target:
 
     @property
     def problem(self) -> str:
-        """What is wrong with it, in words; empty if nothing is."""
+        """Why it cannot be sent to; empty if it can."""
         return self._problem
 
     def find(self) -> None:
-        """Begin to look the name up, unless that is being done or has been done."""
+        """Start to look the name up, unless that is running or done."""
         if self._socket is None and (self._lookup is None or self._lookup.done()):
             self._lookup = asyncio.create_task(self._find(), name=f"find {self.name}")
 
@@ -41,7 +42,7 @@ class Target:
             await asyncio.wait([self._lookup], timeout=limit_s)
 
     def send(self, datagram: bytes) -> None:
-        """Send a datagram; returns at once, whatever becomes of it."""
+        """Send a datagram and return at once; drop it if it cannot be sent."""
         if self._socket is None:
             return
         try:
@@ -51,11 +52,11 @@ class Target:
             return
         self.sent += 1
         if self._problem:
-            log.info("OSC is sent again", target=self.name)
+            log.info("OSC can be sent again", target=self.name)
             self._problem = ""
 
     def close(self) -> None:
-        """Send no more."""
+        """Stop the lookup and close the socket."""
         if self._lookup is not None:
             self._lookup.cancel()
         if self._socket is not None:
@@ -70,10 +71,12 @@ class Target:
             self._socket = socket.socket(family, socket.SOCK_DGRAM)
             self._socket.setblocking(False)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        except (OSError, UnicodeError) as error:  # the latter: no name a name server could know
+        except (OSError, UnicodeError) as error:  # the latter: not a name that DNS can have
             self._fail(f"{self.name} cannot be found: {error}")
 
     def _fail(self, problem: str) -> None:
         if not self._problem:
-            log.warning("OSC cannot be sent; it is tried on", target=self.name, reason=problem)
+            log.warning(
+                "OSC cannot be sent; each further event is tried", target=self.name, reason=problem
+            )
         self._problem = problem

@@ -1,9 +1,8 @@
-"""One WebSocket: who says hello gets what it missed; everybody gets what happens.
+"""One WebSocket connection: a `hello` is answered with the events missed, then new events follow.
 
-A client that never says anything just receives, after a moment in which a `hello` could come: so
-what is replayed is sent before what happens. A further `hello` is answered once the replay before
-it has been sent. Whatever else a client says is ignored. One that is
-too slow is told so with code 4002; whether it hears it is its own business.
+New events are held for `HELLO_GRACE_S`, in which a `hello` may come, so that replayed events are
+sent first; a client need not send one. A further `hello` is answered once the replay before it has
+been sent. Other messages are ignored. A client that reads too slowly is closed with code 4002.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ from plugins.show.messages import Hello
 log = structlog.get_logger(__name__)
 
 SUBPROTOCOL = "reflective-resonance.v1"
-"""What a browser names beside its token; see `backend.http.access`."""
+"""What a browser offers beside its token; see `backend.http.access`."""
 TOO_SLOW = 4002
 HELLO_GRACE_S = 0.25
 CLOSE_LIMIT_S = 2.0
@@ -28,12 +27,12 @@ MAX_HELLO_CHARACTERS = 4096
 
 
 async def serve(socket: WebSocket, hub: Hub) -> None:
-    """Serve a client until it leaves or is dropped."""
+    """Serve a client until it disconnects or is dropped."""
     offered = socket.scope.get("subprotocols") or []
     await socket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
     client = hub.connect()
     if client is None:
-        log.warning("too many clients; one more was turned away", clients=hub.clients)
+        log.warning("too many clients; one more was refused", clients=hub.clients)
         await socket.close(status.WS_1013_TRY_AGAIN_LATER, "too many clients")
         return
     log.info("client connected", clients=hub.clients)
@@ -41,7 +40,7 @@ async def serve(socket: WebSocket, hub: Hub) -> None:
         await _until_it_ends(socket, hub, client)
     finally:
         hub.disconnect(client)
-        log.info("client gone", clients=hub.clients, too_slow=client.slow.is_set())
+        log.info("client disconnected", clients=hub.clients, too_slow=client.slow.is_set())
     if client.slow.is_set():
         with suppress(TimeoutError, OSError, RuntimeError, WebSocketDisconnect):
             async with asyncio.timeout(CLOSE_LIMIT_S):
@@ -87,7 +86,7 @@ async def _send(socket: WebSocket, client: Client, greeted: asyncio.Event) -> No
 
 
 def _hello(text: str | None) -> Hello | None:
-    """Return what a client said if it was a hello, flat or in an envelope."""
+    """Return the hello that a client sent, flat or in an envelope; None if it is not one."""
     if text is None or len(text) > MAX_HELLO_CHARACTERS:
         return None
     try:
@@ -97,5 +96,5 @@ def _hello(text: str | None) -> Hello | None:
         payload = said.get("payload")
         return Hello.model_validate(payload if isinstance(payload, dict) else said, strict=True)
     except (ValueError, RecursionError, ValidationError) as error:
-        log.debug("a client said something else", error=str(error).splitlines()[0])
+        log.debug("a message of a client is not a hello", error=str(error).splitlines()[0])
         return None

@@ -1,11 +1,11 @@
-"""Number events, keep the latest, hand each to every client: nobody waits for anybody.
+"""Number events, keep the latest, and queue each for every client.
 
 publish(payload) --> envelope as text --> Ring
                                      \\--> Client 1: what waits (bounded) --> its sender
                                       \\-> Client 2: ...
 
-The text is made once. A client for which too much waits is marked `slow` and left to its connection
-to be dropped; the others do not notice. Everything runs on the event loop's thread.
+The text is made once. A client for which too many events wait is marked `slow`, and its connection
+drops it; the other clients are not delayed. Everything runs on the event loop's thread.
 """
 
 import asyncio
@@ -23,7 +23,10 @@ MAX_SESSIONS = 4096
 
 
 class Client:
-    """What waits for one connection."""
+    """The events that wait for one connection.
+
+    Not an `EventQueue`: at the limit the client is dropped, so that it misses no single event.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -39,7 +42,7 @@ class Client:
         return len(self._replay) + len(self._live)
 
     def offer(self, text: str) -> None:
-        """Let a new event wait, unless too many do."""
+        """Queue a new event; mark the client as slow if too many wait."""
         if len(self._live) >= self._limit:
             self.slow.set()
             self._live.clear()
@@ -50,7 +53,7 @@ class Client:
             self._wake.set()
 
     def answer(self, texts: list[str]) -> None:
-        """Send `texts` first, and what they contain of what waits not again."""
+        """Queue `texts` first, and remove from the new events those that `texts` contain."""
         told = set(texts)
         self._replay.extend(texts)
         self._live = deque(text for text in self._live if text not in told)
@@ -58,11 +61,11 @@ class Client:
         self._wake.set()
 
     async def caught_up(self) -> None:
-        """Wait until the last answer was taken."""
+        """Wait until the last answer was sent."""
         await self._caught_up.wait()
 
     async def next(self) -> str:
-        """Return what is to be sent next, as soon as there is something."""
+        """Wait for the next text to send and return it."""
         while not self._replay and not self._live:
             self._wake.clear()
             await self._wake.wait()
@@ -80,7 +83,7 @@ class Hub:
     ring_size, client_queue, max_clients : int
         Latest events that are kept, events that may wait for a client, clients at once.
     heartbeat_s : float
-        Told in every heartbeat.
+        The interval that each heartbeat names.
     base_url : str
         Where the server is.
     now : callable
@@ -144,13 +147,13 @@ class Hub:
             client.offer(text)
 
     def heartbeat(self) -> None:
-        """Tell every client that the server is there."""
+        """Queue a heartbeat for every client."""
         text = self._control(Heartbeat(run=self.run, interval_s=self._heartbeat_s))
         for client in self._clients:
             client.offer(text)
 
     def greet(self, client: Client, cursor: int | None) -> None:
-        """Answer a `hello`: what came after `cursor` first, then what happens."""
+        """Answer a `hello`: the events after `cursor` first, then new ones."""
         replay = self.ring.since(cursor) if cursor is not None else None
         texts = list(replay.texts) if replay else []
         if cursor is not None and replay is not None and replay.gap:

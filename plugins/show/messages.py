@@ -6,7 +6,7 @@
 `seq` counts the events of one session from 1, so a number left out is an event lost. `cursor`
 counts the events of all sessions by one. It does not start at 1 but at the server's starting time
 in milliseconds, so that it rises over restarts, too: `hello {cursor}` means the same to every run.
-`hello.ack`, `replay.gap` and `heartbeat` are told to one client or belong to no session: their
+`hello.ack`, `replay.gap` and `heartbeat` are for one client or belong to no session: their
 `sessionId` and `seq` are null, their `cursor` is that of the latest event.
 
 Each run of the server has a name, `run`. Events of earlier runs cannot be replayed. A client that
@@ -150,7 +150,7 @@ class SessionReady(Payload):
 
 
 class Heartbeat(Payload):
-    """The server is there; sent every `intervalS` to every client."""
+    """The server runs; sent every `intervalS` to every client."""
 
     type: ClassVar[str] = "heartbeat"
 
@@ -159,7 +159,7 @@ class Heartbeat(Payload):
 
 
 class HelloAck(Payload):
-    """The answer to `hello`; what is replayed follows it."""
+    """The answer to `hello`; replayed events follow it."""
 
     type: ClassVar[str] = "hello.ack"
 
@@ -169,7 +169,7 @@ class HelloAck(Payload):
 
 
 class ReplayGap(Payload):
-    """Some of the events after the cursor asked for are gone; what is left follows."""
+    """Some events after the cursor asked for are no longer kept; those that are follow."""
 
     type: ClassVar[str] = "replay.gap"
 
@@ -178,7 +178,7 @@ class ReplayGap(Payload):
 
 
 class Hello(Payload):
-    """What a client may say: send me again what came after `cursor`; without one, nothing."""
+    """What a client may send: it asks for the events after `cursor`; without one, for none."""
 
     type: ClassVar[str] = "hello"
 

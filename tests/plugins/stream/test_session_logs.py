@@ -9,9 +9,10 @@ import pytest
 from backend import signals
 from backend.plugins import Host
 from backend.sessions import Done, SessionStart, SessionStream, TurnDone, TurnStart
+from backend.signals import EventPublished
 from backend.storage import Artifacts
 from plugins.stream.plugin import lifespan
-from plugins.stream.session_logs import Entry, SessionLog
+from plugins.stream.session_logs import Entry, SessionLog, SessionLogs
 from plugins.stream.settings import StreamSettings
 from tests.patience import LIMIT_S
 
@@ -64,6 +65,20 @@ async def test_a_session_that_runs_is_never_forgotten(tmp_path: Path) -> None:
 
         log = logs.find("long")
 
+    assert log is not None
+    assert ["session.start", "done"] == [entry.name for entry in await _read(log)]
+
+
+async def test_nothing_is_added_to_a_closed_log() -> None:
+    """What comes for a session that is closed or not known is left out."""
+    logs = SessionLogs(1, close_at_done=True)
+    for number, name in enumerate(("session.start", "done"), start=1):
+        logs.receive(None, event=EventPublished("s", number, name, "{}"))
+
+    for session_id in ("s", "unknown"):
+        logs.add(session_id, Entry("slot.waves", "{}"))
+
+    log = logs.find("s")
     assert log is not None
     assert ["session.start", "done"] == [entry.name for entry in await _read(log)]
 
