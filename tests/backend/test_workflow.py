@@ -249,10 +249,10 @@ async def test_a_failing_agent_touches_nobody_else(stage: Stage, turn_index: int
 
     (error,) = stage.of(SlotError)
     assert (turn_index, 2, "timeout") == (error.turn_index, error.slot_id, error.error.type)
-    heard = Counter(audio.turn_index for audio in stage.of(SlotAudio))
+    spoken = Counter(audio.turn_index for audio in stage.of(SlotAudio))
     assert {1: {1: 2, 2: 2, 3: 2}, 2: {1: 3, 2: 2, 3: 1}, 3: {1: 3, 2: 3, 3: 1}}[
         turn_index
-    ] == heard
+    ] == spoken
     assert {"completedSlots": 2, "turns": 3} == _data(stage.events[-1], "sessionId")
     if turn_index == 1:
         assert {2} == {1, 2, 3} - {
@@ -308,7 +308,7 @@ async def test_at_most_three_comments_reach_a_target(stage: Stage) -> None:
 
     await stage.run(agents, range(1, 7))
 
-    assert {1: 3, 2: 1} == {slot_id: len(heard) for slot_id, heard in agents.received.items()}
+    assert {1: 3, 2: 1} == {slot_id: len(comments) for slot_id, comments in agents.received.items()}
     assert 3 == len({comment.from_slot_id for comment in agents.received[1]})
 
 
@@ -335,7 +335,7 @@ async def test_an_unknown_voice_is_spoken_in_the_default_one(stage: Stage) -> No
     assert any("booming" in str(entry.values()) for entry in logs)
 
 
-async def test_the_manifest_tells_what_was_heard_and_keeps_no_visitor_words(stage: Stage) -> None:
+async def test_the_manifest_has_what_was_spoken_and_no_visitor_words(stage: Stage) -> None:
     """`session.json` lists every utterance with its file, and not what the visitor said."""
     await stage.run(ScriptedAgents(), (1, 2))
 
@@ -376,7 +376,7 @@ async def test_an_interrupted_session_still_says_done(stage: Stage) -> None:
 async def test_a_manifest_that_cannot_be_written_does_not_stop_the_session(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk costs the manifest, is logged, and the visitor hears all three turns."""
+    """A full disk costs the manifest, is logged, and the visitor gets all three turns."""
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

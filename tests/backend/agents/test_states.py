@@ -1,7 +1,7 @@
 from backend.agents.states import AgentState, States
 
 
-def test_an_agent_is_ready_until_it_is_heard_of() -> None:
+def test_an_agent_is_ready_at_first() -> None:
     """Nothing is known of an agent before it was asked; one without a key is known at once."""
     states = States(["mute"])
 

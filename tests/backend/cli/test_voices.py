@@ -23,7 +23,7 @@ def console() -> Console:
     return Console(file=io.StringIO(), width=200)
 
 
-def test_every_voice_in_use_is_heard(tmp_path: Path) -> None:
+def test_every_voice_in_use_speaks(tmp_path: Path) -> None:
     """A service and its fallback speak six samples each, at one level; the rest is listed."""
     with OpenAIStub() as stub:
         settings = Settings(
@@ -51,7 +51,7 @@ def test_every_voice_in_use_is_heard(tmp_path: Path) -> None:
 
 
 def test_a_voice_that_fails_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A refused key and a missing one are in the table, and the fallback is still heard."""
+    """A refused key and a missing one are in the table, and the fallback still speaks."""
     with OpenAIStub("401") as stub:
         settings = Settings(
             _env_file=None,

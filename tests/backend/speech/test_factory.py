@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from backend.config import Settings
-from backend.errors import SettingsError
+from backend.errors import SettingsError, SpeechError
 from backend.speech import SpeechEngine, create_engine, create_speech
 from backend.speech.espeak import EmbeddedEngine
 from backend.speech.fallback import FallbackEngine
@@ -124,6 +124,17 @@ def test_voices_toml_reaches_the_embedded_voice(tmp_path: Path) -> None:
     ]
 
     assert durations[0].duration_s > 1.3 * durations[1].duration_s
+
+
+def test_voices_toml_limits_the_embedded_voice(tmp_path: Path) -> None:
+    """With `max_requests = 1` a second utterance waits for the first, within its time limit."""
+    (tmp_path / "voices.toml").write_text("[embedded]\nmax_requests = 1\n", "utf-8")
+    chosen = settings(tmp_path, voices_file=tmp_path / "voices.toml")
+    engine = create_engine("embedded", chosen, temporary=tmp_path / ".tmp", timeout_s=0.2)
+    assert isinstance(engine, EmbeddedEngine)
+
+    with engine._places, pytest.raises(SpeechError, match=r"was busy for 0\.2 s"):
+        engine.generate_wav_to_file("Rain.", "calm_soothing", tmp_path / "a.wav")
 
 
 @pytest.mark.e2e

@@ -1,4 +1,4 @@
-"""Fallbacks: the visitor hears every utterance, whoever speaks it."""
+"""Fallbacks: every utterance is spoken, by one engine or another."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +48,7 @@ class Clock:
 
 @pytest.mark.parametrize("error", [SpeechError("no loudspeaker"), ValueError("a bug")])
 def test_the_next_engine_speaks(error: Exception, tmp_path: Path) -> None:
-    """Whatever goes wrong with the first, the utterance is heard, and one warning says why."""
+    """Whatever goes wrong with the first, the utterance is spoken, and one warning says why."""
     embedded = EmbeddedEngine(temporary=tmp_path / ".tmp")
     engine = FallbackEngine([Failing("cloud", error), Failing("local"), embedded])
 

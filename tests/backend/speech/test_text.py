@@ -42,7 +42,7 @@ def test_plain_text_is_kept(text: str) -> None:
     ],
 )
 def test_unspeakable_parts_are_dropped(text: str, expected: str) -> None:
-    """What cannot be heard or would hurt the engine is dropped; the words around it stay."""
+    """What cannot be spoken or would harm the engine is dropped; the words around it stay."""
     assert clean(text) == expected
 
 

@@ -43,7 +43,7 @@ async def answer(agents: Agents, slot: Slot = SLOT) -> str:
 
 
 async def test_fallbacks_are_asked_in_their_order(stub: Stub, tmp_path: Path) -> None:
-    """The first that answers is heard; those before it have failed, those after are not asked."""
+    """The first that answers speaks; those before it have failed, those after are not asked."""
     stub.modes |= {"m": "500 always", "second": "401"}
     toml = entry("a", "openai", stub, '["openai:second", "openai:third", "openai:fourth"]')
     agents = create_agents(settings_for(tmp_path, toml), retry_policy=QUICK)
@@ -175,7 +175,7 @@ async def test_temperature_and_tokens_reach_the_provider(stub: Stub, tmp_path: P
 
 @pytest.mark.parametrize("output", ["tool", "native", "prompted"])
 @pytest.mark.parametrize("provider", ["openai", "google", "ollama"])
-async def test_every_output_mode_is_heard(
+async def test_every_output_mode_answers(
     output: str, provider: str, stub: Stub, tmp_path: Path
 ) -> None:
     """Fields come back as a tool call, by the provider's schema, or as JSON in the text."""
@@ -224,7 +224,7 @@ def six(stub: Stub) -> str:
 async def test_a_provider_dies_in_turn_2_and_the_session_goes_on(
     stub: Stub, tmp_path: Path
 ) -> None:
-    """Six slots on real clients: one provider dies after turn 1, and every slot is still heard."""
+    """Six slots on real clients: one provider dies after turn 1, and every slot still speaks."""
     agents = create_agents(settings_for(tmp_path, six(stub)), retry_policy=QUICK)
     slots = [Slot(number, f"agent-{number}") for number in range(1, 7)]
     dying = {"m2", "m6"}

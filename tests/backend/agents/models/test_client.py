@@ -165,7 +165,7 @@ async def test_a_factory_that_fails_is_the_slots_failure() -> None:
 
 
 async def test_an_invalid_output_is_asked_for_again_once() -> None:
-    """A model that corrects itself on the second try is heard."""
+    """A model that corrects itself on the second try answers."""
     answer, requests = says({"text": "...", "voice_profile": "calm_soothing"}, GOOD)
 
     spoken = await agents_with(answer).respond(SLOT, WORDS, seed=1)
@@ -245,7 +245,7 @@ async def test_the_model_is_chosen_per_call() -> None:
     assert calls == [("openai:gpt-4o", "response"), ("google:gemini-3-pro-preview", "reply")]
 
 
-async def test_the_model_hears_instructions_and_what_was_remembered() -> None:
+async def test_the_model_gets_instructions_and_what_was_remembered() -> None:
     """A request holds the persona, the slot's earlier exchanges as plain text, and the turn."""
     seen: list[str | None] = []
     requests: list[list[ModelMessage]] = []

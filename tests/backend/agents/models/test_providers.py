@@ -39,7 +39,7 @@ TIMEOUT_S = 5.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a session hears in one mode: an error's type or None for an answer; and requests."""
+    """The outcome of one mode: an error's type, or None for an answer; and its requests."""
 
     error: SlotErrorType | None
     requests: int

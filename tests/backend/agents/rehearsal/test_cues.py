@@ -27,7 +27,7 @@ TO_YOU = {"my": "your"}
         ("こんにちは", ()),
     ],
 )
-def test_hears_the_words_worth_taking_up(message: str, words: tuple[str, ...]) -> None:
+def test_keywords_are_extracted(message: str, words: tuple[str, ...]) -> None:
     """Content words come in the order of the sentence, without grammar, filler and noise."""
     assert words == extract_keywords(message).words
 
@@ -47,7 +47,7 @@ def test_hears_the_words_worth_taking_up(message: str, words: tuple[str, ...]) -
         ("Nothing here", ()),
     ],
 )
-def test_hears_things_from_the_speakers_side(message: str, things: tuple[str, ...]) -> None:
+def test_things_are_named_as_the_speaker_says_them(message: str, things: tuple[str, ...]) -> None:
     """A visitor's `my` is the speaker's `your`; people, several things and parts are left out."""
     assert things == extract_keywords(message).things
 
@@ -137,7 +137,7 @@ def test_quotes_worn_words_last() -> None:
 
 @given(st.text(max_size=2000))
 def test_nothing_a_visitor_can_say_breaks_it(message: str) -> None:
-    """Any text at all is heard, and every word heard can be spoken."""
+    """Any text has keywords or none, and every keyword can be spoken."""
     cues = extract_keywords(message)
 
     assert all(word.replace("'", "").replace("-", "").isalpha() for word in cues.words)

@@ -92,7 +92,7 @@ def test_a_missing_library(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["rate_wpm", "volume", "pitch", "pitch_range", "word_gap"], ids=str
 )
-def test_every_parameter_is_heard(name: str) -> None:
+def test_every_parameter_changes_the_sound(name: str) -> None:
     """Each parameter changes the sound, so its number is the right one."""
     low, high = (run(request(text="The water is here.", **{name: value})) for value in (80, 99))
     if name == "volume":

@@ -1,4 +1,4 @@
-"""Voices whose processes are killed from outside, really: every utterance is heard all the same."""
+"""Voices whose processes are killed from outside: every utterance is spoken all the same."""
 
 import os
 import signal
@@ -88,7 +88,7 @@ def kill_all(folder: Path, count: int) -> None:
 @pytest.mark.e2e
 @pytest.mark.parametrize("step", ["before", "during", "half"])
 @pytest.mark.parametrize("name", ["embedded", PIPER])
-def test_every_utterance_is_heard_though_all_six_voices_are_killed(
+def test_every_utterance_is_spoken_though_all_six_voices_are_killed(
     name: str, step: str, tmp_path: Path
 ) -> None:
     """Killed before it reads, while it speaks or half-way, each voice is tried once more."""

@@ -84,7 +84,7 @@ def refusal(engine: RemoteEngine, path: Path) -> str:
     ],
     ids=lambda value: ", ".join(value) if isinstance(value, list) else "",
 )
-def test_what_is_heard(
+def test_speech_is_written(
     service: str,
     modes: list[str],
     requests: int,
@@ -128,7 +128,7 @@ def test_what_is_heard(
         ("silence", 1, r"made no sound"),
     ],
 )
-def test_what_is_not_heard(
+def test_speech_is_not_written(
     service: str, mode: str, requests: int, reason: str, make: Make, tmp_path: Path
 ) -> None:
     """Each failure has its reason; what may pass is asked for three times, the rest once."""
@@ -161,7 +161,7 @@ def test_a_service_that_is_not_there(service: str, make: Make, tmp_path: Path) -
 
 @services
 def test_retry_after_is_waited_out(service: str, make: Make, tmp_path: Path) -> None:
-    """A rate limit of a second is kept, and then the utterance is heard."""
+    """A rate limit of a second is kept, and then the utterance is spoken."""
     stub, engine = make(service, "429 1", "good")
     started = monotonic()
 
@@ -184,7 +184,7 @@ def test_a_rate_limit_holds_for_every_utterance(service: str, make: Make, tmp_pa
 
 @services
 def test_requests_at_once_are_limited(service: str, make: Make, tmp_path: Path) -> None:
-    """Six utterances at once are never more than two requests at once, and all are heard."""
+    """Six utterances at once are never more than two requests at once, and all are spoken."""
     stub, engine = make(service, max_requests=2)
 
     with ThreadPoolExecutor(6) as pool:

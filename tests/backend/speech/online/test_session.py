@@ -22,7 +22,7 @@ SLOTS = [Slot(number, agent) for number, agent in enumerate(AGENTS, 1)]
 @pytest.mark.e2e
 @pytest.mark.parametrize("engine", STUBS)
 async def test_a_service_that_dies_in_turn_2(engine: str, tmp_path: Path) -> None:
-    """Every utterance is heard: by the service while it lives, then by the embedded voice."""
+    """Every utterance is spoken: by the service while it runs, then by the embedded voice."""
     voices = tmp_path / "voices.toml"
     voices.write_text("[elevenlabs]\nmax_requests = 6\n", "utf-8")  # so that nobody queues
     with STUBS[engine]() as stub:
@@ -38,25 +38,25 @@ async def test_a_service_that_dies_in_turn_2(engine: str, tmp_path: Path) -> Non
             elevenlabs_api_key=SecretStr(KEY),
         )
         hosting = Hosting(settings, [])
-        heard: list[SlotAudio] = []
+        audios: list[SlotAudio] = []
         names: Counter[str] = Counter()
         with capture_logs() as logs:
             async with hosting.running():
                 async for _, event in hosting.runner.start("Rain", SLOTS).read():
                     names[event.name] += 1
                     if isinstance(event, SlotAudio):
-                        heard.append(event)
+                        audios.append(event)
                     if event.name == "turn.start" and 2 == names["turn.start"]:
                         stub.stop()
 
     assert (0, 3, 1) == (names["slot.error"], names["turn.done"], names["done"])
-    assert names["slot.done"] == len(heard) >= 13
+    assert names["slot.done"] == len(audios) >= 13
     service_rate = 22_050 if engine == "elevenlabs" else RATE
-    spoken = [read(tmp_path / event.audio_path) for event in heard]
+    spoken = [read(tmp_path / event.audio_path) for event in audios]
     assert all(service_rate == rate for _, rate in spoken[:6])
     levels = [active_level(y, rate) for y, rate in spoken]
     assert all(TARGET_DBFS == pytest.approx(level, abs=1) for level in levels)
     fell_back = [log for log in logs if log["event"] == "speech fell back"]
     assert {"embedded"} == {log["spoken_by"] for log in fell_back}
-    assert len(heard) - 6 == len(fell_back)
+    assert len(audios) - 6 == len(fell_back)
     assert KEY not in str(logs)

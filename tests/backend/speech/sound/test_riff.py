@@ -56,7 +56,7 @@ def test_the_length_of_a_stream_is_what_is_there(size: int) -> None:
 
 
 def test_other_chunks_are_no_speech() -> None:
-    """What stands before and after the data, and its padding, is not heard."""
+    """Chunks before and after the data, and its padding, are no samples."""
     y, _ = decode(riff(pcm16(Y), RATE, before=LIST, after=LIST))
 
     assert len(Y) == len(y)
