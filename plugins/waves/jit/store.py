@@ -6,7 +6,7 @@
 
 The first step takes ten times as long as the others, and its result is the same for every 64-bit
 machine. llvmlite does the other two. Without a cache that can be written, each process compiles in
-memory; where llvmlite fails or the source of a kernel has changed, librosa does the work.
+memory. Where llvmlite fails or the source of a kernel has changed, `load` raises an error.
 
 A kernel is a plain function under `kernel`, with a numba signature; functions it calls stand under
 `inline`. It must not allocate, raise or call Python, since numba's runtime is not there: arrays for

@@ -13,6 +13,7 @@ a worker gives its job back. A job that timed out is not tried again.
 
 import threading
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
@@ -53,6 +54,17 @@ class Supervisor(Protocol):
         """Hold this until a new worker is `ready`; yields whether none of the pool was before."""
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """What the workers of all lanes run, and within which limits; see `Pool`."""
+
+    task: Task
+    warm_up: Task
+    timeout_s: float
+    memory_limit_mb: int
+    low_priority: bool
+
+
 class Lane(threading.Thread):
     """A thread that takes jobs and has its worker do them.
 
@@ -64,21 +76,12 @@ class Lane(threading.Thread):
         index: int,
         jobs: JobTable,
         pool: Supervisor,
-        task: Task,
-        *,
-        timeout_s: float,
-        warm_up: Task,
-        memory_limit_mb: int,
-        low_priority: bool,
+        options: WorkerOptions,
     ) -> None:
         super().__init__(name=f"pool-lane-{index}", daemon=True)
         self._jobs = jobs
         self._pool = pool
-        self._task = task
-        self._warm_up = warm_up
-        self._timeout_s = timeout_s
-        self._memory_limit_mb = memory_limit_mb
-        self._low_priority = low_priority
+        self._options = options
         self._worker: Worker | None = None
         self._ended = threading.Event()
         self._replaced_pid: int | None = None
@@ -135,6 +138,7 @@ class Lane(threading.Thread):
             self._attempt(job)
 
     def _start_worker(self) -> None:
+        options = self._options
         with self._pool.starting() as first:
             if self._ended.is_set():
                 return
@@ -143,12 +147,12 @@ class Lane(threading.Thread):
             self._died_at_start = False
             try:
                 self._worker = worker = Worker(
-                    self._memory_limit_mb,
+                    options.memory_limit_mb,
                     self._ended,
                     self._pool.log_note,
-                    low_priority=self._low_priority,
+                    low_priority=options.low_priority,
                 )
-                report = worker.run(START_LIMIT_S, self._warm_up, first, self._replaced_pid)
+                report = worker.run(START_LIMIT_S, options.warm_up, first, self._replaced_pid)
                 problem = report.message if report.reason else ""
             except (WorkerDiedError, WorkerTimeoutError) as error:
                 problem = str(error)
@@ -196,7 +200,7 @@ class Lane(threading.Thread):
         job.attempts += 1
         job.attempted_at = monotonic()
         try:
-            report = self._worker.run(self._timeout_s, self._task, job.payload)
+            report = self._worker.run(self._options.timeout_s, self._options.task, job.payload)
         except WorkerTimeoutError as error:
             self._discard()
             self._finish(job, "timeout", str(error))

@@ -32,7 +32,7 @@ import structlog
 
 from plugins.waves.pool.job import Work
 from plugins.waves.pool.job_table import JobTable
-from plugins.waves.pool.lane import Lane
+from plugins.waves.pool.lane import Lane, WorkerOptions
 from plugins.waves.pool.quarantine import identity
 from plugins.waves.pool.state import State, state_of
 from plugins.waves.process import Note, Report, Task
@@ -120,19 +120,8 @@ class Pool:
         self._first_start = threading.Lock()
         self._was_ready = False
         self._warnings: deque[str] = deque(maxlen=WARNINGS_KEPT)
-        self._lanes = [
-            Lane(
-                index,
-                self._jobs,
-                self,
-                task,
-                timeout_s=timeout_s,
-                warm_up=warm_up,
-                memory_limit_mb=memory_limit_mb,
-                low_priority=low_priority,
-            )
-            for index in range(1, lanes + 1)
-        ]
+        options = WorkerOptions(task, warm_up, timeout_s, memory_limit_mb, low_priority)
+        self._lanes = [Lane(index, self._jobs, self, options) for index in range(1, lanes + 1)]
 
     def __enter__(self) -> Self:
         self.start()
