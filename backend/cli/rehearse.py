@@ -18,11 +18,10 @@ from backend.plugins import Discovered, PluginStatus
 from backend.runtime import Hosting
 from backend.sessions import SlotAudio, SlotDone, SlotError, TurnStart
 from backend.signals import TURN_KINDS, TtsWritten, WorkDone, WorkFailed, tts_written
-from backend.storage import holding, read_header
+from backend.storage import WAVE_NUMBERS, holding, read_header
 from backend.terminal import duration, output, show_paragraph, show_table
 
 WAVES = "waves"
-WAVES_PER_UTTERANCE = 3
 WAIT_LIMIT_S = 300.0
 """Longer than any job may wait and run."""
 
@@ -161,7 +160,7 @@ def show(report: Report) -> None:
             + (f" on slot {row.target_slot_id}" if row.target_slot_id else ""),
             row.voice_profile,
             duration(row.duration_s),
-            f"{len(row.waves)} of {WAVES_PER_UTTERANCE}",
+            f"{len(row.waves)} of {len(WAVE_NUMBERS)}",
             "-" if row.ready_ms is None else duration(row.ready_ms / 1000),
         )
         for row in report.utterances
@@ -224,8 +223,8 @@ def _row(
         row.ready_ms = round(watch.waited_ms(event.wav_path), 1)
     if isinstance(outcome, WorkFailed):
         row.failure = f"{outcome.reason}: {outcome.message}"
-    elif len(row.waves) != WAVES_PER_UTTERANCE:
-        row.failure = f"has {len(row.waves)} of {WAVES_PER_UTTERANCE} waves"
+    elif len(row.waves) != len(WAVE_NUMBERS):
+        row.failure = f"has {len(row.waves)} of {len(WAVE_NUMBERS)} waves"
     return row
 
 

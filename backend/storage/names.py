@@ -22,7 +22,6 @@ WAVE_NUMBERS = (1, 2, 3)
 Kind = Literal["response", "comment", "reply"]
 """As in `backend.signals`, whose libraries a worker process does not load."""
 
-
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
 _TURN = re.compile(r"turn_([1-9][0-9]*)")
 _SPEECH = re.compile(

@@ -24,19 +24,9 @@ Tell = Callable[[Removal], None]
 
 
 class Keeper(threading.Thread):
-    """Keeps what is stored within the limits.
+    """Keeps what is stored within the limits; `tell` is called on this thread for each removal.
 
-    Parameters
-    ----------
-    host : Host
-        Whose artifacts, and whose leases.
-    policy : Policy
-        The limits.
-    interval_s : float
-        Seconds between two checks, and before the first: the waves plugin first finds the speech
-        that is there at the start.
-    tell : callable
-        Called on this thread with everything that was removed.
+    The first check is one interval after the start: the waves plugin searches for speech before it.
     """
 
     def __init__(self, host: Host, policy: Policy, interval_s: float, tell: Tell) -> None:

@@ -22,7 +22,7 @@ from backend.terminal import (
     show_table,
 )
 from plugins.retention.policy import MB, Limits, Policy, plan, policy_of
-from plugins.retention.removing import Removed, carry_out
+from plugins.retention.removing import RemovalResult, carry_out
 from plugins.retention.settings import RetentionSettings
 from plugins.retention.survey import Survey
 from plugins.retention.trash import Trash
@@ -64,7 +64,7 @@ def prune(
 
 def _prune(
     root: Artifacts, policy: Policy, *, dry_run: bool
-) -> tuple[list[Removed], dict[str, int]]:
+) -> tuple[list[RemovalResult], dict[str, int]]:
     """Remove, unless `dry_run`; return every removal, and the bytes before it by tree."""
     survey = Survey(root)
     speech, waves = survey.look("tts"), survey.look("waves")
@@ -74,13 +74,13 @@ def _prune(
     }
     going = plan(speech, waves, policy, (), time.time())
     if dry_run:
-        return [Removed(removal) for removal in going], stored
+        return [RemovalResult(removal) for removal in going], stored
     trash = Trash(root)
     trash.sweep()
     return list(chain.from_iterable(carry_out(going, trash, Leases()))), stored
 
 
-def _row(item: Removed, policy: Policy, *, dry_run: bool) -> dict[str, Any]:
+def _row(item: RemovalResult, policy: Policy, *, dry_run: bool) -> dict[str, Any]:
     removal = item.removal
     limits = policy.tts if removal.tree == "tts" else policy.waves
     return {

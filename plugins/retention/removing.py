@@ -12,21 +12,23 @@ IN_USE = "in use"
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
+class RemovalResult:
     """The result of one removal; with a problem, nothing was removed."""
 
     removal: Removal
     problem: str = ""
 
 
-def carry_out(removals: Iterable[Removal], trash: Trash, leases: Leases) -> Iterator[list[Removed]]:
+def carry_out(
+    removals: Iterable[Removal], trash: Trash, leases: Leases
+) -> Iterator[list[RemovalResult]]:
     """Remove session by session, waves only if the speech is gone; yield the results of each."""
     for session_id, group in groupby(removals, key=lambda removal: removal.session_id):
         problem, done = "", []
         with leases.removing(session_id) as free:
             for removal in group:  # speech before waves
                 problem = problem or (_take(removal, trash) if free else IN_USE)
-                done.append(Removed(removal, problem))
+                done.append(RemovalResult(removal, problem))
         trash.sweep(session_id)
         yield done
 

@@ -9,7 +9,7 @@ import pytest
 
 from backend.storage import Artifacts, Leases, Tree
 from plugins.retention.policy import Removal, Stored
-from plugins.retention.removing import IN_USE, Removed, carry_out
+from plugins.retention.removing import IN_USE, RemovalResult, carry_out
 from plugins.retention.survey import Survey
 from plugins.retention.trash import Trash
 from tests.plugins.retention.stores import TREES, age, store, stored
@@ -241,4 +241,4 @@ def test_each_session_is_told_of_once(artifacts: Artifacts) -> None:
 
     done = list(carry_out(both("session-1"), Trash(artifacts), Leases()))
 
-    assert [[Removed(removal("session-1", tree)) for tree in TREES]] == done
+    assert [[RemovalResult(removal("session-1", tree)) for tree in TREES]] == done
