@@ -89,7 +89,7 @@ class SlotError(SlotEvent):
 
 
 class TurnDone(Event):
-    """The turn is over; `slot_count` slots were heard in it."""
+    """The turn is over; `slot_count` slots spoke in it."""
 
     name = "turn.done"
     turn_index: int

@@ -102,7 +102,7 @@ class UtteranceReady(Utterance):
     type: ClassVar[str] = "utterance.waves.ready"
 
     ready_ms: int | None = Field(description="Time from speech to waves; null if not known.")
-    backfill: bool = Field(description="Whether they were made up for later; nobody waits then.")
+    backfill: bool = Field(description="Whether they were made later than live.")
 
 
 class UtteranceFailed(Voice):

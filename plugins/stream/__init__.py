@@ -1,1 +1,1 @@
-"""The stream plugin: a session's events again, for any number of readers."""
+"""The stream plugin: the events of a session for any number of readers."""

@@ -9,10 +9,10 @@ SLOT_WAVES = "slot.waves"
 
 
 class SlotWaves(BaseModel):
-    """What became of one utterance's waves: once for each `slot.audio`, in no certain order.
+    """The waves of one utterance: once for each `slot.audio`, in no fixed order.
 
-    With `files`, paths to be asked for at `/v1/audio/<path>`, they are there; with `reason` they
-    are not, or not in time (`late`).
+    `files` are paths for `/v1/audio/<path>`; without files `reason` says why (`late`: they were not
+    there in time).
     """
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
