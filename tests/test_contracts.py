@@ -94,11 +94,11 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         with path_of(copy, importer).open("a", encoding="utf-8") as file:
             file.write(f"\nimport {imported}\n")
     done = subprocess.run(
-        [sys.executable, "-c", LINT, "--no-logo", "--no-cache"],
+        [sys.executable, "-c", LINT, "--no-cache"],
         cwd=copy,
-        env={**os.environ, "COLUMNS": "1000"},
+        env={**os.environ, "COLUMNS": "1000", "PYTHONUTF8": "1"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     _, _, broken = done.stdout.partition("Broken contracts\n")
