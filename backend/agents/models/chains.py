@@ -7,8 +7,8 @@ import structlog
 from pydantic import SecretStr
 
 from backend.agents.choices import ModelChoice
+from backend.agents.models.candidates import Candidate
 from backend.agents.models.keys import Keys
-from backend.agents.models.library import Candidate
 from backend.agents.registry import AgentProfile, Registry
 from backend.agents.turns import AnyTurn
 from backend.errors import AgentError

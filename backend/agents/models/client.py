@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from backend.agents.conversations import Exchange
-from backend.agents.models.library import Candidate, ModelFactory, deadline
+from backend.agents.models.candidates import Candidate, ModelFactory, deadline
 from backend.agents.outputs import OutputT
 from backend.agents.prompts import Prompts
 from backend.agents.registry import AgentProfile

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from backend.agents.models.library import deadline
+from backend.agents.models.candidates import deadline
 from backend.retries import (
     RETRIED_STATUSES,
     RetryableError,

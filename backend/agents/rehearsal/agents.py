@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from backend.agents.chance import pick_distinct
 from backend.agents.registry import AgentProfile
-from backend.agents.rehearsal.cues import Cues, extract_keywords, phrases
+from backend.agents.rehearsal.keywords import Cues, extract_keywords, phrases
 from backend.agents.rehearsal.manners import manner_of, topic_of
 from backend.agents.rehearsal.script import Manner, Topic, lines_of, shared
 from backend.agents.turns import AnyTurn, CommentTurn, ReplyTurn, ResponseTurn

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from backend.agents.rehearsal.cues import extract_keywords, spoken_words
+from backend.agents.rehearsal.keywords import extract_keywords, spoken_words
 from backend.agents.rehearsal.script import Manner, Topic, manners, shared
 
 IN_ANY_LANGUAGE = {"caring"}

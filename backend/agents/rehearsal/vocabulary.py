@@ -1,4 +1,4 @@
-"""Word lists by which `cues` extracts keywords and recognises languages."""
+"""Word lists by which `keywords` extracts keywords and recognises languages."""
 
 
 def _words(text: str) -> frozenset[str]:

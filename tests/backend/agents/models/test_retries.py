@@ -5,7 +5,7 @@ import asyncio
 import httpx2
 import pytest
 
-from backend.agents.models.library import deadline
+from backend.agents.models.candidates import deadline
 from backend.agents.models.retries import RetryingClient, requested_pause_s
 from backend.retries import RetryPolicy
 from tests.backend.agents.stub import KEY, Mode, Stub

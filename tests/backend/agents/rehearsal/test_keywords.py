@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.agents.rehearsal.cues import extract_keywords, phrases
+from backend.agents.rehearsal.keywords import extract_keywords, phrases
 
 TO_YOU = {"my": "your"}
 
