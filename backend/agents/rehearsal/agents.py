@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from backend.agents.chance import pick_distinct
 from backend.agents.registry import AgentProfile
-from backend.agents.rehearsal.keywords import Cues, extract_keywords, phrases
+from backend.agents.rehearsal.keywords import Keywords, extract_keywords, phrases
 from backend.agents.rehearsal.manners import manner_of, topic_of
 from backend.agents.rehearsal.script import Manner, Topic, lines_of, shared
 from backend.agents.turns import AnyTurn, CommentTurn, ReplyTurn, ResponseTurn
@@ -75,16 +75,16 @@ class _Rehearsal:
     def _response(self) -> str:
         if self._manner is not None:
             return self._pick(self._said(self._manner), self._manner.name, "response")[0]
-        cues = extract_keywords(self._turn.message)
-        topic = topic_of(self._turn.message) if cues.words else None
-        shapes = _shapes(cues, topic)
+        keywords = extract_keywords(self._turn.message)
+        topic = topic_of(self._turn.message) if keywords.words else None
+        shapes = _shapes(keywords, topic)
         number = self._pick(range(len(shapes)), "shape")
         parts = {name: self._own_line(name) for name in ("image", "closing", "short")}
-        parts["opening"] = self._opening(cues)
+        parts["opening"] = self._opening(keywords)
         if topic is not None:
             # All slots share these lines and few need one: the shape's number is the place.
             parts["topic"] = pick_distinct(topic.lines, number, *self._key, topic.name)
-        return _fill(" ".join(parts[part] for part in shapes[number]), self._named(cues))
+        return _fill(" ".join(parts[part] for part in shapes[number]), self._named(keywords))
 
     def _comment(self, turn: CommentTurn) -> dict[str, object]:
         peers = sorted(turn.peers, key=lambda peer: peer.slot_id)
@@ -117,18 +117,18 @@ class _Rehearsal:
         }
         return _fill(self._own_line("reply_one" if len(dishes) == 1 else "reply_many"), names)
 
-    def _opening(self, cues: Cues) -> str:
-        if cues.words:
-            return self._own_line("question" if cues.is_question else "statement")
+    def _opening(self, keywords: Keywords) -> str:
+        if keywords.words:
+            return self._own_line("question" if keywords.is_question else "statement")
         openings = shared().openings
-        bare = openings.bare_question if cues.is_question else openings.bare_statement
+        bare = openings.bare_question if keywords.is_question else openings.bare_statement
         return self._pick(bare, "bare")
 
-    def _named(self, cues: Cues) -> dict[str, str]:
-        if not cues.words:
+    def _named(self, keywords: Keywords) -> dict[str, str]:
+        if not keywords.words:
             return {}
-        word = self._pick(cues.words, "word")
-        things = cues.things or (f"the word {word}",)
+        word = self._pick(keywords.words, "word")
+        things = keywords.things or (f"the word {word}",)
         return {"word": word, "thing": self._pick(things, "thing")}
 
     def _quote(
@@ -161,8 +161,8 @@ class _Rehearsal:
         return pick_distinct(items, self._turn.slot.slot_id - 1, *self._key, *name)
 
 
-def _shapes(cues: Cues, topic: Topic | None) -> tuple[tuple[str, ...], ...]:
-    if not cues.words:
+def _shapes(keywords: Keywords, topic: Topic | None) -> tuple[tuple[str, ...], ...]:
+    if not keywords.words:
         return _SHAPES_WITHOUT_WORDS
     return _SHAPES if topic is not None else _SHAPES_WITHOUT_TOPIC
 

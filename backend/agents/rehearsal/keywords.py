@@ -81,7 +81,7 @@ _QUESTION_WORDS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Cues:
+class Keywords:
     """The keywords of a visitor's message, and what kind of message it is."""
 
     words: tuple[str, ...]
@@ -95,7 +95,7 @@ class Cues:
     """Whether it has no words: signs, digits, noise."""
 
 
-def extract_keywords(message: str) -> Cues:
+def extract_keywords(message: str) -> Keywords:
     """Return the keywords of a visitor's message; there may be none."""
     text = _plain(message)
     lowered = spoken_words(message)
@@ -107,7 +107,7 @@ def extract_keywords(message: str) -> Cues:
         for word in things
         if not (_is_verb(word) or _is_aside(word) or word.lower() in ADJECTIVES)
     )
-    return Cues(
+    return Keywords(
         words=nouns or things or words,
         things=_things(text),
         is_question="?" in text or "\uff1f" in text or not _QUESTION_WORDS.isdisjoint(lowered[:1]),

@@ -13,19 +13,19 @@ def manner_of(message: str) -> tuple[Manner, dict[str, str]] | None:
     """Return the manner that fits and its placeholders; None for the agents' own lines."""
     words = spoken_words(message)
     by_name = {manner.name: manner for manner in manners().manner}
-    cues = extract_keywords(message)
+    keywords = extract_keywords(message)
     for manner in by_name.values():
-        if cues.language and manner.name not in IN_ANY_LANGUAGE:
+        if keywords.language and manner.name not in IN_ANY_LANGUAGE:
             continue  # German "die" and "war" are no English words
         if _matches(manner, words):
             return manner, _person(words)
-    if cues.language:
-        return by_name["foreign"], {"language": cues.language}
-    if cues.is_silent:
+    if keywords.language:
+        return by_name["foreign"], {"language": keywords.language}
+    if keywords.is_silent:
         return by_name["plain"], {}
-    if len(words) == 1 and cues.words and topic_of(message) is None:
-        name = cues.words[0].capitalize()
-        return by_name["single"], {"word": name if name in message else cues.words[0]}
+    if len(words) == 1 and keywords.words and topic_of(message) is None:
+        name = keywords.words[0].capitalize()
+        return by_name["single"], {"word": name if name in message else keywords.words[0]}
     return None
 
 

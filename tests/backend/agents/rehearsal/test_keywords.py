@@ -102,9 +102,9 @@ def test_tells_a_question(message: str, is_question: bool) -> None:
 )
 def test_tells_what_it_cannot_read(message: str, language: str, is_silent: bool) -> None:
     """Another language is not silence, and silence is not another language."""
-    cues = extract_keywords(message)
+    keywords = extract_keywords(message)
 
-    assert (language, is_silent) == (cues.language, cues.is_silent)
+    assert (language, is_silent) == (keywords.language, keywords.is_silent)
 
 
 def test_quotes_phrases_with_an_article_before_single_words() -> None:
@@ -138,8 +138,8 @@ def test_quotes_worn_words_last() -> None:
 @given(st.text(max_size=2000))
 def test_nothing_a_visitor_can_say_breaks_it(message: str) -> None:
     """Any text has keywords or none, and every keyword can be spoken."""
-    cues = extract_keywords(message)
+    keywords = extract_keywords(message)
 
-    assert all(word.replace("'", "").replace("-", "").isalpha() for word in cues.words)
-    assert all(len(word) <= 20 for word in cues.words)
+    assert all(word.replace("'", "").replace("-", "").isalpha() for word in keywords.words)
+    assert all(len(word) <= 20 for word in keywords.words)
     phrases(message, possessives=TO_YOU)
