@@ -111,8 +111,9 @@ class ChildEngine(ABC, Generic[V]):
             running = list(self._running)
         for child in running:
             child.kill()
-        while self._idle:
-            self._end(self._idle.pop())
+        with suppress(IndexError):  # none is left, or another thread has taken the last one
+            while True:
+                self._end(self._idle.pop())
 
     def _speak(self, request: bytes) -> tuple[int, bytes]:
         """Return the sample rate and the PCM for `request`, from a second child if need be."""

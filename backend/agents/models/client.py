@@ -57,13 +57,13 @@ class Client:
         candidates: Sequence[Candidate] = ()
         try:
             candidates = self._model_factory(profile, turn)
-        except Exception as error:  # noqa: BLE001 - one slot's failure touches nobody else
+        except Exception as error:  # noqa: BLE001 - one slot's failure affects no other
             failures.append(self._failure(error, profile, turn, "none"))
         for number, candidate in enumerate(candidates):
             limit_s = self._share_s(candidates[number:], ends_at)
             try:
                 return await self._run(output_type, candidate, profile, turn, history, limit_s)
-            except Exception as error:  # noqa: BLE001 - one slot's failure touches nobody else
+            except Exception as error:  # noqa: BLE001 - one slot's failure affects no other
                 failures.append(self._failure(error, profile, turn, candidate.name))
                 if candidate.is_first_choice:
                     self._states.failed(profile.id, failures[-1].type)

@@ -61,7 +61,7 @@ def _expanded(phrases: frozenset[str]) -> frozenset[str]:
 
 
 def _person(words: list[str]) -> dict[str, str]:
-    """Return whom the visitor has lost or fears for, seen from the speaker; nobody who hurts."""
+    """Return the person the visitor speaks of, as a speaker says it; none if harm is mentioned."""
     text, any_of = f" {' '.join(words)} ", manners().any_of
     found = [person for person in any_of["person"] if f" my {person} " in text]
     return {"person": f"your {found[0]}"} if found and set(words).isdisjoint(any_of["harm"]) else {}

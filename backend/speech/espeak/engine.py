@@ -52,9 +52,7 @@ class EmbeddedEngine(ChildEngine[EmbeddedVoice]):
         data = _PACKAGE / "espeak-ng-data"
         languages = {file.name.lower() for file in (data / "lang").rglob("*") if file.is_file()}
         missing = []
-        for (
-            embedded
-        ) in self._voices.values():  # espeak-ng ignores an unknown variant without a word
+        for embedded in self._voices.values():  # espeak-ng itself ignores an unknown variant
             language, _, variant = embedded.voice.partition("+")
             known_variant = not variant or (data / "voices" / "!v" / variant).is_file()
             if language not in languages or not known_variant:

@@ -1,4 +1,4 @@
-"""An event loop on a thread of its own, for requests that must end at a deadline or at a stop.
+"""An event loop on its own thread, for requests that end at a deadline or at a stop.
 
 A task can be cancelled at any await; a thread that waits for a socket cannot.
 """
