@@ -29,6 +29,9 @@ DONE_FIGURES: dict[str, Any] = {
     "sample_rate": 8000,
     "clipped_samples": 0,
     "voiced_ratio": 0.5,
+    "frames": 800,
+    "peaks": (0.5, 0.25, 0.125),
+    "rms": (0.25, 0.125, 0.0625),
 }
 
 

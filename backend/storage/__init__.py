@@ -26,7 +26,6 @@ from backend.storage.names import (
     wave_names,
 )
 from backend.storage.riff import MAX_RATE_HZ, MIN_RATE_HZ, WavError, read_header
-from backend.storage.wav import WavInfo, read_wavinfo
 
 __all__ = [
     "DRAFT_PREFIX",
@@ -43,7 +42,6 @@ __all__ = [
     "SpeechName",
     "Tree",
     "WavError",
-    "WavInfo",
     "flush_directory",
     "flush_file",
     "holding",
@@ -53,7 +51,6 @@ __all__ = [
     "new_session_id",
     "plain_name",
     "read_header",
-    "read_wavinfo",
     "replace_file",
     "riff",
     "turn_index_of",

@@ -18,9 +18,8 @@ from pathlib import Path
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
 
-from backend.signals import WorkDone
-from backend.storage import WavInfo
 from backend.tracking import SessionOver, TurnOver
+from plugins.waves.signals import WavesWritten
 
 Message = tuple[str, str, tuple[str | int | float, ...]]
 """Address, type tags, arguments."""
@@ -43,14 +42,16 @@ def bundle(messages: Sequence[Message]) -> bytes:
     return builder.build().dgram
 
 
-def utterance(outcome: WorkDone, infos: Sequence[WavInfo]) -> bytes:
+def utterance(waves: WavesWritten) -> bytes:
     """Return the datagram for the waves of one utterance."""
-    source = outcome.source
+    source = waves.source
+    duration_ms = round(waves.frames * 1000 / waves.sample_rate)
     figures: list[Message] = []
     triggers: list[Message] = []
-    for number, (path, info) in enumerate(zip(outcome.files, infos, strict=True), start=1):
+    each = zip(waves.files, waves.peaks, waves.rms, strict=True)
+    for number, (path, peak, rms) in enumerate(each, start=1):
         wave = f"/rr/slot/{source.slot_id}/wave/{number}"
-        told = (source.turn_index, info.duration_ms, info.peak, info.rms)
+        told = (source.turn_index, duration_ms, peak, rms)
         figures += [(f"{wave}/file", "s", (_text(path),)), (f"{wave}/info", "iiff", told)]
         triggers.append((f"{wave}/ready", "i", (source.turn_index,)))
     return bundle([*figures, *triggers])

@@ -1,7 +1,7 @@
 """The OSC plugin: sends what happens to the waves to every target.
 
 signals --> SessionTracker --> EventQueue --> a datagram --> Target, Target, ...
-            (receivers)        (one task; files are read on a thread)
+            (receivers)        (one task)
 
 Waves that were made later are not sent: a receiver plays what comes, and the visitor has left.
 """
@@ -16,7 +16,6 @@ from pythonosc.osc_bundle_builder import BuildError as BundleError
 from pythonosc.osc_message_builder import BuildError as MessageError
 
 from backend.plugins import Host
-from backend.storage import read_wavinfo
 from backend.tracking import (
     EventQueue,
     SessionOver,
@@ -28,7 +27,7 @@ from backend.tracking import (
 from plugins.osc import bundles
 from plugins.osc.settings import OscSettings, split_target
 from plugins.osc.target import Target
-from plugins.waves.signals import outcomes
+from plugins.waves.signals import WavesWritten, outcomes
 
 log = structlog.get_logger(__name__)
 
@@ -80,18 +79,15 @@ class _Sender:
         """Send the bundle of an event, if it has one."""
         try:
             match event:
-                case UtteranceDone() if not getattr(event.outcome, "backfill", False):
-                    infos = await asyncio.to_thread(
-                        lambda: [read_wavinfo(path) for path in event.outcome.files]
-                    )
-                    self.send(bundles.utterance(event.outcome, infos))
+                case UtteranceDone(WavesWritten(backfill=False) as waves):
+                    self.send(bundles.utterance(waves))
                 case TurnOver():
                     self.send(bundles.turn(event))
                 case SessionOver():
                     self.send(bundles.session(event))
                 case _:
                     pass
-        except (OSError, ValueError, BundleError, MessageError) as error:
+        except (ValueError, BundleError, MessageError) as error:
             log.warning(
                 "an event cannot be sent as OSC", kind=type(event).__name__, error=str(error)
             )

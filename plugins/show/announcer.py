@@ -9,7 +9,7 @@ import structlog
 
 from backend.errors import ArtifactError
 from backend.signals import TtsWritten, WorkDone
-from backend.storage import Artifacts, WavInfo, read_wavinfo
+from backend.storage import Artifacts
 from backend.tracking import (
     DialogueOver,
     Missing,
@@ -23,6 +23,7 @@ from backend.tracking import (
 from plugins.show import messages
 from plugins.show.hub import Hub
 from plugins.show.messages import Absent, Cue, Status, Utterance, Wave
+from plugins.waves.signals import WavesWritten
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +35,7 @@ PARTIAL: Status = "partial"
 
 
 class Announcer:
-    """Publishes what happens; files are read on a thread, so it is awaited in the order of events.
+    """Publishes what happens; a thread looks for the files, so events are awaited in order.
 
     Parameters
     ----------
@@ -119,37 +120,36 @@ class Announcer:
         return utterances, absent
 
     async def _utterance(self, outcome: WorkDone) -> Utterance:
-        """Return an utterance with its waves; read once, then remembered for its groups."""
+        """Return an utterance with its waves; looked at once, then remembered for its groups."""
+        assert isinstance(outcome, WavesWritten)  # noqa: S101 - the only outcome that is tracked
         key = outcome.source.wav_path
         known = self._known.get(key)
         if known is None:
-            infos = await asyncio.to_thread(_read, outcome.files)
+            await asyncio.to_thread(_check_there, outcome.files)
+            waves = self._waves(outcome)
             known = Utterance(
-                **self._voice(outcome.source),
-                duration_ms=max((info.duration_ms for info in infos), default=0),
-                waves=[
-                    self._wave(number, path, info)
-                    for number, (path, info) in enumerate(
-                        zip(outcome.files, infos, strict=True), start=1
-                    )
-                ],
+                **self._voice(outcome.source), duration_ms=waves[0].duration_ms, waves=waves
             )
             self._known[key] = known
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         return known
 
-    def _wave(self, number: int, path: Path, info: WavInfo) -> Wave:
-        return Wave(
-            wave=number,
-            path=str(path),
-            url=self._url(self._artifacts.relative(path)),
-            duration_ms=info.duration_ms,
-            sample_rate=info.sample_rate,
-            frames=info.frames,
-            peak=info.peak,
-            rms=info.rms,
-        )
+    def _waves(self, outcome: WavesWritten) -> list[Wave]:
+        each = zip(outcome.files, outcome.peaks, outcome.rms, strict=True)
+        return [
+            Wave(
+                wave=number,
+                path=str(path),
+                url=self._url(self._artifacts.relative(path)),
+                duration_ms=round(outcome.frames * 1000 / outcome.sample_rate),
+                sample_rate=outcome.sample_rate,
+                frames=outcome.frames,
+                peak=peak,
+                rms=rms,
+            )
+            for number, (path, peak, rms) in enumerate(each, start=1)
+        ]
 
     def _voice(self, source: TtsWritten) -> dict[str, Any]:
         return {
@@ -167,8 +167,10 @@ class Announcer:
         return f"{self._hub.base_url}/v1/audio/{relative}"
 
 
-def _read(files: tuple[Path, ...]) -> list[WavInfo]:
-    return [read_wavinfo(path) for path in files]
+def _check_there(files: tuple[Path, ...]) -> None:
+    """Raise OSError if a file was removed since it was announced."""
+    for file in files:
+        file.stat()
 
 
 def _is_backfill(outcome: object) -> bool:

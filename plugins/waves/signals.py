@@ -36,6 +36,12 @@ class WavesWritten(WorkDone):
     sample_rate: int
     clipped_samples: int
     voiced_ratio: float
+    frames: int
+    """Samples of each wave."""
+    peaks: tuple[float, float, float]
+    """Largest absolute sample of each wave, full scale being 1."""
+    rms: tuple[float, float, float]
+    """Root mean square of each wave, full scale being 1."""
     queued_ms: float
     running_ms: float
     backfill: bool = False

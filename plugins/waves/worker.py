@@ -64,7 +64,7 @@ def warm_up(
 def decompose(order: Order) -> Report:
     """Decompose one recording and publish its waves; report a refusal, do not raise it."""
     from plugins.waves import decompose_v3
-    from plugins.waves.audio import reader
+    from plugins.waves.audio import pcm16, reader
     from plugins.waves.files import publishing
 
     source = Path(order.wav_path)
@@ -91,7 +91,11 @@ def decompose(order: Order) -> Report:
         return Report("publish_failed", str(error))
     return Report(
         data={
-            "files": tuple((str(file.path), file.size, file.sha256) for file in published),
+            "files": tuple(
+                (str(file.path), file.size, file.sha256, *pcm16.level(samples))
+                for file, samples in zip(published, result.waves, strict=True)
+            ),
+            "frames": len(result.waves[0]),
             "rmse": float(result.rmse),
             "duration_s": wave.duration_s,
             "sample_rate": order.sr,

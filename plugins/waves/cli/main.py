@@ -209,7 +209,7 @@ def _row(source: Source, outcome: "Outcome") -> dict[str, Any]:
         "ok": not outcome.reason,
         "reason": outcome.reason,
         "message": outcome.message,
-        "files": [path for path, _, _ in files],
+        "files": [path for path, *_ in files],
         **{name: data.get(name) for name in figures},
         "running_ms": round(outcome.running_ms, 1),
     }

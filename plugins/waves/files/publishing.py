@@ -31,10 +31,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from backend.storage import WAVE_NUMBERS, flush_directory, is_wave_name, replace_file, riff
-from plugins.waves.audio import pcm16
 from plugins.waves.errors import PublishError, describe, shown
+
+if TYPE_CHECKING:
+    from plugins.waves.audio import pcm16
 
 PRIVATE_PREFIX = ".waves-"
 JOURNAL = "targets.json"
@@ -56,7 +59,7 @@ class PublishedFile:
 
 
 def publish(
-    waves: Sequence[pcm16.Pcm16], rate: int, targets: Sequence[Path], temporary: Path
+    waves: "Sequence[pcm16.Pcm16]", rate: int, targets: Sequence[Path], temporary: Path
 ) -> tuple[PublishedFile, ...]:
     """Write `waves` as mono 16-bit WAV files to `targets`, all of them or none.
 
@@ -77,6 +80,8 @@ def publish(
     PublishError
         If a step fails; none of the files stands in its place then.
     """
+    from plugins.waves.audio import pcm16
+
     contents = [pcm16.encode(wave, rate) for wave in waves]
     published = tuple(
         PublishedFile(target, len(data), hashlib.sha256(data).hexdigest())

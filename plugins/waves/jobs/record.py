@@ -49,6 +49,9 @@ class WaveEntry:
     path: str
     size: int
     sha256: str
+    peak: float | None = None
+    rms: float | None = None
+    """Largest absolute sample and root mean square, full scale being 1; None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +79,6 @@ class Utterance:
     source_size: int | None = None
     source_mtime_ns: int | None = None
     """Which contents of the source failed for good, or crashed; None if trying again may help."""
-
-
-def entries(
-    artifacts: Artifacts, files: tuple[publishing.PublishedFile, ...]
-) -> tuple[WaveEntry, ...]:
-    """Return published files as the record names them."""
-    return tuple(WaveEntry(artifacts.relative(f.path), f.size, f.sha256) for f in files)
 
 
 def now() -> str:
@@ -165,7 +161,7 @@ def adopt(artifacts: Artifacts, session_id: str, source: str, targets: paths.Tar
     fresh = from_files(artifacts, source, targets)
     with suppress(OSError, ValueError):  # `record` meets the same, and says what it means
         known = read(artifacts, session_id).get(source)
-        if known is not None and known.files == fresh.files:
+        if known is not None and _hashes(known) == _hashes(fresh):
             return True
     return record(artifacts, session_id, fresh)
 
@@ -266,6 +262,13 @@ def from_files(artifacts: Artifacts, source: str, targets: paths.Targets) -> Utt
 
 
 def _entry(artifacts: Artifacts, path: Path) -> WaveEntry:
+    from plugins.waves.audio import pcm16  # here, so that no start waits for numpy
+
     contents = path.read_bytes()
     digest = hashlib.sha256(contents).hexdigest()
-    return WaveEntry(artifacts.relative(path), len(contents), digest)
+    peak, rms = pcm16.level(pcm16.decode(contents))
+    return WaveEntry(artifacts.relative(path), len(contents), digest, peak, rms)
+
+
+def _hashes(utterance: Utterance) -> list[str]:
+    return [file.sha256 for file in utterance.files]

@@ -138,7 +138,8 @@ class Utterance:
 
     def _written(self, outcome: Outcome) -> WavesWritten:
         data: dict[str, Any] = dict(outcome.report.data)
-        first, second, third = (Path(path) for path, _, _ in data["files"])
+        first, second, third = (Path(path) for path, *_ in data["files"])
+        *_, peaks, rms = zip(*data["files"], strict=True)
         return WavesWritten(
             self.event,
             (first, second, third),
@@ -147,6 +148,9 @@ class Utterance:
             sample_rate=data["sample_rate"],
             clipped_samples=data["clipped_samples"],
             voiced_ratio=data["voiced_ratio"],
+            frames=data["frames"],
+            peaks=peaks,
+            rms=rms,
             **_times(outcome),
             backfill=self.backfill,
         )
@@ -202,7 +206,7 @@ class Utterance:
             )
 
     def _record(
-        self, status: record.Status, published: Sequence[tuple[str, int, str]] = (), **fields: Any
+        self, status: record.Status, published: Sequence[tuple[Any, ...]] = (), **fields: Any
     ) -> bool:
         """Write the utterance into `session.json`; tell whether its session still exists."""
         artifacts = self.bench.host.artifacts
@@ -213,8 +217,8 @@ class Utterance:
                 app_version=self.bench.app_version,
                 finished_at=record.now(),
                 files=tuple(
-                    record.WaveEntry(artifacts.relative(Path(path)), size, sha)
-                    for path, size, sha in published
+                    record.WaveEntry(artifacts.relative(Path(path)), *figures)
+                    for path, *figures in published
                 ),
                 **fields,
             )

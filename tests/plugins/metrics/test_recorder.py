@@ -23,12 +23,13 @@ from backend.storage import Artifacts
 from plugins.metrics.plugin import lifespan
 from plugins.metrics.recorder import Recorder
 from plugins.metrics.settings import MetricsSettings
-from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
+from plugins.waves.signals import WavesFailed, waves_failed, waves_written
 from tests.plugins.metrics.expositions import Figures
+from tests.simulated import done
 
 NOW = datetime.now(UTC)
 SPOKEN = TtsWritten("s", 1, "response", 1, "gpt-4o", "calm", None, Path("a.wav"), "tts/a.wav", NOW)
-WRITTEN = WavesWritten(SPOKEN, (), 0.1, 2.0, 8000, 0, 0.5, queued_ms=40, running_ms=80)
+WRITTEN = replace(done(SPOKEN), duration_s=2.0, queued_ms=40, running_ms=80)
 
 
 @pytest.fixture

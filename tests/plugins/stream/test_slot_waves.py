@@ -5,6 +5,7 @@ No server runs in this process meanwhile: it would hear these signals too.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,9 +26,10 @@ from backend.storage import Artifacts
 from plugins.stream.plugin import lifespan
 from plugins.stream.session_logs import SessionLogs
 from plugins.stream.settings import StreamSettings
-from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
+from plugins.waves.signals import WavesFailed, waves_failed, waves_written
 from tests.patience import LIMIT_S
 from tests.plugins.stream.reader import Message
+from tests.simulated import done
 
 SESSION = "20261122T180000Z-00000001"
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
@@ -82,7 +84,7 @@ def succeed(source: TtsWritten, tmp_path: Path) -> None:
     """Tell that an utterance has its waves."""
     base = tmp_path / "waves/sessions" / SESSION / "turn_1/slot-1_heron_calm_v3_wave"
     files = tuple(Path(f"{base}{n}.wav") for n in (1, 2, 3))
-    emit(waves_written, "waves", WavesWritten(source, files, 0.1, 2.0, 8000, 0, 0.5, 1.0, 1.0))
+    emit(waves_written, "waves", replace(done(source, files), duration_s=2.0))
 
 
 async def read(logs: SessionLogs) -> list[Message]:

@@ -8,7 +8,8 @@ import numpy as np
 import soundfile as sf
 
 from backend.storage import Artifacts
-from plugins.waves.files import paths
+from plugins.waves.audio import pcm16
+from plugins.waves.files import paths, publishing
 from plugins.waves.jobs import Search, record
 
 SR = 22_050
@@ -35,6 +36,21 @@ def set_age(path: Path, age_s: float) -> None:
 def left(artifacts: Artifacts) -> list[tuple[str, str]]:
     """Return what a new search finds: names and standings."""
     return [(found.path.stem, found.standing) for found in Search(artifacts, 8000).run()]
+
+
+def entries(
+    artifacts: Artifacts, files: tuple[publishing.PublishedFile, ...]
+) -> tuple[record.WaveEntry, ...]:
+    """Return published files as the record names them."""
+    return tuple(
+        record.WaveEntry(
+            artifacts.relative(file.path),
+            file.size,
+            file.sha256,
+            *pcm16.level(pcm16.decode(file.path.read_bytes())),
+        )
+        for file in files
+    )
 
 
 def check_all_whole(artifacts: Artifacts) -> int:

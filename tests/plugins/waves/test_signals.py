@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from backend.signals import TtsWritten, WorkDone, WorkFailed, define
+from backend.signals import EVENT_LOOP, TtsWritten, WorkDone, WorkFailed, define
 from plugins.waves.signals import (
     Reason,
     WavesFailed,
@@ -16,6 +16,7 @@ from plugins.waves.signals import (
     waves_failed,
     waves_written,
 )
+from tests.simulated import done
 
 SOURCE = TtsWritten(
     "s", 1, "response", 1, "a", "v", None, Path("a.wav"), "a.wav", datetime.now(UTC)
@@ -30,20 +31,19 @@ def test_the_outcomes_are_the_two_signals_of_the_bus() -> None:
 
 def test_payloads_are_what_the_contract_asks() -> None:
     """Both payloads derive from the contract's, and cannot be changed."""
-    done = WavesWritten(SOURCE, (), 0.1, 1.0, 8000, 0, 0.5, 1.0, 2.0)
+    written = done(SOURCE)
     failed = WavesFailed(SOURCE, "timeout", "no answer", 1.0, 2.0)
 
-    assert isinstance(done, WorkDone)
+    assert isinstance(written, WorkDone)
     assert isinstance(failed, WorkFailed)
     with pytest.raises(FrozenInstanceError):
         failed.reason = "error"  # type: ignore[misc]  # that is what must fail
 
 
-def test_each_signal_says_when_where_and_with_what_it_is_sent() -> None:
-    """The doc of a signal names its payload and its thread."""
-    for signal, payload in ((waves_written, "WavesWritten"), (waves_failed, "WavesFailed")):
-        assert payload in (signal.__doc__ or "")
-        assert "event loop's thread" in (signal.__doc__ or "")
+def test_each_signal_says_where_and_with_what_it_is_sent() -> None:
+    """The definition of a signal names its payload and its thread."""
+    for signal, payload in ((waves_written, WavesWritten), (waves_failed, WavesFailed)):
+        assert (signal.payload, signal.thread) == (payload, EVENT_LOOP)
 
 
 def test_reasons_are_distinct_words() -> None:

@@ -39,9 +39,14 @@ def test_a_recording_is_published_and_reported(tmp_path: Path) -> None:
     assert report.reason == ""
     files = report.data["files"]
     assert isinstance(files, tuple)
-    for path, size, sha256 in files:
+    for path, size, sha256, peak, rms in files:
         assert Path(path).stat().st_size == size == 44 + 2 * 4000
         assert len(sha256) == 64
+        samples, _ = sf.read(path)
+        assert [np.max(np.abs(samples)), np.sqrt(np.mean(samples**2))] == pytest.approx(
+            [peak, rms], abs=1e-6
+        )
+    assert report.data["frames"] == 4000
     assert (report.data["duration_s"], report.data["sample_rate"]) == (0.5, 8000)
     assert report.data["source_rate"] == 16_000
     assert not list((tmp_path / ".tmp").iterdir())

@@ -47,3 +47,17 @@ def test_a_wave_is_encoded_as_soundfile_would_write_it(tmp_path: Path) -> None:
     sf.write(theirs, wave, 8_000, subtype="PCM_16")
 
     assert pcm16.encode(integers, 8_000) == theirs.read_bytes()
+
+
+def test_levels_are_those_of_the_samples() -> None:
+    """Peak and RMS are fractions of full scale; the most negative sample is full scale."""
+    assert pcm16.level(np.array([16_384, -16_384, 16_384], np.int16)) == (0.5, 0.5)
+    assert pcm16.level(np.full(10, -32_768, np.int16)) == (1.0, 1.0)
+    assert pcm16.level(np.zeros(0, np.int16)) == (0.0, 0.0)
+
+
+def test_what_was_encoded_is_decoded() -> None:
+    """Samples come back as they were; an odd byte at the end is left out."""
+    samples = np.arange(-5, 5, dtype=np.int16)
+
+    assert np.array_equal(pcm16.decode(pcm16.encode(samples, 8_000) + b"x"), samples)

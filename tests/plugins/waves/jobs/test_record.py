@@ -20,6 +20,7 @@ from backend.errors import ArtifactError
 from backend.storage import Artifacts
 from plugins.waves.files import paths, publishing
 from plugins.waves.jobs import record
+from tests.plugins.waves.speeches import entries
 
 SESSION = "2026-11-22T20-15-00_ab12"
 
@@ -49,10 +50,35 @@ def published(artifacts: Artifacts, slot: int = 1) -> record.Utterance:
     )
     return record.Utterance(
         source=artifacts.relative(wav), status="written", app_version="0.1.0",
-        finished_at=record.now(), files=record.entries(artifacts, files), duration_s=0.0125,
+        finished_at=record.now(), files=entries(artifacts, files), duration_s=0.0125,
         sample_rate=8_000, rmse=0.05, clipped_samples=3, voiced_ratio=0.6, queued_ms=1.5,
         running_ms=120.0,
     )  # fmt: skip
+
+
+def test_a_record_without_levels_is_read(artifacts: Artifacts) -> None:
+    """A record of an earlier version, which has neither peak nor RMS, is read."""
+    utterance = published(artifacts)
+    record.record(artifacts, SESSION, utterance)
+    path = record.path_of(artifacts, SESSION)
+    data = json.loads(path.read_bytes())
+    for file in data["utterances"][0]["files"]:
+        del file["peak"], file["rms"]
+    path.write_text(json.dumps(data))
+
+    (read,) = record.read(artifacts, SESSION).values()
+
+    assert read.files == tuple(replace(f, peak=None, rms=None) for f in utterance.files)
+
+
+def test_adopted_waves_are_recorded_with_their_levels(artifacts: Artifacts) -> None:
+    """Waves that nobody recorded are recorded with size, SHA-256, peak and RMS."""
+    utterance = published(artifacts)
+    targets = paths.session_targets(artifacts.root / utterance.source, artifacts.root)
+
+    assert record.adopt(artifacts, SESSION, utterance.source, targets)
+
+    assert record.read(artifacts, SESSION)[utterance.source].files == utterance.files
 
 
 def test_an_utterance_is_recorded_with_its_files(artifacts: Artifacts) -> None:

@@ -13,7 +13,7 @@ import pytest
 from backend.storage import Artifacts
 from plugins.waves.files import paths, publishing
 from plugins.waves.jobs import Search, record
-from tests.plugins.waves.speeches import left, set_age, speak
+from tests.plugins.waves.speeches import entries, left, set_age, speak
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def publish(
     files = publishing.publish(waves, 8000, targets, artifacts.temporary)
     utterance = record.Utterance(
         source=artifacts.relative(wav), status="written", app_version="1",
-        finished_at=record.now(), files=record.entries(artifacts, files),
+        finished_at=record.now(), files=entries(artifacts, files),
     )  # fmt: skip
     if recorded:
         record.record(artifacts, session, utterance)

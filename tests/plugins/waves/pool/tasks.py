@@ -223,7 +223,8 @@ def decompose(order: "Order") -> Report:
         target.write_bytes(b"RIFF")
     return Report(
         data={
-            "files": tuple((target, 4, "0" * 64) for target in order.targets),
+            "files": tuple((target, 4, "0" * 64, 0.5, 0.25) for target in order.targets),
+            "frames": 12_000,
             "rmse": 0.25,
             "duration_s": 1.5,
             "sample_rate": 8000,
