@@ -14,6 +14,7 @@ from backend.speech import (
     SpeechEngine,
     create_engine,
     engine_names,
+    load_voices,
 )
 from backend.terminal import duration, output, show_paragraph, show_table
 
@@ -63,13 +64,11 @@ class Report:
 
 def audition(settings: Settings, text: str, out: Path, progress: Console) -> Report:
     """Speak `text` with every profile of every engine in use, into `out`."""
+    load_voices(settings.voices_file)  # a wrong file is an error of its own, not of each engine
     in_use = engine_names(settings)
     engines: list[EngineState] = []
     samples: list[Sample] = []
-    for name in (*in_use, *(name for name in ENGINES if name not in in_use)):
-        if name not in in_use:
-            engines.append(EngineState(name, "not in use"))
-            continue
+    for name in in_use:
         use = "speaks" if name == in_use[0] else "fallback"
         progress.print(f"{name} ...", style="dim")
         try:
@@ -84,6 +83,7 @@ def audition(settings: Settings, text: str, out: Path, progress: Console) -> Rep
             samples += [_sample(engine, profile, text, out) for profile in PROFILES]
         finally:
             engine.close()
+    engines += [EngineState(name, "not in use") for name in ENGINES if name not in in_use]
     return Report(engines, samples)
 
 

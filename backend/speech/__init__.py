@@ -9,6 +9,7 @@ from backend.speech.profiles import (
     VoiceProfile,
     resolve_profile,
 )
+from backend.speech.voices import load_voices
 
 __all__ = [
     "DEFAULT_PROFILE",
@@ -21,5 +22,6 @@ __all__ = [
     "create_engine",
     "create_speech",
     "engine_names",
+    "load_voices",
     "resolve_profile",
 ]

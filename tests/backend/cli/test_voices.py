@@ -10,6 +10,7 @@ from rich.console import Console
 
 from backend.cli.voices import audition, show
 from backend.config import Settings
+from backend.errors import SettingsError
 from backend.speech import PROFILES
 from backend.speech.sound import Samples, pitch_range
 from tests.backend.speech.sounds import syllables
@@ -69,6 +70,17 @@ def test_a_voice_that_fails_is_told(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "ELEVENLABS_API_KEY" in text
     assert 6 == sum(sample.path is not None for sample in report.samples)
     assert KEY not in text + str(report.to_dict())
+
+
+def test_a_wrong_voices_toml_is_a_wrong_setting(tmp_path: Path) -> None:
+    """Nothing is spoken, and the error names the entry."""
+    voices = tmp_path / "voices.toml"
+    voices.write_text("[openai]\nspeed = 9\n", "utf-8")
+
+    with pytest.raises(SettingsError, match="speed = 9"):
+        audition(Settings(_env_file=None, voices_file=voices), WORDS, tmp_path, console())
+
+    assert [voices] == list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("pitch_hz", [70, 140, 280, 400])
