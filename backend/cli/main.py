@@ -165,11 +165,11 @@ def signals(as_json: AsJson = False) -> None:
 
     The exit code is 1 if a plugin has failed: its signals may be missing.
     """
-    from backend.cli.plugins import installed_plugins
+    from backend.cli.plugins import plugins_with_signals
     from backend.cli.signals import installed_signals, undeclared
     from backend.cli.signals import show as show_signals
 
-    found = installed_plugins(discover())
+    found = plugins_with_signals(discover())
     rows = installed_signals(found)
     if as_json:
         show_json({"signals": [asdict(one) for one in rows], "undeclared": undeclared(found)})

@@ -1,6 +1,6 @@
 """What is installed: every plugin with its state, signals, routes and commands."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,10 +69,24 @@ def server_states() -> tuple[Mapping[str, PluginStatus], str]:
 
 def installed_plugins(
     discovered: Iterable[Discovered],
-    states: Mapping[str, PluginStatus] | None = None,
-    not_running: str = "",
+    states: Mapping[str, PluginStatus],
+    not_running: str,
 ) -> list[InstalledPlugin]:
-    """Return every plugin, in starting order, with its state in `states`."""
+    """Return every plugin with all it has, in starting order; `states` are those of a server."""
+    plugins = plugins_with_signals(discovered, _add_routes_and_commands)
+    for row in plugins:
+        if row.enabled:
+            status = states.get(row.name)
+            row.state = status.state if status else NOT_RUNNING
+            row.reason = status.reason if status else not_running
+    return plugins
+
+
+def plugins_with_signals(
+    discovered: Iterable[Discovered],
+    add: Callable[[InstalledPlugin, Plugin], None] = lambda _, __: None,
+) -> list[InstalledPlugin]:
+    """Return every plugin with its signals, in starting order; `add` notes what else is wanted."""
     found: dict[str, InstalledPlugin] = {}
     twins: list[InstalledPlugin] = []
     for item in discovered:
@@ -83,28 +97,14 @@ def installed_plugins(
             continue
         found[item.name] = row
         if item.plugin is not None:
-            _examine(row, item.plugin)
-            if row.enabled:
-                status = (states or {}).get(item.name)
-                row.state = status.state if status else NOT_RUNNING
-                row.reason = status.reason if status else not_running
+            _add_settings_and_signals(row, item.plugin)
+            add(row, item.plugin)
     return [*found.values(), *twins]
 
 
-def _examine(row: InstalledPlugin, plugin: Plugin) -> None:
-    """Note what a plugin is made of; a part that cannot be imported is a problem of it."""
-
-    def resolve(part: str) -> Any:
-        try:
-            return plugin.resolve(part)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a part is the plugin's code
-            row.problems.append(f"{part}: {type(error).__name__}: {error}")
-            return None
-
-    signals = [*(resolve("outcomes") or ()), *(resolve("sends") or ())]
+def _add_settings_and_signals(row: InstalledPlugin, plugin: Plugin) -> None:
+    signals = [*(_part(row, plugin, "outcomes") or ()), *(_part(row, plugin, "sends") or ())]
     row.sends = tuple(signal.name for signal in signals)
-    row.routes = tuple(_routes(resolve("router")))
-    row.commands = tuple(_commands(resolve("commands"), plugin.command or plugin.name))
     try:
         settings = plugin.settings.load()
         row.listens = plugin.listens_to(settings)
@@ -113,7 +113,21 @@ def _examine(row: InstalledPlugin, plugin: Plugin) -> None:
         return
     row.enabled = settings.enabled
     row.setting, row.source = _switch(settings)
-    row.state = "disabled"
+    row.state = NOT_RUNNING if settings.enabled else "disabled"
+
+
+def _add_routes_and_commands(row: InstalledPlugin, plugin: Plugin) -> None:
+    row.routes = tuple(_routes(_part(row, plugin, "router")))
+    row.commands = tuple(_commands(_part(row, plugin, "commands"), plugin.command or plugin.name))
+
+
+def _part(row: InstalledPlugin, plugin: Plugin, part: str) -> Any:
+    """Return a part of a plugin; one that cannot be imported is noted as a problem."""
+    try:
+        return plugin.resolve(part)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a part is the plugin's code
+        row.problems.append(f"{part}: {type(error).__name__}: {error}")
+        return None
 
 
 def _switch(settings: PluginSettings) -> tuple[str, str]:

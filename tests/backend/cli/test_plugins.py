@@ -8,9 +8,7 @@ import pytest
 
 from tests import strangers
 from tests.backend.serving import READY, Serving
-from tests.command import free_port, run
-
-pytestmark = pytest.mark.e2e
+from tests.command import free_port, invoke, run
 
 
 def as_data(cwd: Path, **env: str) -> tuple[int, dict[str, Any], str]:
@@ -20,11 +18,12 @@ def as_data(cwd: Path, **env: str) -> tuple[int, dict[str, Any], str]:
     return done.returncode, {row["name"]: row for row in json.loads(done.stdout)}, done.stderr
 
 
-def test_ours_are_shown_with_all_they_have(tmp_path: Path) -> None:
+def test_ours_are_shown_with_all_they_have() -> None:
     """Each plugin says whether it is on and why, its package, signals, routes and commands."""
-    code, found, _ = as_data(tmp_path, RR_SHOW_ENABLED="false")
+    done = invoke("plugins", "--json", RR_SHOW_ENABLED="false", RR_PORT=str(free_port()))
 
-    assert 0 == code
+    found = {row["name"]: row for row in json.loads(done.stdout)}
+    assert 0 == done.exit_code
     assert ["metrics", "waves", "stream", "osc", "show", "retention"] == list(found)
     waves, show = found["waves"], found["show"]
     assert (True, "RR_WAVES_ENABLED=true", "default") == (
@@ -43,6 +42,7 @@ def test_ours_are_shown_with_all_they_have(tmp_path: Path) -> None:
     assert {"reflective-resonance"} == {row["distribution"] for row in found.values()}
 
 
+@pytest.mark.e2e
 def test_a_stranger_is_shown_like_ours(tmp_path: Path) -> None:
     """A third party's plugin is there with its own package and version."""
     strangers.install(tmp_path, "tides", strangers.TIDES, "2.5")
@@ -58,6 +58,7 @@ def test_a_stranger_is_shown_like_ours(tmp_path: Path) -> None:
     assert (["tts_written"], ["tide_turned"]) == (tides["listens"], tides["sends"])
 
 
+@pytest.mark.e2e
 def test_a_broken_plugin_is_shown_with_its_reason(tmp_path: Path) -> None:
     """One that cannot be loaded, set or imported as a whole is in the list; the exit code is 1."""
     strangers.install(tmp_path, "tides", strangers.TIDES)
@@ -78,6 +79,7 @@ def test_a_broken_plugin_is_shown_with_its_reason(tmp_path: Path) -> None:
     assert found["waves"]["enabled"]
 
 
+@pytest.mark.e2e
 def test_two_plugins_of_one_name_are_both_shown(tmp_path: Path) -> None:
     """The one that is not started says so."""
     strangers.install(tmp_path, "tides", strangers.TIDES)
@@ -91,6 +93,7 @@ def test_two_plugins_of_one_name_are_both_shown(tmp_path: Path) -> None:
     assert "same name" in twins[1]["reason"]
 
 
+@pytest.mark.e2e
 def test_the_server_that_runs_says_how_they_are(tmp_path: Path) -> None:
     """With a server the states are its own, also where it asks for a token; a wrong one is told."""
     env = {"RR_WAVES_ENABLED": "false", "RR_API_TOKEN": "a-long-token", "RR_OSC_ENABLED": "true"}
@@ -108,6 +111,7 @@ def test_the_server_that_runs_says_how_they_are(tmp_path: Path) -> None:
     assert "status 401" in refused["show"]["reason"]
 
 
+@pytest.mark.e2e
 def test_the_text_says_the_same_in_80_columns(tmp_path: Path) -> None:
     """Without --json it is a list that a terminal of 80 columns shows whole, in plain letters."""
     strangers.install(tmp_path, "tides", strangers.TIDES)
