@@ -1,1 +1,1 @@
-"""The commands `waves decompose` and `waves backfill`."""
+"""The commands `waves decompose` and `waves backfill`; they import the pool when they run."""

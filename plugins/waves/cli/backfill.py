@@ -1,7 +1,4 @@
-"""`reflective-resonance waves backfill`: make all missing waves, without a server.
-
-What the pool needs is imported when the command runs: the host reads this module for `--help`.
-"""
+"""`reflective-resonance waves backfill`: make all missing waves, without a server."""
 
 import os
 import re

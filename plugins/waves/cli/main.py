@@ -1,7 +1,4 @@
-"""`reflective-resonance waves decompose`: make waves of any files, with the server's pool.
-
-What the pool needs is imported when the command runs: the host reads this module for `--help`.
-"""
+"""`reflective-resonance waves decompose`: make waves of any files, with the server's pool."""
 
 import os
 import shutil
