@@ -55,13 +55,7 @@ class _Agent(_Entry):
 
 
 def load_profiles(path: Path | None) -> tuple[AgentProfile, ...]:
-    """Return the agents of this installation: the built-in ones, then the new ones.
-
-    Raises
-    ------
-    SettingsError
-        One line per wrong entry: the file, the agent, the field, its value and what it should be.
-    """
+    """Return the built-in agents and the new ones, or raise SettingsError: a line per problem."""
     if path is None:
         return DEFAULT_PROFILES
     problems: list[str] = []

@@ -40,13 +40,7 @@ PROVIDERS = {
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """One model that may answer for an agent.
-
-    Raises
-    ------
-    SettingsError
-        If the provider is unknown, the model has no name, or the address or key is malformed.
-    """
+    """One model that may answer for an agent."""
 
     model: str
     """`provider:model`, or `rehearsal`."""

@@ -36,13 +36,7 @@ def key_variables(settings: Settings) -> set[str]:
 
 
 def create_agents(settings: Settings, retry_policy: RetryPolicy | None = None) -> Agents:
-    """Return the agents that `settings` ask for; close them with `aclose()`.
-
-    Raises
-    ------
-    SettingsError
-        If `agents.toml` or a prompt cannot be used.
-    """
+    """Return the agents that `settings` ask for, or raise SettingsError; close with `aclose()`."""
     registry = Registry(load_profiles(settings.agents_file))
     prompts = Prompts(settings.prompts_dir)
     chains = Chains(registry, Keys(settings))

@@ -45,13 +45,7 @@ _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
 class Prompts:
-    """The templates: those in `directory`, and the built-in ones for the rest; read once.
-
-    Raises
-    ------
-    SettingsError
-        One line per template that cannot be used: its file and what is wrong with it.
-    """
+    """The templates in `directory`, with the built-in ones for the rest; read once."""
 
     def __init__(self, directory: Path | None = None) -> None:
         if directory is not None:

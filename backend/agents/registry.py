@@ -18,14 +18,7 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 @dataclass(frozen=True, slots=True)
 class AgentProfile:
-    """One agent: what the visitor sees of it, its model, and the fallbacks in their order.
-
-    Raises
-    ------
-    SettingsError
-        If the id is not safe in a file name, the color is not `#rrggbb`, or `model` is malformed
-        (see `ModelChoice`).
-    """
+    """One agent: what the visitor sees of it, its model, and the fallbacks in their order."""
 
     id: str
     name: str
@@ -134,19 +127,13 @@ DEFAULT_PROFILES: tuple[AgentProfile, ...] = (
 
 
 class Registry:
-    """The agents of this installation, in the order in which they are listed.
-
-    Raises
-    ------
-    SettingsError
-        If there is no agent, or two have the same id when case is ignored, as some file systems do.
-    """
+    """The agents of this installation, in the order in which they are listed."""
 
     def __init__(self, profiles: Iterable[AgentProfile] = DEFAULT_PROFILES) -> None:
         self._profiles: dict[str, AgentProfile] = {}
         folded: set[str] = set()
         for profile in profiles:
-            if profile.id.casefold() in folded:
+            if profile.id.casefold() in folded:  # some file systems ignore case
                 raise SettingsError(f"agent id {profile.id!r} is listed twice: give each its own")
             folded.add(profile.id.casefold())
             self._profiles[profile.id] = profile
@@ -154,13 +141,7 @@ class Registry:
             raise SettingsError("no agent is configured: list at least one")
 
     def get(self, agent_id: str) -> AgentProfile:
-        """Return the profile of `agent_id`.
-
-        Raises
-        ------
-        AgentError
-            If there is no such agent; the message names the known ids.
-        """
+        """Return the profile of `agent_id`, or raise AgentError with the known ids."""
         try:
             return self._profiles[agent_id]
         except KeyError:

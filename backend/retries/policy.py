@@ -37,21 +37,9 @@ class RetryPolicy:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def run(self, ask: Callable[[], Awaitable[T]], *, service: str, ends_at: float) -> T:
-        """Return the result of `ask`, called again after a `RetryableError` while there is time.
+        """Return the result of `ask`, called again after a `RetryableError` until `ends_at`.
 
-        Parameters
-        ----------
-        ask : callable
-            Sends the request once.
-        service : str
-            Who is asked, for the log.
-        ends_at : float
-            The deadline on the event loop's clock: no retry begins after it.
-
-        Raises
-        ------
-        RetryableError
-            If the last attempt failed as well.
+        `ends_at` is a time of the event loop's clock. The last `RetryableError` is raised.
         """
         for retry in range(self.retries):
             try:

@@ -45,18 +45,8 @@ class ChildDiedError(SpeechError):
 class ChildEngine(ABC, Generic[V]):
     """A speech engine in child processes; any thread may speak with it or close it.
 
-    Parameters
-    ----------
-    voices : mapping of VoiceProfile to V
-        The voice of each profile.
-    temporary : Path
-        Where WAVs stand while they are being written, on the file system of the artifacts.
-    timeout_s : float > 0
-        Time one utterance may take, waiting included; then its child is killed.
-    max_requests : int > 0
-        Children that speak at once; further utterances wait.
-    command : sequence of str, optional
-        The child process, if not the engine's own.
+    `timeout_s` covers all waiting of one utterance; more than `max_requests` at once wait.
+    `command` replaces the engine's own child process.
     """
 
     name: ClassVar[str]

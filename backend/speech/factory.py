@@ -85,14 +85,7 @@ ENGINES = tuple(_ENGINES)
 def create_engine(
     name: str, settings: Settings, *, temporary: Path, timeout_s: float = DEFAULT_TIMEOUT_S
 ) -> SpeechEngine:
-    """Return the engine called `name`, one of `ENGINES`.
-
-    Raises
-    ------
-    SettingsError
-        If there is no such engine, it lacks a key, a model or its package, the time limit is not a
-        positive number, or `voices.toml` is wrong.
-    """
+    """Return the engine called `name`, one of `ENGINES`, or raise SettingsError."""
     if name not in _ENGINES:
         known = ", ".join(ENGINES)
         raise SettingsError(f"there is no speech engine {name!r}: choose one of {known}")
@@ -110,13 +103,7 @@ def create_engine(
 
 
 def create_speech(settings: Settings, temporary: Path) -> SpeechEngine:
-    """Return the engine of `settings` and its fallbacks, which share the time limit equally.
-
-    Raises
-    ------
-    SettingsError
-        As `create_engine`.
-    """
+    """Return the engine of `settings` with its fallbacks; they share the time limit equally."""
     names = engine_names(settings)
     timeout_s = settings.speech_timeout_s / len(names)
     engines = [

@@ -25,13 +25,7 @@ _MARKUP = str.maketrans({"*": "", "`": "", "_": " ", "#": " ", "~": " "})
 
 
 def clean(text: str) -> str:
-    """Return what of `text` is to be spoken: one line of at most `MAX_CHARACTERS`.
-
-    Raises
-    ------
-    SpeechError
-        If no letter or digit is left; the message says how long the text was, not what it said.
-    """
+    """Return `text` as one line to be spoken, or raise SpeechError if it has no word."""
     spoken = unicodedata.normalize("NFC", text[:_MAX_INPUT_CHARACTERS])
     spoken = "".join(c for c in spoken if c.isspace() or unicodedata.category(c)[0] != "C")
     spoken = " ".join(spoken.translate(_MARKUP).split())

@@ -94,13 +94,7 @@ def _built_in(engine: str, profile: VoiceProfile, elevenlabs_model: str) -> Voic
 def load_voices(
     path: Path | None = None, *, elevenlabs_model: str = ELEVENLABS_MODEL
 ) -> Mapping[str, EngineVoices]:
-    """Return the voices of every engine, by its name, changed by the `voices.toml` at `path`.
-
-    Raises
-    ------
-    SettingsError
-        If the file cannot be read or an entry is wrong: one line each, naming the entry.
-    """
+    """Return the voices by engine, changed by the file at `path`, or raise SettingsError."""
     tables = _read(path) if path is not None else {}
     problems = list(_problems(tables))
     if problems:

@@ -34,13 +34,7 @@ class Probe:
 
 
 def probe_providers(settings: Settings) -> Iterator[Probe]:
-    """Yield a probe per provider and address; a missing key is no failure if a fallback answers.
-
-    Raises
-    ------
-    SettingsError
-        If `agents.toml` cannot be used.
-    """
+    """Yield a probe per provider and address; a missing key is no failure if a fallback answers."""
     keys = Keys(settings)
     needed_by: dict[tuple[str, str | None, str | None], list[tuple[AgentProfile, ModelChoice]]] = {}
     for profile in load_profiles(settings.agents_file):

@@ -143,16 +143,9 @@ def phrases(
 ) -> tuple[str, ...]:
     """Return the noun phrases of a speaker's text that are best to quote, all equally good.
 
-    Parameters
-    ----------
-    possessives : Mapping
-        How `my` and `your` in the text sound from the one who quotes it; phrases with a possessive
-        that is not in here are left out.
-    avoid : str
-        A phrase that shares a content word with this text is worse, as it would repeat the word a
-        third time; a single word is better for it.
-    favour : str
-        A phrase of which this text has the last word is better than all others.
+    `possessives` says how `my` and `your` are quoted; phrases with others are left out. A phrase
+    that shares a word with `avoid` is worse, since it would repeat it a third time; a single word
+    is better for it. One whose last word is in `favour` is better than all others.
     """
     worn = set(spoken_words(avoid)) - FUNCTION_WORDS
     shared = set(spoken_words(favour)) - FUNCTION_WORDS

@@ -52,15 +52,7 @@ def main() -> int:
 
 
 def speak(request: dict[str, Any]) -> tuple[int, bytes]:
-    """Return the sample rate in Hertz and the PCM, which ends soon after `max_duration_s`.
-
-    Raises
-    ------
-    EspeakError
-        If the library refuses a step; the message says which.
-    OSError
-        If the library cannot be loaded.
-    """
+    """Return the sample rate in Hertz and the PCM, or raise EspeakError or OSError."""
     espeak = ctypes.CDLL(request["library"])
     sample_rate = espeak.espeak_Initialize(
         _AUDIO_OUTPUT_SYNCHRONOUS, 0, _DATA_DIRECTORY, _DO_NOT_EXIT

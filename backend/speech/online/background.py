@@ -32,13 +32,7 @@ class Background:
         self._running: set[Future[Any]] = set()
 
     def run(self, function: Callable[[], Awaitable[T]]) -> T:
-        """Return the result of `function`; blocks the calling thread.
-
-        Raises
-        ------
-        SpeechError
-            If `close` was called, before or meanwhile; else whatever `function` raises.
-        """
+        """Wait for `function` and return its result; raise SpeechError if `close` was called."""
         with self._lock:
             if self._closed:
                 raise SpeechError(STOPPED)

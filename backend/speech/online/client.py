@@ -35,20 +35,7 @@ _KEY_REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 class RemoteEngine:
     """Speaks with a service.
 
-    Parameters
-    ----------
-    service : Service
-        Whom to ask, and how.
-    voices : mapping of VoiceProfile to Voice
-        The voice of each profile.
-    temporary : Path
-        Where WAVs stand while they are being written, on the file system of the artifacts.
-    timeout_s : float > 0
-        Time one utterance may take, all waiting included.
-    max_requests : int > 0
-        Requests at once; further utterances wait for a place.
-    policy : RetryPolicy
-        How often a failed request is repeated, and after which pauses.
+    `timeout_s` covers all waiting of one utterance; more than `max_requests` at once wait.
     """
 
     def __init__(

@@ -49,13 +49,7 @@ def peak_level(y: Samples) -> float:
 
 
 def level(y: Samples, sample_rate: int) -> Samples:
-    """Return `y` at `TARGET_DBFS` with no peak above `CEILING_DBFS`.
-
-    Raises
-    ------
-    SpeechError
-        If `y` is silent.
-    """
+    """Return `y` at `TARGET_DBFS`, no peak above `CEILING_DBFS`; raise SpeechError if silent."""
     before = active_level(y, sample_rate)
     if before < SILENCE_DBFS:
         raise SpeechError(

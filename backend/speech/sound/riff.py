@@ -22,21 +22,9 @@ class TruncatedError(SpeechError):
 
 
 def decode(body: bytes, *, raw_rate: int | None = None) -> tuple[Samples, int]:
-    """Return the samples of `body`, mono, and their rate in Hertz.
+    """Return the mono samples of a WAV and their rate in Hertz, or raise SpeechError.
 
-    Parameters
-    ----------
-    body : bytes
-        A WAV; or, if `raw_rate` is given, perhaps mono 16-bit little-endian PCM without a header.
-    raw_rate : int, optional
-        The rate of such PCM.
-
-    Raises
-    ------
-    TruncatedError
-        If `body` is empty or ends early.
-    SpeechError
-        If it is not speech; the message says what it is, and holds nothing of the samples.
+    With `raw_rate`, `body` may also be mono 16-bit little-endian PCM of that rate, no header.
     """
     if not body:
         raise TruncatedError("the answer is empty")

@@ -16,15 +16,7 @@ _FULL_SCALE = 32_767
 
 
 def write_speech(path: Path, y: Samples, sample_rate: int, temporary: Path) -> Spoken:
-    """Bring `y` to the one loudness and replace `path` by it; see `write_wav`.
-
-    Speech longer than `MAX_DURATION_S` is cut, with a warning.
-
-    Raises
-    ------
-    SpeechError
-        If `y` is silent, or the file cannot be written.
-    """
+    """Replace `path` by `y` at the one loudness, cut at `MAX_DURATION_S`; see `write_wav`."""
     n_max = MAX_DURATION_S * sample_rate
     if len(y) > n_max:
         log.warning("speech was cut", file=path.name, duration_s=MAX_DURATION_S)
@@ -40,13 +32,7 @@ def write_pcm(path: Path, pcm: bytes, sample_rate: int, temporary: Path) -> Spok
 
 
 def write_wav(path: Path, pcm: bytes, sample_rate: int, temporary: Path) -> Spoken:
-    """Replace `path` atomically by a mono WAV of 16-bit little-endian samples.
-
-    Raises
-    ------
-    SpeechError
-        If the file cannot be written; `path` is then as it was.
-    """
+    """Replace `path` atomically by a mono WAV of 16-bit samples, or raise SpeechError."""
     n_samples = len(pcm) // SAMPLE_WIDTH
     try:
         temporary.mkdir(parents=True, exist_ok=True)
