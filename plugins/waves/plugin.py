@@ -15,7 +15,7 @@ from functools import partial
 from backend.plugins import Host
 from backend.signals import TtsWritten, tts_written
 from plugins.waves import worker
-from plugins.waves.jobs import Backfill, Bench, Utterance
+from plugins.waves.jobs import Backfill, WaveJob, WavesContext
 from plugins.waves.pool import DiskSpace, Outcome, Pool, no_preparation
 from plugins.waves.preparing import prepare, usable_root
 from plugins.waves.settings import WavesSettings
@@ -27,14 +27,14 @@ SEARCH_LIMIT_S = 0.5
 @asynccontextmanager
 async def lifespan(host: Host, settings: WavesSettings) -> AsyncIterator[None]:
     """Subscribe to `tts_written` with a running pool; at the end unsubscribe, then drain."""
-    bench = Bench(host, settings, asyncio.get_running_loop())
-    pool = create_pool(bench, queue_max_size=settings.queue_max_size, lanes=settings.max_workers)
-    backfill = Backfill(bench, pool) if settings.backfill_interval_s else None
+    context = WavesContext(host, settings, asyncio.get_running_loop())
+    pool = create_pool(context, queue_max_size=settings.queue_max_size, lanes=settings.max_workers)
+    backfill = Backfill(context, pool) if settings.backfill_interval_s else None
 
     def receive(sender: object, *, event: TtsWritten) -> None:  # noqa: ARG001 - blinker's signature
-        pool.submit(Utterance(str(event.wav_path), event, bench, on_end=look_again))
+        pool.submit(WaveJob(str(event.wav_path), event, context, on_end=look_again))
 
-    def look_again(utterance: Utterance, reason: str, message: str, outcome: Outcome) -> None:  # noqa: ARG001 - the signature of `on_end`
+    def look_again(job: WaveJob, reason: str, message: str, outcome: Outcome) -> None:  # noqa: ARG001 - the signature of `on_end`
         if backfill is not None and reason == "queue_full":
             backfill.wake()
 
@@ -58,19 +58,19 @@ def _show_gauges(host: Host, pool: Pool) -> None:
     host.gauge("workers", "Workers that are ready.", lambda: len(pool.worker_pids))
 
 
-def create_pool(bench: Bench, *, lanes: int, queue_max_size: int) -> Pool:
-    """Return a pool that decomposes the utterances of `bench`, not yet started."""
-    settings = bench.settings
-    root = usable_root(settings.kernel_cache, bench.temporary)
+def create_pool(context: WavesContext, *, lanes: int, queue_max_size: int) -> Pool:
+    """Return a pool that decomposes the utterances of `context`, not yet started."""
+    settings = context.settings
+    root = usable_root(settings.kernel_cache, context.temporary)
     return Pool(
         worker.decompose,
         lanes=lanes,
         queue_max_size=queue_max_size,
         timeout_s=settings.job_timeout_s,
-        warm_up=partial(worker.warm_up, str(bench.temporary), settings.engine, root),
+        warm_up=partial(worker.warm_up, str(context.temporary), settings.engine, root),
         prepare=partial(prepare, root) if settings.engine == "exact" else no_preparation,
         memory_limit_mb=settings.memory_limit_mb,
-        low_priority=bench.host.low_priority,
-        on_state=bench.host.report,
-        pause_reason=DiskSpace(bench.host.artifacts.root, settings.min_free_mb).problem,
+        low_priority=context.host.low_priority,
+        on_state=context.host.report,
+        pause_reason=DiskSpace(context.host.artifacts.root, settings.min_free_mb).problem,
     )

@@ -19,7 +19,7 @@ from plugins.waves.cli.progress import Workers, bar, outcomes, show_state
 from plugins.waves.settings import WavesSettings
 
 if TYPE_CHECKING:
-    from plugins.waves.jobs import Found, Utterance
+    from plugins.waves.jobs import Found, WaveJob
     from plugins.waves.pool import Outcome
 
 PURPOSE = "reflective-resonance waves backfill"
@@ -27,7 +27,7 @@ KEPT = "the waves made so far are whole; run it again to continue"
 _DURATION = re.compile(r"([0-9]+)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
-LISTED_AS = {"pending": "missing", "set aside": "missing", "unrecorded": "unrecorded"}
+LISTED_AS = {"pending": "missing", "quarantined": "missing", "unrecorded": "unrecorded"}
 
 Row = dict[str, Any]
 
@@ -59,7 +59,7 @@ def backfill(
         left = Search(root, settings.processing_sr).run()
         found = [item for item in left if item.written_at_s >= since_s]
         if dry_run:
-            rows = [_row(item, LISTED_AS[item.standing]) for item in found]
+            rows = [_row(item, LISTED_AS[item.state]) for item in found]
         else:
             rows = _run(found, root, settings, workers or settings.max_workers)
     _show(rows, root.root, as_json)
@@ -82,32 +82,32 @@ def _run(
     found: "Sequence[Found]", root: Artifacts, settings: WavesSettings, workers: int
 ) -> list[Row]:
     """Make the waves with a progress bar; return a row for each recording, in their order."""
-    from plugins.waves.jobs import Bench, adopt, prepared
+    from plugins.waves.jobs import WavesContext, adopt, prepared
     from plugins.waves.plugin import create_pool
 
-    bench = Bench(Host(root, show_state, low_priority=False), settings, None)
+    context = WavesContext(Host(root, show_state, low_priority=False), settings, None)
     rows = {
-        str(item.path): _adopted(item, adopt(bench, item))
+        str(item.path): _adopted(item, adopt(context, item))
         for item in found
-        if item.standing == "unrecorded"
+        if item.state == "unrecorded"
     }
-    missing = [item for item in found if item.standing in {"pending", "set aside"}]
+    missing = [item for item in found if item.state in {"pending", "quarantined"}]
     ended: SimpleQueue[Row] = SimpleQueue()
 
-    def on_end(utterance: "Utterance", reason: str, message: str, outcome: "Outcome") -> None:
+    def on_end(job: "WaveJob", reason: str, message: str, outcome: "Outcome") -> None:
         figures = {"reason": reason, "message": message, "running_ms": round(outcome.running_ms, 1)}
-        path = utterance.path
+        path = job.path
         result = "failed" if reason else "written"
         ended.put({"path": path, "result": result, **figures})
 
     if missing:
-        pool = create_pool(bench, lanes=min(workers, len(missing)), queue_max_size=len(missing))
+        pool = create_pool(context, lanes=min(workers, len(missing)), queue_max_size=len(missing))
         try:
             with bar() as progress:
                 task = progress.add_task("files", total=len(missing))
                 pool.start()
                 for item in missing:
-                    pool.submit(prepared(bench, item, on_end), live=False)
+                    pool.submit(prepared(context, item, on_end), live=False)
                 for row in outcomes(pool, ended, len(missing)):
                     rows[row["path"]] = row
                     progress.advance(task)

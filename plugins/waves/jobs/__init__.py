@@ -2,6 +2,6 @@
 
 from plugins.waves.jobs.backfill import Backfill, adopt, prepared
 from plugins.waves.jobs.search import Found, Search
-from plugins.waves.jobs.wave_job import Bench, Utterance
+from plugins.waves.jobs.wave_job import WaveJob, WavesContext
 
-__all__ = ["Backfill", "Bench", "Found", "Search", "Utterance", "adopt", "prepared"]
+__all__ = ["Backfill", "Found", "Search", "WaveJob", "WavesContext", "adopt", "prepared"]

@@ -1,4 +1,4 @@
-"""Makes up for waves that are missing: dropped, failed for a while, or cut short by a power cut.
+"""Finds recordings without waves and has their waves made, while the pool has room.
 
     every interval, at start, soon after a drop
         Search --> too young?     a live job for it is on its way: later
@@ -7,9 +7,8 @@
                    unrecorded --> record it
                    pending    --> pool.submit(live=False)
 
-All of it happens on a thread of its own: the event loop never waits for a disk. A pass ends when
+All of it happens on a thread of its own: the event loop never waits for a disk. A search ends when
 the next one is due, so that the newest utterances come first again even while thousands wait.
-There is one such thread below an artifacts root, since the server holds its lock.
 """
 
 import os
@@ -25,7 +24,7 @@ from plugins.waves.files import publishing
 from plugins.waves.jobs import record
 from plugins.waves.jobs.search import Found, Search
 from plugins.waves.jobs.sources import source_of
-from plugins.waves.jobs.wave_job import Bench, OnEnd, Utterance
+from plugins.waves.jobs.wave_job import OnEnd, WaveJob, WavesContext
 from plugins.waves.pool import Outcome, Pool
 from plugins.waves.signals import DROPPED
 
@@ -38,61 +37,61 @@ ROOM_CHECK_S = 0.25
 
 
 class Backfill(threading.Thread):
-    """A thread that finds what has no waves and has them made when nobody else needs the pool."""
+    """A thread that finds recordings without waves and submits them to the pool."""
 
-    def __init__(self, bench: Bench, pool: Pool) -> None:
+    def __init__(self, context: WavesContext, pool: Pool) -> None:
         super().__init__(name="waves-backfill", daemon=True)
-        self._bench = bench
+        self._context = context
         self._pool = pool
-        self._search = Search(bench.host.artifacts, bench.settings.processing_sr)
+        self._search = Search(context.host.artifacts, context.settings.processing_sr)
         self._started_s = time.time()
         self._ended = threading.Event()
-        self._moved = threading.Event()
+        self._wake_up = threading.Event()
         self._due_at = 0.0
         self._failures: dict[str, tuple[int, float]] = {}
         """Path -> how often it failed in a row, and when it may be tried again (monotonic)."""
 
     def wake(self) -> None:
-        """Look again as soon as what was just dropped is old enough; callable from any thread."""
+        """Search again as soon as what was just dropped is old enough; any thread may call this."""
         self._due_at = min(self._due_at, monotonic() + MIN_AGE_S)
-        self._moved.set()
+        self._wake_up.set()
 
     def end(self) -> None:
-        """Look for nothing more; return at once."""
+        """Stop searching; return at once."""
         self._ended.set()
-        self._moved.set()
+        self._wake_up.set()
 
     def run(self) -> None:
         """Search now and whenever it is due, until ended."""
         while not self._ended.is_set():
-            self._due_at = monotonic() + self._bench.settings.backfill_interval_s
+            self._due_at = monotonic() + self._context.settings.backfill_interval_s
             try:
-                self._make_up()
+                self._search_once()
             except Exception:
                 log.exception("the search for missing waves failed; it is made again when due")
             while not self._is_over():
-                self._moved.wait(max(0.0, self._due_at - monotonic()))
-                self._moved.clear()
+                self._wake_up.wait(max(0.0, self._due_at - monotonic()))
+                self._wake_up.clear()
 
-    def _make_up(self) -> None:
-        """Look once at all there is, or until the next look is due."""
+    def _search_once(self) -> None:
+        """Search all sessions once, or until the next search is due."""
         seen = set()
         submitted = 0
         for found in self._search.run():
             seen.add(str(found.path))
             if (
-                not self._put_off(found)
+                not self._is_too_young(found)
                 and not self._failed_lately(found)
-                and self._waits_for_room()
+                and self._wait_for_room()
             ):
                 try:
-                    submitted += self._settle(found)
+                    submitted += self._handle(found)
                 except Exception:
                     log.exception(
                         "a recording without waves cannot be handled; the others are",
                         input_path=str(found.path),
                     )
-                    self._put_back(str(found.path))
+                    self._pause(str(found.path))
             if self._is_over():
                 break
         for path in self._failures.keys() - seen:
@@ -101,39 +100,39 @@ class Backfill(threading.Thread):
         if submitted:
             log.info("waves were missing; they are being made", utterances=submitted)
 
-    def _settle(self, found: Found) -> bool:
-        """Do what a recording lacks; tell whether a job was submitted for it."""
+    def _handle(self, found: Found) -> bool:
+        """Record the waves of a recording or submit a job; tell whether a job was submitted."""
         path = str(found.path)
         if self._pool.holds(path) or self._pool.is_quarantined(path):
             return False
         if self._failed_lately(found):  # an attempt that ended while this one waited for room
             return False
         now = self._search.look_again(found)
-        if now is None or self._put_off(now):
+        if now is None or self._is_too_young(now):
             return False
-        if now.standing == "set aside":
-            self._pool.quarantine(path, now.set_aside_s)
-        if now.standing == "unrecorded":
-            adopt(self._bench, now)
-        if now.standing != "pending":
+        if now.state == "quarantined":
+            self._pool.quarantine(path, now.quarantined_s)
+        if now.state == "unrecorded":
+            adopt(self._context, now)
+        if now.state != "pending":
             return False
-        return self._pool.submit(prepared(self._bench, now, self._on_end), live=False)
+        return self._pool.submit(prepared(self._context, now, self._on_end), live=False)
 
-    def _on_end(self, utterance: Utterance, reason: str, message: str, outcome: Outcome) -> None:  # noqa: ARG002 - the signature of `on_end`
-        self._moved.set()
+    def _on_end(self, job: WaveJob, reason: str, message: str, outcome: Outcome) -> None:  # noqa: ARG002 - the signature of `on_end`
+        self._wake_up.set()
         if not reason:
-            self._failures.pop(utterance.path, None)
+            self._failures.pop(job.path, None)
         elif reason not in DROPPED:
-            self._put_back(utterance.path)
+            self._pause(job.path)
 
-    def _put_back(self, path: str) -> None:
-        """Leave a recording that failed alone for a while, each time longer."""
+    def _pause(self, path: str) -> None:
+        """Try a recording that failed again after a pause, each time a longer one."""
         failures = self._failures.get(path, (0, 0.0))[0]
         pause_s = min(FIRST_BACK_OFF_S * 2 ** min(failures, 10), MAX_BACK_OFF_S)
         self._failures[path] = failures + 1, monotonic() + pause_s
 
-    def _put_off(self, found: Found) -> bool:
-        """Put a recording off that is so young that the live path may yet bring it; tell if so."""
+    def _is_too_young(self, found: Found) -> bool:
+        """Tell whether the live path may yet submit this recording; then search again soon."""
         age_s = time.time() - found.written_at_s
         is_young = found.written_at_s >= self._started_s and 0 <= age_s < MIN_AGE_S
         if is_young:
@@ -144,33 +143,33 @@ class Backfill(threading.Thread):
         _, not_before = self._failures.get(str(found.path), (0, 0.0))
         return monotonic() < not_before
 
-    def _waits_for_room(self) -> bool:
+    def _wait_for_room(self) -> bool:
         """Wait until the pool has room; tell whether it has before the next look is due."""
         while not self._is_over():
             if self._pool.has_room_for_backfill:
                 return True
-            self._moved.wait(ROOM_CHECK_S)
-            self._moved.clear()
+            self._wake_up.wait(ROOM_CHECK_S)
+            self._wake_up.clear()
         return False
 
     def _is_over(self) -> bool:
         return self._ended.is_set() or monotonic() >= self._due_at
 
 
-def prepared(bench: Bench, found: Found, on_end: OnEnd) -> Utterance:
-    """Return the utterance to be submitted for a recording, what is left of its waves removed."""
+def prepared(context: WavesContext, found: Found, on_end: OnEnd) -> WaveJob:
+    """Return the job for a recording; remove what is left of its waves."""
     with suppress(OSError):  # publishing them anew meets the same obstacle, and reports it
         publishing.remove_partial(found.targets)
-    event = source_of(found.path, bench.host.artifacts)
-    return Utterance(str(found.path), event, bench, backfill=True, on_end=on_end)
+    event = source_of(found.path, context.host.artifacts)
+    return WaveJob(str(found.path), event, context, backfill=True, on_end=on_end)
 
 
-def adopt(bench: Bench, found: Found) -> str:
-    """Record waves that stand whole but unrecorded; return what was in the way, or nothing."""
+def adopt(context: WavesContext, found: Found) -> str:
+    """Record waves that are complete but unrecorded; return why that failed, or nothing."""
     try:
-        with bench.recording:
+        with context.recording:
             recorded = record.adopt(
-                bench.host.artifacts, found.session_id, found.source, found.targets
+                context.host.artifacts, found.session_id, found.source, found.targets
             )
     except OSError as error:
         log.error("waves cannot be recorded", input_path=str(found.path), error=str(error))

@@ -1,16 +1,14 @@
-"""Keep `session.json`, the record of what became of every utterance of a session.
+"""Reads and writes `session.json`, the record of what became of every utterance of a session.
 
     <artifacts>/waves/sessions/<session_id>/session.json
 
-Consumers may trust it: an utterance is recorded as `written` after its three files stand whole in
-their place, so what the record names is there, with that size and that SHA-256. There is one
-writer, the thread of the waves plugin in the server; every change rewrites the file atomically.
+An utterance is recorded as `written` after its three files stand whole in their place, so what the
+record names is there, with that size and that SHA-256. Only a thread of the waves plugin writes;
+every change reads the file, changes it and replaces it atomically.
 
-The file is read anew for every change: a session has at most 18 utterances, and so nothing is kept
-in memory that could grow or differ from the disk. A record that holds something else than a record
-is moved aside and made again from the waves that stand in the session's directory; their figures
-are lost then. One that cannot be opened or read at the moment (no descriptor left, a disk that
-fails) may be whole: it stays, and the backfill records the waves later.
+A file that is no record is moved aside, and a record is made again from the waves in the session's
+directory, without their figures. One that cannot be opened or read at the moment (no descriptor
+left, a disk that fails) may be whole: it stays, and the backfill records the waves later.
 """
 
 import hashlib

@@ -1,11 +1,11 @@
-"""What is left to do below the artifacts root: speech without complete and recorded waves.
+"""Finds recordings below the artifacts root whose waves are not complete or not recorded.
 
     session directory --> recordings in turn_*/ --> each is one of
-        done       its three waves stand, with the sizes that the record names
-        refused    recorded as failed for what it holds, and unchanged since
-        set aside  recorded as crashed, within a day and by this version, and unchanged since
-        unrecorded its three waves stand, whole, and the record does not know
-        pending    anything else: nothing, or a part of a set
+        done         its three waves stand, with the sizes that the record names
+        refused      recorded as failed for what it holds, and unchanged since
+        quarantined  recorded as crashed, within a day and by this version, and unchanged since
+        unrecorded   its three waves stand, whole, and are not in the record
+        pending      anything else: no waves, or a part of a set
 
 The files decide; a record that is missing or corrupt costs reading the waves once. Nothing here
 changes a file. A session in which nothing is left is remembered with the times of its directories
@@ -34,7 +34,7 @@ from plugins.waves.files import paths, publishing
 from plugins.waves.jobs import record
 from plugins.waves.pool import DAY_S
 
-Standing = Literal["done", "refused", "set aside", "unrecorded", "pending"]
+RecordingState = Literal["done", "refused", "quarantined", "unrecorded", "pending"]
 Stamp = tuple[tuple[str, int, int], ...]
 
 
@@ -49,9 +49,9 @@ class Found:
     targets: paths.Targets
     written_at_s: float
     """Time of the file, in seconds since 1970."""
-    standing: Standing
-    set_aside_s: float = 0.0
-    """For how many seconds more it is set aside."""
+    state: RecordingState
+    quarantined_s: float = 0.0
+    """For how many seconds more it is quarantined."""
 
 
 class Search:
@@ -108,10 +108,10 @@ class Search:
             found = self._look_at(wav_path, session_id, recorded)
             if found is None:
                 continue
-            if found.standing == "refused":
+            if found.state == "refused":
                 watched.append(wav_path)
                 before += _stamp((wav_path,))
-            elif found.standing != "done":
+            elif found.state != "done":
                 left.append(found)
         if not left and all(is_settled(mtime_ns, started_s) for _, mtime_ns, _ in before):
             self._finished[session_id] = tuple(watched), before
@@ -132,14 +132,14 @@ class Search:
         source = self._artifacts.relative(path)
         targets = paths.session_targets(path, self._artifacts.root)
         known = recorded.get(source)
-        standing = self._standing(status, targets, known)
-        set_aside_s = 0.0
-        if standing == "refused" and known is not None and known.reason == "crashed":
-            set_aside_s = self._set_aside_s(known)
-            standing = "set aside" if set_aside_s else "pending"
-        return Found(path, session_id, source, targets, status.st_mtime, standing, set_aside_s)
+        state = self._state(status, targets, known)
+        quarantined_s = 0.0
+        if state == "refused" and known is not None and known.reason == "crashed":
+            quarantined_s = self._quarantined_s(known)
+            state = "quarantined" if quarantined_s else "pending"
+        return Found(path, session_id, source, targets, status.st_mtime, state, quarantined_s)
 
-    def _set_aside_s(self, crashed: record.Utterance) -> float:
+    def _quarantined_s(self, crashed: record.Utterance) -> float:
         """Return for how many seconds more a recording that crashed is left alone."""
         if crashed.app_version != self._app_version:
             return 0.0
@@ -150,9 +150,9 @@ class Search:
         age_s = age.total_seconds()
         return max(0.0, DAY_S - age_s) if age_s >= 0 else 0.0
 
-    def _standing(
+    def _state(
         self, status: os.stat_result, targets: paths.Targets, recorded: record.Utterance | None
-    ) -> Standing:
+    ) -> RecordingState:
         if recorded is not None and recorded.status == "written":
             sizes = [file.size for file in recorded.files]
             if sizes and sizes == [_size(target) for target in targets]:

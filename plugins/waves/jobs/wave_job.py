@@ -1,4 +1,4 @@
-"""One utterance on its way through the pool: its order, its log lines, its record, its signal."""
+"""One job of the pool: its order, its log lines, its record, its signal."""
 
 import asyncio
 import threading
@@ -30,14 +30,13 @@ from plugins.waves.signals import (
 log = structlog.get_logger(__name__)
 
 SENDER = "waves"
-FIGURES = ("duration_s", "sample_rate", "rmse", "clipped_samples", "voiced_ratio", "queued_ms",
-           "running_ms")  # fmt: skip
-"""What a signal and a record say of waves alike."""
+FIGURES = ("duration_s", "sample_rate", "rmse", "clipped_samples", "voiced_ratio")
+"""What the worker reports, and a signal and a record both say."""
 
 
 @dataclass(slots=True, eq=False)
-class Bench:
-    """What all utterances share."""
+class WavesContext:
+    """What all jobs share."""
 
     host: Host
     settings: WavesSettings
@@ -53,7 +52,7 @@ class Bench:
         return self.host.artifacts.root / TEMPORARY_DIRECTORY
 
     def announce(self, signal: Signal[Any], event: WavesWritten | WavesFailed) -> None:
-        """Send a signal on the event loop's thread; a loop that is closed hears nothing."""
+        """Send a signal on the event loop's thread, unless the loop is closed."""
         if self.loop is None:
             return
         try:
@@ -62,30 +61,30 @@ class Bench:
             log.warning(
                 "the event loop is closed; nobody was told",
                 signal=signal.name,
-                **_context(event.source),
+                **_log_fields(event.source),
             )
 
 
 @dataclass(slots=True, eq=False)
-class Utterance:
-    """One `tts_written` on its way to one of the two outcomes; see `plugins.waves.pool.lane.Work`.
+class WaveJob:
+    """One `tts_written` on its way to one of the two outcomes; see `plugins.waves.pool.job.Work`.
 
-    An utterance of the backfill that is dropped is told to nobody: it will be found again.
+    A job of the backfill that is dropped sends no signal: its recording is found again.
     """
 
     path: str
     event: TtsWritten
-    bench: Bench
+    context: WavesContext
     backfill: bool = False
     on_end: "OnEnd | None" = None
     """Called last: `on_end(self, reason, message, outcome)`; `reason` is empty after success."""
 
     def begin(self, queued_ms: float) -> worker.Order:
         """Log the start; return what the worker gets."""
-        targets = paths.session_targets(self.event.wav_path, self.bench.host.artifacts.root)
+        targets = self._targets()
         log.info(
             "decomposition started",
-            **self._context(),
+            **self._log_fields(),
             output_dir=str(targets[0].parent),
             queued_ms=round(queued_ms, 1),
         )
@@ -93,11 +92,11 @@ class Utterance:
         return worker.Order(
             wav_path=self.path,
             targets=(first, second, third),
-            temporary=str(self.bench.temporary),
-            root=str(self.bench.host.artifacts.root),
-            sr=self.bench.settings.processing_sr,
-            max_duration_s=self.bench.settings.max_duration_s,
-            engine=self.bench.settings.engine,
+            temporary=str(self.context.temporary),
+            root=str(self.context.host.artifacts.root),
+            sr=self.context.settings.processing_sr,
+            max_duration_s=self.context.settings.max_duration_s,
+            engine=self.context.settings.engine,
         )
 
     def end(self, outcome: Outcome) -> None:
@@ -107,16 +106,16 @@ class Utterance:
         try:
             event = self._concluded(outcome, is_told)
         except Exception as error:
-            log.exception("the end of a decomposition could not be handled", **self._context())
+            log.exception("the end of a decomposition could not be handled", **self._log_fields())
             reason = cast("Reason", outcome.reason or "error")
             message = outcome.message or f"{type(error).__name__}: {error}"
             event = self._failed(reason, message, outcome)
         failed = event if isinstance(event, WavesFailed) else None
         try:
             if failed is None:
-                self.bench.announce(waves_written, event)
+                self.context.announce(waves_written, event)
             elif is_told:
-                self.bench.announce(waves_failed, event)
+                self.context.announce(waves_failed, event)
         finally:
             if self.on_end is not None:
                 message = failed.message if failed else ""
@@ -140,20 +139,12 @@ class Utterance:
         data: dict[str, Any] = dict(outcome.report.data)
         first, second, third = (Path(path) for path, *_ in data["files"])
         *_, peaks, rms = zip(*data["files"], strict=True)
+        figures: dict[str, Any] = {name: data[name] for name in (*FIGURES, "frames")}
+        times: dict[str, Any] = _times(outcome)
         return WavesWritten(
-            self.event,
-            (first, second, third),
-            rmse=data["rmse"],
-            duration_s=data["duration_s"],
-            sample_rate=data["sample_rate"],
-            clipped_samples=data["clipped_samples"],
-            voiced_ratio=data["voiced_ratio"],
-            frames=data["frames"],
-            peaks=peaks,
-            rms=rms,
-            **_times(outcome),
+            self.event, (first, second, third), peaks=peaks, rms=rms, **figures, **times,
             backfill=self.backfill,
-        )
+        )  # fmt: skip
 
     def _failed(self, reason: Reason, message: str, outcome: Outcome) -> WavesFailed:
         times = _times(outcome)
@@ -163,14 +154,14 @@ class Utterance:
         """Record and log the waves; tell whether their session still exists."""
         data: dict[str, Any] = dict(outcome.report.data)
         for warning in data["warnings"]:
-            log.warning("the recording is odd", **self._context(), warning=warning)
-        figures: dict[str, Any] = {name: getattr(written, name) for name in FIGURES}
-        if not self._record("written", data["files"], **figures):
+            log.warning("the recording is odd", **self._log_fields(), warning=warning)
+        figures = {name: data[name] for name in FIGURES}
+        if not self._record("written", data["files"], **figures, **_times(outcome)):
             _take_back(written.files)
             return False
         log.info(
             "decomposition finished",
-            **self._context(),
+            **self._log_fields(),
             output_dir=str(written.files[0].parent),
             queued_ms=written.queued_ms,
             running_ms=written.running_ms,
@@ -183,12 +174,12 @@ class Utterance:
     def _keep_failure(self, failed: WavesFailed, outcome: Outcome) -> None:
         reason, message = failed.reason, failed.message
         if reason in DROPPED:
-            log.warning("utterance dropped", **self._context(), reason=reason, message=message)
+            log.warning("utterance dropped", **self._log_fields(), reason=reason, message=message)
             return
         times: dict[str, Any] = _times(outcome)
         log.error(
             "decomposition failed",
-            **self._context(),
+            **self._log_fields(),
             output_dir=self._output_dir(),
             reason=reason,
             message=message,
@@ -209,12 +200,12 @@ class Utterance:
         self, status: record.Status, published: Sequence[tuple[Any, ...]] = (), **fields: Any
     ) -> bool:
         """Write the utterance into `session.json`; tell whether its session still exists."""
-        artifacts = self.bench.host.artifacts
+        artifacts = self.context.host.artifacts
         try:
             utterance = record.Utterance(
                 source=artifacts.relative(self.event.wav_path),
                 status=status,
-                app_version=self.bench.app_version,
+                app_version=self.context.app_version,
                 finished_at=record.now(),
                 files=tuple(
                     record.WaveEntry(artifacts.relative(Path(path)), *figures)
@@ -222,10 +213,10 @@ class Utterance:
                 ),
                 **fields,
             )
-            with self.bench.recording:
+            with self.context.recording:
                 return record.record(artifacts, self.event.session_id, utterance)
         except Exception:
-            log.exception("the outcome could not be recorded", **self._context())
+            log.exception("the outcome could not be recorded", **self._log_fields())
             return True
 
     def _identity(self, outcome: Outcome) -> dict[str, Any]:
@@ -235,20 +226,21 @@ class Utterance:
         names = ("source_size", "source_mtime_ns")
         return {name: outcome.report.data[name] for name in names if name in outcome.report.data}
 
-    def _context(self) -> dict[str, object]:
+    def _log_fields(self) -> dict[str, object]:
         marked: dict[str, object] = {"backfill": True} if self.backfill else {}
-        return {**_context(self.event), **marked}
+        return {**_log_fields(self.event), **marked}
+
+    def _targets(self) -> paths.Targets:
+        return paths.session_targets(self.event.wav_path, self.context.host.artifacts.root)
 
     def _output_dir(self) -> str | None:
         try:
-            return str(
-                paths.session_targets(self.event.wav_path, self.bench.host.artifacts.root)[0].parent
-            )
+            return str(self._targets()[0].parent)
         except Exception:  # noqa: BLE001 - the path is what is wrong then, and is in the log line
             return None
 
 
-OnEnd = Callable[[Utterance, str, str, Outcome], None]
+OnEnd = Callable[[WaveJob, str, str, Outcome], None]
 
 
 def _take_back(files: tuple[Path, ...]) -> None:
@@ -260,7 +252,7 @@ def _take_back(files: tuple[Path, ...]) -> None:
         files[0].parent.parent.rmdir()
 
 
-def _context(event: TtsWritten) -> dict[str, object]:
+def _log_fields(event: TtsWritten) -> dict[str, object]:
     """Return what every log line about an utterance names; never its words."""
     return {
         "session_id": event.session_id,

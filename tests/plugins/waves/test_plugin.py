@@ -27,7 +27,7 @@ from backend.plugins import Host, discover
 from backend.signals import TtsWritten, emit, tts_written
 from backend.storage import Artifacts
 from plugins.waves import worker
-from plugins.waves.jobs import Bench, Utterance, record
+from plugins.waves.jobs import WaveJob, WavesContext, record
 from plugins.waves.plugin import lifespan
 from plugins.waves.pool import Outcome
 from plugins.waves.process import Report
@@ -383,20 +383,20 @@ async def test_whatever_step_of_an_end_raises(
 ) -> None:
     """Whichever call at the end of a job raises, one signal comes, and its owner is told once."""
     event = utterance(artifacts, "good")
-    bench = Bench(
+    context = WavesContext(
         Host(artifacts, lambda *_: None), WavesSettings(), asyncio.get_running_loop(), "1"
     )
-    made = jobs.decompose(Utterance(str(event.wav_path), event, bench).begin(0.0))
+    made = jobs.decompose(WaveJob(str(event.wav_path), event, context).begin(0.0))
     outcome = Outcome(reason, reason and "why", Report() if reason else made)
     silent = backfill and reason == "queue_full"
     ends: list[str] = []
 
-    def on_end(_: Utterance, reason: str, *__: object) -> None:
+    def on_end(_: WaveJob, reason: str, *__: object) -> None:
         ends.append(reason)
 
     failures: list[str] = []
     for number in count(1):
-        one = Utterance(str(event.wav_path), event, bench, backfill, on_end)
+        one = WaveJob(str(event.wav_path), event, context, backfill, on_end)
         with capture_logs(), failing_at(number, OF_THE_END, {"end", "announce"}) as failed:
             thread = threading.Thread(target=one.end, args=(outcome,))
             thread.start()
@@ -435,10 +435,10 @@ def test_a_closed_loop_hears_nothing_and_nothing_raises(
     event = utterance(artifacts, "good")
     loop = asyncio.new_event_loop()
     loop.close()
-    bench = Bench(Host(artifacts, lambda state, reason: None), WavesSettings(), loop, "1")
+    context = WavesContext(Host(artifacts, lambda state, reason: None), WavesSettings(), loop, "1")
 
     with capture_logs() as logs:
-        bench.announce(waves_failed, WavesFailed(event, "stopped", "too late", 0.0, 0.0))
+        context.announce(waves_failed, WavesFailed(event, "stopped", "too late", 0.0, 0.0))
 
     (entry,) = logs
     assert (entry["log_level"], entry["input_path"]) == ("warning", str(event.wav_path))

@@ -20,7 +20,7 @@ from backend.signals import TtsWritten, emit, tts_written
 from backend.storage import Artifacts
 from plugins.waves import worker
 from plugins.waves.files import paths
-from plugins.waves.jobs import Bench, backfill, record
+from plugins.waves.jobs import WavesContext, backfill, record
 from plugins.waves.jobs.sources import source_of
 from plugins.waves.pool import Pool
 from plugins.waves.settings import WavesSettings
@@ -236,13 +236,13 @@ async def test_what_failed_for_a_while_is_tried_less_and_less_often(
     monkeypatch.setattr(worker, "warm_up", jobs.warm_up_like_waves)
     speak(artifacts, "raise_error")
     times: list[float] = []
-    announce = Bench.announce
+    announce = WavesContext.announce
 
-    def timed(bench: Bench, *outcome: Any) -> None:
+    def timed(context: WavesContext, *outcome: Any) -> None:
         times.append(monotonic())  # on the pool's thread, where the pause begins a moment later
-        announce(bench, *outcome)
+        announce(context, *outcome)
 
-    monkeypatch.setattr(Bench, "announce", timed)
+    monkeypatch.setattr(WavesContext, "announce", timed)
 
     async with running(artifacts, backfill_interval_s=0.02):
         await listener.wait_for(5)
@@ -255,11 +255,13 @@ async def test_what_failed_for_a_while_is_tried_less_and_less_often(
 def test_a_failure_is_forgotten_with_its_recording(artifacts: Artifacts, tmp_path: Path) -> None:
     """A search that has no time for everything forgets what is gone, and nothing else."""
     kept, gone = speak(artifacts, "slot-1_gpt_calm"), str(tmp_path / "gone.wav")
-    bench = Bench(Host(artifacts, lambda state, reason: None), WavesSettings(), None)
-    search = backfill.Backfill(bench, Pool(jobs.decompose, lanes=1, queue_max_size=1, timeout_s=1))
+    context = WavesContext(Host(artifacts, lambda state, reason: None), WavesSettings(), None)
+    search = backfill.Backfill(
+        context, Pool(jobs.decompose, lanes=1, queue_max_size=1, timeout_s=1)
+    )
     search._failures |= dict.fromkeys([str(kept.parent), gone], (1, 0.0))
 
-    search._make_up()
+    search._search_once()
 
     assert {str(kept.parent)} == search._failures.keys()
 

@@ -103,20 +103,20 @@ def test_a_refused_recording_is_looked_at_again_when_it_changes(artifacts: Artif
     set_age(wav, 30)
 
     assert [] == before
-    assert ["pending"] == [found.standing for found in search.run()]
+    assert ["pending"] == [found.state for found in search.run()]
 
 
 @pytest.mark.parametrize(
-    ("hours", "version", "standing"),
+    ("hours", "version", "state"),
     [
-        (1.0, record.app_version(), "set aside"),
+        (1.0, record.app_version(), "quarantined"),
         (25.0, record.app_version(), "pending"),
         (-1.0, record.app_version(), "pending"),
         (1.0, "an earlier one", "pending"),
     ],
 )
 def test_a_recording_that_crashed_is_set_aside_for_a_day(
-    artifacts: Artifacts, hours: float, version: str, standing: str
+    artifacts: Artifacts, hours: float, version: str, state: str
 ) -> None:
     """F14: it is left alone for a day by one version; a clock that was wrong holds nothing up."""
     wav = speak(artifacts, "a")
@@ -126,7 +126,7 @@ def test_a_recording_that_crashed_is_set_aside_for_a_day(
     crashed = replace(known, reason="crashed", app_version=version, finished_at=then.isoformat())
     record.record(artifacts, "session-1", crashed)
 
-    assert [("a", standing)] == left(artifacts)
+    assert [("a", state)] == left(artifacts)
 
 
 def test_only_recordings_are_found(artifacts: Artifacts, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_recording_that_is_replaced_while_it_is_looked_at(
     (then,) = search.run()
 
     assert [] == at_first
-    assert ("pending", True) == (then.standing, then.written_at_s > before_s - 1)
+    assert ("pending", True) == (then.state, then.written_at_s > before_s - 1)
 
 
 def test_a_recording_is_looked_at_again(artifacts: Artifacts) -> None:
@@ -180,7 +180,7 @@ def test_a_recording_is_looked_at_again(artifacts: Artifacts) -> None:
     wav.unlink()
 
     assert published is not None
-    assert "done" == published.standing
+    assert "done" == published.state
     assert search.look_again(found) is None
 
 
@@ -226,7 +226,7 @@ def test_a_finished_session_is_not_opened_again(
 
     assert [[], [], []] == found
     assert 1 == count
-    assert ["pending"] == [item.standing for item in search.run()]
+    assert ["pending"] == [item.state for item in search.run()]
     shutil.rmtree(wav.parent.parent)
     assert [] == list(search.run())
 
@@ -245,7 +245,7 @@ def test_a_session_that_has_just_changed_is_not_remembered(artifacts: Artifacts)
     os.utime(targets[0].parent, ns=(times.st_atime_ns, times.st_mtime_ns))
     os.utime(recorded, ns=(status.st_atime_ns, status.st_mtime_ns))
 
-    assert ["pending"] == [item.standing for item in search.run()]
+    assert ["pending"] == [item.state for item in search.run()]
 
 
 def test_a_set_that_is_adopted_is_done(artifacts: Artifacts) -> None:
@@ -258,6 +258,6 @@ def test_a_set_that_is_adopted_is_done(artifacts: Artifacts) -> None:
 
     adopted = record.adopt(artifacts, "session-1", found.source, found.targets)
 
-    assert ("unrecorded", True) == (found.standing, adopted)
+    assert ("unrecorded", True) == (found.state, adopted)
     assert [] == left(artifacts)
     assert utterance.files == record.load(artifacts, "session-1")[utterance.source].files
