@@ -85,7 +85,7 @@ class Kernel:
 
     def bind(self, address: int) -> None:
         """Make the machine code at `address` callable."""
-        import numpy as np  # whoever only looks for compiled kernels needs none
+        import numpy as np  # here, since a look for compiled kernels needs none
 
         kind = self.signature[: self.signature.index("(")]
         result_type = _C_TYPES.get(kind)

@@ -13,10 +13,10 @@ log = structlog.get_logger(__name__)
 
 
 class CallbackThread(threading.Thread):
-    """Calls `Work.end` for every end that is put, until it is closed.
+    """Calls `Work.end` for every ended job that is put, until it is closed.
 
     `take_waiters(job)` returns those who still wait for a job, and nothing once there are none.
-    Whoever puts or closes holds the lock of the pool.
+    `put` and `close` are called with the lock of the pool.
     """
 
     def __init__(self, take_waiters: Callable[[Job], list[Work]]) -> None:
@@ -24,7 +24,7 @@ class CallbackThread(threading.Thread):
         self._take_waiters = take_waiters
         self._ends: SimpleQueue[tuple[Work | Job, Outcome] | None] = SimpleQueue()
         self.accepts = False
-        """Whether ends may be put; if not, whoever has one calls `run_callbacks`."""
+        """Whether `put` may be called; if not, the caller runs the callbacks itself."""
 
     def put(self, ended: Work | Job, outcome: Outcome) -> None:
         """Have the callbacks run soon; return at once."""

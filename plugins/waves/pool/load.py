@@ -14,7 +14,7 @@ UNKNOWN_SLOW_S = 30.0
 
 
 class Load:
-    """Counts refusals and times of jobs; whoever uses it holds the lock of the pool."""
+    """Counts refusals and times of jobs; called with the lock of the pool."""
 
     def __init__(self) -> None:
         self._refusals: deque[tuple[int, int]] = deque()

@@ -239,7 +239,7 @@ class Pool:
     def starting(self) -> Iterator[bool]:
         """Let one lane prepare and warm up alone first.
 
-        It alone is told that it is the first, and sweeps: a second one would remove its files.
+        Only its warm-up gets `first`: what is done once for all workers is not done twice.
         """
         with nullcontext() if self._was_ready else self._first_start:
             yield not self._was_ready

@@ -6,7 +6,7 @@ from plugins.waves.pool.job import Job
 
 
 class Backlog:
-    """Two queues in one; whoever uses it holds the lock of the pool."""
+    """Two queues in one; called with the lock of the pool."""
 
     def __init__(self) -> None:
         self._live: deque[Job] = deque()

@@ -39,7 +39,7 @@ AUTOGROUP = Path("/proc/self/autogroup")
 AUTOGROUP_ATTEMPTS = 5
 AUTOGROUP_PAUSE_S = 0.11
 """Longer than the tenth of a second between two changes by users: kernel/sched/autogroup.c."""
-MOST_LIKELY_VICTIM = "1000"  # proc(5), oom_score_adj
+HIGHEST_OOM_SCORE = "1000"  # proc(5), oom_score_adj
 ONE_THREAD = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -129,7 +129,7 @@ def guard(parent_pid: int, memory_limit_mb: int, low_priority: bool) -> None:
         _limit_memory(memory_limit_mb)
     if sys.platform == "linux":
         with suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text(MOST_LIKELY_VICTIM, encoding="ascii")
+            Path("/proc/self/oom_score_adj").write_text(HIGHEST_OOM_SCORE, encoding="ascii")
 
 
 def run(task: Callable[..., Report], *arguments: object) -> Report:

@@ -50,7 +50,7 @@ BLOCK_FRAMES = 2048
 """Frames whose values are kept at a time (about 12 MB)."""
 
 PIECE_FRAMES = 80
-"""Frames that one call of the search takes, about 0.4 ms: between two calls it gives way."""
+"""Frames that one call of the search takes, about 0.4 ms: between two calls it yields the core."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def decode(
     block_frames : int > 0
         Frames whose values are held in memory at a time.
     piece_frames : int > 0
-        Frames after which the search gives way to other processes.
+        Frames after which the search yields the core to other processes.
 
     Returns
     -------
