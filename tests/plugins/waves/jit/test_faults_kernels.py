@@ -69,6 +69,7 @@ def decompose_in_pool(
             queue_max_size=4,
             timeout_s=LIMIT_S,
             warm_up=partial(warm_up, str(folder / ".tmp"), "exact", kernel_cache),
+            low_priority=False,
         )
         with pool:
             assert ask("missing", folder / "missing.wav").outcome().reason == "invalid_audio"
