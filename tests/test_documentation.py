@@ -198,7 +198,10 @@ LISTENING: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("which", LISTENING)
+@pytest.mark.parametrize(
+    "which",
+    [pytest.param(one, marks=pytest.mark.e2e if one == "waves" else ()) for one in LISTENING],
+)
 async def test_a_plugin_listens_to_the_signals_it_tells(which: str, tmp_path: Path) -> None:
     """What a plugin connects to as it starts is what its `listens` says, no more and no less."""
     plugin = PLUGINS[which.partition(",")[0]]
