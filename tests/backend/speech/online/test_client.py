@@ -1,6 +1,8 @@
 """The speech services, over real HTTP: every mode of every service has its result."""
 
+import asyncio
 import re
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -277,6 +279,34 @@ def test_a_loop_that_was_never_used_closes() -> None:
 
     with pytest.raises(SpeechError, match="stopped"):
         background.run(nothing)
+
+
+def test_closing_does_not_wait_for_a_thread_of_the_loop() -> None:
+    """A lookup of a host name cannot be cancelled: closing leaves it and ends the request."""
+    begun, release = threading.Event(), threading.Event()
+
+    def look_up() -> None:
+        begun.set()
+        release.wait(2 * SOON_S)
+
+    async def ask() -> None:
+        await asyncio.to_thread(look_up)
+
+    async def end() -> None:
+        return None
+
+    background = Background("lookup", end)
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(background.run, ask)
+        assert begun.wait(LIMIT_S)
+        started = monotonic()
+
+        background.close()
+
+        assert monotonic() - started < SOON_S
+        with pytest.raises(SpeechError, match="stopped"):
+            asking.result(SOON_S)
+        release.set()
 
 
 def test_the_two_services_are_equally_loud(make: Make, tmp_path: Path) -> None:
