@@ -166,6 +166,7 @@ class HelloAck(Payload):
     run: str
     oldest: int | None = Field(description="Cursor of the oldest event that can be replayed.")
     replayed: int = Field(description="How many events follow.")
+    restored: int = Field(0, description="Always 0; callbacks printed by version 0.1 read it.")
 
 
 class ReplayGap(Payload):

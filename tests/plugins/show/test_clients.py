@@ -181,6 +181,7 @@ def test_garbage_is_ignored(said: str | bytes, server: LiveServer) -> None:
         answer = rude.next()
 
         assert ("hello.ack", 1) == (answer["type"], answer["payload"]["replayed"])
+        assert 0 == answer["payload"]["restored"]  # what callbacks printed by version 0.1 read
 
 
 def test_a_client_may_ask_again_and_again(server: LiveServer, root: Path) -> None:
