@@ -158,4 +158,4 @@ def test_no_visitors_words_in_the_log(port: int, tmp_path: Path) -> None:
     assert session_id in log
     assert CANARY in "".join(said), "the agents repeat words; else this test shows nothing"
     assert [] == [text for text in said if text in log]
-    assert CANARY not in log.replace(f"requested=tts/{CANARY}.wav", "")
+    assert CANARY not in log.replace(f"path=tts/{CANARY}.wav", "")
