@@ -25,7 +25,11 @@ def test_whatever_step_of_the_pool_raises(tmp_path: Path, payload: tuple[str, ..
     failures: list[str] = []
     for number in count(1):
         job, following = Asked(tmp_path / "a.wav", *payload), Asked("b.wav", "echo", "x")
-        with capture_logs(), failing_at(number, OF_THE_POOL, SPARED) as failed, running() as pool:
+        with (
+            capture_logs(),
+            failing_at(number, OF_THE_POOL, SPARED) as failed,
+            running(low_priority=False) as pool,
+        ):
             pool.submit(job)
             pool.submit(following)
             job.outcome()
