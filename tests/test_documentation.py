@@ -3,6 +3,7 @@
 Everything here walks what there is, so whoever adds a plugin learns what is still to be written.
 """
 
+import ast
 import pkgutil
 import re
 import shlex
@@ -229,6 +230,48 @@ def test_the_contract_is_in_the_readme(contract: type[Any], heading: str) -> Non
     parts = {field.name for field in fields(contract)} | methods - {"resolve", "listens_to"}
 
     assert parts == readme.table(*SUBSCRIBER, heading).keys()
+
+
+@pytest.mark.parametrize("folder", ["backend", "plugins/waves"])
+def test_every_room_is_in_the_readme(folder: str) -> None:
+    """The table of rooms names each folder of code, with the first sentence of its docstring."""
+    faces = (ROOT / folder).glob("*/__init__.py")
+    first = {
+        face.parent.name: (ast.get_docstring(ast.parse(face.read_text("utf-8"))) or "")
+        for face in faces
+    }
+
+    rooms = readme.table(f"{folder}/README.md", "Rooms", "room")
+    assert {
+        name: [text.partition("\n\n")[0].replace("\n", " ")] for name, text in first.items()
+    } == rooms
+
+
+@pytest.mark.parametrize("page", readme.pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_name_of_code_exists(page: Path) -> None:
+    """A dotted name that a page gives is that of a module, or stands in the module before it."""
+    text = re.sub(r"(?ms)^- .*?(?=^- |\Z)", _unless_gone, page.read_text("utf-8"))
+    names = re.findall(r"`((?:backend|plugins)(?:\.\w+)+)", text)
+
+    assert [] == [name for name in names if not _exists(name)]
+
+
+def _unless_gone(item: re.Match[str]) -> str:
+    """Return an item of a list, or nothing if it says what is gone or has another name now."""
+    return "" if re.search(r"\b(is|are) (gone|called)\b", item[0]) else item[0]
+
+
+def _exists(name: str) -> bool:
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        place = ROOT.joinpath(*parts[:length])
+        module = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        if module.is_file():
+            attribute = parts[length : length + 1]
+            return not attribute or bool(
+                re.search(rf"\b{attribute[0]}\b", module.read_text("utf-8"))
+            )
+    return False
 
 
 @pytest.mark.parametrize("page", readme.pages(), ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -1,4 +1,4 @@
-"""Requests to services on the network: which failures are retried, how often, after which pause."""
+"""Requests to services on the network: what is retried, how often, after which pause."""
 
 from backend.retries.policy import (
     RETRIED_STATUSES,
