@@ -33,7 +33,7 @@ import numpy.typing as npt
 
 from plugins.waves.audio import pcm16, reader, resample
 from plugins.waves.files import paths, publishing
-from plugins.waves.jit import MODULES, store
+from plugins.waves.jit import MODULES, loader
 from plugins.waves.v3 import HOP_LENGTH, PROCESSING_SR, Synthesis, synthesis
 
 ALGORITHM = "v3"
@@ -218,7 +218,7 @@ def try_kernels() -> None:
     """Run every kernel once at least, and log which one before it runs."""
     synthesis.load_kernels()
     for module in MODULES:
-        for kernel in store.kernels(module):
+        for kernel in loader.kernels(module):
             kernel.announce(logger.info)
     tone = np.sin(2 * np.pi * WARM_UP_HZ * np.arange(PROCESSING_SR // 2) / PROCESSING_SR)
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, PROCESSING_SR // 2)  # of many troughs

@@ -253,9 +253,9 @@ def find_directory(root: str) -> Report:
 
 def compile_module(source: str) -> Report:
     """Compile the kernels of the module at `source`, if they are not there."""
-    from plugins.waves.jit import store
+    from plugins.waves.jit import loader
 
-    store.object_code(Path(source))
+    loader.object_code(Path(source))
     return Report()
 
 

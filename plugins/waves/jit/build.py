@@ -3,7 +3,7 @@
     uv run --group e2e python -m plugins.waves.jit.build
 
 The bitcode is committed like the source. It is not optimised, so it is the same for every 64-bit
-machine; `plugins.waves.jit.store` optimises it where it runs. It is not text, since LLVM promises
+machine; `plugins.waves.jit.loader` optimises it where it runs. It is not text, since LLVM promises
 to read the bitcode of its earlier versions. `.ci/run newest_compiler` tries a newer numba.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from plugins.waves.errors import KernelError
-from plugins.waves.jit import cache, store
+from plugins.waves.jit import cache, loader
 
 NO_REFERENCE_COUNTS = """
 define void @NRT_incref(ptr %0) alwaysinline { ret void }
@@ -30,16 +30,16 @@ def build(module: str) -> bytes:
     Raises
     ------
     KernelError
-        If a kernel calls a function that is not in `store.MATH`, such as one that allocates.
+        If a kernel calls a function that is not in `loader.MATH`, such as one that allocates.
     """
     import llvmlite.binding as llvm
 
     whole = llvm.parse_assembly(NO_REFERENCE_COUNTS)
     for name, symbol, text in _translate(module):
         part = llvm.parse_assembly(text)
-        part.get_function(symbol).name = store.symbol(name)
+        part.get_function(symbol).name = loader.symbol(name)
         whole.link_in(part)
-    kept = {store.symbol(one.function.__name__) for one in store.kernels(module)}
+    kept = {loader.symbol(one.function.__name__) for one in loader.kernels(module)}
     for value in (*whole.functions, *whole.global_variables):
         if not value.is_declaration and value.name not in kept:
             value.linkage = "internal"
@@ -48,7 +48,7 @@ def build(module: str) -> bytes:
         one.name
         for one in whole.functions
         if one.is_declaration and not one.name.startswith("llvm.")
-    } - set(store.MATH)
+    } - set(loader.MATH)
     if foreign:
         raise KernelError(f"the kernels of {module} need {sorted(foreign)}")
     whole.triple = whole.data_layout = ""  # those of the machine that compiles it
@@ -68,9 +68,9 @@ def _translate(module: str) -> Iterator[tuple[str, str, str]]:
     target.target_context.refresh()
 
     namespace = vars(import_module(module))
-    for function, fastmath in store.inlined.get(module, []):
+    for function, fastmath in loader.inlined.get(module, []):
         namespace[function.__name__] = njit(error_model="numpy", fastmath=set(fastmath))(function)
-    for declared in store.kernels(module):
+    for declared in loader.kernels(module):
         arguments, returned = normalize_signature(declared.signature)
         flags = compiler.Flags()
         flags.nrt = True

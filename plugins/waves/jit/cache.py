@@ -113,7 +113,7 @@ def bitcode(source: Path) -> bytes:
 
 def object_name(source: Path, bitcode: bytes) -> str:
     """Return the file name of the object code for a module's bitcode, linked as it is today."""
-    linker = Path(__file__).with_name("store.py").read_bytes()
+    linker = Path(__file__).with_name("loader.py").read_bytes()
     return f"{name_of(source)}-{_digest(bitcode, linker)}.kernels"
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from plugins.waves.jit import cache, store
+from plugins.waves.jit import cache, loader
 from plugins.waves.pyin import pyin
 from plugins.waves.v3 import kernels
 
@@ -44,7 +44,7 @@ def load_kernels() -> None:
     if (directory := cache.directory()) is not None:
         cache.check_not_refused(directory, cache.trial_name())
     for module in cache.MODULES:
-        store.load(module)
+        loader.load(module)
 
 
 class Synthesis:

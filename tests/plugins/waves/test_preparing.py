@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from backend.storage import Artifacts
 from plugins.waves import decompose_v3, preparing, worker
 from plugins.waves.errors import KernelError
-from plugins.waves.jit import MODULES, cache, store
+from plugins.waves.jit import MODULES, cache, loader
 from plugins.waves.pool import Pool
 from plugins.waves.settings import WavesSettings
 from tests.patience import LIMIT_S, until
@@ -105,7 +105,7 @@ def test_every_kernel_is_tried(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The trial runs each kernel of each module, and tells of each before."""
-    kernels = [one for name in MODULES for one in store.kernels(import_module(name).__name__)]
+    kernels = [one for name in MODULES for one in loader.kernels(import_module(name).__name__)]
     for one in kernels:
         monkeypatch.setattr(one, "native", one.native)
 
@@ -226,7 +226,7 @@ def test_a_kept_kernel_that_crashes_ends_in_the_reference(tmp_path: Path, tone: 
     prepare(root)
     source = next(path for path in cache.sources() if path.parent.name == "v3")
     (path,) = root.glob("*/v3.kernels-*.kernels")
-    cache.write(path, store._compile(spoiled(cache.bitcode(source), "harmonic_magnitudes")))
+    cache.write(path, loader._compile(spoiled(cache.bitcode(source), "harmonic_magnitudes")))
     job = Asked(tone)
     first, second, third = (str(tmp_path / f"{h}.wav") for h in (1, 2, 3))
     temporary = str(tmp_path / ".tmp")

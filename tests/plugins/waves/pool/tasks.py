@@ -288,12 +288,12 @@ def warm_up_without_a_compiler(
 ) -> Report:
     """Warm up where the compiler does not know the machine."""
     from plugins.waves import worker
-    from plugins.waves.jit import store
+    from plugins.waves.jit import loader
 
     def fail(bitcode: bytes) -> NoReturn:
         raise RuntimeError("no target for this machine\n...")
 
-    store._compile = fail
+    loader._compile = fail
     return worker.warm_up(temporary, engine, kernel_cache, first, replaced_pid)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from plugins.waves import decompose_v3
 from plugins.waves.errors import KernelError
-from plugins.waves.jit import MODULES, build, cache, store
+from plugins.waves.jit import MODULES, build, cache, loader
 from plugins.waves.v3 import kernels as waves
 from tests.patience import LIMIT_S
 
@@ -24,10 +24,10 @@ JOB = """
 import logging, sys
 logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
 import numpy as np
-from plugins.waves.jit import store
+from plugins.waves.jit import loader
 from plugins.waves.v3 import kernels as waves
 compiled = []
-store._compile = lambda bitcode, compile=store._compile: compiled.append(1) or compile(bitcode)
+loader._compile = lambda bitcode, compile=loader._compile: compiled.append(1) or compile(bitcode)
 energies = np.empty(1)
 waves.block_energies(np.full(128, 0.5, np.float32), energies)
 print(energies[0], *(["compiled"] if compiled else []), "numba" in sys.modules)
@@ -146,7 +146,7 @@ def test_a_kernel_yields_the_core_when_it_is_done(monkeypatch: pytest.MonkeyPatc
     """After a kernel, whose result stands by then, the core is yielded."""
     energies = np.empty(1)
     seen: list[float] = []
-    monkeypatch.setattr(store, "yield_cpu", lambda: seen.append(float(energies[0])))
+    monkeypatch.setattr(loader, "yield_cpu", lambda: seen.append(float(energies[0])))
 
     waves.block_energies(np.full(128, 0.5, np.float32), energies)
 
@@ -166,7 +166,7 @@ def test_a_changed_kernel_is_not_run_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "changed.py").write_text("")
 
     with pytest.raises(KernelError, match=r"changed has changed .*: run `uv run .*build`"):
-        store.object_code(tmp_path / "changed.py")
+        loader.object_code(tmp_path / "changed.py")
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_bitcode_is_what_build_makes_of_the_source() -> None:
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
 
 
-@store.kernel("void(float64[::1])")
+@loader.kernel("void(float64[::1])")
 def _allocates(x):  # type: ignore[no-untyped-def]  # its types stand above
     x[0] = np.empty(3).size
 
@@ -229,5 +229,5 @@ def _allocates(x):  # type: ignore[no-untyped-def]  # its types stand above
 @pytest.mark.e2e
 def test_a_kernel_that_allocates_is_refused() -> None:
     """A kernel that needs numba's runtime cannot be built."""
-    with pytest.raises(KernelError, match=r"test_store need .*NRT"):
+    with pytest.raises(KernelError, match=r"test_loader need .*NRT"):
         build.build(__name__)
