@@ -304,8 +304,8 @@ def emit(signal: Signal[Payload], sender: Any, event: Payload) -> None:
 
     A receiver that raises is logged with its name and traceback, one that is a coroutine function
     is logged as wrong, one that takes longer than `SLOW_RECEIVER_S` is warned about. A muted signal
-    is not sent, nor is a payload of another class, which is logged. `BaseException`
-    (KeyboardInterrupt, CancelledError) passes through, and nothing more is delivered.
+    is not sent, nor is a payload of another class, which is logged. Ctrl-C passes through, and
+    nothing more is delivered.
     """
     if signal.is_muted:
         return
@@ -342,11 +342,12 @@ def _deliver(signal: Signal[Any], sender: Any, event: object) -> None:
 def _call_receivers(signal: Signal[Any], sender: Any, event: object) -> None:
     times: list[tuple[str, float]] = []
     for receiver in list(signal.receivers_for(sender)):
-        failure = result = None
+        failure: BaseException | None = None
+        result = None
         started = perf_counter()
         try:
             result = receiver(sender, event=event)
-        except Exception as error:  # noqa: BLE001 - isolation is what emit() is for
+        except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - isolation
             failure = error
         elapsed_s = perf_counter() - started
         if failure is not None or result is not None or elapsed_s > SLOW_RECEIVER_S:
@@ -365,7 +366,7 @@ def _call_receivers(signal: Signal[Any], sender: Any, event: object) -> None:
 
 
 def _log_problems(
-    signal: Signal[Any], receiver: str, failure: Exception | None, result: Any, elapsed_s: float
+    signal: Signal[Any], receiver: str, failure: BaseException | None, result: Any, elapsed_s: float
 ) -> None:
     if failure is not None:
         _log("error", "receiver failed", signal, receiver=receiver, exc_info=failure)

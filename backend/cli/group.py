@@ -34,6 +34,7 @@ class CommandGroup(TyperGroup):
     def main(self, *arguments: Any, **extra: Any) -> NoReturn:
         """Run the command line, then exit."""
         prepare_streams()
+        configure_logging("warning")  # also for --help, which looks for the commands of plugins
         try:
             code = super().main(*arguments, **{**extra, "standalone_mode": False})
         except _WrongUsage as error:
@@ -42,7 +43,6 @@ class CommandGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> None:
         """Set up what every command needs, then run the command."""
-        configure_logging("warning")
         with suppress(SettingsError):  # the command reads them again, and reports it
             _log_as_set(Settings.load())
         _guarded(lambda: super(CommandGroup, self).invoke(ctx))

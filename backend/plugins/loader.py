@@ -155,11 +155,17 @@ def _load(point: EntryPoint) -> Discovered:
         plugin = point.load()
         if not isinstance(plugin, Plugin):
             raise PluginError(
-                f"{point.value} is a {type(plugin).__name__}, not a backend.plugins.Plugin"
+                f"{point.value} is of type {type(plugin).__name__}, not a backend.plugins.Plugin"
             )
     except (Exception, SystemExit) as error:
-        log.exception("plugin cannot be loaded; the show goes on without it", plugin=point.name)
-        return Discovered(point.name, None, _in_one_line(error), *origin)
+        problem = _in_one_line(error)
+        log.error(
+            "plugin cannot be loaded; the show goes on without it",
+            plugin=point.name,
+            problem=problem,
+        )
+        log.debug("traceback of the plugin", plugin=point.name, exc_info=error)
+        return Discovered(point.name, None, problem, *origin)
     return Discovered(plugin.name, plugin, "", *origin)
 
 

@@ -159,7 +159,24 @@ def test_the_sender_does_not_wait_for_the_log(signal: Signal[Any]) -> None:
     assert (0, 1) == (in_the_step, len(logs))
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("failure", [SystemExit(7), asyncio.CancelledError()])
+def test_a_receiver_ends_neither_the_process_nor_the_sender(
+    signal: Signal[Any], failure: BaseException
+) -> None:
+    """A receiver that exits, or cancels as if it were a task, has failed like any other."""
+    good = Receiver()
+
+    def ends(_: object, *, event: object) -> None:
+        raise failure
+
+    with signal.connected_to(ends), signal.connected_to(good), capture_logs() as logs:
+        emit(signal, None, EVENT)
+
+    assert [EVENT] == good.events
+    assert ["receiver failed"] == [log["event"] for log in logs]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, GeneratorExit])
 def test_base_exceptions_pass_through(signal: Signal[Any], stop: type[BaseException]) -> None:
     """A stop of the process is not a receiver's failure."""
 
@@ -403,7 +420,7 @@ def test_all_receivers_see_events_in_one_order(signal: Signal[Any]) -> None:
     assert ["outer", "inner", "inner"] == seen["before"] == seen["after"]
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, asyncio.CancelledError, RuntimeError])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, GeneratorExit, RuntimeError])
 def test_nothing_waits_after_a_receiver_was_stopped(
     signal: Signal[Any], stop: type[BaseException]
 ) -> None:

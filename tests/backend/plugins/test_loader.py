@@ -242,7 +242,7 @@ def test_discovery_never_raises(module: Callable[..., EntryPoint]) -> None:
 
     assert fine is found["fine"].plugin
     assert "ModuleNotFoundError" in found["gone"].problem
-    assert "is a int, not a backend.plugins.Plugin" in found["exits_like"].problem
+    assert "is of type int, not a backend.plugins.Plugin" in found["exits_like"].problem
     assert {"gone", "exits_like"} == {entry["plugin"] for entry in logs}
 
 

@@ -16,7 +16,12 @@ from tests import stored
 from tests.speech import LINES, speak
 
 WAVES = Path(__file__).parents[2] / "plugins" / "waves"
-ASKING = ("test_pyin.py", "test_decompose_v3.py", "test_viterbi.py", "kernels/test_candidates.py")
+ASKING = (
+    "pyin/test_track.py",
+    "test_decompose_v3.py",
+    "pyin/test_viterbi.py",
+    "pyin/test_kernels.py",
+)
 
 
 def make_speech() -> None:
