@@ -49,12 +49,12 @@ class CommandGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of our commands, then those of plugins."""
-        return [*super().list_commands(ctx), *sorted(_with_commands())]
+        return [*super().list_commands(ctx), *sorted(_with_commands(ctx))]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Return a command; that of a plugin is imported now."""
         command = super().get_command(ctx, cmd_name)
-        item = _with_commands().get(cmd_name) if command is None else None
+        item = _with_commands(ctx).get(cmd_name) if command is None else None
         if item is not None and item.plugin is not None:
             command = typer.main.get_command(item.plugin.resolve("commands"))
             command.name = cmd_name  # --help lists it by this, whatever its function is called
@@ -122,6 +122,10 @@ def _leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _with_commands() -> dict[str, Discovered]:
-    found = [item for item in discover() if item.plugin and item.plugin.commands]
-    return {(item.plugin and item.plugin.command) or item.name: item for item in found}
+def _with_commands(ctx: Any) -> dict[str, Discovered]:
+    """Return the plugins that have commands, by word; found once for a run of the program."""
+    found: list[Discovered] | None = ctx.meta.get(__name__)
+    if found is None:
+        found = ctx.meta[__name__] = discover()
+    some = [item for item in found if item.plugin and item.plugin.commands]
+    return {(item.plugin and item.plugin.command) or item.name: item for item in some}
