@@ -84,8 +84,9 @@ def _walk(command: Any, words: Words = ()) -> Iterator[tuple[Words, Any]]:
     if not hasattr(command, "list_commands"):
         yield words, command
         return
-    for name in command.list_commands(None):
-        yield from _walk(command.get_command(None, name), (*words, name))
+    context = typer.Context(command)
+    for name in command.list_commands(context):
+        yield from _walk(command.get_command(context, name), (*words, name))
 
 
 COMMANDS = dict(_walk(typer.main.get_command(app)))
