@@ -9,7 +9,11 @@
     │   ├── ArtifactsInUseError  another process uses it
     │   └── SessionGoneError     the session's files are being removed
     ├── AgentError         an agent gave no usable answer
-    └── SpeechError        an utterance could not be spoken
+    ├── SpeechError        an utterance could not be spoken
+    └── HearingError       a recording could not be transcribed
+        ├── NotAudioError      it is no audio that can be read
+        ├── NotHeardError      it is too short, too long, or nothing in it was understood
+        └── HearingBusyError   too many recordings wait
 
 A message says what was wrong, with the value, and what to do. It never contains a key or a
 visitor's words: messages are logged and shown to visitors.
@@ -79,3 +83,23 @@ class AgentError(ReflectiveResonanceError):
 
 class SpeechError(ReflectiveResonanceError):
     """An utterance could not be spoken; reported as `slot.error` of type `tts_error`."""
+
+
+class HearingError(ReflectiveResonanceError):
+    """A recording could not be transcribed; the message can be shown to the visitor."""
+
+
+class NotAudioError(HearingError):
+    """The recording is no audio, or in no container that can be read."""
+
+
+class NotHeardError(HearingError):
+    """The recording is too short or too long, or nothing in it was understood."""
+
+
+class HearingBusyError(HearingError):
+    """Too many recordings wait; try again in `retry_after_s`."""
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

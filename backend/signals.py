@@ -53,12 +53,28 @@ TURN_KINDS: Final[Mapping[int, Kind]] = {1: "response", 2: "comment", 3: "reply"
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechHeard:
+    """Payload of `speech_heard`; `text` is None unless it is kept, or a plugin includes it."""
+
+    heard_id: str
+    duration_s: float
+    language_code: str
+    heard_at: datetime
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SessionStarted:
-    """Payload of `session_started`."""
+    """Payload of `session_started`; `heard_id` is that of `SpeechHeard`, None if it was typed.
+
+    `text` is what the visitor said, under the same condition as in `SpeechHeard`.
+    """
 
     session_id: str
     slot_ids: tuple[int, ...]
     started_at: datetime
+    heard_id: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +257,13 @@ def defined() -> tuple[Signal[Any], ...]:
 
 EVENT_LOOP = "event loop"
 
+speech_heard = define(
+    "speech_heard",
+    SpeechHeard,
+    "What a visitor said is understood; its session has not begun, and may never.",
+    sender="hearing",
+    thread=EVENT_LOOP,
+)
 session_started = define(
     "session_started",
     SessionStarted,

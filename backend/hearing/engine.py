@@ -1,0 +1,65 @@
+"""The interface of every hearing engine."""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+SAMPLE_RATE: Final = 16_000
+"""Rate in Hertz of what engines get; speech recognition is trained on it."""
+MIN_DURATION_S: Final = 0.3
+MAX_DURATION_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word and when it was said, in seconds from the start of the recording."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What an engine understood; `text` is empty if that is nothing."""
+
+    text: str
+    language_code: str
+    """As in ISO 639-1, such as "en"."""
+    engine: str
+    words: tuple[Word, ...] | None = None
+    """None if the engine gives no times."""
+
+
+class HearingEngine(Protocol):
+    """Turns speech into text; keeps nothing between recordings, and any thread may use it."""
+
+    @property
+    def name(self) -> str:
+        """The name the engine goes by in settings and logs."""
+
+    def transcribe(self, pcm: bytes, language_code: str) -> Transcript:
+        """Return the words in `pcm`: mono, 16-bit little-endian, `SAMPLE_RATE`.
+
+        Blocks, so it is called on a thread. The recording lasts `MIN_DURATION_S` to
+        `MAX_DURATION_S`.
+
+        Raises
+        ------
+        HearingError
+            If the engine failed; the message holds neither words nor a key.
+        """
+
+    def check(self) -> str:
+        """Return how the engine is; one cheap request at most.
+
+        Raises
+        ------
+        HearingError
+            If it could not transcribe now; the message says why and what to do.
+        """
+
+    def close(self) -> None:
+        """End what is under way, within a second or two; later recordings are refused.
+
+        May be called from any thread, and more than once.
+        """
