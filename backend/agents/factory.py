@@ -11,7 +11,7 @@ from backend.agents.registry import Registry
 from backend.agents.states import States
 from backend.config import Settings
 from backend.errors import SettingsError
-from backend.retries import RetryPolicy
+from backend.services import RetryPolicy
 
 
 def check_agents(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from backend.agents.choices import ModelChoice
-from backend.retries import RetryPolicy
+from backend.services import RetryPolicy
 
 if TYPE_CHECKING:
     from google.genai.client import Client as GoogleClient

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 
 from backend.agents.models.candidates import deadline
-from backend.retries import (
+from backend.services import (
     RETRIED_STATUSES,
     RetryableError,
     RetryPolicy,

@@ -16,7 +16,7 @@ from typing import Final
 import httpx2
 
 from backend.errors import SpeechError
-from backend.retries import RETRIED_STATUSES, RetryableError, RetryPolicy, retry_after_s
+from backend.services import RETRIED_STATUSES, RetryableError, RetryPolicy, retry_after_s
 from backend.speech.engine import DEFAULT_TIMEOUT_S, Spoken
 from backend.speech.online.background import Background
 from backend.speech.online.services import Request, Service, refusal_code

@@ -11,8 +11,8 @@ from backend.agents import Agents, AgentState, Slot, create_agents
 from backend.config import Settings
 from backend.errors import AgentError
 from backend.http.app import create_app
-from backend.retries import RetryPolicy
 from backend.runtime import Hosting
+from backend.services import RetryPolicy
 from backend.sessions import SlotAudio, SlotDone, SlotError
 from tests.backend.agents.models.test_providers import entry, session, settings_for
 from tests.backend.agents.stub import KEY, Stub

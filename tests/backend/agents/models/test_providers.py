@@ -18,7 +18,7 @@ from backend.agents.models import Providers
 from backend.config import Settings
 from backend.errors import AgentError, SlotErrorType
 from backend.logs.setup import NOISY
-from backend.retries import RetryPolicy
+from backend.services import RetryPolicy
 from backend.sessions import Event, SlotDone, SlotError
 from backend.speech import Spoken
 from backend.speech.sound.wav import write_wav

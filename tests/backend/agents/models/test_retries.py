@@ -7,7 +7,7 @@ import pytest
 
 from backend.agents.models.candidates import deadline
 from backend.agents.models.retries import RetryingClient, requested_pause_s
-from backend.retries import RetryPolicy
+from backend.services import RetryPolicy
 from tests.backend.agents.stub import KEY, Mode, Stub
 from tests.patience import SOON_S
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from backend.errors import SpeechError
-from backend.retries import RetryPolicy
+from backend.services import RetryPolicy
 from backend.speech import PROFILES
 from backend.speech.engine import STOPPED
 from backend.speech.online.background import Background

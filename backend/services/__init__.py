@@ -1,6 +1,6 @@
 """Requests to services on the network: what is retried, how often, after which pause."""
 
-from backend.retries.policy import (
+from backend.services.policy import (
     RETRIED_STATUSES,
     RetryableError,
     RetryPolicy,

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 import pytest
 from structlog.testing import capture_logs
 
-from backend.retries import RetryableError, RetryPolicy, retry_after_s
+from backend.services import RetryableError, RetryPolicy, retry_after_s
 
 
 @pytest.mark.parametrize(
