@@ -29,15 +29,20 @@ class SessionRunner:
         self._max_sessions = max_sessions
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, message: str, slots: Sequence[Slot]) -> SessionStream:
-        """Start a session and return its stream, or raise TooManySessionsError."""
+    def start(
+        self, message: str, slots: Sequence[Slot], heard_id: str | None = None
+    ) -> SessionStream:
+        """Start a session and return its stream, or raise TooManySessionsError.
+
+        `heard_id` is the id of the recording in which `message` was said.
+        """
         if len(self._tasks) >= self._max_sessions:
             raise TooManySessionsError(
                 f"{len(self._tasks)} sessions are running; try again when one has ended"
             )
         stream = SessionStream(new_session_id())
         task = asyncio.create_task(
-            self._run(stream, message, slots), name=f"session {stream.session_id}"
+            self._run(stream, message, slots, heard_id), name=f"session {stream.session_id}"
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -59,10 +64,14 @@ class SessionRunner:
         if self._tasks:
             log.error("sessions did not end", sessions=len(self._tasks))
 
-    async def _run(self, stream: SessionStream, message: str, slots: Sequence[Slot]) -> None:
+    async def _run(
+        self, stream: SessionStream, message: str, slots: Sequence[Slot], heard_id: str | None
+    ) -> None:
         log.info("session started", session_id=stream.session_id, slots=len(slots))
         try:
-            await self._workflow.run(stream.session_id, message, slots, stream.publish)
+            await self._workflow.run(
+                stream.session_id, message, slots, stream.publish, heard_id=heard_id
+            )
             log.info("session finished", session_id=stream.session_id)
         except asyncio.CancelledError:
             log.warning("session interrupted: the host stops", session_id=stream.session_id)

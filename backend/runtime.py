@@ -56,8 +56,17 @@ class Hosting:
         self.registry = self.agents.registry
         self._threads = ThreadPoolExecutor(SPEECH_THREADS, thread_name_prefix="speech")
         self.speech = create_speech(settings, self.artifacts.temporary)
+        self.include_text = settings.stt_keep or any(
+            plugin.include_text for plugin, _ in self.plugins.values()
+        )
         workflow = Workflow(
-            self.agents, self.speech, self.artifacts, self._threads, seed=settings.seed
+            self.agents,
+            self.speech,
+            self.artifacts,
+            self._threads,
+            seed=settings.seed,
+            include_text=self.include_text,
+            keep_texts=settings.keep_texts,
         )
         self.runner = SessionRunner(workflow, settings.max_sessions)
 

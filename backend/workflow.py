@@ -81,7 +81,8 @@ class Workflow:
     """Runs any number of sessions at the same time.
 
     Speech and files are written on the threads of `executor`. A `seed` makes sessions repeatable;
-    without it each draws its own.
+    without it each draws its own. `include_text` puts the visitor's words into `session_started`;
+    without `keep_texts` the manifest has no texts.
     """
 
     def __init__(
@@ -91,15 +92,26 @@ class Workflow:
         artifacts: Artifacts,
         executor: Executor,
         seed: int | None = None,
+        *,
+        include_text: bool = False,
+        keep_texts: bool = True,
     ) -> None:
         self._agents = agents
         self._speech = speech
         self._artifacts = artifacts
         self._executor = executor
         self._seed = seed
+        self._include_text = include_text
+        self._keep_texts = keep_texts
 
     async def run(
-        self, session_id: str, message: str, slots: Sequence[Slot], publish: Publish
+        self,
+        session_id: str,
+        message: str,
+        slots: Sequence[Slot],
+        publish: Publish,
+        *,
+        heard_id: str | None = None,
     ) -> None:
         """Run the three turns; `publish` gets every event, `done` last, whatever happens."""
         started_at = _now()
@@ -110,14 +122,23 @@ class Workflow:
             seed=random.getrandbits(62) if self._seed is None else self._seed,
             publish=publish,
             manifest=Manifest(
-                session_id, {s.slot_id: s.agent_id for s in slots}, started_at.isoformat()
+                session_id,
+                {s.slot_id: s.agent_id for s in slots},
+                started_at.isoformat(),
+                heard_id=heard_id,
             ),
         )
         publish(SessionStart(session_id=session_id))
         emit(
             session_started,
             self,
-            SessionStarted(session_id, tuple(slot.slot_id for slot in slots), started_at),
+            SessionStarted(
+                session_id,
+                tuple(slot.slot_id for slot in slots),
+                started_at,
+                heard_id,
+                message if self._include_text else None,
+            ),
         )
         try:
             responses = await self._responses(session)
@@ -273,7 +294,7 @@ class Workflow:
     async def _save(self, session: _Session) -> None:
         def write() -> None:
             with session.saving:
-                save(session.manifest, self._artifacts)
+                save(session.manifest, self._artifacts, keep_texts=self._keep_texts)
 
         try:
             await asyncio.get_running_loop().run_in_executor(self._executor, write)

@@ -146,6 +146,12 @@ class Settings(BaseSettings):
     voices_file: Path | None = Field(
         None, description="A voices.toml that sets the voice of each profile."
     )
+    stt_keep: bool = Field(
+        False, description="Keep the recordings of visitors and what was understood."
+    )
+    keep_texts: bool = Field(
+        True, description="Keep what agents say in session.json; false writes no texts to any file."
+    )
     seed: int | None = Field(
         None,
         ge=0,
@@ -201,6 +207,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"RR_HOST={self.host} lets others on the network in: set RR_API_TOKEN, "
                 "or RR_ALLOW_OPEN_LAN=true if that is what you want"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_no_transcripts_without_texts(self) -> Self:
+        if self.stt_keep and not self.keep_texts:
+            raise ValueError(
+                "RR_STT_KEEP=true writes what visitors say, RR_KEEP_TEXTS=false forbids it: "
+                "remove one of them"
             )
         return self
 

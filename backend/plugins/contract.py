@@ -107,6 +107,8 @@ class Plugin:
     listens : tuple of str, or callable, optional
         Names of the signals that it listens to, or `listens(settings)` that returns them. Only what
         lists signals needs it; the log names signals that are missing in it.
+    include_text : bool
+        Whether `speech_heard` and `session_started` carry to all receivers what the visitor said.
     order : int
         Plugins start by rising order, then by name.
     """
@@ -121,6 +123,7 @@ class Plugin:
     outcomes: Any = None
     sends: Any = None
     listens: tuple[str, ...] | Callable[[Any], tuple[str, ...]] | None = None
+    include_text: bool = False
     order: int = 100
 
     KINDS: ClassVar[tuple[str, ...]] = (

@@ -52,6 +52,8 @@ class Manifest:
     started_at: str
     status: Literal["running", "finished", "interrupted"] = "running"
     finished_at: str | None = None
+    heard_id: str | None = None
+    """The id of the recording that the visitor spoke; None if the message was typed."""
     utterances: list[Utterance] = field(default_factory=list)
     version: int = MANIFEST_VERSION
 
@@ -59,16 +61,19 @@ class Manifest:
         """Return the path of the manifest."""
         return artifacts.session("tts", self.session_id) / SESSION_FILE
 
-    def to_json(self) -> bytes:
-        """Return the bytes to write, utterances in the order of turn and slot."""
+    def to_json(self, *, keep_texts: bool = True) -> bytes:
+        """Return the bytes to write, utterances in the order of turn and slot, maybe no texts."""
         content = asdict(self)
+        for row in () if keep_texts else content["utterances"]:
+            row["text"] = ""
         content["utterances"].sort(key=lambda row: (row["turn_index"], row["slot_id"]))
         return json.dumps(content, ensure_ascii=False, indent=2).encode() + b"\n"
 
 
-def save(manifest: Manifest, artifacts: Artifacts) -> None:
+def save(manifest: Manifest, artifacts: Artifacts, *, keep_texts: bool = True) -> None:
     """Write the manifest atomically."""
-    write_bytes(manifest.path(artifacts), manifest.to_json(), artifacts.temporary)
+    content = manifest.to_json(keep_texts=keep_texts)
+    write_bytes(manifest.path(artifacts), content, artifacts.temporary)
 
 
 def earlier_sessions(artifacts: Artifacts) -> list[str]:

@@ -238,6 +238,23 @@ def test_a_disabled_plugin_is_not_started(tmp_path: Path, monkeypatch: pytest.Mo
     assert ("disabled", {}) == (status.state, dict(hosting.plugins))
 
 
+@pytest.mark.parametrize(
+    ("asks", "keeps", "included"),
+    [(False, False, False), (True, False, True), (False, True, True)],
+)
+def test_words_are_on_the_bus_where_somebody_asks(
+    tmp_path: Path, asks: bool, keeps: bool, included: bool
+) -> None:
+    """Payloads include the visitor's words if an enabled plugin asks or recordings are kept."""
+    plugin = Plugin("tides", TidesSettings, "no.such:lifespan", include_text=asks)
+
+    hosting = Hosting(
+        Settings(artifacts_dir=tmp_path, stt_keep=keeps), [Discovered("tides", plugin)]
+    )
+
+    assert included == hosting.include_text
+
+
 def test_settings_that_nothing_reads_are_warned_about(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

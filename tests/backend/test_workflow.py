@@ -16,7 +16,13 @@ from structlog.testing import capture_logs
 from backend.agents import Agents, CommentSelection, Peer, Received, Registry, Slot, SpokenResponse
 from backend.errors import AgentError, SpeechError
 from backend.sessions import Event, SlotAudio, SlotDone, SlotError, SlotStart, TurnDone
-from backend.signals import session_finished, session_started, tts_written, turn_finished
+from backend.signals import (
+    SessionStarted,
+    session_finished,
+    session_started,
+    tts_written,
+    turn_finished,
+)
 from backend.speech import SpeechEngine, Spoken
 from backend.speech.espeak import EmbeddedEngine
 from backend.storage import Artifacts
@@ -121,10 +127,11 @@ class Stage:
         *,
         muted: dict[str, Trouble] | None = None,
         seed: int | None = 7,
+        heard_id: str | None = None,
+        **options: bool,
     ) -> None:
-        workflow = Workflow(
-            agents, Muting(self.engine, muted or {}), self.artifacts, self.executor, seed=seed
-        )
+        speech = Muting(self.engine, muted or {})
+        workflow = Workflow(agents, speech, self.artifacts, self.executor, seed=seed, **options)
         slots = [Slot(number, AGENT_IDS[number - 1]) for number in slot_ids]
         with ExitStack() as connections:
             for signal in (session_started, tts_written, turn_finished, session_finished):
@@ -134,6 +141,7 @@ class Stage:
                 "canary words",
                 slots,
                 lambda event: self.journal.append((event.name, event)),
+                heard_id=heard_id,
             )
 
     def _keep(self, name: str) -> Callable[..., None]:
@@ -347,6 +355,32 @@ async def test_the_manifest_has_what_was_spoken_and_no_visitor_words(stage: Stag
     assert "canary" not in json.dumps(manifest)
 
 
+async def test_a_session_tells_which_recording_began_it(stage: Stage) -> None:
+    """`session_started` and the manifest have the id of what was heard, and no words."""
+    await stage.run(ScriptedAgents(), (1,), heard_id="h-1")
+
+    (started,) = [entry for _, entry in stage.journal if isinstance(entry, SessionStarted)]
+    assert ("h-1", None) == (started.heard_id, started.text)
+    assert "h-1" == stage.manifest()["heard_id"]
+
+
+async def test_words_are_included_where_they_are_asked_for(stage: Stage) -> None:
+    """With `include_text` the signal of the start has them; the manifest has them never."""
+    await stage.run(ScriptedAgents(), (1,), include_text=True)
+
+    (started,) = [entry for _, entry in stage.journal if isinstance(entry, SessionStarted)]
+    assert (None, "canary words") == (started.heard_id, started.text)
+    assert "canary" not in json.dumps(stage.manifest())
+
+
+async def test_a_manifest_without_texts(stage: Stage) -> None:
+    """Without `keep_texts` the manifest has every utterance with an empty text."""
+    await stage.run(ScriptedAgents(), (1, 2), keep_texts=False)
+
+    assert [""] * 6 == [utterance["text"] for utterance in stage.manifest()["utterances"]]
+    assert all(said.text for said in stage.of(SlotDone))
+
+
 async def test_an_interrupted_session_still_says_done(stage: Stage) -> None:
     """A session that the host ends says `done`, with nobody completed; its manifest tells both."""
     asked = asyncio.Event()
@@ -378,7 +412,7 @@ async def test_a_manifest_that_cannot_be_written_does_not_stop_the_session(
 ) -> None:
     """A full disk costs the manifest, is logged, and the visitor gets all three turns."""
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("backend.workflow.save", full)

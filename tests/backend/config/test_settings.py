@@ -111,6 +111,15 @@ def test_a_token_that_no_header_can_hold_is_refused(
     assert "canary" not in str(caught.value)
 
 
+def test_transcripts_are_not_kept_without_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that contradict each other about what visitors say are refused."""
+    monkeypatch.setenv("RR_STT_KEEP", "true")
+    monkeypatch.setenv("RR_KEEP_TEXTS", "false")
+
+    with pytest.raises(SettingsError, match=r"RR_STT_KEEP.*RR_KEEP_TEXTS"):
+        Settings.load()
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
 def test_an_env_file_in_another_encoding_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
