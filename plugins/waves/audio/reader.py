@@ -1,14 +1,13 @@
 """Read a WAV file whose contents are not trusted.
 
 A file is opened once and read through that one descriptor, so a file that is replaced meanwhile
-cannot switch, and one that is written to meanwhile is refused. Our header reader decides first;
-libsndfile then sees the file up to the last byte of samples, and both must agree.
+cannot switch, and one that is written to meanwhile is refused. Our header reader alone decides what
+the file is; libsndfile gets samples without a header.
 """
 
 import io
 import os
 import stat
-import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -197,32 +196,21 @@ def _cannot_open(path: str | os.PathLike[str], error: Exception) -> AudioError:
 
 def _decode(stream: BinaryIO, header: riff.Header, rate: int) -> Samples:
     """Return the mean of the channels at `rate`, made block by block."""
-    view = _View(stream, header)
-    try:
-        with sf.SoundFile(view) as sound:
-            _check_agreement(sound, header)
-            resampler = Resampler(header.frames, header.rate, rate)
-            position, not_finite, peak = 0, 0, 0.0
-            while position < header.frames:
-                block = sound.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
-                if len(block) == 0:
-                    break
-                bad = len(block.ravel()) - int(np.count_nonzero(np.isfinite(block)))
-                not_finite += bad
-                if not bad:
-                    peak = max(peak, float(np.abs(block).max()))
-                    resampler.append(block[:, 0] if header.channels == 1 else block.T.mean(axis=0))
-                position += len(block)
-    except sf.LibsndfileError as error:
-        if view.error is not None:
-            raise view.error from error
-        raise AudioError(
-            "not_wave", f"libsndfile refuses the file: {error.error_string}"
-        ) from error
-    if view.error is not None:
-        raise view.error
-    if position != header.frames:
-        raise AudioError("truncated", f"{position} of {header.frames} frames could be read")
+    frame_bytes = header.channels * header.bits // 8
+    resampler = Resampler(header.frames, header.rate, rate)
+    position, not_finite, peak = 0, 0, 0.0
+    stream.seek(header.data_offset)
+    while position < header.frames:
+        count = min(_BLOCK_FRAMES, header.frames - position)
+        block = _samples(stream.read(count * frame_bytes), header)
+        position += len(block)
+        if len(block) < count:
+            raise AudioError("truncated", f"{position} of {header.frames} frames could be read")
+        bad = block.size - int(np.count_nonzero(np.isfinite(block)))
+        not_finite += bad
+        if not bad:
+            peak = max(peak, float(np.abs(block).max()))
+            resampler.append(block[:, 0] if header.channels == 1 else block.T.mean(axis=0))
     if not_finite:
         total = header.frames * header.channels
         raise AudioError(
@@ -233,59 +221,17 @@ def _decode(stream: BinaryIO, header: riff.Header, rate: int) -> Samples:
     return resampler.finish()
 
 
-def _check_agreement(sound: sf.SoundFile, header: riff.Header) -> None:
-    ours = (header.frames, header.rate, header.channels, header.subtype)
-    theirs = (sound.frames, sound.samplerate, sound.channels, sound.subtype)
-    if ours != theirs:
-        raise AudioError(
-            "not_wave",
-            f"ambiguous header: frames, rate, channels, samples are {ours} to us, "
-            f"{theirs} to libsndfile",
-        )
-
-
-class _View:
-    """The file up to its last byte of samples, with the data size our header reader settled on.
-
-    libsndfile takes a streamed data size of 0 for an empty file, and would walk through whatever
-    stands behind the samples. An error of the disk is kept in `error`: it cannot be raised through
-    libsndfile.
-    """
-
-    def __init__(self, stream: BinaryIO, header: riff.Header) -> None:
-        self.error: OSError | None = None
-        self._stream = stream
-        self._size = header.data_offset + header.data_size
-        self._size_field = header.data_offset - 4
-        self._size_bytes = struct.pack("<I", header.data_size)
-        self._position = 0
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, start + offset)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def read(self, count: int = -1) -> bytes:
-        rest = max(0, self._size - self._position)
-        count = rest if count < 0 else min(count, rest)
-        try:
-            self._stream.seek(self._position)
-            data = self._stream.read(count)
-        except OSError as error:
-            self.error = error
-            return b""
-        data = self._patched(data)
-        self._position += len(data)
-        return data
-
-    def _patched(self, data: bytes) -> bytes:
-        start = max(self._size_field, self._position)
-        end = min(self._size_field + 4, self._position + len(data))
-        if start >= end:
-            return data
-        patch = self._size_bytes[start - self._size_field : end - self._size_field]
-        at = start - self._position
-        return data[:at] + patch + data[at + len(patch) :]
+def _samples(data: bytes, header: riff.Header) -> Samples:
+    """Return the bytes of a block as samples [shape=(n_frames, n_channels)], by libsndfile."""
+    samples: Samples
+    samples, _ = sf.read(
+        io.BytesIO(data),
+        dtype="float32",
+        always_2d=True,
+        format="RAW",
+        samplerate=header.rate,
+        channels=header.channels,
+        subtype=header.subtype,
+        endian="LITTLE",
+    )
+    return samples
