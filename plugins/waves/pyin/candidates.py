@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from plugins.waves.pyin.kernels import candidates, difference
-from plugins.waves.pyin.model import Model
+from plugins.waves.pyin.model import NO_TROUGH_PROB, Model
+from plugins.waves.pyin.priors import BETA_PROBS
 from plugins.waves.pyin.reference import reference_difference
 
 FloatArray = npt.NDArray[np.float64]
@@ -24,14 +25,8 @@ class Candidates:
     voiced_prob: FloatArray
 
 
-def _take(
-    y: AudioArray, first: int, count: int, center: bool, frame_length: int, pad_mode: str
-) -> AudioArray:
-    """Return `count` samples from `first` on of the padded signal, zeros beyond it."""
-    if center and pad_mode != "constant":
-        y = np.pad(y, frame_length // 2, mode=pad_mode)  # type: ignore[call-overload]  # any mode
-    elif center:
-        first -= frame_length // 2
+def _take(y: AudioArray, first: int, count: int) -> AudioArray:
+    """Return `count` samples from `first` on, zeros where there are none."""
     taken = np.zeros(count, dtype=y.dtype)
     lo, hi = max(first, 0), min(first + count, y.size)
     if hi > lo:
@@ -39,16 +34,13 @@ def _take(
     return taken
 
 
-def track_chunk(
-    y: AudioArray, start: int, n_frames: int, model: Model, center: bool, pad_mode: str
-) -> Candidates:
+def track_chunk(y: AudioArray, start: int, n_frames: int, model: Model) -> Candidates:
     """Find the candidates of `n_frames` frames from frame `start` on."""
     hop_length, frame_length = model.hop_length, model.frame_length
     n_lags = model.max_period - model.min_period + 1
     blocks = -(-frame_length // hop_length)
-    samples = _take(
-        y, start * hop_length, (n_frames + blocks) * hop_length, center, frame_length, pad_mode
-    )
+    first = start * hop_length - frame_length // 2
+    samples = _take(y, first, (n_frames + blocks) * hop_length)
     windows: npt.NDArray[Any] = np.lib.stride_tricks.sliding_window_view(samples, frame_length)
     frames = windows[::hop_length][:n_frames]
     cmnd = np.empty((n_frames, n_lags))
@@ -97,7 +89,7 @@ def _find(
     """Call the candidate kernel with the model's tables."""
     candidates.find_candidates(
         cmnd, error, model.thresholds, model.beta_tail, model.beta_sums, model.weights,
-        model.no_trough_prob, model.pitch, int(check), *results,
+        NO_TROUGH_PROB, model.pitch, int(check), *results,
         np.empty((2, cmnd.shape[1]), dtype=np.int64), np.empty(cmnd.shape[1]),
     )  # fmt: skip
 
@@ -116,12 +108,12 @@ def _sum_like_librosa(
     The matrix has one row per trough and the product is one BLAS call on it, as in librosa, so
     that the terms are added in the same order.
     """
-    prior = np.empty((model.weights.shape[1] + 1, model.beta_probs.size))
+    prior = np.empty((model.weights.shape[1] + 1, BETA_PROBS.size))
     troughs = np.empty(cmnd.shape[1], dtype=np.int64)
     for m in sure:
         x = cmnd[m]
         n = candidates.trough_prior(x, model.thresholds, model.weights, troughs, prior)
         voiced_prob[m] = candidates.place_candidates(
-            x, prior[:n].dot(model.beta_probs), troughs, model.thresholds, model.beta_sums,
-            model.no_trough_prob, model.pitch, bins[m], probs[m], counts, m,
+            x, prior[:n].dot(BETA_PROBS), troughs, model.thresholds, model.beta_sums,
+            NO_TROUGH_PROB, model.pitch, bins[m], probs[m], counts, m,
         )  # fmt: skip

@@ -9,10 +9,17 @@ import numpy.typing as npt
 
 from plugins.waves.errors import PitchError
 from plugins.waves.pyin.kernels import difference
-from plugins.waves.pyin.priors import threshold_prior, trough_weights
+from plugins.waves.pyin.priors import BETA_PROBS, trough_weights
 from plugins.waves.pyin.viterbi import Transitions, build_transitions
 
 FloatArray = npt.NDArray[np.float64]
+
+MAX_TRANSITION_RATE = 35.92
+"""Greatest change of pitch in octaves per second."""
+SWITCH_PROB = 0.01
+"""Probability of a switch between voiced and unvoiced from one frame to the next."""
+NO_TROUGH_PROB = 0.01
+"""Weight of the lowest trough under thresholds below it."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +31,9 @@ class Model:
     min_period: int
     max_period: int
     thresholds: FloatArray
-    beta_probs: FloatArray
     beta_tail: FloatArray
     beta_sums: FloatArray
     weights: FloatArray
-    no_trough_prob: float
     pitch: FloatArray
     freqs: FloatArray
     transitions: Transitions
@@ -44,19 +49,17 @@ class Model:
         )
 
 
-def check_parameters(
-    fmin: float,
-    fmax: float,
-    sr: float,
-    frame_length: int,
-    hop_length: int,
-    n_thresholds: int,
-    resolution: float,
-    switch_prob: float,
-    no_trough_prob: float,
-    boltzmann_parameter: float,
-) -> None:
-    """Refuse parameters outside the range in which pYIN is defined."""
+@lru_cache(maxsize=8)
+def build_model(
+    fmin: float, fmax: float, sr: float, frame_length: int, hop_length: int, resolution: float
+) -> Model:
+    """Compute the priors and transitions, once for each set of parameters.
+
+    Raises
+    ------
+    PitchError
+        If a parameter is outside the range in which pYIN is defined.
+    """
     if not 0 < fmin < fmax <= sr / 2:
         raise PitchError(
             f"fmin={fmin!r}, fmax={fmax!r}: need 0 < fmin < fmax <= sr / 2 = {sr / 2} Hz"
@@ -68,66 +71,31 @@ def check_parameters(
             f"fmin={fmin!r} Hz does not fit into frame_length={frame_length}: raise fmin to "
             f"{sr / (frame_length - 1):.3f} Hz or frame_length to {math.ceil(sr / fmin) + 2}"
         )
-    if n_thresholds < 1:
-        raise PitchError(f"n_thresholds={n_thresholds!r}: need at least 1")
     if not 0 < resolution < 1:
         raise PitchError(f"resolution={resolution!r}: need a value between 0 and 1 semitone")
-    if not 0 < switch_prob < 1:
-        raise PitchError(f"switch_prob={switch_prob!r}: need a value between 0 and 1")
-    if not 0 <= no_trough_prob <= 1:
-        raise PitchError(f"no_trough_prob={no_trough_prob!r}: need a value from 0 to 1")
-    if not boltzmann_parameter > 0:
-        raise PitchError(f"boltzmann_parameter={boltzmann_parameter!r}: need a value above 0")
-
-
-@lru_cache(maxsize=8)
-def build_model(
-    fmin: float,
-    fmax: float,
-    sr: float,
-    frame_length: int,
-    hop_length: int,
-    n_thresholds: int,
-    beta_parameters: tuple[float, float],
-    boltzmann_parameter: float,
-    resolution: float,
-    max_transition_rate: float,
-    switch_prob: float,
-    no_trough_prob: float,
-) -> Model:
-    """Compute the priors and transitions, once for each set of parameters."""
     min_period = math.floor(sr / fmax)
     max_period = min(math.ceil(sr / fmin), frame_length - 1)
     bins_per_semitone = math.ceil(1.0 / resolution)
     n_bins = int(np.floor(12 * bins_per_semitone * np.log2(fmax / fmin))) + 1
-    width = round(max_transition_rate * 12 * hop_length / sr) * bins_per_semitone + 1
-    if not 1 <= width <= n_bins or n_bins < 2:
+    width = round(MAX_TRANSITION_RATE * 12 * hop_length / sr) * bins_per_semitone + 1
+    if width > n_bins or n_bins < 2:
         raise PitchError(
-            f"max_transition_rate={max_transition_rate!r} octaves/s spans {width} of {n_bins} "
-            "pitch bins between frames: use a lower rate, a shorter hop or a wider fmin to fmax"
+            f"hop_length={hop_length!r} spans {width} of {n_bins} pitch bins between frames: use a "
+            "shorter hop or a wider fmin to fmax"
         )
     if max_period - min_period < 2:
         raise PitchError(f"fmin={fmin!r} to fmax={fmax!r} Hz spans fewer than 3 lags: widen it")
-    try:
-        transitions = build_transitions(n_bins, width, switch_prob)
-    except ValueError as error:
-        raise PitchError(str(error)) from error
+    n_thresholds = BETA_PROBS.size
     thresholds = np.linspace(0, 1, n_thresholds + 1)
-    beta_probs = threshold_prior(n_thresholds, beta_parameters)
-    beta_tail = np.append(np.cumsum(beta_probs[::-1])[::-1], 0.0)
-    used = np.flatnonzero(beta_probs)
-    n_max = (max_period - min_period + 1) // 2 + 1
     return Model(
         frame_length=frame_length,
         hop_length=hop_length,
         min_period=min_period,
         max_period=max_period,
         thresholds=thresholds,
-        beta_probs=beta_probs,
-        beta_tail=beta_tail,
-        beta_sums=np.array([np.sum(beta_probs[:n]) for n in range(n_thresholds + 1)]),
-        weights=trough_weights(n_max, boltzmann_parameter),
-        no_trough_prob=no_trough_prob,
+        beta_tail=np.append(np.cumsum(BETA_PROBS[::-1])[::-1], 0.0),
+        beta_sums=np.array([np.sum(BETA_PROBS[:n]) for n in range(n_thresholds + 1)]),
+        weights=trough_weights((max_period - min_period + 1) // 2 + 1),
         pitch=np.array(
             [
                 min_period,
@@ -135,9 +103,9 @@ def build_model(
                 fmin,
                 12 * bins_per_semitone,
                 n_bins,
-                thresholds[used[-1] + 1] if used.size else 1.0,
+                thresholds[np.flatnonzero(BETA_PROBS)[-1] + 1],
             ]
         ),
         freqs=fmin * 2 ** (np.arange(n_bins) / (12 * bins_per_semitone)),
-        transitions=transitions,
+        transitions=build_transitions(n_bins, width, SWITCH_PROB),
     )

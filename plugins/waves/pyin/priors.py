@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
-_BETA_PARAMETERS = (2, 18)
+BOLTZMANN = 2.0
+"""How much shorter periods are preferred."""
 _BETA_CDF = (
     # I_x(2, 18) at x = 0, 0.01, ...; 1 from there on (scipy.stats.beta.cdf, SciPy 1.17).
     0.0,
@@ -106,40 +107,17 @@ _BETA_CDF = (
 )
 
 
-def threshold_prior(n_thresholds: int, beta_parameters: tuple[float, float]) -> FloatArray:
-    """Return the probability of each of `n_thresholds` equally wide intervals of the threshold.
-
-    Parameters
-    ----------
-    n_thresholds : int > 0
-        Number of intervals of [0, 1].
-    beta_parameters : tuple of float > 0
-        Shape parameters of the beta distribution.
-
-    Returns
-    -------
-    prior : np.ndarray [shape=(n_thresholds,)], float64
-        Sums to 1.
-    """
-    if n_thresholds == 100 and tuple(beta_parameters) == _BETA_PARAMETERS:
-        cdf = np.ones(n_thresholds + 1)
-        cdf[: len(_BETA_CDF)] = _BETA_CDF
-    else:
-        from scipy.special import betainc  # only other priors than the default need it
-
-        cdf = betainc(*beta_parameters, np.linspace(0, 1, n_thresholds + 1))
-    return np.diff(cdf)
+BETA_PROBS: FloatArray = np.diff(np.append(_BETA_CDF, np.ones(101 - len(_BETA_CDF))))
+"""Probability of each of 100 equally wide intervals of the threshold; sums to 1."""
 
 
-def trough_weights(n_max: int, boltzmann_parameter: float) -> FloatArray:
+def trough_weights(n_max: int) -> FloatArray:
     """Return the Boltzmann weight of the k-th of n troughs, for all n up to `n_max`.
 
     Parameters
     ----------
     n_max : int > 0
         Largest number of troughs in a frame.
-    boltzmann_parameter : float > 0
-        How much earlier troughs are preferred.
 
     Returns
     -------
@@ -149,7 +127,7 @@ def trough_weights(n_max: int, boltzmann_parameter: float) -> FloatArray:
     k = np.arange(n_max)
     n = np.arange(n_max + 1)[:, np.newaxis]
     with np.errstate(divide="ignore", invalid="ignore"):
-        scale = (1 - np.exp(-boltzmann_parameter)) / (1 - np.exp(-boltzmann_parameter * n))
-        weights: FloatArray = np.clip(scale * np.exp(-boltzmann_parameter * k), 0, 1)
+        scale = (1 - np.exp(-BOLTZMANN)) / (1 - np.exp(-BOLTZMANN * n))
+        weights: FloatArray = np.clip(scale * np.exp(-BOLTZMANN * k), 0, 1)
     weights[k >= n] = 0
     return weights

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from plugins.waves.errors import PitchError
 from plugins.waves.pyin.candidates import AudioArray, FloatArray, track_chunk
-from plugins.waves.pyin.model import build_model, check_parameters
+from plugins.waves.pyin.model import build_model
 from plugins.waves.pyin.viterbi import decode
 
 CHUNK_FRAMES = 512
@@ -24,18 +24,10 @@ def pyin(
     sr: float = 22050,
     frame_length: int = 2048,
     hop_length: int | None = None,
-    n_thresholds: int = 100,
-    beta_parameters: tuple[float, float] = (2, 18),
-    boltzmann_parameter: float = 2,
     resolution: float = 0.1,
-    max_transition_rate: float = 35.92,
-    switch_prob: float = 0.01,
-    no_trough_prob: float = 0.01,
     fill_na: float | None = np.nan,
-    center: bool = True,
-    pad_mode: str = "constant",
 ) -> tuple[FloatArray, npt.NDArray[np.bool_], FloatArray]:
-    """Track the fundamental frequency of a voice.
+    """Track the fundamental frequency of a voice, as `librosa.pyin` by its other defaults.
 
     Parameters
     ----------
@@ -50,26 +42,10 @@ def pyin(
     hop_length : int > 0
         Samples between frames; ``frame_length // 4`` if None. Frames share their work if
         `hop_length` divides `frame_length`, is a multiple of 8 and exceeds the period of `fmin`.
-    n_thresholds : int > 0
-        Number of YIN thresholds between 0 and 1.
-    beta_parameters : tuple of float > 0
-        Shape of the beta distribution of the threshold.
-    boltzmann_parameter : float > 0
-        How much shorter periods are preferred.
     resolution : float in (0, 1)
         Width of a pitch bin in semitones.
-    max_transition_rate : float > 0
-        Greatest change of pitch in octaves per second.
-    switch_prob : float in (0, 1)
-        Probability of a switch between voiced and unvoiced from one frame to the next.
-    no_trough_prob : float in [0, 1]
-        Weight of the lowest trough under thresholds below it.
     fill_na : float or None
         Value of `f0` in unvoiced frames; None leaves the decoder's best guess.
-    center : bool
-        Whether frame m is centred on, rather than starts at, sample ``m * hop_length``.
-    pad_mode : str
-        How `numpy.pad` extends `y` if `center`.
 
     Returns
     -------
@@ -93,18 +69,12 @@ def pyin(
        music", JASA 111(4), 2002.
     """
     hop_length = frame_length // 4 if hop_length is None else hop_length
-    check_parameters(
-        fmin, fmax, sr, frame_length, hop_length, n_thresholds, resolution, switch_prob,
-        no_trough_prob, boltzmann_parameter,
-    )  # fmt: skip
-    model = build_model(
-        fmin, fmax, sr, frame_length, hop_length, n_thresholds, tuple(beta_parameters),
-        boltzmann_parameter, resolution, max_transition_rate, switch_prob, no_trough_prob,
-    )  # fmt: skip
-    n_frames = _count_frames(y, frame_length, hop_length, center)
+    model = build_model(fmin, fmax, sr, frame_length, hop_length, resolution)
+    _check_samples(y)
+    n_frames = 1 + (y.size + 2 * (frame_length // 2) - frame_length) // hop_length
 
     found = [
-        track_chunk(y, start, min(CHUNK_FRAMES, n_frames - start), model, center, pad_mode)
+        track_chunk(y, start, min(CHUNK_FRAMES, n_frames - start), model)
         for start in range(0, n_frames, CHUNK_FRAMES)
     ]
     voiced_prob = np.concatenate([c.voiced_prob for c in found])
@@ -124,8 +94,7 @@ def pyin(
     return f0, voiced_flag, voiced_prob
 
 
-def _count_frames(y: AudioArray, frame_length: int, hop_length: int, center: bool) -> int:
-    """Check the samples and return the number of frames."""
+def _check_samples(y: AudioArray) -> None:
     kind = getattr(y, "dtype", type(y).__name__)
     if kind not in (np.float32, np.float64):
         raise PitchError(f"samples are {kind}: convert them to a float32 array of full scale +-1")
@@ -136,9 +105,3 @@ def _count_frames(y: AudioArray, frame_length: int, hop_length: int, center: boo
     finite = sum(np.count_nonzero(np.isfinite(y[i : i + 65536])) for i in range(0, y.size, 65536))
     if finite < y.size:
         raise PitchError(f"{y.size - finite} of {y.size} samples are NaN or infinite")
-    padded = y.size + (2 * (frame_length // 2) if center else 0)
-    if padded < frame_length:
-        raise PitchError(
-            f"{y.size} samples are fewer than frame_length={frame_length}: use center=True"
-        )
-    return 1 + (padded - frame_length) // hop_length

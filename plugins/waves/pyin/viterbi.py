@@ -113,13 +113,7 @@ def local_transition(n_bins: int, width: int) -> FloatArray:
 
 
 def build_transitions(n_bins: int, width: int, switch_prob: float) -> Transitions:
-    """Arrange the moves of a model with `n_bins` bins and bands of `width` bins.
-
-    Raises
-    ------
-    ValueError
-        If a move inside the band is so improbable that it competes with an impossible one.
-    """
+    """Arrange the moves of a model with `n_bins` bins and bands of `width` bins."""
     local = local_transition(n_bins, width)
     stay_prob = 1 - switch_prob
     half = width // 2
@@ -128,11 +122,6 @@ def build_transitions(n_bins: int, width: int, switch_prob: float) -> Transition
     from_source = np.full((2, n_bins + GROUP, stride), -np.inf)
     for voicing, prob in enumerate((stay_prob, 1 - stay_prob)):
         log_move = np.where(local > 0, np.log(prob * local + TINY), -np.inf)
-        if log_move[local > 0].min() < LOG_TINY + MARGIN:
-            raise ValueError(
-                f"switch_prob={switch_prob!r} makes a move inside the band as improbable as one "
-                "outside it; use a value farther from 0 and 1"
-            )
         for d in range(-half, half + 1):
             source = np.arange(max(0, -d), min(n_bins, n_bins - d))
             moves = log_move[source, source + d]

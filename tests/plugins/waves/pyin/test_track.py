@@ -19,7 +19,7 @@ from plugins.waves.errors import PitchError
 from plugins.waves.pyin import pyin
 from plugins.waves.pyin import reference as pyin_reference
 from plugins.waves.pyin.kernels import difference as kernels
-from plugins.waves.pyin.priors import threshold_prior, trough_weights
+from plugins.waves.pyin.priors import BETA_PROBS, trough_weights
 from plugins.waves.v3.reference import FMAX_HZ, FMIN_HZ
 from tests import oracle, stored
 from tests.plugins.waves import signals
@@ -134,14 +134,6 @@ def test_any_signal(kind: Maker, seed: int, n: int, exponent: float) -> None:
             "fmin": st.floats(90, 200),
             "fmax": st.floats(700, 2000),
             "resolution": st.sampled_from([0.1, 0.25, 0.3]),
-            "n_thresholds": st.sampled_from([50, 100]),
-            "beta_parameters": st.sampled_from([(2, 18), (1, 9), (2.5, 6)]),
-            "boltzmann_parameter": st.sampled_from([0.5, 2]),
-            "max_transition_rate": st.sampled_from([10.0, 20.0]),
-            "switch_prob": st.sampled_from([0.001, 0.01, 0.4]),
-            "no_trough_prob": st.sampled_from([0.0, 0.01, 0.2]),
-            "center": st.booleans(),
-            "pad_mode": st.sampled_from(["constant", "reflect", "edge"]),
         },
     ),
 )
@@ -248,13 +240,13 @@ def test_bound_on_single_precision(kind: Maker) -> None:
 
 
 @pytest.mark.e2e
-def test_threshold_prior_is_scipys() -> None:
+def test_the_prior_of_thresholds_is_scipys() -> None:
     """The stored distribution function is SciPy's to the last bit."""
     import scipy.stats  # takes a second
 
     expected = np.diff(scipy.stats.beta.cdf(np.linspace(0, 1, 101), 2, 18))
 
-    np.testing.assert_array_equal(threshold_prior(100, (2, 18)), expected)
+    np.testing.assert_array_equal(BETA_PROBS, expected)
 
 
 @pytest.mark.e2e
@@ -262,7 +254,7 @@ def test_trough_weights_are_scipys() -> None:
     """The Boltzmann weights are SciPy's to the last bit."""
     import scipy.stats
 
-    weights = trough_weights(62, 2)
+    weights = trough_weights(62)
 
     for n in range(1, 63):
         expected = scipy.stats.boltzmann.pmf(np.arange(62), 2, n)
@@ -282,13 +274,7 @@ def test_trough_weights_are_scipys() -> None:
         (np.zeros(9, np.float32), {"fmin": 3.0}, "raise fmin to"),
         (np.zeros(9, np.float32), {"hop_length": 0}, "hop_length=0"),
         (np.zeros(9, np.float32), {"resolution": 1.0}, "resolution=1.0"),
-        (np.zeros(9, np.float32), {"switch_prob": 0.0}, "switch_prob=0.0"),
-        (np.zeros(9, np.float32), {"switch_prob": 1e-306}, "switch_prob=1e-306"),
-        (np.zeros(9, np.float32), {"no_trough_prob": 2.0}, "no_trough_prob=2.0"),
-        (np.zeros(9, np.float32), {"boltzmann_parameter": 0.0}, "boltzmann_parameter=0.0"),
-        (np.zeros(9, np.float32), {"n_thresholds": 0}, "n_thresholds=0"),
-        (np.zeros(9, np.float32), {"max_transition_rate": 1e4}, "max_transition_rate=10000.0"),
-        (np.zeros(9, np.float32), {"center": False}, "fewer than frame_length=2048"),
+        (np.zeros(9, np.float32), {"hop_length": 8000}, "hop_length=8000"),
     ],
 )
 def test_bad_input(y: Any, parameters: dict[str, Any], message: str) -> None:
