@@ -331,6 +331,21 @@ def test_every_line_on_the_screen_is_ours(name: str, place: Path) -> None:
 
 @pytest.mark.e2e
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+@pytest.mark.parametrize("name", ["waves decompose", "waves backfill"])
+def test_the_state_of_the_workers_is_no_part_of_the_progress_bar(name: str, place: Path) -> None:
+    """On a terminal a line that says why no job begins stands alone, the bar below it."""
+    sf.write(
+        Artifacts(place / "artifacts").turn("tts", SESSIONS[0], 1) / "missing.wav", [0.1] * 99, 8000
+    )
+    _, shown = screen(call(tuple(name.split())), place, {}, 100)
+
+    rows = [row.rpartition("\x1b[2K")[2] for row in shown.split("\r\n")]  # what erases a line
+    (told, *_) = [row for row in rows if "the workers are starting" in row]
+    assert ["the workers are starting"] == lines(told)
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
 def test_the_library_of_models_prints_nothing(tmp_path: Path) -> None:
     """On a terminal, with a key, the first run of an agent of that library is silent."""
     program = """

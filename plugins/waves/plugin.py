@@ -8,15 +8,16 @@ tts_written --receive()--> Pool --> worker process
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 from backend.plugins import Host
 from backend.signals import TtsWritten, tts_written
 from plugins.waves import worker
 from plugins.waves.jobs import Backfill, WaveJob, WavesContext
-from plugins.waves.pool import DiskSpace, Outcome, Pool, no_preparation
+from plugins.waves.pool import DiskSpace, OnState, Outcome, Pool, no_preparation
 from plugins.waves.preparing import prepare, usable_root
 from plugins.waves.settings import WavesSettings
 
@@ -28,7 +29,15 @@ SEARCH_LIMIT_S = 0.5
 async def lifespan(host: Host, settings: WavesSettings) -> AsyncIterator[None]:
     """Subscribe to `tts_written` with a running pool; at the end unsubscribe, then drain."""
     context = WavesContext(host, settings, asyncio.get_running_loop())
-    pool = create_pool(context, queue_max_size=settings.queue_max_size, lanes=settings.max_workers)
+    pool = create_pool(
+        settings,
+        context.temporary,
+        host.report,
+        lanes=settings.max_workers,
+        queue_max_size=settings.queue_max_size,
+        low_priority=host.low_priority,
+        pause_reason=DiskSpace(host.artifacts.root, settings.min_free_mb).problem,
+    )
     backfill = Backfill(context, pool) if settings.backfill_interval_s else None
 
     def receive(sender: object, *, event: TtsWritten) -> None:  # noqa: ARG001 - blinker's signature
@@ -58,19 +67,27 @@ def _show_gauges(host: Host, pool: Pool) -> None:
     host.gauge("workers", "Workers that are ready.", lambda: len(pool.worker_pids))
 
 
-def create_pool(context: WavesContext, *, lanes: int, queue_max_size: int) -> Pool:
-    """Return a pool that decomposes the utterances of `context`, not yet started."""
-    settings = context.settings
-    root = usable_root(settings.kernel_cache, context.temporary)
+def create_pool(
+    settings: WavesSettings,
+    temporary: Path,
+    on_state: OnState,
+    *,
+    lanes: int,
+    queue_max_size: int,
+    low_priority: bool,
+    pause_reason: Callable[[], str] = str,
+) -> Pool:
+    """Return a pool that decomposes recordings, not yet started; see `Pool`."""
+    root = usable_root(settings.kernel_cache, temporary)
     return Pool(
         worker.decompose,
         lanes=lanes,
         queue_max_size=queue_max_size,
         timeout_s=settings.job_timeout_s,
-        warm_up=partial(worker.warm_up, str(context.temporary), settings.engine, root),
+        warm_up=partial(worker.warm_up, str(temporary), settings.engine, root),
         prepare=partial(prepare, root) if settings.engine == "exact" else no_preparation,
         memory_limit_mb=settings.memory_limit_mb,
-        low_priority=context.host.low_priority,
-        on_state=context.host.report,
-        pause_reason=DiskSpace(context.host.artifacts.root, settings.min_free_mb).problem,
+        low_priority=low_priority,
+        on_state=on_state,
+        pause_reason=pause_reason,
     )

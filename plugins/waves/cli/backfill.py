@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,7 @@ from backend.errors import EXIT_FAILED, UsageError
 from backend.plugins import Host, existing_artifacts, interruptible
 from backend.storage import Artifacts, holding
 from backend.terminal import ArtifactsArgument, AsJson, DryRun, output, show_json, show_table
-from plugins.waves.cli.progress import Workers, bar, outcomes, show_state
+from plugins.waves.cli.progress import Workers, results
 from plugins.waves.settings import WavesSettings
 
 if TYPE_CHECKING:
@@ -84,8 +85,9 @@ def _run(
     """Make the waves with a progress bar; return a row for each recording, in their order."""
     from plugins.waves.jobs import WavesContext, adopt, prepared
     from plugins.waves.plugin import create_pool
+    from plugins.waves.pool import DiskSpace
 
-    context = WavesContext(Host(root, show_state, low_priority=False), settings, None)
+    context = WavesContext(Host(root, lambda *_: None), settings, None)
     rows = {
         str(item.path): _adopted(item, adopt(context, item))
         for item in found
@@ -96,23 +98,21 @@ def _run(
 
     def on_end(job: "WaveJob", reason: str, message: str, outcome: "Outcome") -> None:
         figures = {"reason": reason, "message": message, "running_ms": round(outcome.running_ms, 1)}
-        path = job.path
-        result = "failed" if reason else "written"
-        ended.put({"path": path, "result": result, **figures})
+        ended.put({"path": job.path, "result": "failed" if reason else "written", **figures})
 
     if missing:
-        pool = create_pool(context, lanes=min(workers, len(missing)), queue_max_size=len(missing))
-        try:
-            with bar() as progress:
-                task = progress.add_task("files", total=len(missing))
-                pool.start()
-                for item in missing:
-                    pool.submit(prepared(context, item, on_end), live=False)
-                for row in outcomes(pool, ended, len(missing)):
-                    rows[row["path"]] = row
-                    progress.advance(task)
-        finally:
-            pool.stop(0)
+        create = partial(
+            create_pool,
+            settings,
+            root.temporary,
+            lanes=min(workers, len(missing)),
+            queue_max_size=len(missing),
+            low_priority=False,
+            pause_reason=DiskSpace(root.root, settings.min_free_mb).problem,
+        )
+        jobs = (prepared(context, item, on_end) for item in missing)
+        for row in results(create, jobs, len(missing), ended):
+            rows[row["path"]] = row
     return [rows[str(item.path)] for item in found]
 
 

@@ -17,7 +17,7 @@ from backend.errors import EXIT_FAILED, UsageError
 from backend.plugins import interruptible
 from backend.terminal import AsJson, duration, show_json, show_table
 from plugins.waves.cli.backfill import backfill
-from plugins.waves.cli.progress import Workers, bar, outcomes, show_state
+from plugins.waves.cli.progress import Workers, results
 from plugins.waves.settings import WavesSettings
 
 if TYPE_CHECKING:
@@ -142,9 +142,7 @@ def _run(
     sources: Sequence[Source], out: Path, settings: WavesSettings, workers: int
 ) -> list[dict[str, Any]]:
     """Decompose `sources` with a progress bar; return a row for each, in their order."""
-    from plugins.waves import worker
-    from plugins.waves.pool import Pool, no_preparation
-    from plugins.waves.preparing import prepare, usable_root
+    from plugins.waves.plugin import create_pool
 
     ended: SimpleQueue[tuple[str, Outcome]] = SimpleQueue()
     try:
@@ -152,31 +150,20 @@ def _run(
         temporary = tempfile.mkdtemp(prefix=".waves-", dir=out)
     except OSError as error:
         raise UsageError(f"cannot write to {out}: {error}") from error
-    root = usable_root(settings.kernel_cache, Path(temporary))
-    pool = Pool(
-        worker.decompose,
+    create = partial(
+        create_pool,
+        settings,
+        Path(temporary),
         lanes=min(workers, len(sources)),
         queue_max_size=len(sources),
-        timeout_s=settings.job_timeout_s,
-        warm_up=partial(worker.warm_up, temporary, settings.engine, root),
-        prepare=partial(prepare, root) if settings.engine == "exact" else no_preparation,
-        memory_limit_mb=settings.memory_limit_mb,
         low_priority=False,
-        on_state=show_state,
     )
+    orders = (_order(source, temporary, settings) for source in sources)
+    jobs = (Recording(order.wav_path, order, ended) for order in orders)
     try:
-        with interruptible("the waves made so far are whole"), bar() as progress:
-            task = progress.add_task("files", total=len(sources))
-            pool.start()
-            for source in sources:
-                order = _order(source, temporary, settings)
-                pool.submit(Recording(order.wav_path, order, ended))
-            done: dict[str, Outcome] = {}
-            for path, outcome in outcomes(pool, ended, len(sources)):
-                done[path] = outcome
-                progress.advance(task)
+        with interruptible("the waves made so far are whole"):
+            done = dict(results(create, jobs, len(sources), ended))
     finally:
-        pool.stop(0)
         shutil.rmtree(temporary, ignore_errors=True)
     return [_row(source, done[_absolute(source.path)]) for source in sources]
 

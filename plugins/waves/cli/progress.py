@@ -1,6 +1,6 @@
-"""What both commands share: an option, a progress bar, and the outcomes of the pool."""
+"""What both commands share: an option, and the results of a pool with a progress bar."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -9,22 +9,29 @@ import typer
 from backend.terminal import messages
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from plugins.waves.pool import Pool
+    from plugins.waves.pool import OnState, Pool, Work
 
 CHECK_S = 0.2
 GIVE_UP_AFTER_STARTS = 3
 
-Outcome = TypeVar("Outcome")
+Result = TypeVar("Result")
 Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, max=16, help="Number of files done at the same time."),
 ]
 
 
-def bar() -> "Progress":
-    """Return a progress bar with the time that is left, on standard error."""
+def results(
+    create_pool: "Callable[[OnState], Pool]",
+    jobs: "Iterable[Work]",
+    count: int,
+    ended: "SimpleQueue[Result]",
+) -> Iterator[Result]:
+    """Yield what each of `count` jobs puts into `ended`, with a progress bar on standard error.
+
+    The bar's own console also shows why no job begins: another would write into the line of the
+    bar. The pool is stopped if no worker can be started.
+    """
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -33,7 +40,7 @@ def bar() -> "Progress":
         TimeRemainingColumn,
     )
 
-    return Progress(
+    bar = Progress(
         TextColumn("decomposing"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -41,19 +48,25 @@ def bar() -> "Progress":
         console=messages(),
     )
 
+    def show_state(state: str, reason: str) -> None:
+        if state != "ok":
+            bar.console.print(reason, style="dim", markup=False)
 
-def show_state(state: str, reason: str) -> None:
-    """Show on standard error why no job begins."""
-    if state != "ok":
-        messages().print(reason, style="dim", markup=False)
-
-
-def outcomes(pool: "Pool", ended: "SimpleQueue[Outcome]", count: int) -> Iterator[Outcome]:
-    """Yield `count` outcomes as they come; end the pool if no worker can be started."""
-    while count:
-        try:
-            yield ended.get(timeout=CHECK_S)
-            count -= 1
-        except Empty:
-            if pool.failed_starts >= GIVE_UP_AFTER_STARTS:
-                pool.stop(0)
+    pool = create_pool(show_state)
+    try:
+        with bar:
+            task = bar.add_task("files", total=count)
+            pool.start()
+            for job in jobs:
+                pool.submit(job)
+            while not bar.finished:
+                try:
+                    result = ended.get(timeout=CHECK_S)
+                except Empty:
+                    if pool.failed_starts >= GIVE_UP_AFTER_STARTS:
+                        pool.stop(0)
+                else:
+                    yield result
+                    bar.advance(task)
+    finally:
+        pool.stop(0)

@@ -45,6 +45,8 @@ WARNINGS_KEPT = 100
 UPDATE_EVERY_S = 1.0
 """Between two computations of the state."""
 
+OnState = Callable[[State, str], None]
+
 
 def no_warm_up(first: bool, replaced_pid: int | None) -> Report:  # noqa: ARG001 - the signature of a warm-up
     """Do nothing: the warm-up of a task that needs none."""
@@ -83,7 +85,7 @@ class Pool:
         Memory for one worker.
     low_priority : bool
         Whether everything else on the machine goes before the workers.
-    on_state : callable
+    on_state : OnState
         `on_state(state, reason)`, called whenever the state changes: at first within `start`, then
         on a thread of the pool.
     pause_reason : callable
@@ -102,7 +104,7 @@ class Pool:
         prepare: Callable[[Callable[[str], None], threading.Event, bool], None] = no_preparation,
         memory_limit_mb: int = 2048,
         low_priority: bool = True,
-        on_state: Callable[[State, str], None] | None = None,
+        on_state: OnState | None = None,
         pause_reason: Callable[[], str] = str,
     ) -> None:
         self._quarter = queue_max_size / 4
