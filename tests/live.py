@@ -127,10 +127,10 @@ class Answer:
 
 
 def chat_body(*slot_ids: int, message: str = "What does the water remember?") -> Data:
-    """Return the body of a chat with a different agent in each slot."""
+    """Return the body of a chat with a different agent in each slot, whose stream tells all."""
     agents = ("claude-sonnet-4-5", "gpt-5.2", "gpt-4o", "gemini-3", "claude-opus-4-5", "gpt-5.1")
     slots = [{"slotId": slot_id, "agentId": agents[slot_id - 1]} for slot_id in slot_ids]
-    return {"message": message, "slots": slots}
+    return {"message": message, "slots": slots, "sessionStart": True}
 
 
 def chat(

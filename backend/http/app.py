@@ -36,6 +36,7 @@ PING_S = 15
 STOP_GRACE_S = 3.0
 """sse-starlette ends a stream that long after a stop; the session's `done` comes before."""
 RETRY_AFTER_S = 10
+SESSION_ID_HEADER = "x-session-id"
 
 
 class _Model(BaseModel):
@@ -54,6 +55,7 @@ class ChatRequest(_Model):
 
     message: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
     slots: list[SlotChoice] = Field(min_length=1, max_length=6)
+    session_start: bool = Field(False, description="Whether the stream begins with session.start.")
 
     @field_validator("slots")
     @classmethod
@@ -155,6 +157,7 @@ def _guard(app: FastAPI, settings: Settings) -> None:
             allow_origins=origins,
             allow_methods=["GET", "HEAD", "POST"],
             allow_headers=["*"],
+            expose_headers=[SESSION_ID_HEADER],
         )
     app.add_middleware(Access, settings=settings)
 
@@ -188,11 +191,15 @@ def _add_routes(app: FastAPI, hosting: Hosting) -> None:
                 headers={"retry-after": str(RETRY_AFTER_S)},
             ) from error
         return EventSourceResponse(
-            _frames(stream),
+            _frames(stream, session_start=request.session_start),
             ping=PING_S,
             shutdown_event=anyio.Event(),
             shutdown_grace_period=STOP_GRACE_S,
-            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+            headers={
+                SESSION_ID_HEADER: stream.session_id,
+                "cache-control": "no-store",
+                "x-accel-buffering": "no",
+            },
         )
 
     @app.get("/v1/agents", tags=["agents"])
@@ -257,8 +264,9 @@ def _known_slots(request: ChatRequest, registry: Registry) -> list[Slot]:
     return [Slot(slot.slot_id, slot.agent_id) for slot in request.slots]
 
 
-async def _frames(stream: SessionStream) -> AsyncIterator[ServerSentEvent]:
-    async for _, event in stream.read():
+async def _frames(stream: SessionStream, *, session_start: bool) -> AsyncIterator[ServerSentEvent]:
+    """Yield the events; the page of the earlier version does not know `session.start`."""
+    async for _, event in stream.read(after=0 if session_start else 1):
         yield ServerSentEvent(event.data(), event=event.name, sep="\n")
 
 

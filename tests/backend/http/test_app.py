@@ -17,6 +17,7 @@ from tests.live import (
     chat,
     chat_body,
     chunks,
+    events,
     get,
     leave_after,
     post,
@@ -142,6 +143,30 @@ def test_every_event_is_one_chunk_of_two_lines(server: LiveServer) -> None:
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert "no-store" == answer.headers["cache-control"]
     assert "chunked" == answer.headers["transfer-encoding"]
+
+
+def test_a_session_has_its_id_in_the_header_and_starts_aloud_only_for_who_asks(
+    server: LiveServer,
+) -> None:
+    """Without `sessionStart` the stream is the same from its second event on; both name the id."""
+    streams = {}
+    for asks in (True, False):
+        body = json.dumps(chat_body(1) | {"sessionStart": asks}).encode()
+        answer = post(server.port, "/v1/chat", body, "Content-Type: application/json")
+        told = list(events(b"".join(chunks(answer.body)).decode().splitlines()))
+        assert {answer.headers["x-session-id"]} == {data["sessionId"] for _, data in told}
+        streams[asks] = [name for name, _ in told]
+
+    assert ["session.start", *streams[False]] == streams[True]
+    assert "turn.start" == streams[False][0]
+
+
+def test_a_web_page_can_read_the_session_id(server: LiveServer) -> None:
+    """The header is exposed to the origins that are admitted."""
+    with server.client() as client:
+        answer = client.post("/v1/chat", json=chat_body(1), headers={"Origin": WEB_CLIENT})
+
+    assert "x-session-id" == answer.headers["access-control-expose-headers"].lower()
 
 
 def test_text_travels_as_it_is(server: LiveServer) -> None:
