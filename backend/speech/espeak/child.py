@@ -1,19 +1,12 @@
-"""The child process of the embedded voice: answers one request by the protocol in `children`.
+"""Speaks with espeak-ng in a child process; `backend.children` holds the protocol.
 
 A request also holds "library", "voice", "rate_wpm", "volume", "pitch", "pitch_range", "word_gap",
-"limit_s". The text is in no argument, no message and no core dump.
-
-This file is run as a script, `python -I -S child.py`, and never as a module of `backend`: a package
-would import what its parents import. `-I` keeps the caller's environment and this directory out of
-`sys.path`, `-S` keeps site-packages out; the standard library is enough. The working directory is
-the one that holds `espeak-ng-data`.
+"limit_s". The text is in no argument, no message and no core dump. The standard library is enough,
+so site-packages are kept out. The working directory is the one that holds `espeak-ng-data`.
 """
 
 import ctypes
 import faulthandler
-import json
-import signal
-import sys
 from typing import Any
 
 # From speak_lib.h of espeak-ng 1.52.
@@ -27,28 +20,20 @@ _SYNTH_CALLBACK = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
 )
 
-# From linux/prctl.h.
-_PR_SET_PDEATHSIG = 1
-_PR_SET_DUMPABLE = 4
-
 
 class EspeakError(Exception):
     """A call of the library failed; the message is for the parent's log."""
 
 
-def main() -> int:
-    """Answer the one request and return the exit code."""
-    _detach()
-    request = json.loads(sys.stdin.buffer.read())
+def answer(request: dict[str, Any], _: bytes) -> tuple[dict[str, Any], bytes]:
+    """Answer one request."""
     # Ends this process even while C code hangs, should the parent not be there to do it.
     faulthandler.dump_traceback_later(request["limit_s"], exit=True)
     try:
         sample_rate, pcm = speak(request)
     except (EspeakError, OSError) as error:
-        _send({"error": str(error)})
-        return 1
-    _send({"sample_rate": sample_rate, "n_bytes": len(pcm)}, pcm)
-    return 0
+        return {"error": str(error)}, b""
+    return {"sample_rate": sample_rate}, pcm
 
 
 def speak(request: dict[str, Any]) -> tuple[int, bytes]:
@@ -88,21 +73,3 @@ def speak(request: dict[str, Any]) -> tuple[int, bytes]:
 def _check(step: str, status: int) -> None:
     if status != 0:
         raise EspeakError(f"it could not {step} (status {status})")
-
-
-def _detach() -> None:
-    """Leave Ctrl-C to the parent; on Linux, die with it and leave no core dump."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        libc.prctl(_PR_SET_DUMPABLE, 0)
-
-
-def _send(header: dict[str, object], pcm: bytes = b"") -> None:
-    sys.stdout.buffer.write(json.dumps(header).encode() + b"\n" + pcm)
-    sys.stdout.buffer.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

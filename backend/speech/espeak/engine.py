@@ -4,7 +4,6 @@ In this process it would not be safe: it keeps global state, two threads in it c
 end the process. A new child costs some 50 ms and holds nothing of the last visitor.
 """
 
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import Any
 
 import espeakng_loader
 
+from backend.children import child_command
 from backend.errors import SpeechError
 from backend.speech.children import ChildEngine
 from backend.speech.profiles import EMBEDDED_VOICES, PROFILES, EmbeddedVoice, VoiceProfile
 
-CHILD_COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("child.py")))
+CHILD_COMMAND = child_command(Path(__file__).with_name("child.py"), "-S")
 _PACKAGE = Path(espeakng_loader.__file__).parent
 _GRACE_S = 1.0
 """How much later than the parent's limit a child without a parent ends itself."""

@@ -1,33 +1,21 @@
-"""The child process of Piper: answers requests until stdin ends, by the protocol in `children`.
+"""Speaks with Piper in a child process; `backend.children` holds the protocol.
 
-A request also holds "model", "speaker" and "length_scale". The text is in no message. Run as a
-script, `python -I child.py`, and never imported. The process stays, because loading a model takes a
-second.
+A request also holds "model", "speaker" and "length_scale". The process stays, because loading a
+model takes a second.
 """
 
-import ctypes
-import json
-import signal
-import sys
-from pathlib import Path
 from typing import Any
 
-_PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 _loaded: dict[str, Any] = {}
 
 
-def main() -> None:
-    """Answer requests until stdin ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    for line in sys.stdin.buffer:
-        try:
-            sample_rate, pcm = speak(json.loads(line))
-        except Exception as error:  # noqa: BLE001 - the parent says it; its message may quote the text
-            _send({"error": f"{type(error).__name__}; check its model with `voices`"})
-        else:
-            _send({"sample_rate": sample_rate, "n_bytes": len(pcm)}, pcm)
+def answer(request: dict[str, Any], _: bytes) -> tuple[dict[str, Any], bytes]:
+    """Answer one request."""
+    try:
+        sample_rate, pcm = speak(request)
+    except Exception as error:  # noqa: BLE001 - its message may quote the text
+        return {"error": f"{type(error).__name__}; check its model with `voices`"}, b""
+    return {"sample_rate": sample_rate}, pcm
 
 
 def speak(request: dict[str, Any]) -> tuple[int, bytes]:
@@ -56,13 +44,3 @@ def _speaker_id(config: Any, speaker: str) -> int | None:
     if not speaker:
         return None
     return config.speaker_id_map[speaker] if speaker in config.speaker_id_map else int(speaker)
-
-
-def _send(header: dict[str, object], pcm: bytes = b"") -> None:
-    sys.stdout.buffer.write(json.dumps(header).encode() + b"\n" + pcm)
-    sys.stdout.buffer.flush()
-
-
-if __name__ == "__main__":
-    sys.path[:] = [entry for entry in sys.path if entry != str(Path(__file__).parent)]
-    main()

@@ -4,15 +4,15 @@ In this process it would not be safe: espeak-ng, which makes its phonemes, ends 
 texts; and the server need not hold a model of some hundred megabytes.
 """
 
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from backend.children import child_command
 from backend.errors import SpeechError
 from backend.speech.children import ChildEngine
 from backend.speech.voices import Voice
 
-CHILD_COMMAND = (sys.executable, "-I", str(Path(__file__).with_name("child.py")))
+CHILD_COMMAND = child_command(Path(__file__).with_name("child.py"))
 
 
 def is_installed() -> bool:

@@ -133,7 +133,7 @@ def test_voices_toml_limits_the_embedded_voice(tmp_path: Path) -> None:
     engine = create_engine("embedded", chosen, temporary=tmp_path / ".tmp", timeout_s=0.2)
     assert isinstance(engine, EmbeddedEngine)
 
-    with engine._places, pytest.raises(SpeechError, match=r"was busy for 0\.2 s"):
+    with engine._children._places, pytest.raises(SpeechError, match=r"was busy for 0\.2 s"):
         engine.generate_wav_to_file("Rain.", "calm_soothing", tmp_path / "a.wav")
 
 

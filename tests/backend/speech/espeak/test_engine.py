@@ -197,11 +197,14 @@ def test_a_signal_without_a_name(temporary: Path, tmp_path: Path) -> None:
     [
         ("import sys; sys.exit(7)", "exit code 7"),
         ("raise RuntimeError('water')", "exit code 1"),
-        ("pass", "sent 0 bytes of speech, not the None it announced"),
+        ("pass", "sent 0 bytes, not the None it announced"),
         ("print('hello'); print('water')", "not the None it announced"),
         ("print('[]')", "not the None it announced"),
-        ("print('{\"n_bytes\": 8}'); print('abc')", "sent 4 bytes of speech, not the 8"),
-        ("print('{\"n_bytes\": 3}', end='\\nabc')", "sent 3 bytes of speech, not the 3"),
+        ("print('{\"n_bytes\": 8}'); print('abc')", "sent 4 bytes, not the 8"),
+        (
+            "print('{\"n_bytes\": 3, \"sample_rate\": 22050}', end='\\nabc')",
+            "half a sample at the end of 3 bytes",
+        ),
         ("print('{\"n_bytes\": 2, \"sample_rate\": 22050}', end='\\n\\0\\0')", "made no sound"),
         ('print(\'{"n_bytes": 0, "sample_rate": 1}\')', "speaks at 1 Hz"),
         ("print('{\"n_bytes\": 2}', end='\\nab'); raise SystemExit(3)", "exit code 3"),

@@ -117,7 +117,7 @@ def test_many_at_once_share_few_children(model: Path, make: Make, tmp_path: Path
         )
 
     assert 1 == len({item.duration_s for item in spoken})
-    assert len(engine._idle) <= 2
+    assert len(engine._children._idle) <= 2
 
 
 @installed
@@ -162,11 +162,11 @@ def test_the_settings_lead_to_piper(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
-        ("pass", "sent 0 bytes of speech, not the None"),
+        ("pass", "sent 0 bytes, not the None"),
         ("input(); print('[]', flush=True); input()", "exit code 1"),
         ("input(); print('water', flush=True); input()", "exit code 1"),
-        ("input(); print('{\"n_bytes\": 9}'); print('abc')", "sent 4 bytes of speech, not the 9"),
-        ("input(); print('{\"n_bytes\": -1}')", "sent 0 bytes of speech, not the -1"),
+        ("input(); print('{\"n_bytes\": 9}'); print('abc')", "sent 4 bytes, not the 9"),
+        ("input(); print('{\"n_bytes\": -1}')", "sent 0 bytes, not the -1"),
         ('input(); print(\'{"error": "ValueError"}\')', "piper failed: ValueError"),
         ('input(); print(\'{"n_bytes": 0, "sample_rate": 1}\')', "1 Hz"),
         pytest.param("import os; os.abort()", "ended by SIGABRT", marks=posix),
