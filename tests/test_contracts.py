@@ -65,6 +65,7 @@ UNPLACED = {LAYERS: "backend.attic", LAYERS_OF_WAVES: "plugins.waves.attic"}
 SIGNALS_OF_A_PLUGIN = r"plugins\.\w+\.signals"
 HEAVY = {
     "backend.http.server": "uvicorn and FastAPI",
+    "backend.http.connections": "uvicorn",
     "backend.agents.models.probe": "httpx2",
     "backend.speech.sound": "numpy",
     "plugins.waves.v3.reference": "librosa",

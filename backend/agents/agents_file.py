@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from backend.agents.choices import REHEARSAL, ModelChoice, OutputMode
 from backend.agents.registry import DEFAULT_PROFILES, AgentProfile, Temperament
+from backend.config import explain
 from backend.errors import SettingsError
 
 NEW_AGENT_COLOR = "#8aa0a8"
@@ -150,4 +151,4 @@ def _lines(error: ValidationError, entry: type[_Entry]) -> Iterable[str]:
         else:
             shown = name in _SHOWN_FIELDS and problem["type"] != "missing"
             value = f"={str(problem['input'])[:60]!r}" if shown else ""
-            yield f"{name}{value}: {problem['msg']}"
+            yield f"{name}{value}: {explain(problem, entry.model_fields[name])}"

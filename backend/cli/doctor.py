@@ -1,7 +1,6 @@
 """Check whether this machine can run the installation, by doing what a session does."""
 
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -11,12 +10,14 @@ from functools import partial
 from time import monotonic
 
 from backend.config import Settings
+from backend.errors import ListenError
 from backend.plugins import Discovered, Plugin, PluginSettings, PluginStatuses, enabled
 from backend.storage import Artifacts, write_bytes
 
 FREE_BYTES = 1_000_000_000
 """A session of 18 utterances takes about 6 MB with its waves: enough for about 150 sessions."""
 HANG_LIMIT_S = 0.5
+ANSWER_LIMIT_S = 2.0
 _HANG = """
 import ctypes, signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -46,7 +47,7 @@ def examine(
         ("disk space", lambda: _disk(artifacts)),
         *_voices(settings, artifacts),
         ("a process that hangs can be killed", _kill),
-        ("port", lambda: _port(settings.host, settings.port)),
+        ("port", lambda: _port(settings)),
         ("plugins", lambda: _plugins(discovered)),
     ]
     checks += _checks_of_plugins(discovered, artifacts, say)
@@ -158,18 +159,26 @@ def _hang() -> str:
     return _HANG.format(sleep="sleep", amount=60)
 
 
-def _port(host: str, port: int) -> str:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        if sys.platform != "win32":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise OSError(
-                f"{host}:{port}: {error.strerror}; stop the other program or set RR_PORT"
-            ) from error
-    return f"{host}:{port} is free"
+def _port(settings: Settings) -> str:
+    from backend.http.connections import listening
+
+    try:
+        with listening(settings.host, settings.port):
+            return f"{settings.host}:{settings.port} is free"
+    except ListenError:
+        if not _is_our_server(settings.base_url):
+            raise
+        return f"the server of this installation runs at {settings.base_url}"
+
+
+def _is_our_server(base_url: str) -> bool:
+    import httpx2
+
+    try:
+        answer = httpx2.get(f"{base_url}/v1/health", timeout=ANSWER_LIMIT_S, trust_env=False)
+        return bool(answer.json() == {"status": "ok"})
+    except (httpx2.HTTPError, ValueError):
+        return False
 
 
 def _plugins(discovered: Iterable[Discovered]) -> str:

@@ -1,19 +1,22 @@
 """The commands of the host; each imports what it needs when it runs, so that `--help` is quick."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from backend.cli.group import PROGRAM, CommandGroup
 from backend.config import EffectiveSetting, Settings, effective
-from backend.errors import EXIT_FAILED, UsageError
+from backend.errors import EXIT_FAILED, PluginError, SettingsError, UsageError
 from backend.logs import configure_logging
 from backend.plugins import Discovered, discover
 from backend.terminal import AsJson, messages, output, show_json, show_paragraph
+
+T = TypeVar("T")
 
 DEFAULT_WORDS = "Good evening. I am one of six voices, and the water is listening."
 DEFAULT_MESSAGE = "What does the water remember?"
@@ -212,13 +215,25 @@ def voices(
 
 
 def _load(**overrides: object) -> tuple[Settings, list[Discovered]]:
-    """Read all settings, also those of plugins, and check the agents' file."""
+    """Read all settings, also those of plugins, and check the agents' file; tell all problems."""
     from backend.agents import check_agents
 
-    settings = Settings.load(**overrides)
+    problems: list[str] = []
+
+    def checked(check: Callable[[], T]) -> T | None:
+        try:
+            return check()
+        except (SettingsError, PluginError) as error:
+            problems.append(str(error))
+            return None
+
+    settings = checked(lambda: Settings.load(**overrides))
     discovered = discover()
     for item in discovered:
         if item.plugin is not None:
-            item.plugin.settings.load()
-    check_agents(settings)
+            checked(item.plugin.settings.load)
+    if settings is not None:
+        checked(lambda: check_agents(settings))
+    if settings is None or problems:
+        raise SettingsError("\n".join(problems))
     return settings, discovered

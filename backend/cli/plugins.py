@@ -87,19 +87,14 @@ def plugins_with_signals(
     add: Callable[[InstalledPlugin, Plugin], None] = lambda _, __: None,
 ) -> list[InstalledPlugin]:
     """Return every plugin with its signals, in starting order; `add` notes what else is wanted."""
-    found: dict[str, InstalledPlugin] = {}
-    twins: list[InstalledPlugin] = []
+    rows = []
     for item in discovered:
         row = InstalledPlugin(item.name, item.distribution, item.version, reason=item.problem)
-        if item.name in found:
-            row.reason = "another plugin has the same name; only the first is started"
-            twins.append(row)
-            continue
-        found[item.name] = row
+        rows.append(row)
         if item.plugin is not None:
             _add_settings_and_signals(row, item.plugin)
             add(row, item.plugin)
-    return [*found.values(), *twins]
+    return rows
 
 
 def _add_settings_and_signals(row: InstalledPlugin, plugin: Plugin) -> None:
@@ -134,7 +129,7 @@ def _switch(settings: PluginSettings) -> tuple[str, str]:
     """Return the setting that switches a plugin on and off, and where it came from."""
     rows = dict(zip(type(settings).model_fields, effective(settings), strict=True))
     row = rows["enabled"]
-    return f"{row.variable}={row.value.lower()}", row.source
+    return f"{row.variable}={row.value}", row.source
 
 
 def _routes(router: Any) -> list[str]:

@@ -9,6 +9,7 @@ from backend.config.report import (
     unread,
 )
 from backend.config.settings import ENV_FILE, PREFIX, REPLACED, Settings, is_loopback
+from backend.config.wording import explain
 
 __all__ = [
     "ENV_FILE",
@@ -19,6 +20,7 @@ __all__ = [
     "Settings",
     "Unread",
     "effective",
+    "explain",
     "is_loopback",
     "read_settings",
     "unread",

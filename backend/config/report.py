@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dotenv.parser import Binding, parse_stream
-from pydantic import AliasChoices, SecretStr, ValidationError
+from pydantic import AliasChoices, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 from pydantic_settings import SettingsError as UnparsableError
 
+from backend.config.wording import REDACTED, explain, shown
 from backend.errors import ReflectiveResonanceError
 
 S = TypeVar("S", bound=BaseSettings)
-
-REDACTED = "********"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def effective(settings: BaseSettings) -> list[EffectiveSetting]:
             source = f"{source}, {written}"
         rows.append(
             EffectiveSetting(
-                variable, _shown(getattr(settings, name)), source, field.description or ""
+                variable, shown(getattr(settings, name)), source, field.description or ""
             )
         )
     return rows
@@ -87,22 +86,26 @@ def read_settings(settings: type[S], wrong: type[ReflectiveResonanceError], **gi
 
 
 def _problems(error: ValidationError, settings: type[BaseSettings]) -> str:
-    """Return one line for each problem: the variable, its value, what it should be."""
+    """Return one line for each problem: the variable, its value, what it may be."""
     lines = []
     for problem in error.errors(include_url=False, include_context=False):
-        name = str(problem["loc"][0]) if problem["loc"] else ""
-        variable = next(
+        given = str(problem["loc"][0]) if problem["loc"] else ""
+        name = next(
             (
-                _written(settings, field)[0]
+                field
                 for field in settings.model_fields
-                if name == field or name.upper() in _names(settings, field)
+                if given == field or given.upper() in _names(settings, field)
             ),
-            name,
+            None,
         )
+        if name is None:
+            lines.append(problem["msg"].removeprefix("Value error, "))
+            continue
+        variable, _ = _written(settings, name)
         secret = "KEY" in variable or "TOKEN" in variable
         value = REDACTED if secret else repr(problem["input"])[:80]
-        message = problem["msg"].removeprefix("Value error, ")
-        lines.append(f"{variable}={value}: {message}" if variable else message)
+        written = "" if problem["type"] == "missing" else f"={value}"
+        lines.append(f"{variable}{written}: {explain(problem, settings.model_fields[name])}")
     return "\n".join(lines)
 
 
@@ -215,11 +218,3 @@ def _lines(path: str) -> list[tuple[int, Binding]]:
 
 def _blank_lines(text: str) -> int:
     return text[: len(text) - len(text.lstrip())].count("\n")
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, SecretStr):
-        return REDACTED
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    return "" if value is None else str(value)

@@ -1,9 +1,10 @@
 """Find the plugins of the installed packages, start them in order, stop them in reverse."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from time import monotonic
@@ -20,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 GROUP = "reflective_resonance.plugins"
 START_LIMIT_S = 30.0
+START_WARNING_S = 2.0
 STOP_LIMIT_S = 4.5
 """For all plugins together; a plugin bounds its own stop, this is for one that does not."""
 STOP_MINIMUM_S = 0.5
@@ -41,7 +43,14 @@ class Discovered:
 def discover(found: Iterable[EntryPoint] | None = None) -> list[Discovered]:
     """Load every plugin that an installed package offers, in starting order; never raise."""
     discovered = [_load(point) for point in (entry_points(group=GROUP) if found is None else found)]
-    return sorted(discovered, key=lambda item: (item.plugin.order if item.plugin else 0, item.name))
+    discovered.sort(
+        key=lambda one: (one.plugin.order if one.plugin else 0, one.name, one.distribution)
+    )
+    first: dict[str, Discovered] = {}
+    for place, item in enumerate(discovered):
+        if item.plugin and (other := first.setdefault(item.name, item)) is not item:
+            discovered[place] = _second(item, other)
+    return discovered
 
 
 def enabled(
@@ -51,7 +60,8 @@ def enabled(
     chosen: dict[str, tuple[Plugin, PluginSettings]] = {}
     for item in discovered:
         if item.plugin is None:
-            board.set(item.name, "failed", item.problem)
+            if item.name not in chosen:
+                board.set(item.name, "failed", item.problem)
             continue
         try:
             settings = item.plugin.settings.load()
@@ -61,8 +71,6 @@ def enabled(
             continue
         if not settings.enabled:
             board.set(item.name, "disabled", "switched off in the settings")
-        elif item.name in chosen:
-            log.error("two plugins share a name; the second is not started", plugin=item.name)
         else:
             chosen[item.name] = (item.plugin, settings)
     return chosen
@@ -127,9 +135,10 @@ async def _isolated(
     if board.get(name) is None:  # its routes may have been found wanting
         board.set(name, "ok")
     try:
-        async with asyncio.timeout(START_LIMIT_S):
-            lifespan = plugin.resolve("lifespan")(host, settings)
-            board.open_service(name, await lifespan.__aenter__())
+        with _warning(name):
+            async with asyncio.timeout(START_LIMIT_S):
+                lifespan = plugin.resolve("lifespan")(host, settings)
+                board.open_service(name, await lifespan.__aenter__())
     except (Exception, SystemExit) as error:
         log.exception("plugin failed to start; the show goes on without it", plugin=name)
         board.set(name, "failed", _in_one_line(error))
@@ -149,6 +158,23 @@ async def _isolated(
             log.exception("plugin failed to stop", plugin=name)
 
 
+@contextmanager
+def _warning(name: str) -> Iterator[None]:
+    """Log, on a thread since the start may block the event loop, that a plugin is waited for."""
+    timer = threading.Timer(
+        START_WARNING_S,
+        log.warning,
+        ("a plugin takes long to start; the server waits for it",),
+        {"plugin": name, "waited_s": START_WARNING_S, "limit_s": START_LIMIT_S},
+    )
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def _load(point: EntryPoint) -> Discovered:
     origin = (point.dist.name, point.dist.version) if point.dist else ("", "")
     try:
@@ -158,15 +184,25 @@ def _load(point: EntryPoint) -> Discovered:
                 f"{point.value} is of type {type(plugin).__name__}, not a backend.plugins.Plugin"
             )
     except (Exception, SystemExit) as error:
-        problem = _in_one_line(error)
-        log.error(
-            "plugin cannot be loaded; the show goes on without it",
-            plugin=point.name,
-            problem=problem,
-        )
         log.debug("traceback of the plugin", plugin=point.name, exc_info=error)
-        return Discovered(point.name, None, problem, *origin)
+        return _broken(Discovered(point.name, None, _in_one_line(error), *origin))
     return Discovered(plugin.name, plugin, "", *origin)
+
+
+def _second(item: Discovered, first: Discovered) -> Discovered:
+    """Return a plugin whose name another one has, as one that cannot be loaded."""
+    ours, others = (f"{one.distribution} {one.version}".strip() for one in (item, first))
+    problem = f"the packages {others} and {ours} have a plugin of this name: uninstall one of them"
+    return _broken(replace(item, plugin=None, problem=problem))
+
+
+def _broken(item: Discovered) -> Discovered:
+    log.error(
+        "plugin cannot be loaded; the show goes on without it",
+        plugin=item.name,
+        problem=item.problem,
+    )
+    return item
 
 
 def _in_one_line(error: BaseException) -> str:

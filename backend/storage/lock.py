@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 
-from backend.errors import ArtifactsInUseError
+from backend.errors import ArtifactsInUseError, SettingsError
 from backend.storage.artifacts import Artifacts
 from backend.storage.atomic import sweep_drafts, write_bytes
 
@@ -30,18 +30,27 @@ def holding(artifacts: Artifacts, purpose: str) -> Iterator[None]:
     ------
     ArtifactsInUseError
         If another process holds it; the message says which.
+    SettingsError
+        If the root cannot be made or written.
     """
     from filelock import FileLock, Timeout  # imports asyncio; a worker needs no lock
 
-    artifacts.root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(artifacts.root / LOCK_FILE)
     try:
+        artifacts.root.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise ArtifactsInUseError(
             f"{artifacts.root} is in use by {_holder(artifacts)}: "
             "stop that one, or choose another directory (RR_ARTIFACTS_DIR)"
         ) from None
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise SettingsError(
+            f"RR_ARTIFACTS_DIR={artifacts.root}: cannot be used ({error.strerror}): "
+            "name a folder in which this user may write, such as artifacts"
+        ) from error
     try:
         sweep_drafts(artifacts.temporary)
         holder = {

@@ -133,10 +133,10 @@ def test_a_file_from_a_windows_editor_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ("temperature = 3", "temperature='3': Input should be less than or equal to 2"),
-        ("temperature = 'hot'", "temperature='hot': Input should be a valid number"),
-        ("max_tokens = 1", "max_tokens='1': Input should be greater than or equal to 16"),
-        ("output = 'xml'", "output='xml': Input should be 'tool', 'native' or 'prompted'"),
+        ("temperature = 3", "temperature='3': must be a number, at least 0 and at most 2, "),
+        ("temperature = 'hot'", "temperature='hot': must be a number, "),
+        ("max_tokens = 1", "max_tokens='1': must be a whole number, at least 16 and "),
+        ("output = 'xml'", "output='xml': must be one of tool, native, prompted"),
         ("temprature = 1", "temprature: there is no such field; there are id, enabled, name"),
         ("color = 'teal'", "agent gpt-4o: color 'teal' must look like"),
         ("model = 'gpt-4o'", "model 'gpt-4o' must be 'rehearsal' or one of openai:..."),
@@ -154,7 +154,10 @@ def test_a_file_from_a_windows_editor_is_read(tmp_path: Path) -> None:
         ("fallback = [5]", "fallback: must be 'provider:model' or a table with a model"),
         ("fallback = ['openai-chat:x']", "model 'openai-chat:x' needs a base_url"),
         ("fallback = [{ model = 'rehearsal', x = 1 }]", "fallback: x: there is no such field"),
-        ("fallback = [{ base_url = 'http://x' }]", "fallback: model: Field required"),
+        (
+            "fallback = [{ base_url = 'http://x' }]",
+            "fallback: model: is missing; it must be a text",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_that_names_agent_and_field(
@@ -173,7 +176,7 @@ def test_a_mistake_is_one_line_that_names_agent_and_field(
         ("[[agents]\n", "is not TOML: "),
         ("[agents.gpt-4o]\nname = 'x'\n", "write [[agents]] in double brackets"),
         ("[[agent]]\nid = 'x'\n", "'agent' is not known; every agent is one [[agents]]"),
-        ("[[agents]]\nname = 'x'\n", "agent 1: id: Field required"),
+        ("[[agents]]\nname = 'x'\n", "agent 1: id: is missing; it must be a text"),
         ("[[agents]]\nid = 'new'\n", "agent 'new': a new agent needs a model"),
         ("[[agents]]\nid = 'a b'\nmodel = 'openai:x'\n", "agent 'a b': agent id 'a b' is not safe"),
     ],

@@ -192,13 +192,14 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(
 
 @pytest.mark.e2e
 def test_all_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
-    """Two wrong settings are two lines; a secret's value is not shown."""
-    env = {"RR_PORT": "0", "RR_LOG_LEVEL": "loud"}
+    """Wrong settings of the host and of plugins are a line each."""
+    env = {"RR_PORT": "0", "RR_LOG_LEVEL": "loud", "RR_WAVES_MAX_WORKERS": "0"}
+    env["RR_SHOW_RING_SIZE"] = "many"
 
     done = run("config", cwd=tmp_path, env=env)
 
     assert 2 == done.returncode
-    assert ["RR_PORT", "RR_LOG_LEVEL"] == [
+    assert ["RR_PORT", "RR_LOG_LEVEL", "RR_WAVES_MAX_WORKERS", "RR_SHOW_RING_SIZE"] == [
         name for line in done.stderr.splitlines() for name in env if name in line
     ]
 

@@ -1,5 +1,6 @@
 """Each check of the doctor: well on a good machine, and failing with words that help."""
 
+import json
 import re
 import shutil
 import socket
@@ -14,8 +15,10 @@ from backend.cli import doctor
 from backend.cli.doctor import Finding, examine
 from backend.config import Settings
 from backend.plugins import Discovered
+from tests import strangers
+from tests.backend.serving import READY, Serving
 from tests.backend.speech.stubs import KEY, OpenAIStub
-from tests.command import free_port
+from tests.command import free_port, run
 from tests.patience import LIMIT_S
 
 
@@ -74,8 +77,19 @@ def test_a_taken_port_fails(tmp_path: Path, taken: int) -> None:
     """The finding names the address and the setting to change."""
     detail = failures(found(tmp_path, port=taken))["port"]
 
-    assert f"127.0.0.1:{taken}" in detail
+    assert f"port {taken} of 127.0.0.1 is taken" in detail
     assert "RR_PORT" in detail
+
+
+@pytest.mark.e2e
+def test_the_port_of_the_server_that_runs_is_well(tmp_path: Path) -> None:
+    """It is asked who it is."""
+    with Serving(tmp_path, {"RR_WAVES_ENABLED": "false"}) as serving:
+        serving.wait_for(READY)
+        finding = found(tmp_path, port=serving.port)["port"]
+
+    running = f"the server of this installation runs at http://127.0.0.1:{serving.port}"
+    assert Finding("port", True, running) == finding
 
 
 def test_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +115,22 @@ def test_a_plugin_that_cannot_be_loaded_fails(tmp_path: Path) -> None:
     detail = failures(found(tmp_path, Discovered("tides", None, "ImportError: no moon")))["plugins"]
 
     assert "tides (ImportError: no moon)" in detail
+
+
+@pytest.mark.e2e
+def test_two_plugins_of_one_name_fail(tmp_path: Path) -> None:
+    """Both packages are named, here and in the log."""
+    strangers.install(tmp_path, "tides", strangers.TIDES)
+    strangers.install(tmp_path, "more", strangers.TIDES.replace("tide_turned", "moon_rose"))
+    env = {"PYTHONPATH": str(tmp_path), "RR_PORT": str(free_port())}
+
+    done = run("doctor", "--json", cwd=tmp_path, env=env)
+
+    details = {one["check"]: one["detail"] for one in json.loads(done.stdout) if not one["ok"]}
+    assert 1 == done.returncode
+    assert ["plugins"] == list(details)
+    for text in (details["plugins"], done.stderr):
+        assert "the packages more 1.0 and tides 1.0 have a plugin of this name" in text
 
 
 def test_a_child_can_be_killed(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_two_plugins_of_one_name_are_both_shown(tmp_path: Path) -> None:
 
     twins = [row for row in json.loads(done.stdout) if row["name"] == "tides"]
     assert (1, 2) == (done.returncode, len(twins))
-    assert "same name" in twins[1]["reason"]
+    assert "the packages more 1.0 and tides 1.0 have a plugin of this name" in twins[1]["reason"]
 
 
 @pytest.mark.e2e

@@ -9,8 +9,9 @@ import pytest
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from backend.config import PREFIX, REPLACED, Settings
-from backend.config.report import REDACTED, effective, unread, variables
+from backend.config import PREFIX, REPLACED, Settings, effective, read_settings, unread
+from backend.config.report import variables
+from backend.config.wording import REDACTED
 from backend.errors import SettingsError
 from backend.plugins import PluginSettings, discover
 from plugins.osc.settings import OscSettings
@@ -70,32 +71,63 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "allowed"),
     [
-        ("RR_PORT", "99999"),
-        ("RR_PORT", "eight"),
-        ("RR_LOG_LEVEL", "loud"),
-        ("RR_MAX_SESSIONS", "0"),
-        ("RR_SPEECH_TIMEOUT_S", "-1"),
-        ("RR_SPEECH_ENGINE", "parrot"),
-        ("RR_SPEECH_FALLBACK", "parrot"),
-        ("RR_SPEECH_OPENAI_URL", "localhost:8880"),
-        ("RR_CORS_ORIGINS", "localhost:5173"),
-        ("RR_SEED", "-3"),
+        ("RR_PORT", "99999", "a whole number, at least 1 and at most 65535, such as 8000"),
+        ("RR_PORT", "eight", "a whole number, at least 1 and at most 65535, such as 8000"),
+        ("RR_LOG_LEVEL", "loud", "one of debug, info, warning, error, such as info"),
+        ("RR_TRACE_SIGNALS", "maybe", "true or false, such as false"),
+        ("RR_SPEECH_TIMEOUT_S", "-1", "a number, above 0 and at most 600, such as 20"),
+        ("RR_AGENT_TEMPERATURE", "hot", "a number, at least 0 and at most 2, such as 0"),
+        ("RR_SPEECH_ENGINE", "parrot", "one of embedded, elevenlabs, openai, piper, such as "),
+        ("RR_SPEECH_FALLBACK", "parrot", "piper, separated by commas, such as embedded"),
+        ("RR_SPEECH_OPENAI_URL", "localhost:8880", "write it like http://localhost:8880/v1"),
+        ("RR_CORS_ORIGINS", "localhost:5173", "write it like http://localhost:5173"),
+        ("RR_SEED", "-3", "a whole number, at least 0 and below 9223372036854775808, such as 0"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(
-    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, allowed: str
 ) -> None:
-    """The message holds the variable and the value that is wrong, on one line."""
+    """The message is one line with the variable, the wrong value, what is allowed, an example."""
     monkeypatch.setenv(name, value)
 
     with pytest.raises(SettingsError) as caught:
         Settings.load()
 
-    assert name in str(caught.value)
-    assert value in str(caught.value)
-    assert 1 == len(str(caught.value).splitlines())
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"{name}={value!r}: ")
+    assert allowed in line
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({}, "RR_STAGE_FOLDER: is missing; it must be a path"),
+        ({"folder": 3}, "RR_STAGE_FOLDER=3: must be a path"),
+        (
+            {"folder": "x", "pin": "123"},
+            "RR_STAGE_PIN='123': must be a text, at least 4 characters",
+        ),
+        (
+            {"folder": "x", "lamps": {"a": "b"}},
+            "RR_STAGE_LAMPS={'a': 'b'}: Input should be a valid",
+        ),
+    ],
+)
+def test_a_setting_of_each_type_is_explained(given: dict[str, object], wrong: str) -> None:
+    """A path, a text and one that is missing too; a type without our words has pydantic's."""
+
+    class StageSettings(BaseSettings):
+        model_config = SettingsConfigDict(env_prefix="RR_STAGE_")
+        folder: Path
+        pin: str = Field("0000", min_length=4)
+        lamps: list[int] = []
+
+    with pytest.raises(SettingsError) as caught:
+        read_settings(StageSettings, SettingsError, **given)
+
+    assert str(caught.value).startswith(wrong)
 
 
 @pytest.mark.parametrize("token", ["Wässer-canary", "two canary words", "tab\tcanary"])
@@ -130,6 +162,19 @@ def test_an_env_file_in_another_encoding_is_named(
 
     with pytest.raises(SettingsError, match=r"\.env is not UTF-8"):
         Settings.load()
+
+
+def test_values_are_shown_as_they_are_written() -> None:
+    """`config` shows what can be copied into `.env`."""
+    settings = Settings(allow_open_lan=True, request_limit_s=2.5, cors_origins=("*", "http://a"))
+
+    rows = {row.variable: row.value for row in effective(settings)}
+
+    assert ("true", "false", "2.5", "30", "*, http://a", "") == (
+        *(rows["RR_ALLOW_OPEN_LAN"], rows["RR_TRACE_SIGNALS"]),
+        *(rows["RR_REQUEST_LIMIT_S"], rows["RR_AGENT_TIMEOUT_S"]),
+        *(rows["RR_CORS_ORIGINS"], rows["RR_SEED"]),
+    )
 
 
 def test_a_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

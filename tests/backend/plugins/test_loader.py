@@ -2,12 +2,13 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
 from contextlib import ExitStack, asynccontextmanager
 from importlib.metadata import EntryPoint, version
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from pydantic_settings import SettingsConfigDict
@@ -116,6 +117,33 @@ async def test_a_plugin_that_hangs_at_start_is_given_up(
     assert "TimeoutError" in status.reason
 
 
+@pytest.mark.parametrize("blocks", [False, True], ids=["waits", "blocks"])
+async def test_a_plugin_that_takes_long_to_start_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocks: bool
+) -> None:
+    """The log says which plugin is waited for, also while it blocks the event loop."""
+    monkeypatch.setattr(plugins, "START_WARNING_S", 0.01)
+    warned = threading.Event()
+
+    @asynccontextmanager
+    async def lifespan(_: Host, __: PluginSettings) -> AsyncIterator[None]:
+        if blocks:
+            warned.wait(LIMIT_S)
+        else:
+            await asyncio.to_thread(warned.wait, LIMIT_S)
+        yield
+
+    def warn(_: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if method == "warning":
+            warned.set()
+        return event
+
+    with capture_logs([warn]) as logs:
+        await run([Discovered("slow", Plugin("slow", PluginSettings, lifespan))], tmp_path)
+
+    assert ["slow"] == [entry["plugin"] for entry in logs if entry["log_level"] == "warning"]
+
+
 async def test_a_plugin_that_hangs_at_stop_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,17 +195,6 @@ def test_a_setting_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
     with pytest.raises(PluginError, match=r'RR_LISTED_\.\.\.: .*"slots"'):
         Listed.load()
-
-
-async def test_the_second_plugin_of_a_name_is_not_started(tmp_path: Path) -> None:
-    """Two packages that offer the same name cannot both run."""
-    journal: list[str] = []
-
-    with capture_logs() as logs:
-        await run([recording("twin", journal), recording("twin", journal)], tmp_path)
-
-    assert ["start twin", "stop twin"] == journal
-    assert ["twin"] == [entry["plugin"] for entry in logs if entry["log_level"] == "error"]
 
 
 async def test_a_plugin_says_how_it_is(tmp_path: Path) -> None:
@@ -244,6 +261,35 @@ def test_discovery_never_raises(module: Callable[..., EntryPoint]) -> None:
     assert "ModuleNotFoundError" in found["gone"].problem
     assert "is of type int, not a backend.plugins.Plugin" in found["exits_like"].problem
     assert {"gone", "exits_like"} == {entry["plugin"] for entry in logs}
+
+
+class FakePackage(NamedTuple):
+    """What an entry point knows of its package."""
+
+    name: str
+    version: str
+
+
+async def test_the_second_plugin_of_a_name_is_not_started(
+    module: Callable[..., EntryPoint], tmp_path: Path
+) -> None:
+    """Two packages with a plugin of one name cannot both run; both are named, once."""
+    journal: list[str] = []
+    points = []
+    for package in (FakePackage("lake", "1.2"), FakePackage("sea", "0.3")):
+        point = module(package.name, plugin=recording("tides", journal).plugin)
+        vars(point)["dist"] = package
+        points.append(point)
+
+    with capture_logs() as logs:
+        found = discover(points)
+        board = await run(found, tmp_path)
+
+    (problem,) = [entry["problem"] for entry in logs if entry["log_level"] == "error"]
+    assert "the packages lake 1.2 and sea 0.3 have a plugin of this name" in problem
+    assert [("lake", ""), ("sea", problem)] == [(one.distribution, one.problem) for one in found]
+    assert ["start tides", "stop tides"] == journal
+    assert PluginStatus("ok") == board.get("tides")
 
 
 def test_plugins_start_by_order_and_name(module: Callable[..., EntryPoint]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.errors import ArtifactsInUseError
+from backend.errors import ArtifactsInUseError, SettingsError
 from backend.storage import Artifacts, holding
 from tests import command
 
@@ -55,6 +55,17 @@ def test_the_root_is_free_again_after_the_block(tmp_path: Path) -> None:
     for purpose in ("first", "second"):
         with holding(Artifacts(tmp_path), purpose):
             pass
+
+
+def test_a_root_that_cannot_be_used_is_a_wrong_setting(tmp_path: Path) -> None:
+    """The message names the setting, the folder, the reason and what to do."""
+    (tmp_path / "file").write_bytes(b"")
+    root = tmp_path / "file" / "artifacts"
+
+    with pytest.raises(SettingsError) as caught, holding(Artifacts(root), "a test"):
+        pass
+
+    assert f"RR_ARTIFACTS_DIR={root}: cannot be used (Not a directory): name" in str(caught.value)
 
 
 def test_a_full_disk_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

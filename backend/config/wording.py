@@ -1,0 +1,77 @@
+"""Values of settings in words: as `.env` has them, and what they may be."""
+
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticUndefined
+
+REDACTED = "********"
+_TYPES: dict[Any, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    SecretStr: "a text",
+    Path: "a path",
+}
+_LIMITS = {
+    "ge": "at least {}",
+    "gt": "above {}",
+    "le": "at most {}",
+    "lt": "below {}",
+    "min_length": "at least {} characters",
+    "max_length": "at most {} characters",
+}
+
+
+def shown(value: Any) -> str:
+    """Return a value as `.env` has it; a secret is redacted."""
+    if value is None or value is PydanticUndefined:
+        return ""
+    if isinstance(value, SecretStr):
+        return REDACTED
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ", ".join(map(shown, value))
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def explain(problem: ErrorDetails, field: FieldInfo) -> str:
+    """Return what is wrong with the value of `field`; pydantic's words for types without ours."""
+    if problem["type"] == "value_error":
+        return problem["msg"].removeprefix("Value error, ")
+    allowed = _allowed(field) or problem["msg"]
+    return f"is missing; it {allowed}" if problem["type"] == "missing" else allowed
+
+
+def _allowed(field: FieldInfo) -> str:
+    kind, separated = field.annotation, ""
+    while get_origin(kind) in {Union, UnionType, tuple}:
+        separated = "separated by commas" if get_origin(kind) is tuple else separated
+        kind = get_args(kind)[0]
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    words = f"one of {', '.join(choices)}" if choices else _TYPES.get(kind)
+    if words is None:
+        return ""
+    limits = {
+        name: getattr(item, name)
+        for item in field.metadata
+        for name in _LIMITS
+        if hasattr(item, name)
+    }
+    example = shown(field.default) or limits.get("ge")
+    return ", ".join(
+        filter(
+            None,
+            (
+                f"must be {words}",
+                " and ".join(_LIMITS[name].format(limit) for name, limit in limits.items()),
+                separated,
+                f"such as {example}" if example is not None else "",
+            ),
+        )
+    )
