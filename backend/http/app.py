@@ -10,8 +10,7 @@ from typing import Annotated
 import anyio
 import structlog
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, Field, StringConstraints, field_validator
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.middleware.cors import CORSMiddleware
 
@@ -20,7 +19,8 @@ from backend.agents import State as AgentCondition
 from backend.config import Settings
 from backend.http import problems
 from backend.http.access import Access, admitted_origins
-from backend.http.body_limit import BodyLimit
+from backend.http.body_limit import BodyLimit, Limits
+from backend.http.models import CamelCase
 from backend.http.pages import page_router
 from backend.http.problems import FieldProblem, ProblemError
 from backend.http.recordings import audio_router
@@ -39,18 +39,14 @@ RETRY_AFTER_S = 10
 SESSION_ID_HEADER = "x-session-id"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
-
-class SlotChoice(_Model):
+class SlotChoice(CamelCase):
     """Which agent speaks from which speaker."""
 
     slot_id: int = Field(ge=1, le=6, strict=True)
     agent_id: str = Field(min_length=1, max_length=100)
 
 
-class ChatRequest(_Model):
+class ChatRequest(CamelCase):
     """What a visitor said, and the agents that answer."""
 
     message: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
@@ -65,7 +61,7 @@ class ChatRequest(_Model):
         return slots
 
 
-class AgentInfo(_Model):
+class AgentInfo(CamelCase):
     """One agent and its state; `answered_by` is the model of its last answer, maybe a fallback."""
 
     id: str
@@ -105,7 +101,7 @@ class Readiness(BaseModel):
     plugins: dict[str, PluginHealth]
 
 
-class ResetResult(_Model):
+class ResetResult(CamelCase):
     """The slots whose conversation was deleted."""
 
     status: str = "ok"
@@ -149,7 +145,7 @@ def create_app(
 
 def _guard(app: FastAPI, settings: Settings) -> None:
     """Add the middleware; a request passes the last one first."""
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES, limit_s=settings.request_limit_s)
+    app.add_middleware(BodyLimit, limits=Limits(MAX_BODY_BYTES, settings.request_limit_s))
     origins = admitted_origins(settings)
     if origins:
         app.add_middleware(

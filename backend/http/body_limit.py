@@ -4,6 +4,8 @@ Starlette's `max_body_size` was rejected: it answers in plain text.
 """
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
@@ -13,28 +15,42 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from backend.http.problems import problem_response
 
 
-class BodyLimit:
-    """Answer 413 to a body over `max_bytes`, 408 to one that takes longer than `limit_s`."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a body may be, and how long it may take."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int, limit_s: float) -> None:
+    max_bytes: int
+    limit_s: float
+
+
+class BodyLimit:
+    """Answer 413 to a body that is larger than its limit, 408 to one that takes longer.
+
+    A path has the limits of `of_paths`, every other one those of `limits`.
+    """
+
+    def __init__(
+        self, app: ASGIApp, limits: Limits, of_paths: Mapping[str, Limits] | None = None
+    ) -> None:
         self._app = app
-        self._max_bytes = max_bytes
-        self._limit_s = limit_s
+        self._limits = limits
+        self._of_paths = of_paths or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limits = self._of_paths.get(scope["path"], self._limits)
         length = Headers(scope=scope).get("content-length", "")
-        if length.isdecimal() and int(length) > self._max_bytes:
+        if length.isdecimal() and int(length) > limits.max_bytes:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-            response = problem_response(status, f"The body may have {self._max_bytes} bytes.")
+            response = problem_response(status, too_large(limits.max_bytes))
             await response(scope, receive, send)
             return
         received = 0
         complete = False
-        deadline = asyncio.get_running_loop().time() + self._limit_s
+        deadline = asyncio.get_running_loop().time() + limits.limit_s
 
         async def limited() -> Message:
             nonlocal received, complete
@@ -45,8 +61,14 @@ class BodyLimit:
                 raise HTTPException(HTTPStatus.REQUEST_TIMEOUT) from error
             complete = not message.get("more_body", False)
             received += len(message.get("body", b""))
-            if received > self._max_bytes:
+            if received > limits.max_bytes:
                 raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return message
 
         await self._app(scope, limited, send)
+
+
+def too_large(max_bytes: int) -> str:
+    """Return the sentence that says how much can be sent."""
+    size = f"{max_bytes // 2**20} MB" if max_bytes >= 2**20 else f"{max_bytes // 2**10} kB"
+    return f"That is too large: at most {size} can be sent."

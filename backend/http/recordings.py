@@ -1,4 +1,4 @@
-"""Serve finished WAV files, whole or one byte range.
+"""Serve finished recordings, whole or one byte range.
 
 Starlette's FileResponse was rejected: it sends 200 before it opens the file. Here the file is
 opened first, so a session that is deleted at that moment gives a 404 or a full body.
@@ -7,6 +7,7 @@ opened first, so a session that is deleted at that moment gives a 404 or a full 
 import os
 import re
 from http import HTTPStatus
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 import structlog
@@ -17,11 +18,15 @@ from starlette.types import Receive, Scope, Send
 from backend.errors import ArtifactError
 from backend.http import problems
 from backend.http.problems import ProblemError
-from backend.storage import Artifacts
+from backend.storage import RECORDING_TYPES, Artifacts
 
 log = structlog.get_logger(__name__)
 
 CHUNK_BYTES = 64 * 1024
+CACHED = "public, max-age=31536000, immutable"
+NOT_CACHED = "no-store"
+"""What a visitor said is kept here and nowhere else."""
+_CONTENT: dict[str, dict[str, str]] = {kind: {} for kind in RECORDING_TYPES.values()}
 _SINGLE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -34,22 +39,24 @@ def audio_router(artifacts: Artifacts) -> APIRouter:
         "/v1/audio/{path:path}",
         response_class=Response,
         responses={
-            200: {"content": {"audio/wav": {}}, "description": "The WAV."},
-            206: {"content": {"audio/wav": {}}, "description": "One range of the WAV."},
+            200: {"content": _CONTENT, "description": "The recording."},
+            206: {"content": _CONTENT, "description": "One range of the recording."},
             304: {"description": "The copy of the client is current."},
             **problems.responses(HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
         },
     )
     def audio(path: str, request: Request) -> Response:
-        """Serve a finished WAV below `tts/` or `waves/`."""
+        """Serve a finished WAV below `tts/` or `waves/`, or a visitor's recording below `stt/`."""
         try:
             if not request.scope["path"].endswith(path):  # the route's regex drops a line break
                 raise ArtifactError("a line break after the path")
             file = _open(artifacts, path)
         except (ArtifactError, OSError, ValueError) as error:
             log.debug("recording not served", path=path[:200], reason=str(error))
-            raise ProblemError(HTTPStatus.NOT_FOUND, "No finished WAV has that name.") from error
-        return _answer(file, request)
+            raise ProblemError(
+                HTTPStatus.NOT_FOUND, "No finished recording has that name."
+            ) from error
+        return _answer(file, request, path)
 
     return router
 
@@ -62,13 +69,14 @@ def _open(artifacts: Artifacts, path: str) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def _answer(file: BinaryIO, request: Request) -> Response:
+def _answer(file: BinaryIO, request: Request, path: str) -> Response:
     status = os.fstat(file.fileno())
     size = status.st_size
     etag = f'"{status.st_mtime_ns:x}-{size:x}"'
     headers = {
         "accept-ranges": "bytes",
-        "cache-control": "public, max-age=31536000, immutable",
+        "cache-control": NOT_CACHED if path.startswith("stt/") else CACHED,
+        "content-type": RECORDING_TYPES[PurePosixPath(path).suffix],
         "etag": etag,
         "x-content-type-options": "nosniff",
     }
@@ -85,14 +93,14 @@ def _answer(file: BinaryIO, request: Request) -> Response:
         file.close()
         raise ProblemError(
             HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-            f"The WAV has {size} bytes; ask for a range within them.",
+            f"The recording has {size} bytes; ask for a range within them.",
             headers={"content-range": f"bytes */{size}"},
         ) from error
     if span is None:
-        return _WavResponse(file, 0, size, HTTPStatus.OK, headers)
+        return _FileResponse(file, 0, size, HTTPStatus.OK, headers)
     start, stop = span
     headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
-    return _WavResponse(file, start, stop - start, HTTPStatus.PARTIAL_CONTENT, headers)
+    return _FileResponse(file, start, stop - start, HTTPStatus.PARTIAL_CONTENT, headers)
 
 
 def _span(header: str, size: int) -> tuple[int, int] | None:
@@ -112,10 +120,8 @@ def _span(header: str, size: int) -> tuple[int, int] | None:
     return start, stop
 
 
-class _WavResponse(Response):
+class _FileResponse(Response):
     """Send `length` bytes of an open file from `start`, then close it."""
-
-    media_type = "audio/wav"
 
     def __init__(
         self, file: BinaryIO, start: int, length: int, status: HTTPStatus, headers: dict[str, str]
@@ -139,7 +145,7 @@ class _WavResponse(Response):
             while remaining > 0:
                 chunk = await run_in_threadpool(file.read, min(CHUNK_BYTES, remaining))
                 if not chunk:
-                    raise OSError("a published WAV became shorter while it was served")
+                    raise OSError("a published recording became shorter while it was served")
                 remaining -= len(chunk)
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -28,8 +28,8 @@ NOISY = (
     *("sse_starlette", "openai", "anthropic", "google_genai"),
 )
 """Logged from WARNING; at INFO those in the second line would log what visitors say."""
-SILENT = ("dotenv",)
-"""It warns about a bad line of `.env` at every reading; `backend.config` does so once."""
+SILENT = ("dotenv", "python_multipart")
+"""They warn about each bad line of `.env` at every reading, and about what clients send."""
 OWN = ("backend", "plugins")
 """Only these log at DEBUG."""
 SILENCED = {"PYDANTIC_AI_NO_BANNER": "1"}

@@ -14,6 +14,7 @@ from backend.storage.disk_walk import Directory, is_settled, walk
 from backend.storage.leases import Leases
 from backend.storage.lock import holding
 from backend.storage.names import (
+    RECORDING_TYPES,
     SESSION_FILE,
     WAV_SUFFIX,
     WAVE_NUMBERS,
@@ -31,6 +32,7 @@ __all__ = [
     "DRAFT_PREFIX",
     "MAX_RATE_HZ",
     "MIN_RATE_HZ",
+    "RECORDING_TYPES",
     "SERVED_TREES",
     "SESSION_FILE",
     "TEMPORARY_DIRECTORY",

@@ -2,6 +2,7 @@
 
     <root>/tts/sessions/     speech, announced by `slot.audio`; see `names` for what is below
     <root>/waves/sessions/   waves, announced by `waves_written`
+    <root>/stt/sessions/     recordings of visitors, only if `RR_STT_KEEP` is set
     <root>/.tmp/             files being written
     <root>/.trash/           sessions being removed
 
@@ -14,10 +15,10 @@ from pathlib import Path
 from typing import Literal
 
 from backend.errors import ArtifactError
-from backend.storage.names import WAV_SUFFIX, is_plain_name, plain_name, turn_name
+from backend.storage.names import is_plain_name, is_served_name, plain_name, turn_name
 
-Tree = Literal["tts", "waves"]
-SERVED_TREES: tuple[Tree, Tree] = ("tts", "waves")
+Tree = Literal["tts", "waves", "stt"]
+SERVED_TREES: tuple[Tree, Tree, Tree] = ("tts", "waves", "stt")
 TEMPORARY_DIRECTORY = ".tmp"
 
 
@@ -38,7 +39,7 @@ class Artifacts:
         return path
 
     def sessions(self, tree: str) -> Path:
-        """Return the directory of all sessions of `tree` (`tts` or `waves`)."""
+        """Return the directory of all sessions of `tree` (`tts`, `waves` or `stt`)."""
         return self.root / tree / "sessions"
 
     def session_entries(self, tree: str) -> list[os.DirEntry[str]]:
@@ -77,8 +78,8 @@ class Artifacts:
     def served(self, requested: str) -> Path:
         """Return the file that a request for `requested` may read.
 
-        Only `.wav` files below `tts/` and `waves/` are served. Each part of the path must be a
-        plain name, and no part may be a symbolic link.
+        Only `.wav` files below `tts/` and `waves/` are served, and recordings below `stt/`. Each
+        part of the path must be a plain name, and no part may be a symbolic link.
 
         Raises
         ------
@@ -86,8 +87,8 @@ class Artifacts:
             If there is no such file; the message is for the log only.
         """
         parts = requested.split("/")
-        if len(parts) < 2 or parts[0] not in SERVED_TREES or not parts[-1].endswith(WAV_SUFFIX):
-            raise ArtifactError("not a .wav file below tts/ or waves/")
+        if len(parts) < 2 or not is_served_name(parts[0], parts[-1]):
+            raise ArtifactError("not a .wav file below tts/ or waves/, nor a recording below stt/")
         if not all(map(is_plain_name, parts)):
             raise ArtifactError("a part of the path is not a plain name")
         path = self.root

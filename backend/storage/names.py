@@ -6,6 +6,7 @@ tts/sessions/<session_id>/session.json
                           turn_3/slot-<n>_reply_<agent>_<voice>.wav
 waves/sessions/<session_id>/session.json
                             turn_<N>/<name of the speech>_v3_wave{1,2,3}.wav
+stt/sessions/<heard_id>/input.<one of RECORDING_TYPES>    and others, see `backend.hearing.keeping`
 """
 
 import os
@@ -19,6 +20,15 @@ from backend.errors import ArtifactError
 SESSION_FILE = "session.json"
 WAV_SUFFIX = ".wav"
 WAVE_NUMBERS = (1, 2, 3)
+RECORDING_TYPES = {
+    ".wav": "audio/wav",
+    ".webm": "audio/webm",
+    ".ogg": "audio/ogg",
+    ".mp4": "audio/mp4",
+    ".mp3": "audio/mpeg",
+    ".flac": "audio/flac",
+}
+"""The suffixes of visitors' recordings, and their types over HTTP."""
 Kind = Literal["response", "comment", "reply"]
 """As in `backend.signals`, whose libraries a worker process does not load."""
 
@@ -99,6 +109,14 @@ def wave_names(base: str) -> tuple[str, str, str]:
     """Return the file names of the three waves of a recording called `base` + `.wav`."""
     first, second, third = (f"{base}_v3_wave{number}{WAV_SUFFIX}" for number in WAVE_NUMBERS)
     return first, second, third
+
+
+def is_served_name(tree: str, name: str) -> bool:
+    """Tell whether a file of that name below a tree may be served."""
+    base, dot, suffix = name.rpartition(".")
+    if tree == "stt":
+        return base == "input" and dot + suffix in RECORDING_TYPES
+    return tree in {"tts", "waves"} and name.endswith(WAV_SUFFIX)
 
 
 def is_wave_name(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""A thread that removes, every interval, the speech and waves that are over a limit.
+"""A thread that removes, every interval, what is over a limit.
 
 The event loop never waits for a disk. What was removed is one line in the log for each interval;
 what could not be removed is one line the first time, and is tried again every interval.
@@ -70,12 +70,10 @@ class Keeper(threading.Thread):
             self._failed.discard(TRASH)
 
     def _remove(self) -> None:
-        speech, waves = (self._survey.look(tree) for tree in SERVED_TREES)
-        self.stored_bytes = {
-            "tts": sum(item.size for item in speech),
-            "waves": sum(item.size for item in waves),
-        }
-        going = plan(speech, waves, self._policy, self._host.leases, time.time())
+        stored = {tree: self._survey.look(tree) for tree in SERVED_TREES}
+        self.stored_bytes = {tree: sum(one.size for one in there) for tree, there in stored.items()}
+        leases, now_s = self._host.leases, time.time()
+        going = plan(stored["tts"], stored["waves"], self._policy, leases, now_s, stored["stt"])
         removed: list[Removal] = []
         failed: dict[str, str] = {}
         for session in carry_out(going, self._trash, self._host.leases):
@@ -107,6 +105,7 @@ class Keeper(threading.Thread):
             "removed what was over a limit",
             speech_of=sum(removal.tree == "tts" for removal in removed),
             waves_of=sum(removal.tree == "waves" for removal in removed),
+            recordings=sum(removal.tree == "stt" for removal in removed),
             freed_mb=round(freed / MB, 1),
         )
 

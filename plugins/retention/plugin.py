@@ -42,6 +42,7 @@ async def lifespan(host: Host, settings: RetentionSettings) -> AsyncIterator[Kee
 
     keeper = Keeper(host, policy, settings.interval_s, tell)
     host.gauge("speech_bytes", "Speech that is kept.", lambda: keeper.stored_bytes["tts"])
+    host.gauge("heard_bytes", "Recordings of visitors.", lambda: keeper.stored_bytes["stt"])
     host.gauge("waves_bytes", "Waves that are kept.", lambda: keeper.stored_bytes["waves"])
     host.gauge("freed_bytes", "Bytes removed since the start.", lambda: keeper.freed_bytes)
     host.gauge("leased_sessions", "Sessions in use, which are kept.", lambda: len(host.leases))

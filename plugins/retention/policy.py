@@ -2,6 +2,8 @@
 
     waves   over a limit of the waves  -> the waves are removed, and the session's speech with them
     speech  over a limit of the speech -> the speech is removed, the waves are kept
+    heard   a visitor's recording goes with the speech of its session; one of which there is no
+            speech has the limits of the speech
 
 Speech is never kept without its waves, or the waves plugin would make them again. A session in use
 is not removed, but it counts. A session exactly at a limit is kept.
@@ -17,9 +19,9 @@ from plugins.retention.settings import RetentionSettings
 MB = 10**6
 MINUTE_S, HOUR_S = 60.0, 3600.0
 
-Why = Literal["age", "number", "size", "waves"]
-"""Older than the limit, not among the newest, the oldest of too many bytes, or speech whose waves
-are removed."""
+Why = Literal["age", "number", "size", "waves", "speech"]
+"""Older than the limit, not among the newest, the oldest of too many bytes, speech whose waves are
+removed, or a recording whose speech is removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Stored:
     """Bytes."""
     written_at_s: float
     """When its newest file was written, in seconds since 1970."""
+    heard_id: str | None = None
+    """Of speech: the id of the recording that began its session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +83,24 @@ def plan(
     policy: Policy,
     held: Container[str],
     now_s: float,
+    heard: Iterable[Stored] = (),
 ) -> list[Removal]:
     """Return what is to be removed, oldest session first, its speech right before its waves."""
-    speech, waves = list(speech), list(waves)
+    speech, waves, heard = list(speech), list(waves), list(heard)
     waves_why = choose(waves, policy.waves, held, now_s)
     rest = [item for item in speech if item.session_id not in waves_why]
     speech_why: dict[str, Why] = dict.fromkeys(waves_why, "waves")
     speech_why |= choose(rest, policy.tts, held, now_s)
+    kept = {item.heard_id for item in speech if item.session_id not in speech_why}
+    spoken = {item.heard_id for item in speech}
+    alone = [item for item in heard if item.session_id not in spoken]
+    heard_why: dict[str, Why] = dict.fromkeys((one for one in spoken - kept if one), "speech")
+    heard_why |= choose(alone, policy.tts, held, now_s)
 
     trees: tuple[tuple[Tree, list[Stored], dict[str, Why]], ...] = (
         ("tts", speech, speech_why),
         ("waves", waves, waves_why),
+        ("stt", heard, heard_why),
     )
     going = [
         Removal(item.session_id, tree, item.size, _age_s(item, now_s), why[item.session_id])

@@ -10,7 +10,7 @@ import typer
 
 from backend.errors import EXIT_FAILED
 from backend.plugins import existing_artifacts, interruptible
-from backend.storage import Artifacts, Leases, holding
+from backend.storage import SERVED_TREES, Artifacts, Leases, holding
 from backend.terminal import (
     ArtifactsArgument,
     AsJson,
@@ -29,7 +29,7 @@ from plugins.retention.trash import Trash
 
 PURPOSE = "reflective-resonance prune"
 KEPT = "what was removed is gone, every other session is whole"
-TREES = {"tts": "speech", "waves": "waves"}
+TREES = {"tts": "speech", "waves": "waves", "stt": "recordings"}
 
 app = typer.Typer(name="prune", help="Remove speech and waves that are over a limit.")
 
@@ -67,12 +67,9 @@ def _prune(
 ) -> tuple[list[RemovalResult], dict[str, int]]:
     """Remove, unless `dry_run`; return every removal, and the bytes before it by tree."""
     survey = Survey(root)
-    speech, waves = survey.look("tts"), survey.look("waves")
-    stored = {
-        "tts": sum(item.size for item in speech),
-        "waves": sum(item.size for item in waves),
-    }
-    going = plan(speech, waves, policy, (), time.time())
+    found = {tree: survey.look(tree) for tree in SERVED_TREES}
+    stored = {str(tree): sum(item.size for item in there) for tree, there in found.items()}
+    going = plan(found["tts"], found["waves"], policy, (), time.time(), found["stt"])
     if dry_run:
         return [RemovalResult(removal) for removal in going], stored
     trash = Trash(root)
@@ -82,7 +79,7 @@ def _prune(
 
 def _row(item: RemovalResult, policy: Policy, *, dry_run: bool) -> dict[str, Any]:
     removal = item.removal
-    limits = policy.tts if removal.tree == "tts" else policy.waves
+    limits = policy.waves if removal.tree == "waves" else policy.tts
     return {
         "session_id": removal.session_id,
         "tree": removal.tree,
@@ -101,6 +98,7 @@ def _because(why: str, limits: Limits) -> str:
         "number": f"not among the newest {limits.keep_last}",
         "size": f"over {limits.max_bytes / MB:g} MB in all",
         "waves": "its waves are removed",
+        "speech": "its speech is removed",
     }[why]
 
 

@@ -11,11 +11,12 @@ class FilesRemoved:
 
     session_id: str
     tree: str
-    """`tts` or `waves`."""
+    """`tts`, `waves`, or `stt`; there, `session_id` is the id of the recording."""
     size: int
     """Bytes."""
     why: str
-    """`age`, `number`, `size`, or `waves` for speech that was removed because its waves were."""
+    """`age`, `number`, `size`, `waves` of speech that was removed because its waves were, `speech`
+    of a recording that was removed because its speech was."""
 
 
 files_removed = define(

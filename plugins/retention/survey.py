@@ -4,11 +4,14 @@ Files are moved into place whole, so the content of a session changes only toget
 stamps of its directories: a session whose stamps have not changed is not read again.
 """
 
+import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-from backend.storage import SERVED_TREES, Artifacts, Tree, is_settled, walk
+from backend.storage import SERVED_TREES, SESSION_FILE, Artifacts, Tree, is_settled, walk
 from plugins.retention.policy import Stored
 
 
@@ -55,7 +58,15 @@ def _read(entry: os.DirEntry[str]) -> _Session | None:
     stamps = {directory.path: directory.mtime_ns for directory in directories}
     size = sum(directory.size for directory in directories)
     newest_s = max(directory.newest_s for directory in directories) or max(stamps.values()) / 1e9
-    return _Session(stamps, Stored(entry.name, size, newest_s))
+    return _Session(stamps, Stored(entry.name, size, newest_s, _heard_id(entry)))
+
+
+def _heard_id(entry: os.DirEntry[str]) -> str | None:
+    """Return the id of the recording that began a session, from the manifest of its speech."""
+    with suppress(OSError, ValueError, AttributeError):
+        found = json.loads(Path(entry.path, SESSION_FILE).read_bytes()).get("heard_id")
+        return found if isinstance(found, str) else None
+    return None
 
 
 def _is_unchanged(session: _Session) -> bool:

@@ -2,6 +2,7 @@
 
     <root>/tts/sessions/<id>     -- one rename -->  <root>/.trash/tts-<id>-<token>  --> deleted
     <root>/waves/sessions/<id>   -- one rename -->  <root>/.trash/waves-<id>-<token>
+    <root>/stt/sessions/<id>     -- one rename -->  <root>/.trash/stt-<id>-<token>
 
 So a session is there whole or not at all, and a file that is open can be read to its end. The trash
 is on the file system of the served trees: only there is a rename atomic. What is left of it after a

@@ -6,7 +6,7 @@
 
     state      from, until                                              limit
     waiting    connected or answered, until a request's head is whole   `request_s`
-    reading    until its body is whole, or it is answered               `request_s`, then 408
+    reading    until its body is whole, or it is answered               that of its path, then 408
     busy       until its answer has been sent                           the application's own
     leaving    answered before the body was read; the rest is dropped   `leaving_s`
     stalled    in any state, while the client does not read             `stalled_s`
@@ -20,6 +20,7 @@ import asyncio
 import os
 import socket
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, cast
@@ -40,8 +41,8 @@ RESERVED_DESCRIPTORS = 48
 WARNING_EVERY_S = 60.0
 LEAVING_S = 2.0
 """How long the rest of a body is read: without that, the client may lose the answer to a reset."""
-LEAVING_BYTES = 2**20
-"""How much of it is read at most."""
+LEAVING_BYTES = 32 * 2**20
+"""How much of it is read at most: more than a recording may have."""
 PAUSE_S = 5.0
 """A client that has read nothing for that long may be aborted for a new one."""
 STALLED_S = 60.0
@@ -63,6 +64,8 @@ class Connections:
     """The open connections of one server, and their limits."""
 
     request_s: float
+    body_s: Mapping[str, float] = field(default_factory=dict)
+    """By path, how long a body may take that has a limit of its own."""
     leaving_s: float = LEAVING_S
     stalled_s: float = STALLED_S
     websocket_stalled_s: float = WEBSOCKET_STALLED_S
@@ -140,9 +143,10 @@ class Connection(asyncio.Protocol):
         return self._idle.since or (pause if pause and monotonic() - pause > PAUSE_S else None)
 
     # --- called by the application
-    def awaits_body(self) -> None:
+    def awaits_body(self, path: str) -> None:
         """Wait for a body; `BodyLimit` answers 408 before this limit."""
-        self._idle.start(self._all.request_s + self._all.leaving_s)
+        limit_s = self._all.body_s.get(path, self._all.request_s)
+        self._idle.start(limit_s + self._all.leaving_s)
 
     def is_busy(self, *, unread: bool = False) -> None:
         """A request is being answered, maybe with its body `unread`, or a WebSocket is open."""

@@ -12,8 +12,8 @@ KEY = "connection"
 class Connection(Protocol):
     """What is reported to a connection."""
 
-    def awaits_body(self) -> None:
-        """The body of a request is being read."""
+    def awaits_body(self, path: str) -> None:
+        """The body of a request for `path` is being read."""
 
     def is_busy(self, *, unread: bool = False) -> None:
         """The application answers; `unread`: before it has read the request."""
@@ -65,7 +65,7 @@ class Exchanges:
                 connection.answered()
 
         if unread:
-            connection.awaits_body()
+            connection.awaits_body(scope["path"])
         else:
             connection.is_busy()
         try:

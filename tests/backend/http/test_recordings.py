@@ -39,7 +39,12 @@ def tree(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"{DIRECTORY}/.tmp.wav",
         f"{DIRECTORY}/a b.wav",
         f"{DIRECTORY}/notes.txt",
+        f"{HEARD}/transcript.json",
+        f"{HEARD}/transcript.txt",
+        f"{HEARD}/input.json",
+        f"{HEARD}/other.webm",
     ):
+        (root / hidden).parent.mkdir(parents=True, exist_ok=True)
         (root / hidden).write_bytes(SECRET)
     (root / DIRECTORY / "directory.wav").mkdir()
     (root / DIRECTORY / "link.wav").symlink_to(outside / "stolen.wav")
@@ -49,7 +54,33 @@ def tree(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+HEARD = f"stt/sessions/{SESSION}"
+
+
+@pytest.mark.parametrize(
+    ("name", "content_type"),
+    [("input.webm", "audio/webm"), ("input.mp4", "audio/mp4"), ("input.wav", "audio/wav")],
+)
+def test_a_visitors_recording_is_served_and_not_cached(
+    server: LiveServer, root: Path, name: str, content_type: str
+) -> None:
+    """Where recordings are kept, whoever may use the server can play one; nobody else keeps it."""
+    path = root / HEARD / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(CONTENT)
+
+    answer = get(server.port, f"/v1/audio/{HEARD}/{name}")
+
+    assert (200, CONTENT) == (answer.status, answer.body)
+    assert content_type == answer.headers["content-type"]
+    assert "no-store" == answer.headers["cache-control"]
+
+
 REFUSED = [
+    f"{HEARD}/transcript.json",
+    f"{HEARD}/transcript.txt",
+    f"{HEARD}/input.json",
+    f"{HEARD}/other.webm",
     "",
     "/",
     "tts",

@@ -32,8 +32,8 @@ def test_the_files_of_each_tree_are_added_up(artifacts: Artifacts) -> None:
 
     assert usage is not None
     link = (artifacts.root / "waves/link").lstat().st_size
-    assert {"tts": 120, "waves": 3 + link} == usage.bytes
-    assert {"tts": 2, "waves": 2} == usage.files
+    assert {"tts": 120, "waves": 3 + link, "stt": 0} == usage.bytes
+    assert {"tts": 2, "waves": 2, "stt": 0} == usage.files
 
 
 def test_without_artifacts_there_is_nothing(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_without_artifacts_there_is_nothing(tmp_path: Path) -> None:
     usage = measure(Artifacts(tmp_path / "none"), threading.Event())
 
     assert usage is not None
-    assert {"tts": 0, "waves": 0} == usage.bytes
+    assert {"tts": 0, "waves": 0, "stt": 0} == usage.bytes
 
 
 def test_a_measurement_ends_when_it_is_told_to(artifacts: Artifacts) -> None:

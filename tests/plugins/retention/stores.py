@@ -7,6 +7,7 @@ from pathlib import Path
 from backend.storage import Artifacts, Tree
 
 TREES: tuple[Tree, Tree] = ("tts", "waves")
+"""Those of a session that was typed; spoken ones have `stt` too."""
 
 
 def store(

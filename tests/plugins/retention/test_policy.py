@@ -104,6 +104,46 @@ def test_what_holds_for_every_plan(
 
 
 @pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (Policy(), {}),
+        (Policy(waves=Limits(keep_last=1)), {"heard-old": "speech"}),
+        (Policy(tts=Limits(ttl_s=50)), {"heard-old": "speech", "alone-old": "age"}),
+        (Policy(tts=Limits(keep_last=1)), {"heard-old": "speech", "alone-old": "number"}),
+    ],
+)
+def test_a_recording_goes_with_the_speech_of_its_session(
+    policy: Policy, expected: dict[str, Why]
+) -> None:
+    """A recording without speech has the limits of the speech, as if it were one."""
+    speech = [
+        Stored("old", 10, NOW_S - 90, "heard-old"),
+        Stored("typed", 10, NOW_S - 40),
+        Stored("new", 10, NOW_S, "heard-new"),
+    ]
+    heard = [
+        Stored(f"{kind}-{name}", 10, NOW_S - age_s)
+        for kind in ("heard", "alone")
+        for name, age_s in (("old", 99), ("new", 9))
+    ]
+
+    going = plan(speech, [Stored("old", 1, 0), Stored("new", 1, 1)], policy, (), NOW_S, heard)
+
+    assert expected == {r.session_id: r.why for r in going if r.tree == "stt"}
+
+
+def test_a_recording_of_two_sessions_stays_for_the_one_that_stays() -> None:
+    """A client may send a transcript again."""
+    speech = [Stored("a", 1, NOW_S - 9, "heard"), Stored("b", 1, NOW_S, "heard")]
+
+    going = plan(
+        speech, [], Policy(tts=Limits(keep_last=1)), (), NOW_S, [Stored("heard", 1, NOW_S - 9)]
+    )
+
+    assert [("a", "tts")] == [(removal.session_id, removal.tree) for removal in going]
+
+
+@pytest.mark.parametrize(
     ("limits", "expected"),
     [
         (Limits(), {}),

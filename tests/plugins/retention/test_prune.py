@@ -14,7 +14,7 @@ from backend.storage import Artifacts, holding
 from plugins.retention.trash import Trash
 from tests import command
 from tests.command import invoke, run
-from tests.plugins.retention.stores import store, stored
+from tests.plugins.retention.stores import age, store, stored
 
 HOUR_S = 3600
 
@@ -59,6 +59,22 @@ def test_a_dry_run_tells_what_a_run_does(tmp_path: Path, artifacts: Artifacts) -
     expected = {"sessions": 2, "bytes": 3_000_000, "bytes_left": 1_500_000}
     assert expected == result["totals"]["tts"]
     assert {"tts": ["new"], "waves": ["later", "new"], "trash": []} == stored(artifacts)
+
+
+def test_the_recording_of_a_session_goes_with_it(tmp_path: Path, artifacts: Artifacts) -> None:
+    """As a process: it is removed and told of with its reason."""
+    env = {"RR_RETENTION_TTS_TTL_MIN": "30"}
+    store(artifacts, "old", "tts", age_s=HOUR_S)
+    store(artifacts, "heard", "stt", age_s=60)
+    manifest = artifacts.session("tts", "old") / "session.json"
+    manifest.write_bytes(b'{"heard_id": "heard"}')
+    age(manifest, HOUR_S)
+
+    done = run("prune", "--json", cwd=tmp_path, env=env)
+
+    told = {row["tree"]: row["because"] for row in json.loads(done.stdout)["sessions"]}
+    assert {"tts": "older than 30 min", "stt": "its speech is removed"} == told
+    assert [] == artifacts.session_entries("stt")
 
 
 def test_nothing_goes_without_a_limit(artifacts: Artifacts) -> None:

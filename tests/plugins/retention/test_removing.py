@@ -70,6 +70,18 @@ def test_a_look_is_not_repeated_but_for_what_has_changed(
     assert {".", "b", "d"} == {Path(path).parts[0] if path != "." else "." for path in opened}
 
 
+def test_a_look_sees_which_recording_began_a_session(artifacts: Artifacts) -> None:
+    """The id is in the manifest; a manifest that cannot be read, or without one, tells none."""
+    store(artifacts, "spoken"), store(artifacts, "typed"), store(artifacts, "torn")
+    manifests = {"spoken": b'{"heard_id": "h-1"}', "typed": b'{"heard_id": null}', "torn": b"["}
+    for name, content in manifests.items():
+        (artifacts.session("tts", name) / "session.json").write_bytes(content)
+
+    found = {item.session_id: item.heard_id for item in Survey(artifacts).look("tts")}
+
+    assert {"spoken": "h-1", "typed": None, "torn": None} == found
+
+
 def test_what_is_no_session_is_left_alone(artifacts: Artifacts, tmp_path: Path) -> None:
     """Files, hidden directories and links beside the sessions are not looked at, nor through."""
     store(artifacts, "session-1", "tts")
