@@ -88,6 +88,7 @@ class Hosting:
                         self.artifacts,
                         self.settings.base_url,
                         low_priority=low_priority,
+                        ask=self.agents.judge,
                     ),
                 ):
                     try:

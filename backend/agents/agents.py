@@ -8,7 +8,7 @@ import structlog
 
 from backend.agents.conversations import MAX_TOKENS, Conversations, Exchange
 from backend.agents.models import Candidate, Client, ModelFactory
-from backend.agents.outputs import CommentSelection, OutputT, SpokenResponse
+from backend.agents.outputs import CommentSelection, JudgedT, OutputT, SpokenResponse
 from backend.agents.prompts import Prompts, remembered_prompt
 from backend.agents.registry import Registry
 from backend.agents.rehearsal import play
@@ -103,6 +103,20 @@ class Agents:
         turn = ReplyTurn(slot, message, seed, own, tuple(comments))
         return await self._ask(SpokenResponse, turn)
 
+    async def judge(
+        self, agent_id: str, instructions: str, text: str, output_type: type[JudgedT]
+    ) -> JudgedT:
+        """Return what a model of the agent says of a text, outside of a session.
+
+        Nothing is remembered. The rehearsal is not asked: AgentError is raised instead.
+        """
+        if agent_id not in self.registry:
+            known = ", ".join(self.registry.ids)
+            raise AgentError(f"there is no agent {agent_id!r}: choose one of {known}")
+        await self._build_models()
+        profile = self.registry.get(agent_id)
+        return await self._client.judge(profile, instructions, text, output_type)
+
     def state(self, agent_id: str) -> AgentState:
         """Return the state of an agent."""
         return self._states.of(agent_id)
@@ -119,9 +133,12 @@ class Agents:
     async def _ask(self, output_type: type[OutputT], turn: AnyTurn) -> OutputT:
         """Return the output of the slot's agent, once the models are built."""
         profile = self.registry.get(turn.slot.agent_id)
-        if not self._is_ready:
-            await asyncio.to_thread(self.warm_up)
+        await self._build_models()
         conversation = self._conversations.of(turn.slot)
         output = await self._client.ask(output_type, profile, turn, conversation.snapshot())
         conversation.add(Exchange(remembered_prompt(turn), output.text))
         return output
+
+    async def _build_models(self) -> None:
+        if not self._is_ready:
+            await asyncio.to_thread(self.warm_up)

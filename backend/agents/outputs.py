@@ -100,3 +100,4 @@ class CommentSelection(BaseModel):
 
 
 OutputT = TypeVar("OutputT", SpokenResponse, CommentSelection)
+JudgedT = TypeVar("JudgedT", bound=BaseModel)

@@ -16,7 +16,7 @@ What the lifespan yields is the plugin's *service*: its routes get it with
 show numbers about themselves as gauges (`Host.gauge`).
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
@@ -50,6 +50,11 @@ class PluginSettings(BaseSettings):
         return read_settings(cls, PluginError)
 
 
+Ask = Callable[[str, str, str, type[Any]], Awaitable[Any]]
+"""`await ask(agent_id, instructions, text, Model)` returns a pydantic `Model` that a language model
+of the agent filled in, or raises AgentError; the rehearsal is never asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """What a plugin gets of the host when it starts."""
@@ -68,6 +73,8 @@ class Host:
     low_priority: bool = True
     """Whether a plugin's child processes let everything else go first, as beside visitors; False
     where somebody waits for their result."""
+    ask: Ask | None = None
+    """Asks an agent's models, outside of any session; None where there are no agents."""
 
     def gauge(self, name: str, doc: str, read: Callable[[], float]) -> None:
         """Show a number for as long as the plugin runs: `read()` is asked for it, on any thread."""

@@ -12,7 +12,7 @@ from time import monotonic
 import structlog
 
 from backend.errors import PluginError
-from backend.plugins.contract import Host, Plugin, PluginSettings
+from backend.plugins.contract import Ask, Host, Plugin, PluginSettings
 from backend.plugins.status import PluginStatuses
 from backend.signals import connecting
 from backend.storage import Artifacts, Leases
@@ -84,6 +84,7 @@ async def running(
     base_url: str = "",
     *,
     low_priority: bool = True,
+    ask: Ask | None = None,
 ) -> AsyncIterator[None]:
     """Start the chosen plugins in order; stop them in reverse. Never raises for a plugin."""
     allowance = _Allowance()
@@ -91,7 +92,7 @@ async def running(
     async with AsyncExitStack() as stack:
         for place, (name, (plugin, settings)) in enumerate(chosen.items(), 1):
             report = partial(board.set, name)
-            host = Host(artifacts, report, name, base_url, board, leases, low_priority)
+            host = Host(artifacts, report, name, base_url, board, leases, low_priority, ask)
             with connecting(place) as connected:
                 await stack.enter_async_context(_isolated(plugin, settings, host, allowance))
             _compare(plugin, settings, connected)

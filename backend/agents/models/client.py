@@ -15,12 +15,12 @@ import structlog
 
 from backend.agents.conversations import Exchange
 from backend.agents.models.candidates import Candidate, ModelFactory, deadline
-from backend.agents.outputs import OutputT
+from backend.agents.outputs import JudgedT, OutputT
 from backend.agents.prompts import Prompts
 from backend.agents.registry import AgentProfile
 from backend.agents.rehearsal import play
 from backend.agents.states import States
-from backend.agents.turns import AnyTurn
+from backend.agents.turns import AnyTurn, ResponseTurn, Slot
 from backend.errors import AgentError
 
 if TYPE_CHECKING:
@@ -68,6 +68,29 @@ class Client:
                 if candidate.is_first_choice:
                     self._states.failed(profile.id, failures[-1].type)
         raise failures[0] from None
+
+    async def judge(
+        self, profile: AgentProfile, instructions: str, text: str, output_type: type[JudgedT]
+    ) -> JudgedT:
+        """Return the first model's output for a text; raise AgentError if no model gives one."""
+        turn = ResponseTurn(Slot(0, profile.id), text, seed=0)
+        failures = [AgentError(f"{profile.name} has no model with a key")]
+        for candidate in self._model_factory(profile, turn):
+            if candidate.model is None:
+                continue
+            try:
+                return await self._runs.run(
+                    candidate.model,
+                    output_type,
+                    candidate.output,
+                    turn,
+                    prompt=text,
+                    instructions=instructions,
+                    history=(),
+                )
+            except Exception as error:  # noqa: BLE001 - the next model is asked
+                failures.append(self._failure(error, profile, turn, candidate.name))
+        raise failures[-1] from None
 
     def _share_s(self, waiting: Sequence[Candidate], ends_at: float) -> float:
         """Return the time of the first of the `waiting` candidates."""

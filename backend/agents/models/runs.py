@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_ai import Agent, ModelRetry, NativeOutput, PromptedOutput, RunContext, ToolOutput
 from pydantic_ai.messages import (
     ModelMessage,
@@ -16,7 +17,7 @@ from pydantic_ai.models.test import TestModel
 
 from backend.agents.choices import OutputMode
 from backend.agents.conversations import Exchange
-from backend.agents.outputs import CommentSelection, OutputT, SpokenResponse
+from backend.agents.outputs import CommentSelection, JudgedT, SpokenResponse
 from backend.agents.turns import AnyTurn, CommentTurn
 
 REASKS = 1
@@ -34,21 +35,10 @@ class ModelRuns:
     """Pydantic-ai's agents, one for each output type and mode: a mode cannot change per run."""
 
     def __init__(self) -> None:
-        self._agents: dict[tuple[type[Any], OutputMode], Agent[Any, Any]] = {
-            (output_type, mode): Agent(
-                output_type=marker(output_type),
-                name=name,
-                retries={"output": REASKS},
-            )
-            for output_type, name in (
-                (SpokenResponse, "speaker"),
-                (CommentSelection, "commentator"),
-            )
-            for mode, marker in _MARKERS.items()
-        }
-        for (output_type, _), agent in self._agents.items():
-            if output_type is CommentSelection:
-                agent.output_validator(_check_target)
+        self._agents: dict[tuple[type[BaseModel], OutputMode], Agent[Any, Any]] = {}
+        for mode in _MARKERS:
+            self._agent(SpokenResponse, mode)
+            self._agent(CommentSelection, mode)
 
     async def warm_up(self) -> None:
         """Let a test model answer: pydantic-ai loads its list of prices for it."""
@@ -57,24 +47,36 @@ class ModelRuns:
     async def run(
         self,
         model: Model,
-        output_type: type[OutputT],
+        output_type: type[JudgedT],
         mode: OutputMode,
         turn: AnyTurn,
         *,
         prompt: str,
         instructions: str,
         history: Sequence[Exchange],
-    ) -> OutputT:
+    ) -> JudgedT:
         """Return the valid output of `model`, asked again at most `REASKS` times."""
-        result = await self._agents[output_type, mode].run(
+        result = await self._agent(output_type, mode).run(
             prompt,
             model=model,
             deps=turn,
             instructions=instructions,
             message_history=as_messages(history),
         )
-        output: OutputT = result.output
+        output: JudgedT = result.output
         return output
+
+    def _agent(self, output_type: type[BaseModel], mode: OutputMode) -> Agent[Any, Any]:
+        key = output_type, mode
+        if key not in self._agents:
+            marker = _MARKERS[mode](output_type)
+            agent: Agent[Any, Any] = Agent(
+                output_type=marker, name="speaker", retries={"output": REASKS}
+            )
+            if output_type is CommentSelection:
+                agent.output_validator(_check_target)
+            self._agents[key] = agent
+        return self._agents[key]
 
 
 def as_messages(history: Sequence[Exchange]) -> list[ModelMessage]:

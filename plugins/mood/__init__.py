@@ -1,0 +1,1 @@
+"""Reads whether a visitor's words are positive, neutral or negative."""
