@@ -155,7 +155,7 @@ def test_nothing_is_lost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert [path for path, reasons in lost.items() if not reasons] == [], "lost without a word"
     if BACKFILLS:
         assert {p: r for p, r in lost.items() if not FOR_GOOD & set(r)} == {}
-    assert list((root / ".tmp").glob(publishing.PRIVATE_PREFIX + "*")) == []
+    assert list((root / ".tmp").glob(publishing.PREFIX + "*")) == []
     assert [s for s in faults.deleted if (root / "waves/sessions" / s).exists()] == []
 
 

@@ -1,20 +1,21 @@
 """Publish the three waves of a recording: all of them or none.
 
-    temporary/.waves-<pid>-<token>/
-        targets.json          where the waves go
-        1.wav 2.wav 3.wav     written, flushed, read back and compared, all at the same time
-    then, one rename each:    target 1 -> old1.wav ... if it exists,  1.wav -> target 1 ...
-    then                      the targets' directory flushed, the private directory removed
+    temporary/.waves-<pid>-<token>-targets.json         the journal: where the waves go
+    temporary/.waves-<pid>-<token>-1.wav -2.wav -3.wav  the drafts
+        all four written, then flushed at the same time, then read back and compared
+    one rename each:    target 1 -> ...-old1.wav if it exists ...,  ...-1.wav -> target 1 ...
+    then                the targets' directory flushed, the journal removed
 
 A reader sees a whole file or no file. What stood at the targets is gone before the first new file
 arrives: one or two files are a part of one set, never a mixture, and not `complete`. If a step
 fails, every file is moved back, and `PublishError` names the errno. If the process dies, the
-private directory stays, and `sweep` removes it, and what stands at its targets unless that is
-complete. Hence 0 or 3 files.
+journal stays, and `sweep` removes what stands at its targets unless that is complete. Hence 0 or 3
+files.
 
 Rejected: renaming a directory that holds the three files (one atomic step), because the names in
 the turn's directory are a contract; completing an interrupted set after a restart, because a set
-that is missing is made again anyway.
+that is missing is made again anyway; a private directory for the drafts, because to make and
+remove it takes a fifth of the time on a disk.
 
 A rename is durable once its directory is flushed. Windows cannot flush a directory; there a power
 cut may undo the renames, which leaves 0 files or a set that is not `complete`.
@@ -29,6 +30,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -39,11 +41,11 @@ from plugins.waves.errors import PublishError, describe, shown
 if TYPE_CHECKING:
     from plugins.waves.audio import pcm16
 
-PRIVATE_PREFIX = ".waves-"
-JOURNAL = "targets.json"
-DRAFTS = tuple(f"{number}.wav" for number in WAVE_NUMBERS)
-OLDS = tuple(f"old{draft}" for draft in DRAFTS)
-SLOW_FLUSH_S = 0.001
+PREFIX = ".waves-"
+JOURNAL = "-targets.json"
+DRAFTS = tuple(f"-{number}.wav" for number in WAVE_NUMBERS)
+OLDS = tuple(f"-old{number}.wav" for number in WAVE_NUMBERS)
+SLOW_FLUSH_S = 0.0001
 _latest_flush_s = SLOW_FLUSH_S
 _UNFLUSHABLE = (errno.EINVAL, errno.ENOTSUP)  # some network file systems cannot flush a directory
 _WRITE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -83,18 +85,17 @@ def publish(
     from plugins.waves.audio import pcm16
 
     contents = [pcm16.encode(wave, rate) for wave in waves]
-    published = tuple(
-        PublishedFile(target, len(data), hashlib.sha256(data).hexdigest())
-        for target, data in zip(targets, contents, strict=True)
-    )
     try:
-        if not _is_published(published):
-            _publish(contents, targets, temporary)
+        stands = complete(targets) and contents == [target.read_bytes() for target in targets]
+        hashes = _hashes(contents) if stands else _publish(contents, targets, temporary)
     except OSError as error:
         raise PublishError(
             f"cannot publish {shown(targets[0])} and its siblings: {describe(error)}"
         ) from error
-    return published
+    return tuple(
+        PublishedFile(target, len(data), sha256)
+        for target, data, sha256 in zip(targets, contents, hashes, strict=True)
+    )
 
 
 def complete(targets: Sequence[Path]) -> bool:
@@ -119,22 +120,21 @@ def sweep(temporary: Path, *, pid: int | None = None) -> int:
     With `pid`, only what that process left; without, everything: call it so only when nobody
     publishes, as at start. What cannot be removed is left for the next sweep.
     """
-    prefix = PRIVATE_PREFIX if pid is None else f"{PRIVATE_PREFIX}{pid}-"
-    leftovers = _private_directories(temporary, prefix)
-    for private in leftovers:
+    publishers = _left(temporary, PREFIX if pid is None else f"{PREFIX}{pid}-")
+    for publisher in publishers:
         with suppress(OSError):
-            others = [other for other in _private_directories(temporary) if other != private]
-            targets = _read_journal(private)
+            others = [other for other in _left(temporary, PREFIX) if other != publisher]
+            targets = _read_journal(publisher)
             if targets in map(_read_journal, others):  # somebody publishes there now
                 targets = []
-            _clean_up(private, targets)
-    return len(leftovers)
+            _clean_up(publisher, targets)
+    return len(publishers)
 
 
 def make_directory(path: Path) -> None:
     """Make `path` and what is missing above it, and flush each new name to the disk."""
     missing = []
-    while not path.is_dir():
+    while not os.path.isdir(path):
         missing.append(path)
         path = path.parent
     for directory in reversed(missing):
@@ -143,72 +143,87 @@ def make_directory(path: Path) -> None:
         _flush(directory.parent)
 
 
-def _is_published(files: Sequence[PublishedFile]) -> bool:
-    """Tell whether exactly these bytes stand at the targets."""
-    return complete([file.path for file in files]) and all(
-        file.path.stat().st_size == file.size
-        and hashlib.sha256(file.path.read_bytes()).hexdigest() == file.sha256
-        for file in files
-    )
-
-
-def _publish(contents: Sequence[bytes], targets: Sequence[Path], temporary: Path) -> None:
+def _publish(contents: Sequence[bytes], targets: Sequence[Path], temporary: Path) -> Sequence[str]:
+    """Write drafts and move them in; return their hashes."""
     make_directory(temporary)
-    private = f"{temporary}/{PRIVATE_PREFIX}{os.getpid()}-{os.urandom(6).hex()}"
-    os.mkdir(private)
+    publisher = f"{temporary}/{PREFIX}{os.getpid()}-{os.urandom(6).hex()}"
     try:
-        journal = json.dumps([os.path.abspath(target) for target in targets]).encode()
-        names = [f"{private}/{name}" for name in (JOURNAL, *DRAFTS)]
-        if _flushes_wait():  # a file system with a journal commits once for all
-            with ThreadPoolExecutor(len(names)) as threads:
-                list(threads.map(_write_new, names, (journal, *contents)))
-        else:
-            list(map(_write_new, names, (journal, *contents)))
+        hashes = _write(contents, targets, publisher)
         make_directory(targets[0].parent)
-        _move_in(targets, private)
-    finally:
+        olds = _move_in(targets, publisher)
+    except BaseException:
         with suppress(OSError):  # `sweep` finds it
-            _clean_up(private, targets)
+            _clean_up(publisher, targets)
+        raise
+    with suppress(OSError):  # as above
+        for name in (f"{publisher}{JOURNAL}", *olds):
+            _unlink(name)
+    return hashes
 
 
-def _flushes_wait() -> bool:
-    """Tell whether flushes wait for a disk; where they do not, threads would cost more time."""
-    return _latest_flush_s >= SLOW_FLUSH_S
+def _write(contents: Sequence[bytes], targets: Sequence[Path], publisher: str) -> Sequence[str]:
+    """Write journal and drafts, flush them and read them back; return the drafts' hashes."""
+    journal = json.dumps([os.path.abspath(target) for target in targets]).encode()
+    files = list(zip((JOURNAL, *DRAFTS), (journal, *contents), strict=True))
+    descriptors: list[int] = []
+    try:
+        for name, data in files:
+            descriptors.append(os.open(f"{publisher}{name}", _WRITE_FLAGS, 0o644))
+            _write_all(descriptors[-1], data)
+        # Flushes that arrive together share one commit of the file system's journal. Where they
+        # need not wait for a disk, threads would cost more time.
+        flushed = (_threads().map if _flushes_wait() else map)(os.fsync, descriptors)
+        hashes = _hashes(contents)  # while the disk works
+        list(flushed)
+        for descriptor, (name, data) in zip(descriptors, files, strict=True):
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            if os.read(descriptor, len(data) + 1) != data:
+                raise PublishError(f"{shown(publisher + name)}: other bytes were read back")
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+    return hashes
 
 
-def _write_new(path: str, contents: bytes) -> None:
-    """Write all of `contents` to a new file, flush it to the disk and read it back.
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write all of `data`.
 
     Not soundfile: on a full disk it leaves a file that opens and is too short.
     """
-    descriptor = os.open(path, _WRITE_FLAGS, 0o644)
-    try:
-        rest = memoryview(contents)
-        while rest:
-            written = os.write(descriptor, rest)
-            if written == 0:
-                raise OSError(errno.EIO, "write() took no byte", path)
-            rest = rest[written:]
-        os.fsync(descriptor)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        if os.read(descriptor, len(contents) + 1) != contents:
-            raise PublishError(f"{shown(path)}: what was read back is not what was written")
-    finally:
-        os.close(descriptor)
+    rest = memoryview(data)
+    while rest:
+        written = os.write(descriptor, rest)
+        if written == 0:
+            raise OSError(errno.EIO, "write() took no byte")
+        rest = rest[written:]
 
 
-def _move_in(targets: Sequence[Path], private: str) -> None:
-    """Move what stands at the targets aside and the drafts in; on failure move all of it back."""
+def _hashes(contents: Sequence[bytes]) -> Sequence[str]:
+    return [hashlib.sha256(data).hexdigest() for data in contents]
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Return the threads that flush; to start them each time costs as much as a flush."""
+    return ThreadPoolExecutor(1 + len(DRAFTS), "waves-flush")
+
+
+def _flushes_wait() -> bool:
+    return _latest_flush_s >= SLOW_FLUSH_S
+
+
+def _move_in(targets: Sequence[Path], publisher: str) -> Sequence[str]:
+    """Move the drafts in, return where what stood there is now; on failure move all of it back."""
     names = [os.fspath(target) for target in targets]
-    moves = [
-        (name, f"{private}/{old}")
+    aside = [
+        (name, f"{publisher}{old}")
         for name, old in zip(names, OLDS, strict=True)
         if os.path.lexists(name)
     ]
-    moves += [(f"{private}/{draft}", name) for draft, name in zip(DRAFTS, names, strict=True)]
+    drafts = [(f"{publisher}{draft}", name) for draft, name in zip(DRAFTS, names, strict=True)]
     moved = []
     try:
-        for source, target in moves:
+        for source, target in aside + drafts:
             replace_file(source, target)
             moved.append((source, target))
         _flush(targets[0].parent)
@@ -220,39 +235,37 @@ def _move_in(targets: Sequence[Path], private: str) -> None:
             for name in names:
                 _unlink(name)
         raise
+    return [old for _, old in aside]
 
 
-def _clean_up(private: str, targets: Sequence[Path]) -> None:
-    """Remove what stands at `targets` unless it is complete, then the private directory.
+def _clean_up(publisher: str, targets: Sequence[Path]) -> None:
+    """Remove what stands at `targets` unless it is complete, then what a publisher left.
 
     It is removed by its known names: that needs no file descriptor.
     """
     remove_partial(targets)
-    _unlink(f"{private}/{JOURNAL}")
-    try:
-        os.rmdir(private)
-    except OSError:  # not empty
-        for name in (*DRAFTS, *OLDS):
-            _unlink(f"{private}/{name}")
-        os.rmdir(private)
+    for name in (JOURNAL, *DRAFTS, *OLDS):
+        _unlink(f"{publisher}{name}")
 
 
-def _read_journal(private: str) -> list[Path]:
-    """Return the targets noted in `private`; none if there are none, or none that we would make."""
+def _read_journal(publisher: str) -> list[Path]:
+    """Return the targets a publisher noted; none if there are none, or none that we would make."""
     try:
-        targets = [Path(name) for name in json.loads(Path(private, JOURNAL).read_bytes())]
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+        targets = [Path(name) for name in json.loads(Path(publisher + JOURNAL).read_bytes())]
+    except (FileNotFoundError, ValueError, TypeError):
         return []  # torn: nothing was moved yet
     is_ours = len(targets) == len(DRAFTS) and all(is_wave_name(target.name) for target in targets)
     return targets if is_ours else []
 
 
-def _private_directories(temporary: Path, prefix: str = PRIVATE_PREFIX) -> list[str]:
+def _left(temporary: Path, prefix: str) -> list[str]:
+    """Return the `.waves-<pid>-<token>` of which there are files, with their directory."""
     try:
         names = os.listdir(temporary)
     except FileNotFoundError:
         return []
-    return [f"{temporary}/{name}" for name in sorted(names) if name.startswith(prefix)]
+    left = {name.rpartition("-")[0] for name in names if name.startswith(prefix)}
+    return [f"{temporary}/{publisher}" for publisher in sorted(left)]
 
 
 def _unlink(path: str | Path) -> bool:

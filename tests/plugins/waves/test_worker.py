@@ -89,7 +89,7 @@ def test_warming_up_sweeps_what_dead_workers_left(
 ) -> None:
     """The first worker sweeps everything, a replacement what its predecessor left."""
     for pid in (11, 12):
-        (tmp_path / f".waves-{pid}-abc").mkdir()
+        (tmp_path / f".waves-{pid}-abc-1.wav").write_bytes(b"half")
 
     report = worker.warm_up(str(tmp_path), "exact", None, first, replaced_pid)
 
