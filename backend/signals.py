@@ -9,23 +9,20 @@ sender's thread, between two steps of a visitor's session.
     with tts_written.connected_to(receive):
         ...
 
-Order: the receivers of a signal run in the order in which their plugins start, and those of one
-plugin in the order in which they were connected; receivers of the host run first. An event that a
-receiver emits is delivered after the present one has reached every receiver, so that all receivers
-see the events of a thread in the same order.
+Order: receivers of the host run first, then those of each plugin in the order in which the plugins
+start, each in the order of connection. An event that a receiver emits is delivered after the
+present one has reached every receiver, so that all see the events of a thread in the same order.
 
-Connect with `connected_to`, not with a bare `connect`: that one keeps a weak reference, and loses
-bound methods, closures and partials without a word.
+A bare `connect` keeps a weak reference: bound methods, closures and partials are lost unnoticed.
 
-Rejected: blinker's `send`. It stops at the first receiver that raises, and raises into the sender.
-A visitor must not notice a subscriber that fails, blocks or floods. So `emit` calls every receiver,
-logs the one that fails, warns about the one that is slow, and returns.
+Rejected: blinker's `send`, which stops at the first receiver that raises, and raises into the
+sender. A visitor must not notice a subscriber that fails, blocks or floods.
 """
 
 import asyncio
 import inspect
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -34,8 +31,8 @@ from itertools import count
 from operator import itemgetter
 from pathlib import Path
 from time import perf_counter
-from types import MappingProxyType
-from typing import Any, Final, Generic, Literal, TypeVar, cast
+from types import MethodType
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, cast
 
 import structlog
 from blinker import NamedSignal
@@ -143,55 +140,61 @@ class WorkFailed:
     message: str
 
 
-# The order of receivers: blinker leaves it to the class of the set that it keeps them in.
+class _Connector(NamedTuple):
+    """Who connects receivers: the host, or the plugin that starts as number `place`."""
 
-_connecting: ContextVar[tuple[int, set[str]]] = ContextVar("connecting")
+    place: int
+    plugin: str | None
+    names: set[str]
+    """Of the signals that receivers were connected to."""
+
+
+_HOST = _Connector(0, None, set())
+_connector = ContextVar("connector", default=_HOST)
 _connections = count()
 
 
 @contextmanager
-def connecting(place: int) -> Iterator[set[str]]:
+def connecting(place: int, plugin: str | None = None) -> Iterator[set[str]]:
     """Give receivers that the block and its tasks connect the place of a plugin: 1, 2, ...
 
     The set that it yields holds the names of the signals they were connected to.
     """
-    names: set[str] = set()
-    token = _connecting.set((place, names))
+    connector = _Connector(place, plugin, set())
+    token = _connector.set(connector)
     try:
-        yield names
+        yield connector.names
     finally:
-        _connecting.reset(token)
+        _connector.reset(token)
 
 
-class _InOrder(set[Any]):
-    """A set in the order of the plugins that add to it, then in that of addition."""
+class _InOrder:
+    """What blinker needs of a set, in the order of the plugins that add to it, then of addition."""
 
-    _keys: Mapping[Any, tuple[int, int]] = MappingProxyType({})
-    """By item, in order; replaced when the set changes, so that copies can share it."""
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._keys)
-
-    def __or__(self, other: Any) -> "_InOrder":
-        both = _InOrder({*self, *other})
-        both._keys = dict(sorted({**self._keys, **other._keys}.items(), key=itemgetter(1)))
-        return both
-
-    def copy(self) -> "_InOrder":
-        copied = _InOrder(self)
-        copied._keys = self._keys
-        return copied
+    def __init__(self) -> None:
+        self._places: dict[Any, tuple[int, int]] = {}
+        """By item; replaced when the set changes, so that whoever has it can go on."""
 
     def add(self, item: Any) -> None:
-        if item not in self:
-            place, _ = _connecting.get((0, set()))
-            added = {**self._keys, item: (place, next(_connections))}
-            self._keys = dict(sorted(added.items(), key=itemgetter(1)))
-            super().add(item)
+        if item not in self._places:
+            places = {**self._places, item: (_connector.get().place, next(_connections))}
+            self._places = dict(sorted(places.items(), key=itemgetter(1)))
 
     def discard(self, item: Any) -> None:
-        self._keys = {kept: key for kept, key in self._keys.items() if kept != item}
-        super().discard(item)
+        self._places = {kept: place for kept, place in self._places.items() if kept != item}
+
+    def copy(self) -> Iterable[Any]:
+        return self._places
+
+    def __or__(self, other: "_InOrder") -> Iterable[Any]:
+        places = {**self._places, **other._places}
+        return sorted(places, key=places.__getitem__)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 Payload = TypeVar("Payload")
@@ -200,7 +203,7 @@ Payload = TypeVar("Payload")
 class Signal(NamedSignal, Generic[Payload]):
     """A signal and its definition: its payload, its meaning in a line, who sends it, where."""
 
-    set_class = _InOrder
+    set_class = cast("type[set[Any]]", _InOrder)
 
     def __init__(
         self, name: str, payload: type[Payload], meaning: str, sender: str, thread: str
@@ -210,12 +213,31 @@ class Signal(NamedSignal, Generic[Payload]):
         self.meaning = meaning
         self.sender = sender
         self.thread = thread
+        self._plugins: dict[Hashable, str | None] = {}
 
     def connect(self, receiver: Any, sender: Any = NamedSignal.ANY, weak: bool = True) -> Any:
         """Call `receiver` when the signal is sent; `connected_to` does so for a block."""
-        _, names = _connecting.get((0, set()))
-        names.add(self.name)
+        connector = _connector.get()
+        connector.names.add(self.name)
+        self._plugins[_identity(receiver)] = connector.plugin
         return super().connect(receiver, sender, weak)
+
+    def disconnect(self, receiver: Any, sender: Any = NamedSignal.ANY) -> None:
+        """Call `receiver` no longer, or no longer for `sender`."""
+        if sender is NamedSignal.ANY:
+            self._plugins.pop(_identity(receiver), None)
+        super().disconnect(receiver, sender)
+
+    def plugin_of(self, receiver: Any) -> str | None:
+        """Return the plugin that connected `receiver`; None if it was the host."""
+        return self._plugins.get(_identity(receiver))
+
+
+def _identity(receiver: Any) -> Hashable:
+    """Return what stays the same: each access to a method makes a new object."""
+    if isinstance(receiver, MethodType):
+        return id(receiver.__func__), id(receiver.__self__)
+    return id(receiver)
 
 
 _signals: dict[str, Signal[Any]] = {}
@@ -243,11 +265,19 @@ def define(
         return define(name, cast("type[Payload]", object), payload)
     signal = _signals.setdefault(name, Signal(name, payload, meaning, sender, thread))
     if payload not in {object, signal.payload}:
+        present, other = _names(signal.payload, payload)
         raise PluginError(
-            f"the signal {name!r} is defined with the payload {signal.payload.__name__}, not "
-            f"{payload.__name__}: choose another name"
+            f"the signal {name!r} is defined with the payload {present}, not {other}: choose "
+            "another name"
         )
     return signal
+
+
+def _names(one: type, other: type) -> tuple[str, str]:
+    """Return the names of two classes, with their modules where the names are equal."""
+    if one.__name__ != other.__name__:
+        return one.__name__, other.__name__
+    return f"{one.__module__}.{one.__name__}", f"{other.__module__}.{other.__name__}"
 
 
 def defined() -> tuple[Signal[Any], ...]:
@@ -308,12 +338,12 @@ MAX_WAITING = 1000
 
 
 class _Deliveries(threading.local):
-    """What receivers have emitted while this thread delivers an event; None while it does not.
+    """What this thread delivers, an event and those that its receivers emit; None while nothing.
 
     An event loop runs on one thread, so each loop has its own.
     """
 
-    waiting: list[tuple[Signal[Any], Any, object]] | None = None
+    present: list[tuple[Signal[Any], Any, object]] | None = None
 
 
 _deliveries = _Deliveries()
@@ -334,85 +364,79 @@ def emit(signal: Signal[Payload], sender: Any, event: Payload) -> None:
         return
     if not isinstance(event, signal.payload):
         _refuse(signal, sender, event)
-    elif _deliveries.waiting is None:
-        _deliver(signal, sender, event)
-    elif len(_deliveries.waiting) < MAX_WAITING:
-        _deliveries.waiting.append((signal, sender, event))
-    else:
-        _log("error", "receivers emit in a circle; an event is dropped", signal)
+        return
+    if not (signal.receivers or _tracing):
+        return
+    if (deliveries := _deliveries.present) is not None:
+        if len(deliveries) <= MAX_WAITING:
+            deliveries.append((signal, sender, event))
+        else:
+            _log("error", "receivers emit in a circle; an event is dropped", signal)
+        return
+    _deliveries.present = deliveries = [(signal, sender, event)]
+    try:
+        for delivery in deliveries:  # which becomes longer meanwhile
+            _deliver(*delivery)
+    finally:
+        _deliveries.present = None
 
 
 def _refuse(signal: Signal[Any], sender: Any, event: object) -> None:
     """Say that the sender made an error: the payload is not what the signal carries."""
-    expected, sent = signal.payload.__name__, type(event).__name__
+    expected, sent = _names(signal.payload, type(event))
     if strict:
         raise TypeError(f"{signal.name} carries {expected}, but {sender!r} sent {sent}")
     _log("error", "payload of the wrong class is not sent", signal, expected=expected, sent=sent)
 
 
 def _deliver(signal: Signal[Any], sender: Any, event: object) -> None:
-    """Call the receivers of an event, then those of the events that were emitted meanwhile."""
-    deliveries: list[tuple[Signal[Any], Any, object]] = []
-    _deliveries.waiting = deliveries
-    try:
-        _call_receivers(signal, sender, event)
-        for emitted in deliveries:  # which becomes longer meanwhile
-            _call_receivers(*emitted)
-    finally:
-        _deliveries.waiting = None
-
-
-def _call_receivers(signal: Signal[Any], sender: Any, event: object) -> None:
-    times: list[tuple[str, float]] = []
+    """Call the receivers that are connected now."""
+    times: list[tuple[Any, float]] = []
     for receiver in list(signal.receivers_for(sender)):
-        failure: BaseException | None = None
         result = None
         started = perf_counter()
         try:
             result = receiver(sender, event=event)
         except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - isolation
-            failure = error
+            _log("error", "receiver failed", signal, receiver, exc_info=error)
         elapsed_s = perf_counter() - started
-        if failure is not None or result is not None or elapsed_s > SLOW_RECEIVER_S:
-            _log_problems(signal, _name(receiver), failure, result, elapsed_s)
+        if result is not None and inspect.iscoroutine(result):
+            result.close()
+            problem = "receiver is async and was not run: make it a plain function"
+            _log("error", problem, signal, receiver)
+        if elapsed_s > SLOW_RECEIVER_S:
+            took_ms = round(elapsed_s * 1000, 1)
+            _log("warning", "receiver is slow", signal, receiver, milliseconds=took_ms)
         if _tracing:
-            times.append((_name(receiver), elapsed_s * 1e6))
+            times.append((receiver, elapsed_s * 1e6))
     if _tracing:  # the payload's class and no more: some carry what a visitor said
         _log(
             "info",
             "signal emitted",
             signal,
             payload=type(event).__name__,
-            receivers=", ".join(f"{name} {took_us:.0f}" for name, took_us in times) or None,
+            receivers=", ".join(f"{_name(one)} {took_us:.0f}" for one, took_us in times) or None,
             microseconds=round(sum(took_us for _, took_us in times)),
         )
 
 
-def _log_problems(
-    signal: Signal[Any], receiver: str, failure: BaseException | None, result: Any, elapsed_s: float
+def _log(
+    level: str, message: str, signal: Signal[Any], receiver: Any = None, **fields: object
 ) -> None:
-    if failure is not None:
-        _log("error", "receiver failed", signal, receiver=receiver, exc_info=failure)
-    if inspect.iscoroutine(result):
-        result.close()
-        problem = "receiver is async and was not run: make it a plain function"
-        _log("error", problem, signal, receiver=receiver)
-    if elapsed_s > SLOW_RECEIVER_S:
-        took_ms = round(elapsed_s * 1000, 1)
-        _log("warning", "receiver is slow", signal, receiver=receiver, milliseconds=took_ms)
-
-
-def _log(level: str, message: str, signal: NamedSignal, **fields: object) -> None:
     """Write a line to the log; on an event loop, after the step of the sender that emits."""
-
-    def write() -> None:
-        with suppress(Exception):  # a log that fails must not reach the sender either
-            getattr(log, level)(message, signal=signal.name, **fields)
-
+    if receiver is not None:
+        fields["receiver"], fields["plugin"] = receiver, signal.plugin_of(receiver)
     try:
-        asyncio.get_running_loop().call_soon(write)
+        asyncio.get_running_loop().call_soon(_write, level, message, signal, fields)
     except RuntimeError:  # none runs on this thread
-        write()
+        _write(level, message, signal, fields)
+
+
+def _write(level: str, message: str, signal: Signal[Any], fields: dict[str, object]) -> None:
+    with suppress(Exception):  # a log that fails must not reach the sender either
+        if "receiver" in fields:
+            fields["receiver"] = _name(fields["receiver"])
+        getattr(log, level)(message, signal=signal.name, **fields)
 
 
 def _name(receiver: Any) -> str:

@@ -93,7 +93,7 @@ async def running(
         for place, (name, (plugin, settings)) in enumerate(chosen.items(), 1):
             report = partial(board.set, name)
             host = Host(artifacts, report, name, base_url, board, leases, low_priority, ask)
-            with connecting(place) as connected:
+            with connecting(place, name) as connected:
                 await stack.enter_async_context(_isolated(plugin, settings, host, allowance))
             _compare(plugin, settings, connected)
         yield

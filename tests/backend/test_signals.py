@@ -62,6 +62,9 @@ class Receiver:
     def method(self, _: object, *, event: object) -> None:
         self.events.append(event)
 
+    def fails(self, _: object, *, event: object) -> None:
+        raise RuntimeError("the subscriber's own trouble")
+
 
 def define_for_tests(name: str) -> Signal[TtsWritten]:
     return define(name, TtsWritten, "For tests.", sender="tests", thread=EVENT_LOOP)
@@ -122,6 +125,22 @@ def test_a_bad_receiver_is_logged_by_name_and_the_good_one_still_called(
     assert [EVENT] == good.events
     assert [f"{__name__}.{bad.__name__}"] == [entry["receiver"] for entry in logs]
     assert logs[0]["signal"] == signal.name
+
+
+@pytest.mark.parametrize("bad", [raises, wrong_signature, is_async, blocks, Receiver().fails])
+def test_a_bad_receiver_is_logged_with_its_plugin(signal: Signal[Any], bad: Any) -> None:
+    """The line names who connected the receiver, also where the plugin has ended meanwhile."""
+
+    async def step() -> None:
+        with connecting(1, "tides"), signal.connected_to(bad):
+            emit(signal, None, EVENT)
+        with signal.connected_to(bad):
+            emit(signal, None, EVENT)
+
+    with capture_logs() as logs:
+        asyncio.run(step())
+
+    assert ["tides", None] == [entry["plugin"] for entry in logs]
 
 
 def test_a_failing_receiver_is_logged_with_its_traceback(signal: Signal[Any]) -> None:
@@ -387,14 +406,18 @@ def test_a_receiver_that_connects_again_is_the_last(signal: Signal[Any]) -> None
     assert ["first", "second", "second", "first"] == called
 
 
-def test_a_receiver_that_is_disconnected_leaves_nothing() -> None:
-    """The set of a signal's receivers does not grow with every client that comes and goes."""
+def test_a_receiver_that_is_disconnected_leaves_nothing(signal: Signal[Any]) -> None:
+    """What a signal keeps of its receivers does not grow with every client that comes and goes."""
     receivers_of_a_signal = Signal.set_class()
+    receiver = Receiver()
 
     receivers_of_a_signal.add("receiver")
     receivers_of_a_signal.discard("receiver")
+    with connecting(1, "tides"), signal.connected_to(receiver.method):
+        during = signal.plugin_of(receiver.method)
 
     assert [] == list(receivers_of_a_signal)
+    assert ("tides", None) == (during, signal.plugin_of(receiver.method))
 
 
 def test_all_receivers_see_events_in_one_order(signal: Signal[Any]) -> None:
@@ -549,6 +572,17 @@ def test_a_name_stands_for_one_signal(signal: Signal[Any]) -> None:
 
     with pytest.raises(PluginError, match=rf"'{signal.name}'.* TtsWritten, not SessionStarted"):
         define(signal.name, SessionStarted, "Another.", sender="tests", thread=EVENT_LOOP)
+
+
+def test_payloads_of_one_name_are_told_apart(signal: Signal[Any]) -> None:
+    """Where two payloads share their name, the errors say of which modules they are."""
+    namesake = type("TtsWritten", (), {"__module__": "tides.signals"})
+    both = r"backend\.signals\.TtsWritten, (not|but 'me' sent) tides\.signals\.TtsWritten"
+
+    with pytest.raises(PluginError, match=both):
+        define(signal.name, namesake, "Another.", sender="tests", thread=EVENT_LOOP)
+    with pytest.raises(TypeError, match=both):
+        emit(signal, "me", namesake())
 
 
 def test_a_definition_of_earlier_versions_is_understood() -> None:

@@ -364,6 +364,25 @@ async def test_receivers_of_plugins_run_in_the_order_of_plugins(tmp_path: Path) 
     assert ["b", "c", "a", "b", "c"] == called
 
 
+async def test_the_log_names_the_plugin_of_a_receiver(tmp_path: Path) -> None:
+    """Who reads that a receiver failed learns which plugin to switch off."""
+
+    @asynccontextmanager
+    async def lifespan(_: Host, __: PluginSettings) -> AsyncIterator[None]:
+        with tested.connected_to(lambda _: None):
+            yield
+
+    board = PluginStatuses()
+    found = [Discovered("tides", Plugin("tides", PluginSettings, lifespan))]
+    with capture_logs() as logs:
+        async with running(enabled(found, board), board, Artifacts(tmp_path)):
+            emit(tested, None, "tide")
+            await asyncio.sleep(0)
+
+    failed = [entry["plugin"] for entry in logs if entry["event"] == "receiver failed"]
+    assert ["tides"] == failed
+
+
 @pytest.mark.parametrize(
     ("listens", "missing"),
     [
