@@ -1,5 +1,7 @@
-"""Requests to services on the network: what is retried, how often, after which pause."""
+"""Services on the network: requests and retries, and the pause of what keeps failing."""
 
+from backend.services.chain import Chain
+from backend.services.pauses import PAUSE_AFTER, PAUSE_S, Pauses
 from backend.services.policy import (
     RETRIED_STATUSES,
     RetryableError,
@@ -7,11 +9,20 @@ from backend.services.policy import (
     parse_seconds,
     retry_after_s,
 )
+from backend.services.service import Request, Service, elevenlabs, openai
 
 __all__ = [
+    "PAUSE_AFTER",
+    "PAUSE_S",
     "RETRIED_STATUSES",
+    "Chain",
+    "Pauses",
+    "Request",
     "RetryPolicy",
     "RetryableError",
+    "Service",
+    "elevenlabs",
+    "openai",
     "parse_seconds",
     "retry_after_s",
 ]

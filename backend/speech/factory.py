@@ -5,10 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
 from backend.config import Settings
-from backend.errors import SettingsError
+from backend.errors import SettingsError, SpeechError
+from backend.services import elevenlabs, openai
 from backend.speech.engine import DEFAULT_TIMEOUT_S, SpeechEngine
 from backend.speech.profiles import EMBEDDED_VOICES
 from backend.speech.voices import EngineVoices, load_voices
@@ -29,25 +28,24 @@ def _embedded(voices: EngineVoices, _: Settings, **common: Any) -> SpeechEngine:
 
 
 def _elevenlabs(voices: EngineVoices, settings: Settings, **common: Any) -> SpeechEngine:
-    from backend.speech.online import ELEVENLABS_URL, RemoteEngine, elevenlabs
+    from backend.speech.online import RemoteEngine
 
-    key = _key("ELEVENLABS_API_KEY", settings.elevenlabs_api_key)
-    if not key:
-        raise SettingsError("the speech engine elevenlabs needs a key: set ELEVENLABS_API_KEY")
-    url = settings.speech_elevenlabs_url.rstrip("/") or ELEVENLABS_URL
-    return RemoteEngine(elevenlabs(key, url), voices.voices, **common)
+    key, url = settings.elevenlabs_api_key, settings.speech_elevenlabs_url
+    service = elevenlabs(key, url, used_by="the speech engine")
+    return RemoteEngine(service, voices.voices, **common)
 
 
 def _openai(voices: EngineVoices, settings: Settings, **common: Any) -> SpeechEngine:
-    from backend.speech.online import OPENAI_URL, RemoteEngine, openai
+    from backend.speech.online import RemoteEngine
 
-    url = settings.speech_openai_url.rstrip("/") or OPENAI_URL
-    key = _key("RR_SPEECH_OPENAI_API_KEY", settings.speech_openai_api_key)
-    if not key and url == OPENAI_URL:  # OpenAI's own key goes to no other server
-        key = _key("OPENAI_API_KEY", settings.openai_api_key)
-        if not key:
-            raise SettingsError("the speech engine openai needs a key: set OPENAI_API_KEY")
-    return RemoteEngine(openai(key, url), voices.voices, **common)
+    service = openai(
+        settings.speech_openai_api_key,
+        settings.openai_api_key,
+        settings.speech_openai_url,
+        variable="RR_SPEECH_OPENAI_API_KEY",
+        used_by="the speech engine",
+    )
+    return RemoteEngine(service, voices.voices, **common)
 
 
 def _piper(voices: EngineVoices, settings: Settings, **common: Any) -> SpeechEngine:
@@ -113,17 +111,9 @@ def create_speech(settings: Settings, temporary: Path) -> SpeechEngine:
         return engines[0]
     from backend.speech.fallback import FallbackEngine
 
-    return FallbackEngine(engines)
+    return FallbackEngine(engines, label="the voice", error=SpeechError)
 
 
 def engine_names(settings: Settings) -> list[str]:
     """Return the engines in the order in which they are asked, each once."""
     return list(dict.fromkeys((settings.speech_engine, *settings.speech_fallback)))
-
-
-def _key(variable: str, secret: SecretStr | None) -> str:
-    """Return a key, or "" if it is not set; the error for an impossible one does not show it."""
-    key = secret.get_secret_value().strip() if secret is not None else ""
-    if not (key.isascii() and key.isprintable() and " " not in key):
-        raise SettingsError(f"{variable} holds a space or a character that no key has")
-    return key

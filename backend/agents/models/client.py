@@ -1,11 +1,12 @@
 """The model client: asks an agent's models in order until one gives a valid answer.
 
 Each model gets an equal part of the time that is left; the rehearsal, which answers at once, needs
-none.
+none. A model that keeps failing is paused, except the last.
 """
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from time import perf_counter
 from traceback import extract_tb
@@ -22,6 +23,7 @@ from backend.agents.rehearsal import play
 from backend.agents.states import States
 from backend.agents.turns import AnyTurn, ResponseTurn, Slot
 from backend.errors import AgentError
+from backend.services import PAUSE_AFTER, PAUSE_S, Pauses
 
 if TYPE_CHECKING:
     from backend.agents.models.runs import ModelRuns
@@ -39,6 +41,7 @@ class Client:
         self._timeout_s = timeout_s
         self._prompts = prompts
         self._states = states
+        self._pauses = Pauses()
 
     def prepare(self) -> None:
         """Import pydantic-ai and let it answer once, so that no visitor waits for that."""
@@ -56,17 +59,19 @@ class Client:
         failures: list[AgentError] = []
         candidates: Sequence[Candidate] = ()
         try:
-            candidates = self._model_factory(profile, turn)
+            candidates = self._without_paused(profile, self._model_factory(profile, turn))
         except Exception as error:  # noqa: BLE001 - one slot's failure affects no other
             failures.append(self._failure(error, profile, turn, "none"))
         for number, candidate in enumerate(candidates):
             limit_s = self._share_s(candidates[number:], ends_at)
             try:
-                return await self._run(output_type, candidate, profile, turn, history, limit_s)
+                output = await self._run(output_type, candidate, profile, turn, history, limit_s)
             except Exception as error:  # noqa: BLE001 - one slot's failure affects no other
                 failures.append(self._failure(error, profile, turn, candidate.name))
-                if candidate.is_first_choice:
-                    self._states.failed(profile.id, failures[-1].type)
+                self._count(profile, candidate, failures[-1], is_last=candidate is candidates[-1])
+            else:
+                self._pauses.succeeded(_key(profile, candidate))
+                return output
         raise failures[0] from None
 
     async def judge(
@@ -75,7 +80,7 @@ class Client:
         """Return the first model's output for a text; raise AgentError if no model gives one."""
         turn = ResponseTurn(Slot(0, profile.id), text, seed=0)
         failures = [AgentError(f"{profile.name} has no model with a key")]
-        for candidate in self._model_factory(profile, turn):
+        for candidate in self._without_paused(profile, self._model_factory(profile, turn)):
             if candidate.model is None:
                 continue
             try:
@@ -91,6 +96,26 @@ class Client:
             except Exception as error:  # noqa: BLE001 - the next model is asked
                 failures.append(self._failure(error, profile, turn, candidate.name))
         raise failures[-1] from None
+
+    def _without_paused(
+        self, profile: AgentProfile, candidates: Sequence[Candidate]
+    ) -> Sequence[Candidate]:
+        return [
+            candidate
+            for candidate in candidates
+            if candidate is candidates[-1] or not self._pauses.is_paused(_key(profile, candidate))
+        ]
+
+    def _count(
+        self, profile: AgentProfile, candidate: Candidate, failure: AgentError, *, is_last: bool
+    ) -> None:
+        """Count a failure, and tell the state of the agent if it is that of its first choice."""
+        reason: str = failure.type
+        if not is_last and self._pauses.failed(_key(profile, candidate)):
+            until = datetime.now(UTC) + timedelta(seconds=PAUSE_S)
+            reason += f"; paused after {PAUSE_AFTER} failures in a row, until {until:%H:%M:%S} UTC"
+        if candidate.is_first_choice:
+            self._states.failed(profile.id, reason)
 
     def _share_s(self, waiting: Sequence[Candidate], ends_at: float) -> float:
         """Return the time of the first of the `waiting` candidates."""
@@ -165,6 +190,10 @@ def _as_agent_error(error: Exception, profile: AgentProfile) -> AgentError:
     from backend.agents.models.failures import as_agent_error  # imports pydantic-ai
 
     return as_agent_error(error, profile)
+
+
+def _key(profile: AgentProfile, candidate: Candidate) -> str:
+    return f"{profile.id}: {candidate.name}"
 
 
 def _where(profile: AgentProfile, turn: AnyTurn) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """Speech from services on the network."""
 
-from backend.speech.online.client import RemoteEngine
-from backend.speech.online.services import ELEVENLABS_URL, OPENAI_URL, elevenlabs, openai
+from backend.speech.online.engine import RemoteEngine
+from backend.speech.online.requests import REQUESTS
 
-__all__ = ["ELEVENLABS_URL", "OPENAI_URL", "RemoteEngine", "elevenlabs", "openai"]
+__all__ = ["REQUESTS", "RemoteEngine"]

@@ -103,7 +103,7 @@ def test_openai_s_key_goes_to_openai_alone(tmp_path: Path) -> None:
     def headers(chosen: Settings) -> object:
         engine = create_engine("openai", chosen, temporary=tmp_path)
         assert isinstance(engine, RemoteEngine)
-        return engine._service.headers
+        return engine.service.headers
 
     assert {"authorization": "Bearer sk-openai"} == headers(
         settings(tmp_path, openai_api_key="sk-openai")

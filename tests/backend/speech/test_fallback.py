@@ -1,16 +1,19 @@
 """Fallbacks: every utterance is spoken, by one engine or another."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from structlog.testing import capture_logs
 
 from backend.errors import SpeechError
-from backend.speech import Spoken
+from backend.services import PAUSE_AFTER, PAUSE_S
+from backend.speech import SpeechEngine, Spoken
 from backend.speech.engine import STOPPED
 from backend.speech.espeak import EmbeddedEngine
-from backend.speech.fallback import PAUSE_AFTER, PAUSE_S, FallbackEngine
+from backend.speech.fallback import FallbackEngine
 
 WORDS = "Rain."
 
@@ -46,11 +49,18 @@ class Clock:
         return self.now
 
 
+def voices(
+    engines: Sequence[SpeechEngine], clock: Callable[[], float] = monotonic
+) -> FallbackEngine:
+    """Return what asks `engines` in turn."""
+    return FallbackEngine(engines, label="the voice", error=SpeechError, clock=clock)
+
+
 @pytest.mark.parametrize("error", [SpeechError("no loudspeaker"), ValueError("a bug")])
 def test_the_next_engine_speaks(error: Exception, tmp_path: Path) -> None:
     """Whatever goes wrong with the first, the utterance is spoken, and one warning says why."""
     embedded = EmbeddedEngine(temporary=tmp_path / ".tmp")
-    engine = FallbackEngine([Failing("cloud", error), Failing("local"), embedded])
+    engine = voices([Failing("cloud", error), Failing("local"), embedded])
 
     with capture_logs() as logs:
         spoken = engine.generate_wav_to_file(WORDS, "calm_soothing", tmp_path / "a.wav")
@@ -58,14 +68,14 @@ def test_the_next_engine_speaks(error: Exception, tmp_path: Path) -> None:
     assert spoken.duration_s > 0.2
     assert (tmp_path / "a.wav").is_file()
     (warning,) = [log for log in logs if log["log_level"] == "warning"]
-    assert ("speech fell back", "embedded") == (warning["event"], warning["spoken_by"])
+    assert ("fallback used", "embedded") == (warning["event"], warning["engine"])
     assert {"cloud", "local"} == warning["reasons"].keys()
     assert WORDS not in str(logs)
 
 
 def test_nobody_can_speak(tmp_path: Path) -> None:
     """When all fail, the error holds every reason."""
-    engine = FallbackEngine([Failing("cloud"), Failing("local", SpeechError("no model"))])
+    engine = voices([Failing("cloud"), Failing("local", SpeechError("no model"))])
 
     with pytest.raises(SpeechError, match="cloud: no loudspeaker; local: no model"):
         engine.generate_wav_to_file(WORDS, "calm_soothing", tmp_path / "a.wav")
@@ -74,7 +84,7 @@ def test_nobody_can_speak(tmp_path: Path) -> None:
 def test_a_failing_engine_rests(tmp_path: Path) -> None:
     """After three failures in a row an engine is left alone for a minute, then tried again."""
     clock, cloud = Clock(), Failing("cloud")
-    engine = FallbackEngine([cloud, Failing("local", None)], clock=clock)
+    engine = voices([cloud, Failing("local", None)], clock)
 
     def speak(times: int) -> int:
         for _ in range(times):
@@ -92,7 +102,7 @@ def test_a_failing_engine_rests(tmp_path: Path) -> None:
 def test_failures_with_successes_between_are_no_reason_to_rest(tmp_path: Path) -> None:
     """Only failures in a row count."""
     cloud = Failing("cloud")
-    engine = FallbackEngine([cloud, Failing("local", None)])
+    engine = voices([cloud, Failing("local", None)])
 
     for number in range(8):
         cloud.error = None if number % 2 else SpeechError("no loudspeaker")
@@ -104,7 +114,7 @@ def test_failures_with_successes_between_are_no_reason_to_rest(tmp_path: Path) -
 def test_the_last_engine_never_rests(tmp_path: Path) -> None:
     """There is nobody to speak instead, so it is asked however often it fails."""
     last = Failing("local")
-    engine = FallbackEngine([Failing("cloud"), last])
+    engine = voices([Failing("cloud"), last])
 
     for _ in range(5):
         with pytest.raises(SpeechError):
@@ -118,7 +128,7 @@ def test_what_nobody_can_speak_is_no_failure(tmp_path: Path) -> None:
     cloud = Failing("cloud")
 
     with pytest.raises(SpeechError, match="nothing in the text"):
-        FallbackEngine([cloud]).generate_wav_to_file("?!", "calm_soothing", tmp_path / "a.wav")
+        voices([cloud]).generate_wav_to_file("?!", "calm_soothing", tmp_path / "a.wav")
 
     assert 0 == cloud.asked
 
@@ -126,7 +136,7 @@ def test_what_nobody_can_speak_is_no_failure(tmp_path: Path) -> None:
 def test_closing_closes_all(tmp_path: Path) -> None:
     """Closed, no engine is asked any more."""
     cloud, local = Failing("cloud"), Failing("local", None)
-    engine = FallbackEngine([cloud, local])
+    engine = voices([cloud, local])
 
     engine.close()
 

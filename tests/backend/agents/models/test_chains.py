@@ -1,5 +1,6 @@
 """Who answers when: fallbacks in their order, the time they share, and keys that are missing."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,43 @@ async def test_fallbacks_are_asked_in_their_order(stub: Stub, tmp_path: Path) ->
         state.reason,
         state.answered_by,
     )
+
+
+async def test_a_model_that_keeps_failing_is_paused(stub: Stub, tmp_path: Path) -> None:
+    """After three failures in a row it is left out, and the state of its agent says until when."""
+    stub.modes["m"] = "401"
+    toml = entry("a", "openai", stub, '["openai:second"]') + entry("b", "openai", stub)
+    agents = create_agents(settings_for(tmp_path, toml))
+
+    for _ in range(2):
+        await agents.respond(SLOT, "Rain", seed=1)
+    before = agents.state("a")
+    for _ in range(3):
+        await agents.respond(SLOT, "Rain", seed=1)
+    after = agents.state("a")
+    with pytest.raises(AgentError):  # the model of one agent is not that of another
+        await answer(agents, Slot(2, "b"))
+
+    assert {"m": 3 + 1, "second": 5} == stub.counts
+    assert ("failing", "unknown") == (before.state, before.reason)
+    assert ("failing", "openai:second") == (after.state, after.answered_by)
+    assert re.fullmatch(
+        r"unknown; paused after 3 failures in a row, until \d\d:\d\d:\d\d UTC", after.reason or ""
+    )
+
+
+async def test_the_last_model_is_never_paused(stub: Stub, tmp_path: Path) -> None:
+    """An agent whose models all fail asks its last one every time."""
+    stub.modes |= {"m": "401", "second": "401"}
+    toml = entry("a", "openai", stub, '["openai:second"]')
+    agents = create_agents(settings_for(tmp_path, toml))
+
+    for _ in range(5):
+        with pytest.raises(AgentError):
+            await agents.respond(SLOT, "Rain", seed=1)
+    await agents.aclose()
+
+    assert {"m": 3, "second": 5} == stub.counts
 
 
 async def test_the_failure_told_is_that_of_the_first(stub: Stub, tmp_path: Path) -> None:
@@ -293,7 +331,7 @@ def test_the_list_of_agents_shows_who_fails_and_who_is_ready(stub: Stub, tmp_pat
     assert "done" == told[-1][0]
     assert "slot.error" not in [name for name, _ in told]
     shown = {
-        agent_id: (agent["state"], agent["reason"], agent["answeredBy"])
+        agent_id: (agent["state"], agent["reason"] and agent["reason"][:7], agent["answeredBy"])
         for agent_id, agent in listed.items()
     }
     assert {

@@ -56,7 +56,7 @@ async def test_a_service_that_dies_in_turn_2(engine: str, tmp_path: Path) -> Non
     assert all(service_rate == rate for _, rate in spoken[:6])
     levels = [active_level(y, rate) for y, rate in spoken]
     assert all(TARGET_DBFS == pytest.approx(level, abs=1) for level in levels)
-    fell_back = [log for log in logs if log["event"] == "speech fell back"]
-    assert {"embedded"} == {log["spoken_by"] for log in fell_back}
+    fell_back = [log for log in logs if log["event"] == "fallback used"]
+    assert {("the voice", "embedded")} == {(log["chain"], log["engine"]) for log in fell_back}
     assert len(audios) - 6 == len(fell_back)
     assert KEY not in str(logs)

@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from backend.errors import SpeechError
-from backend.speech.engine import STOPPED
-
 T = TypeVar("T")
 
 _CLOSE_LIMIT_S = 2.0
+
+
+class StoppedError(Exception):
+    """The call was cancelled by `close`, or came after it."""
 
 
 class Background:
@@ -32,10 +33,10 @@ class Background:
         self._running: set[Future[Any]] = set()
 
     def run(self, function: Callable[[], Awaitable[T]]) -> T:
-        """Wait for `function` and return its result; raise SpeechError if `close` was called."""
+        """Wait for `function` and return its result; raise StoppedError if `close` was called."""
         with self._lock:
             if self._closed:
-                raise SpeechError(STOPPED)
+                raise StoppedError
             if self._portal is None:
                 self._portal = self._exits.enter_context(start_blocking_portal(name=self._name))
                 self._exits.callback(self._portal.call, self._at_end)
@@ -44,7 +45,7 @@ class Background:
         try:
             return future.result()
         except CancelledError:
-            raise SpeechError(STOPPED) from None
+            raise StoppedError from None
         finally:
             with self._lock:
                 self._running.discard(future)
