@@ -67,6 +67,7 @@ class Hosting:
             seed=settings.seed,
             include_text=self.include_text,
             keep_texts=settings.keep_texts,
+            summary_agent=settings.summary_agent if settings.summary_turn else None,
         )
         self.runner = SessionRunner(workflow, settings.max_sessions)
 

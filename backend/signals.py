@@ -41,9 +41,11 @@ from backend.errors import PluginError
 
 log = structlog.get_logger(__name__)
 
-Kind = Literal["response", "comment", "reply"]
-TURN_KINDS: Final[Mapping[int, Kind]] = {1: "response", 2: "comment", 3: "reply"}
-"""The turns of a session, each with the kind of its utterances."""
+Kind = Literal["response", "comment", "reply", "summary"]
+TURN_KINDS: Final[Mapping[int, Kind]] = {1: "response", 2: "comment", 3: "reply", 4: "summary"}
+"""The turns of a session, each with the kind of its utterances; turn 4 can be switched on."""
+SUMMARY_SLOT = 0
+"""The slot of a summary, which is for all six speakers."""
 
 
 # The payloads: frozen, so that no receiver changes what the next one sees.
@@ -72,11 +74,12 @@ class SessionStarted:
     started_at: datetime
     heard_id: str | None = None
     text: str | None = None
+    turns: int = 3
 
 
 @dataclass(frozen=True, slots=True)
 class TtsWritten:
-    """Payload of `tts_written`: one utterance as a finished WAV."""
+    """Payload of `tts_written`: one utterance as a finished WAV; the backfill knows no `text`."""
 
     session_id: str
     turn_index: int
@@ -88,6 +91,7 @@ class TtsWritten:
     wav_path: Path
     audio_path: str
     written_at: datetime
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

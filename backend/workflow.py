@@ -1,8 +1,9 @@
-"""The three turns of a session, its events and its signals.
+"""The turns of a session, its events and its signals.
 
     turn 1  response   every slot answers the visitor
     turn 2  comment    a slot with a valid response comments on exactly one other's
     turn 3  reply      a slot that was commented on replies, to at most three comments
+    turn 4  summary    one agent sums up what was said, if that is switched on
 
 An utterance is the agent's text (`slot.done`), then its speech (`slot.audio` and, right next to it,
 the signal `tts_written`). A slot that fails at either is a `slot.error` and affects no other one; a
@@ -21,7 +22,7 @@ from typing import Any
 
 import structlog
 
-from backend.agents import Agents, CommentSelection, Peer, Received, Slot, SpokenResponse
+from backend.agents import Agents, CommentSelection, Peer, Received, Said, Slot, SpokenResponse
 from backend.errors import AgentError, SlotErrorType, SpeechError
 from backend.sessions import (
     Done,
@@ -39,6 +40,7 @@ from backend.sessions import (
     save,
 )
 from backend.signals import (
+    SUMMARY_SLOT,
     TURN_KINDS,
     SessionFinished,
     SessionStarted,
@@ -82,7 +84,8 @@ class Workflow:
 
     Speech and files are written on the threads of `executor`. A `seed` makes sessions repeatable;
     without it each draws its own. `include_text` puts the visitor's words into `session_started`;
-    without `keep_texts` the manifest has no texts.
+    without `keep_texts` the manifest has no texts. `summary_agent` speaks in turn 4, "" being the
+    agent of the first slot; if it is None, there is no turn 4.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Workflow:
         *,
         include_text: bool = False,
         keep_texts: bool = True,
+        summary_agent: str | None = None,
     ) -> None:
         self._agents = agents
         self._speech = speech
@@ -103,6 +107,8 @@ class Workflow:
         self._seed = seed
         self._include_text = include_text
         self._keep_texts = keep_texts
+        self._summary_agent = summary_agent
+        self._turns = 3 if summary_agent is None else 4
 
     async def run(
         self,
@@ -113,7 +119,7 @@ class Workflow:
         *,
         heard_id: str | None = None,
     ) -> None:
-        """Run the three turns; `publish` gets every event, `done` last, whatever happens."""
+        """Run the turns; `publish` gets every event, `done` last, whatever happens."""
         started_at = _now()
         session = _Session(
             id=session_id,
@@ -138,12 +144,15 @@ class Workflow:
                 started_at,
                 heard_id,
                 message if self._include_text else None,
+                self._turns,
             ),
         )
         try:
             responses = await self._responses(session)
             comments = await self._comments(session, responses)
             await self._replies(session, responses, comments)
+            if self._summary_agent is not None:
+                await self._summary(session, self._summary_agent or slots[0].agent_id)
             session.manifest.status = "finished"
         finally:
             await self._finish(session)
@@ -187,6 +196,15 @@ class Workflow:
 
         able = [slot for slot in session.slots if slot.slot_id in received]
         await self._turn(session, 3, able, answer)
+
+    async def _summary(self, session: _Session, agent_id: str) -> None:
+        spoken = sorted(session.manifest.utterances, key=lambda one: (one.turn_index, one.slot_id))
+        said = [Said(one.slot_id, one.kind, one.text, one.target_slot_id) for one in spoken]
+
+        async def answer(slot: Slot) -> SpokenResponse:
+            return await self._agents.summarize(slot, session.message, said, seed=session.seed)
+
+        await self._turn(session, 4, [Slot(SUMMARY_SLOT, agent_id)] if said else [], answer)
 
     async def _turn(
         self, session: _Session, turn_index: int, slots: Sequence[Slot], answer: Answer
@@ -254,7 +272,11 @@ class Workflow:
         utterance.written_at = written_at.isoformat()
         session.publish(SlotAudio(**spoken))
         payload = TtsWritten(
-            **spoken, target_slot_id=target, wav_path=wav_path, written_at=written_at
+            **spoken,
+            target_slot_id=target,
+            wav_path=wav_path,
+            written_at=written_at,
+            text=utterance.text,
         )
         emit(tts_written, self, payload)
         return utterance
@@ -288,7 +310,8 @@ class Workflow:
         try:
             await self._save(session)  # first: who receives `done` may read the manifest
         finally:
-            session.publish(Done(session_id=session.id, completed_slots=len(completed)))
+            done = Done(session_id=session.id, completed_slots=len(completed), turns=self._turns)
+            session.publish(done)
             emit(session_finished, self, SessionFinished(session.id, completed, finished_at))
 
     async def _save(self, session: _Session) -> None:

@@ -21,14 +21,33 @@ def summary(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def page(tmp_path: Path, summary: bool) -> Iterator[EarlierPage]:
-    settings = Settings(artifacts_dir=tmp_path, seed=1)
+    settings = Settings(
+        artifacts_dir=tmp_path, seed=1, summary_turn=summary, summary_agent="gpt-4o"
+    )
     with LiveServer(create_app(settings, [])) as live, live.client() as client:
         yield EarlierPage(client)
 
 
-def test_a_visit_leaves_no_console_message(page: EarlierPage) -> None:
-    """Every event is one that the page knows, and the last one is `done`."""
+def test_a_visit_leaves_no_console_message(page: EarlierPage, summary: bool) -> None:
+    """Every event is one that the page knows; the last one counts the turns; all can be played."""
     told = page.send("What does the water remember?", *AGENTS)
 
     assert [] == page.warnings
     assert ("turn.start", "done") == (told[0][0], told[-1][0])
+    assert told[-1][1]["turns"] == (4 if summary else 3)
+    for _, data in [event for event in told if event[0] == "slot.audio"]:
+        answer = page.client.get(f"/v1/audio/{data['audioPath']}")
+        assert answer.content.startswith(b"RIFF")
+
+
+def test_the_summary_is_as_the_page_knows_it(page: EarlierPage, summary: bool) -> None:
+    """B: one utterance in turn 4, of slot 0; A has no turn 4."""
+    page.send("What does the water remember?", *AGENTS)
+
+    common = {"turnIndex": 4, "kind": "summary", "slotId": 0, "agentId": "gpt-4o"}
+    for name in ("slot.start", "slot.done", "slot.audio"):
+        told = page.of(name, 4)
+        assert summary == bool(told)
+        assert all(common.items() <= data.items() for data in told)
+    assert all(data["text"] and data["voiceProfile"] for data in page.of("slot.done", 4))
+    assert [1] * summary == [data["slotCount"] for data in page.of("turn.done", 4)]

@@ -6,7 +6,7 @@ from backend.agents.models import Candidate, ModelFactory
 from backend.agents.outputs import CommentSelection, SpokenResponse
 from backend.agents.registry import DEFAULT_PROFILES, AgentProfile, Registry
 from backend.agents.states import AgentState, State
-from backend.agents.turns import Peer, Received, Slot
+from backend.agents.turns import Peer, Received, Said, Slot
 
 __all__ = [
     "DEFAULT_PROFILES",
@@ -19,6 +19,7 @@ __all__ = [
     "Peer",
     "Received",
     "Registry",
+    "Said",
     "Slot",
     "SpokenResponse",
     "State",

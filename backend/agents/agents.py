@@ -20,7 +20,9 @@ from backend.agents.turns import (
     Received,
     ReplyTurn,
     ResponseTurn,
+    Said,
     Slot,
+    SummaryTurn,
 )
 from backend.errors import AgentError
 
@@ -116,6 +118,14 @@ class Agents:
         await self._build_models()
         profile = self.registry.get(agent_id)
         return await self._client.judge(profile, instructions, text, output_type)
+
+    async def summarize(
+        self, slot: Slot, message: str, said: Sequence[Said], *, seed: int
+    ) -> SpokenResponse:
+        """Return the summary of what was said (turn 4)."""
+        if not said:
+            raise AgentError("there is nothing to sum up: leave the summary out")
+        return await self._ask(SpokenResponse, SummaryTurn(slot, message, seed, tuple(said)))
 
     def state(self, agent_id: str) -> AgentState:
         """Return the state of an agent."""

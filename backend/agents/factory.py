@@ -18,7 +18,7 @@ def check_agents(settings: Settings) -> None:
     """Raise SettingsError, with one line per problem, if agents or prompts cannot be used."""
     problems: list[str] = []
     for check in (
-        lambda: Registry(load_profiles(settings.agents_file)),
+        lambda: _registry(settings),
         lambda: Prompts(settings.prompts_dir),
     ):
         try:
@@ -37,7 +37,7 @@ def key_variables(settings: Settings) -> set[str]:
 
 def create_agents(settings: Settings, retry_policy: RetryPolicy | None = None) -> Agents:
     """Return the agents that `settings` ask for, or raise SettingsError; close with `aclose()`."""
-    registry = Registry(load_profiles(settings.agents_file))
+    registry = _registry(settings)
     prompts = Prompts(settings.prompts_dir)
     chains = Chains(registry, Keys(settings))
     providers = Providers(
@@ -56,3 +56,13 @@ def create_agents(settings: Settings, retry_policy: RetryPolicy | None = None) -
         build=partial(chains.build, providers) if chains.has_models else None,
         on_close=providers.aclose,
     )
+
+
+def _registry(settings: Settings) -> Registry:
+    registry = Registry(load_profiles(settings.agents_file))
+    if settings.summary_agent and settings.summary_agent not in registry:
+        known = ", ".join(registry.ids)
+        raise SettingsError(
+            f"RR_SUMMARY_AGENT={settings.summary_agent}: no such agent; the agents are {known}"
+        )
+    return registry

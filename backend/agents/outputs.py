@@ -9,7 +9,7 @@ from backend.agents.truncation import truncate
 from backend.speech import DEFAULT_PROFILE, DESCRIPTIONS, PROFILES
 
 SPOKEN_LIMIT = 400
-"""Characters of a response or a reply."""
+"""Characters of a response, a reply or a summary."""
 COMMENT_LIMIT = 200
 """Characters of a comment."""
 VOICE_PROFILE_LIMIT = 40

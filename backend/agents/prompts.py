@@ -1,4 +1,4 @@
-"""The prompts of the models, from four template files that `RR_PROMPTS_DIR` can replace.
+"""The prompts of the models, from five template files that `RR_PROMPTS_DIR` can replace.
 
 What was said stands in a fence that it cannot close, and every system prompt ends with the rule
 that a fence holds speech and no instruction. Both are added here and not in the files, so that
@@ -14,7 +14,15 @@ import structlog
 
 from backend.agents.chance import seeded_random
 from backend.agents.registry import AgentProfile
-from backend.agents.turns import AnyTurn, CommentTurn, Peer, ReplyTurn, ResponseTurn, Slot
+from backend.agents.turns import (
+    AnyTurn,
+    CommentTurn,
+    Peer,
+    ReplyTurn,
+    ResponseTurn,
+    Slot,
+    SummaryTurn,
+)
 from backend.errors import SettingsError
 
 log = structlog.get_logger(__name__)
@@ -25,6 +33,7 @@ PLACEHOLDERS: Mapping[str, frozenset[str]] = {
     "response": frozenset({"message"}),
     "comment": frozenset({"message", "own", "peers", "targets"}),
     "reply": frozenset({"message", "own", "comments"}),
+    "summary": frozenset({"message", "said"}),
 }
 """The placeholders that each template may use."""
 REQUIRED: Mapping[str, frozenset[str]] = {
@@ -32,6 +41,7 @@ REQUIRED: Mapping[str, frozenset[str]] = {
     "response": frozenset({"message"}),
     "comment": frozenset({"peers"}),
     "reply": frozenset({"comments"}),
+    "summary": frozenset({"said"}),
 }
 """The placeholders that each template must use."""
 
@@ -62,7 +72,8 @@ class Prompts:
 
     def system(self, profile: AgentProfile, slot: Slot) -> str:
         """Return the system prompt of an agent."""
-        about = {"name": profile.name, "slot_id": str(slot.slot_id), "persona": profile.persona}
+        where = str(slot.slot_id or "one to six, all at once")
+        about = {"name": profile.name, "slot_id": where, "persona": profile.persona}
         return f"{self._fill('system', about)}\n\n{FENCE_RULE}"
 
     def turn(self, turn: AnyTurn) -> str:
@@ -83,6 +94,15 @@ class Prompts:
                     fence(comment.text, f"speaker {comment.from_slot_id}")
                     for comment in turn.comments
                 )
+            case SummaryTurn():
+                said["said"] = "\n".join(
+                    fence(
+                        one.text,
+                        f"speaker {one.slot_id}"
+                        + (f" to speaker {one.target_slot_id}" if one.target_slot_id else ""),
+                    )
+                    for one in turn.said
+                )
         return self._fill(turn.kind, said)
 
     def _fill(self, name: str, values: Mapping[str, str]) -> str:
@@ -99,6 +119,8 @@ def remembered_prompt(turn: AnyTurn) -> str:
             return "You commented on another speaker's answer."
         case ReplyTurn():
             return "You replied to the comments on your answer."
+        case SummaryTurn():
+            return "You summed up what the speakers said."
 
 
 def shuffled_peers(turn: CommentTurn) -> tuple[Peer, ...]:

@@ -1,4 +1,4 @@
-"""The three turns as data, for the prompts, the output validator and the rehearsal."""
+"""The turns as data, for the prompts, the output validator and the rehearsal."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -30,6 +30,16 @@ class Received:
     from_slot_id: int
     agent_id: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One utterance of a session, for its summary."""
+
+    slot_id: int
+    kind: Kind
+    text: str
+    target_slot_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,4 +81,12 @@ class ReplyTurn(Turn):
     comments: tuple[Received, ...]
 
 
-AnyTurn = ResponseTurn | CommentTurn | ReplyTurn
+@dataclass(frozen=True, slots=True)
+class SummaryTurn(Turn):
+    """Turn 4: sum up what was said, in the order of turns and slots."""
+
+    kind: ClassVar[Kind] = "summary"
+    said: tuple[Said, ...]
+
+
+AnyTurn = ResponseTurn | CommentTurn | ReplyTurn | SummaryTurn

@@ -156,7 +156,9 @@ def show(report: Report) -> None:
     """Print the table of a rehearsal."""
     rows = [
         (
-            f"turn {row.turn_index} slot {row.slot_id} {row.kind}"
+            f"turn {row.turn_index}"
+            + (f" slot {row.slot_id}" if row.slot_id else "")
+            + f" {row.kind}"
             + (f" on slot {row.target_slot_id}" if row.target_slot_id else ""),
             row.voice_profile,
             duration(row.duration_s),

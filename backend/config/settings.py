@@ -118,6 +118,12 @@ class Settings(BaseSettings):
     prompts_dir: Path | None = Field(
         None, description="Folder of prompts that replace the built-in ones, file by file."
     )
+    summary_turn: bool = Field(
+        False, description="Whether an agent sums up what was said, as a fourth turn."
+    )
+    summary_agent: str = Field(
+        "", description="Id of the agent that sums up; if empty, that of the first slot."
+    )
     speech_engine: Engine = Field(
         "embedded", description="The speech engine: embedded, elevenlabs, openai or piper."
     )

@@ -1,6 +1,6 @@
 """The events of a session's stream, as the web client and TouchDesigner know them.
 
-In the order they come: `session.start`, then for each of the three turns `turn.start`, the slots'
+In the order they come: `session.start`, then for each turn `turn.start`, the slots'
 `slot.start`, `slot.done`, `slot.audio` (or `slot.error` at either stage) and `turn.done`, and at
 the very end, always, `done`. The slots of one turn run side by side, so their events interleave;
 those of one slot keep their order.
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from backend.errors import SlotErrorType
-from backend.signals import TURN_KINDS, Kind
+from backend.signals import Kind
 
 
 class Event(BaseModel):
@@ -101,4 +101,4 @@ class Done(Event):
 
     name = "done"
     completed_slots: int
-    turns: int = len(TURN_KINDS)
+    turns: int = 3

@@ -4,8 +4,8 @@ from backend.sessions.events import Event
 from backend.signals import EventPublished, emit, event_published
 from backend.tracking import EventLog
 
-MAX_EVENTS = 2 + 3 * (2 + 6 * 4)
-"""session.start and done; per turn its two frames and, of six slots, at most four events each."""
+MAX_EVENTS = 2 + 3 * (2 + 6 * 4) + (2 + 4)
+"""session.start and done; per turn its two frames and, of each slot, at most four events."""
 
 
 class SessionStream(EventLog[Event]):

@@ -4,6 +4,7 @@ tts/sessions/<session_id>/session.json
                           turn_1/slot-<n>_<agent>_<voice>.wav                       response
                           turn_2/slot-<n>_comment_to_slot-<target>_<agent>_<voice>.wav
                           turn_3/slot-<n>_reply_<agent>_<voice>.wav
+                          turn_4/slot-0_summary_<agent>_<voice>.wav
 waves/sessions/<session_id>/session.json
                             turn_<N>/<name of the speech>_v3_wave{1,2,3}.wav
 stt/sessions/<heard_id>/input.<one of RECORDING_TYPES>    and others, see `backend.hearing.keeping`
@@ -13,7 +14,7 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, cast
 
 from backend.errors import ArtifactError
 
@@ -29,14 +30,14 @@ RECORDING_TYPES = {
     ".flac": "audio/flac",
 }
 """The suffixes of visitors' recordings, and their types over HTTP."""
-Kind = Literal["response", "comment", "reply"]
+Kind = Literal["response", "comment", "reply", "summary"]
 """As in `backend.signals`, whose libraries a worker process does not load."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,200}")
 _TURN = re.compile(r"turn_([1-9][0-9]*)")
 _SPEECH = re.compile(
-    r"slot-(?P<slot>[1-9][0-9]{0,3})_"
-    r"(?:comment_to_slot-(?P<target>[1-9][0-9]{0,3})_|(?P<reply>reply)_)?"
+    r"slot-(?:0_(?P<summary>summary)_|(?P<slot>[1-9][0-9]{0,3})_"
+    r"(?:comment_to_slot-(?P<target>[1-9][0-9]{0,3})_|(?P<reply>reply)_)?)"
     r"(?P<agent>[^_]+)_(?P<voice>.+)\.wav"
 )
 _WAVE = re.compile(r".+_v3_wave[123]\.wav")
@@ -96,12 +97,14 @@ class SpeechName:
         if found is None:
             return None
         target = int(found["target"]) if found["target"] else None
-        kind: Kind = "comment" if target else "reply" if found["reply"] else "response"
-        return cls(int(found["slot"]), kind, found["agent"], found["voice"], target)
+        kind = "comment" if target else found["reply"] or found["summary"] or "response"
+        return cls(
+            int(found["slot"] or 0), cast("Kind", kind), found["agent"], found["voice"], target
+        )
 
     def __str__(self) -> str:
         comment = f"comment_to_slot-{self.target_slot_id}_"
-        kind = {"response": "", "comment": comment, "reply": "reply_"}[self.kind]
+        kind = {"response": "", "comment": comment}.get(self.kind, f"{self.kind}_")
         return plain_name(f"slot-{self.slot_id}_{kind}{self.agent_id}_{self.voice_profile}.wav")
 
 

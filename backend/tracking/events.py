@@ -21,6 +21,7 @@ class SessionExpected:
     session_id: str
     slot_ids: tuple[int, ...]
     median_s: float | None
+    turns: int = 3
 
 
 @dataclass(frozen=True, slots=True)

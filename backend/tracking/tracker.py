@@ -167,7 +167,7 @@ class SessionTracker:
     def _on_started(self, _: object, *, event: SessionStarted) -> None:
         self._session(event.session_id)
         median_s = median(self._waits) if self._waits else None
-        self._tell(SessionExpected(event.session_id, event.slot_ids, median_s))
+        self._tell(SessionExpected(event.session_id, event.slot_ids, median_s, event.turns))
 
     def _on_written(self, _: object, *, event: TtsWritten) -> None:
         session = self._session(event.session_id)

@@ -57,7 +57,7 @@ class Announcer:
                 median_ms = None if event.median_s is None else round(event.median_s * 1000)
                 session_id = event.session_id
                 payload: messages.Payload = messages.SessionExpected(
-                    slots=list(event.slot_ids), median_ready_ms=median_ms
+                    slots=list(event.slot_ids), turns=event.turns, median_ready_ms=median_ms
                 )
             case UtteranceDone():
                 session_id = event.outcome.source.session_id

@@ -90,7 +90,7 @@ class SessionExpected(Payload):
     type: ClassVar[str] = "session.expected"
 
     slots: list[int]
-    turns: int = 3
+    turns: int
     median_ready_ms: int | None = Field(
         description="Median time from speech to waves, of the latest utterances; null at first."
     )

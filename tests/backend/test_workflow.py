@@ -13,7 +13,16 @@ from typing import Any, TypeVar
 import pytest
 from structlog.testing import capture_logs
 
-from backend.agents import Agents, CommentSelection, Peer, Received, Registry, Slot, SpokenResponse
+from backend.agents import (
+    Agents,
+    CommentSelection,
+    Peer,
+    Received,
+    Registry,
+    Said,
+    Slot,
+    SpokenResponse,
+)
 from backend.errors import AgentError, SpeechError
 from backend.sessions import Event, SlotAudio, SlotDone, SlotError, SlotStart, TurnDone
 from backend.signals import (
@@ -53,6 +62,7 @@ class ScriptedAgents(Agents):
         self.voice = voice
         self.peers: dict[int, Sequence[Peer]] = {}
         self.received: dict[int, Sequence[Received]] = {}
+        self.said: Sequence[Said] = ()
 
     def _fail_if_told(self, turn_index: int, slot: Slot) -> None:
         trouble = self.troubles.get((turn_index, slot.slot_id))
@@ -78,6 +88,13 @@ class ScriptedAgents(Agents):
         self.received[slot.slot_id] = comments
         self._fail_if_told(3, slot)
         return SpokenResponse(text=f"Reply {slot.slot_id}.", voice_profile=self.voice)
+
+    async def summarize(
+        self, slot: Slot, message: str, said: Sequence[Said], *, seed: int
+    ) -> SpokenResponse:
+        self.said = said
+        self._fail_if_told(4, slot)
+        return SpokenResponse(text=f"{slot.agent_id} sums up.", voice_profile=self.voice)
 
 
 class Muting:
@@ -128,7 +145,7 @@ class Stage:
         muted: dict[str, Trouble] | None = None,
         seed: int | None = 7,
         heard_id: str | None = None,
-        **options: bool,
+        **options: Any,
     ) -> None:
         speech = Muting(self.engine, muted or {})
         workflow = Workflow(agents, speech, self.artifacts, self.executor, seed=seed, **options)
@@ -185,6 +202,71 @@ async def test_three_framed_turns_whatever_the_number_of_slots(
 
 def _data(event: Event, *without: str) -> dict[str, Any]:
     return {key: value for key, value in json.loads(event.data()).items() if key not in without}
+
+
+@pytest.mark.parametrize("agent_id", ["", AGENT_IDS[4]], ids=["first slot", "chosen"])
+async def test_a_summary_is_a_fourth_turn_of_one_utterance(stage: Stage, agent_id: str) -> None:
+    """One agent sums up all that was said, in order, for no slot; `done` counts it."""
+    agents = ScriptedAgents(targets={2: 3, 3: 2})
+
+    await stage.run(agents, (2, 3), summary_agent=agent_id)
+
+    told = [e for e in stage.events if getattr(e, "turn_index", 0) == 4]
+    assert ["turn.start", "slot.start", "slot.done", "slot.audio", "turn.done"] == [
+        event.name for event in told
+    ]
+    speaker = agent_id or AGENT_IDS[1]
+    common = {"turnIndex": 4, "kind": "summary", "slotId": 0, "agentId": speaker}
+    assert common == _data(told[1], "sessionId")
+    assert common | {"text": f"{speaker} sums up.", "voiceProfile": VOICE} == _data(
+        told[2], "sessionId"
+    )
+    path = f"tts/sessions/{SESSION}/turn_4/slot-0_summary_{speaker}_{VOICE}.wav"
+    assert path == _data(told[3])["audioPath"]
+    assert 1 == _data(told[4])["slotCount"]
+    assert {"completedSlots": 2, "turns": 4} == _data(stage.events[-1], "sessionId")
+    kinds = {"Response": "response", "Comment": "comment", "Reply": "reply"}
+    assert [(kinds[text.split()[0]], int(text.split()[1][0])) for text in _texts(agents.said)] == [
+        (kind, slot_id) for kind in kinds.values() for slot_id in (2, 3)
+    ]
+    assert [None, None, 3, 2, None, None] == [one.target_slot_id for one in agents.said]
+    started, (*_, last) = (
+        [event for name, event in stage.journal if name == wanted]
+        for wanted in ("session_started", "tts_written")
+    )
+    assert 4 == started[0].turns
+    assert (4, "summary", 0, f"{speaker} sums up.") == (
+        last.turn_index, last.kind, last.slot_id, last.text
+    )  # fmt: skip
+    assert "summary" == stage.manifest()["utterances"][-1]["kind"]
+
+
+def _texts(said: Sequence[Said]) -> list[str]:
+    return [one.text for one in said]
+
+
+@pytest.mark.parametrize("failing", ["agent", "speech", "all"])
+async def test_a_summary_that_fails_harms_nothing(stage: Stage, failing: str) -> None:
+    """It is one `slot.error`, and every slot has completed; after silence there is no summary."""
+    trouble: Trouble = lambda: AgentError("no answer in 30 s", type="timeout")  # noqa: E731
+    troubles = {"agent": {(4, 0): trouble}, "speech": {}, "all": {(1, 1): trouble, (1, 2): trouble}}
+    muted: dict[str, Trouble] = {}
+    if failing == "speech":
+        muted = {f"{AGENT_IDS[0]} sums up.": lambda: SpeechError("nothing speakable")}
+
+    await stage.run(ScriptedAgents(troubles[failing]), (1, 2), muted=muted, summary_agent="")
+
+    errors = [(one.turn_index, one.slot_id, one.error.type) for one in stage.of(SlotError)]
+    expected = {
+        "agent": [(4, 0, "timeout")],
+        "speech": [(4, 0, "tts_error")],
+        "all": [(1, 1, "timeout"), (1, 2, "timeout")],
+    }
+    assert expected[failing] == errors
+    assert (4, 0) == (stage.of(TurnDone)[-1].turn_index, stage.of(TurnDone)[-1].slot_count)
+    completed = 0 if failing == "all" else 2
+    assert {"completedSlots": completed, "turns": 4} == _data(stage.events[-1], "sessionId")
+    assert "finished" == stage.manifest()["status"]
 
 
 async def test_slot_audio_comes_first_and_tts_written_right_after(stage: Stage) -> None:

@@ -13,8 +13,8 @@ from backend.agents.chance import pick_distinct
 from backend.agents.registry import AgentProfile
 from backend.agents.rehearsal.keywords import Keywords, extract_keywords, phrases
 from backend.agents.rehearsal.manners import manner_of, topic_of
-from backend.agents.rehearsal.script import Manner, Topic, lines_of, shared
-from backend.agents.turns import AnyTurn, CommentTurn, ReplyTurn, ResponseTurn
+from backend.agents.rehearsal.script import Manner, Topic, lines_of, manners, shared
+from backend.agents.turns import AnyTurn, CommentTurn, ReplyTurn, ResponseTurn, SummaryTurn
 from backend.speech import VoiceProfile
 
 T = TypeVar("T")
@@ -63,7 +63,8 @@ class _Rehearsal:
 
     def play(self) -> dict[str, object]:
         """Return the arguments of the turn's output type."""
-        voice = {"voice_profile": _VOICES[(self._turn.slot.slot_id - 1) % len(_VOICES)]}
+        slot_id = self._turn.slot.slot_id or 1
+        voice = {"voice_profile": _VOICES[(slot_id - 1) % len(_VOICES)]}
         match self._turn:
             case ResponseTurn():
                 return {"text": self._response(), **voice}
@@ -71,6 +72,8 @@ class _Rehearsal:
                 return {**self._comment(self._turn), **voice}
             case ReplyTurn():
                 return {"text": self._reply(self._turn), **voice}
+            case SummaryTurn():
+                return {"text": self._summary(self._turn), **voice}
 
     def _response(self) -> str:
         if self._manner is not None:
@@ -116,6 +119,28 @@ class _Rehearsal:
             "quotation": _bare(quote),
         }
         return _fill(self._own_line("reply_one" if len(dishes) == 1 else "reply_many"), names)
+
+    def _summary(self, turn: SummaryTurn) -> str:
+        """Sum up two of the responses."""
+        responses = [one for one in turn.said if one.kind == "response"]
+        chosen = [pick_distinct(responses, place, *self._key, "summed") for place in (0, 1)]
+        chosen = sorted(set(chosen), key=lambda one: one.slot_id)
+        if self._manner is not None:
+            said = [
+                f"{_dish(one.slot_id)} said {self._gist(self._manner, one.text)}" for one in chosen
+            ]
+            line = self._pick(manners().summary, "summary")
+            return _fill(line, {"sayings": _listed(said)} | self._names)
+        found = {
+            one.slot_id: self._quote(one.text, {"your": "your"}, avoid=turn.message)
+            for one in chosen
+        }
+        quotes = {slot_id: quote for slot_id, quote in found.items() if quote != "that"} or found
+        names = {
+            "dishes": _listed([_dish(slot_id) for slot_id in quotes]),
+            "quotes": _listed(list(dict.fromkeys(quotes.values()))),
+        }
+        return _fill(f"{self._own_line('summary')} {self._own_line('closing')}", names)
 
     def _opening(self, keywords: Keywords) -> str:
         if keywords.words:

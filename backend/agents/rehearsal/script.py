@@ -1,7 +1,7 @@
 """The rehearsal's written lines, read from `lines/*.toml`.
 
 In a line, `{word}`, `{thing}`, `{person}`, `{language}`, `{quote}`, `{quotation}`, `{gist}`,
-`{dish}` and `{dishes}` are filled in; `{Word}` gives a capital letter.
+`{dish}`, `{dishes}`, `{quotes}` and `{sayings}` are filled in; `{Word}` gives a capital letter.
 """
 
 import tomllib
@@ -32,6 +32,7 @@ class Lines(_Record):
     comment: SixLines
     reply_one: SixLines
     reply_many: SixLines
+    summary: tuple[str, ...]
 
 
 class Openings(_Record):
@@ -72,6 +73,7 @@ class Manners(_Record):
     """The manners, in the order in which they are tried, and what names in braces stand for."""
 
     any_of: dict[str, tuple[str, ...]]
+    summary: tuple[str, ...]
     manner: tuple[Manner, ...]
 
 

@@ -1,4 +1,4 @@
-"""A whole session of three turns, played without the workflow."""
+"""A whole session of four turns, played without the workflow."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,6 +12,7 @@ from backend.agents import (
     Peer,
     Received,
     Registry,
+    Said,
     Slot,
     SpokenResponse,
 )
@@ -24,6 +25,7 @@ class Session:
     responses: dict[int, SpokenResponse]
     comments: dict[int, CommentSelection]
     replies: dict[int, SpokenResponse]
+    summary: SpokenResponse
 
     def texts(self) -> list[str]:
         """Every utterance of the session."""
@@ -31,6 +33,7 @@ class Session:
             *(spoken.text for spoken in self.responses.values()),
             *(selection.comment for selection in self.comments.values()),
             *(spoken.text for spoken in self.replies.values()),
+            self.summary.text,
         ]
 
 
@@ -70,7 +73,16 @@ async def play(
             replies[slot.slot_id] = await agents.reply(
                 slot, message, responses[slot.slot_id].text, received, seed=seed
             )
-    return Session(responses, comments, replies)
+    answered = [Said(slot_id, "response", one.text) for slot_id, one in sorted(responses.items())]
+    compared = [
+        Said(slot_id, "comment", one.comment, one.target_slot_id)
+        for slot_id, one in sorted(comments.items())
+    ]
+    replied = [Said(slot_id, "reply", one.text) for slot_id, one in sorted(replies.items())]
+    summary = await agents.summarize(
+        Slot(0, agent_ids[0]), message, [*answered, *compared, *replied], seed=seed
+    )
+    return Session(responses, comments, replies, summary)
 
 
 @pytest.fixture

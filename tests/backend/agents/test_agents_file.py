@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from backend.agents import DEFAULT_PROFILES, AgentProfile
+from backend.agents import DEFAULT_PROFILES, AgentProfile, check_agents
 from backend.agents.agents_file import load_profiles
 from backend.agents.choices import REHEARSAL, ModelChoice
+from backend.config import Settings
 from backend.errors import SettingsError
 from tests import readme
 from tests.command import run
@@ -246,3 +247,11 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     """The variable and the path are named."""
     with pytest.raises(SettingsError, match=r"RR_AGENTS_FILE=.*nowhere.toml: No such file"):
         load_profiles(tmp_path / "nowhere.toml")
+
+
+def test_the_agent_that_sums_up_must_be_there() -> None:
+    """An unknown id is told at start, with the known ones."""
+    check_agents(Settings(summary_agent="gpt-4o"))
+
+    with pytest.raises(SettingsError, match="RR_SUMMARY_AGENT=heron: no such agent"):
+        check_agents(Settings(summary_agent="heron"))

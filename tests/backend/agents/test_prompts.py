@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from backend.agents import DEFAULT_PROFILES, Peer, Received, Slot
+from backend.agents import DEFAULT_PROFILES, Peer, Received, Said, Slot
 from backend.agents.prompts import (
     FENCE_RULE,
     PLACEHOLDERS,
@@ -12,12 +12,17 @@ from backend.agents.prompts import (
     remembered_prompt,
     shuffled_peers,
 )
-from backend.agents.turns import CommentTurn, ReplyTurn, ResponseTurn
+from backend.agents.turns import CommentTurn, ReplyTurn, ResponseTurn, SummaryTurn
 from backend.errors import SettingsError
 
 SLOT = Slot(1, "gpt-4o")
 PROMPTS = Prompts()
 PEERS = tuple(Peer(number, "gpt-5.1", f"Peer {number} speaks.") for number in range(2, 7))
+
+
+SUMMARY = SummaryTurn(
+    Slot(0, "gpt-4o"), "Hello", 1, (Said(1, "response", "Mine."), Said(2, "comment", "So?", 1))
+)
 
 
 def comment_turn(seed: int = 1, slot: Slot = SLOT, peers: tuple[Peer, ...] = PEERS) -> CommentTurn:
@@ -47,6 +52,11 @@ def test_each_turn_holds_what_was_said() -> None:
     received = (Received(3, "gpt-5.1", "Really?"),)
     reply = PROMPTS.turn(ReplyTurn(SLOT, "Hello", 1, "Mine.", received))
     assert '<said by="speaker 3">Really?</said>' in reply
+
+    summary = PROMPTS.turn(SUMMARY)
+    said = '<said by="speaker 1">Mine.</said>\n<said by="speaker 2 to speaker 1">So?</said>'
+    assert said in summary
+    assert "speaker one to six" in PROMPTS.system(DEFAULT_PROFILES[0], SUMMARY.slot)
 
 
 def test_a_fence_cannot_be_closed_from_inside() -> None:
@@ -91,6 +101,7 @@ def test_one_file_replaces_one_prompt(name: str, tmp_path: Path) -> None:
         ResponseTurn(SLOT, "Hello", 1),
         comment_turn(),
         ReplyTurn(SLOT, "Hello", 1, "Mine.", received),
+        SUMMARY,
     )
 
     def told(prompts: Prompts) -> dict[str, str]:

@@ -20,6 +20,8 @@ SPEECH = {
         2, "comment", "gpt-4o", "calm_soothing", 6
     ),
     "slot-3_reply_gemini-3_calm_soothing.wav": SpeechName(3, "reply", "gemini-3", "calm_soothing"),
+    "slot-0_summary_gpt-4o_calm_soothing.wav": SpeechName(0, "summary", "gpt-4o", "calm_soothing"),
+    "slot-1_summary_calm_soothing.wav": SpeechName(1, "response", "summary", "calm_soothing"),
 }
 
 
@@ -34,7 +36,7 @@ def test_ids_sort_by_time_and_are_plain_names() -> None:
 
 
 def test_speech_is_named_by_slot_kind_agent_and_voice() -> None:
-    """The three kinds of utterance have the names TouchDesigner relies on, and are read back."""
+    """The kinds of utterance have the names TouchDesigner relies on, and are read back."""
     for text, name in SPEECH.items():
         assert text == str(name)
         assert name == SpeechName.parse(text)
@@ -48,7 +50,16 @@ def test_an_agent_id_cannot_lead_out_of_the_directory(agent_id: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "water.take2.wav", "slot-0_a_b.wav", "slot-1_a.wav", "slot-1_a_b.mp3", "1_a_b.wav"]
+    "name",
+    [
+        "",
+        "water.take2.wav",
+        "slot-0_a_b.wav",
+        "slot-0_reply_a_b.wav",
+        "slot-1_a.wav",
+        "slot-1_a_b.mp3",
+        "1_a_b.wav",
+    ],
 )
 def test_a_stray_name_is_no_speech(name: str) -> None:
     """A file that nobody named after an utterance says nothing."""

@@ -11,7 +11,7 @@ from tests.live import Data
 from tests.patience import LIMIT_S
 
 NOW = datetime(2026, 11, 22, 18, 4, 5, tzinfo=UTC)
-PAYLOAD = SessionExpected(slots=[1], median_ready_ms=None)
+PAYLOAD = SessionExpected(slots=[1], turns=3, median_ready_ms=None)
 
 
 def make(**changes: int) -> Hub:

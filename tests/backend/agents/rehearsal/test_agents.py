@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.agents import Agents, Peer, Received, Registry, Slot
+from backend.agents import Agents, Peer, Received, Registry, Said, Slot
 from backend.agents.outputs import COMMENT_LIMIT, SPOKEN_LIMIT
 from backend.agents.registry import Temperament
+from backend.agents.rehearsal.manners import manner_of
 from backend.agents.rehearsal.script import SixLines, lines_of, manners, shared
+from backend.errors import AgentError
 
+NUMBERS = ("one", "two", "three", "four", "five", "six")
 Play = Callable[..., Awaitable[Any]]
 
 MESSAGES = [
@@ -28,7 +31,7 @@ MESSAGES = [
 ]
 PLACEHOLDERS = {
     *("word", "thing", "person", "language"),
-    *("quote", "quotation", "gist", "dish", "dishes"),
+    *("quote", "quotation", "gist", "dish", "dishes", "quotes", "sayings"),
 }
 SPEAKABLE = re.compile(r"[A-Za-zÀ-ɏ .,?!'-]+")
 
@@ -42,7 +45,7 @@ def all_lines() -> list[str]:
     lines += [line for topic in script.topic for line in topic.lines]
     for manner in manners().manner:
         lines += [*(line for line, _ in manner.response), *manner.comment, *manner.reply]
-    return lines
+    return [*lines, *manners().summary]
 
 
 def temperaments() -> tuple[Temperament, ...]:
@@ -114,6 +117,38 @@ async def test_no_sentence_is_said_twice_in_a_session(
         said = sentences(session.texts())
 
         assert [text for text, count in Counter(said).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+async def test_a_summary_takes_up_two_responses(message: str, play_session: Play) -> None:
+    """It names two dishes, in two or three sentences, and has words of what they said."""
+    for seed in range(10):
+        session = await play_session(message, seed=seed)
+        numbers = re.findall(r"[Dd]ish (one|two|three|four|five|six)", session.summary.text)
+        places = [NUMBERS.index(number) + 1 for number in numbers]
+
+        assert 1 <= len(set(places)) == len(places) <= 2
+        assert places == sorted(places)
+        assert 2 <= len(sentences([session.summary.text])) <= 3
+        if manner_of(message) is None:
+            heard = re.findall(r"\w+", session.summary.text.lower())
+            for place in places:
+                said = re.findall(r"\w+", session.responses[place].text.lower())
+                assert set(said) & set(heard) - {"dish", "the", "that", "and", "word"}
+
+
+async def test_one_slot_is_summed_up_too() -> None:
+    """The summary of a single response names its dish alone; of nothing there is none."""
+    agents = Agents(Registry())
+    slot = Slot(0, "gpt-4o")
+    said = [Said(3, "response", "The kettle sings.")]
+
+    summary = await agents.summarize(slot, "Hello there", said, seed=1)
+
+    assert ["three"] == re.findall(r"[Dd]ish (\w+)", summary.text)
+    assert "the kettle" in summary.text.lower()
+    with pytest.raises(AgentError, match="nothing to sum up"):
+        await agents.summarize(slot, "Hello there", [], seed=1)
 
 
 async def test_a_session_has_short_and_long_answers_and_six_voices(play_session: Play) -> None:

@@ -26,19 +26,25 @@ def recording(artifacts: Artifacts, turn: int, name: str) -> Path:
 
 @pytest.mark.faults
 @pytest.mark.parametrize(
-    ("turn", "kind", "target"), [(1, "response", None), (2, "comment", 5), (3, "reply", None)]
+    ("turn", "kind", "slot", "target"),
+    [
+        (1, "response", 3, None),
+        (2, "comment", 3, 5),
+        (3, "reply", 3, None),
+        (4, "summary", 0, None),
+    ],
 )
 def test_the_files_name_is_enough(
-    artifacts: Artifacts, turn: int, kind: Kind, target: int | None
+    artifacts: Artifacts, turn: int, kind: Kind, slot: int, target: int | None
 ) -> None:
     """F32: without a manifest, the name the host gave the file tells who said it to whom."""
-    name = str(SpeechName(3, kind, "claude-sonnet-4-5", "friendly_casual", target))
+    name = str(SpeechName(slot, kind, "claude-sonnet-4-5", "friendly_casual", target))
     path = recording(artifacts, turn, name)
 
     event = source_of(path, artifacts)
 
     assert ("s-1", turn, kind) == (event.session_id, event.turn_index, event.kind)
-    assert (3, "claude-sonnet-4-5") == (event.slot_id, event.agent_id)
+    assert (slot, "claude-sonnet-4-5") == (event.slot_id, event.agent_id)
     assert ("friendly_casual", target) == (event.voice_profile, event.target_slot_id)
     assert (path, f"tts/sessions/s-1/turn_{turn}/{name}") == (event.wav_path, event.audio_path)
     assert event.written_at == datetime.fromtimestamp(path.stat().st_mtime, UTC)
