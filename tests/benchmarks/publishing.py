@@ -17,7 +17,7 @@ from rich.table import Table
 from backend.storage import WAVE_NUMBERS
 from plugins.waves.files import paths, publishing
 
-SETS = 60
+SETS = 200
 WARM_UP_SETS = 6
 SR, FRAMES = 8000, 24_000
 PER_TURN, PER_SESSION = 6, 18

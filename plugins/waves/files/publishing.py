@@ -63,19 +63,11 @@ class PublishedFile:
 def publish(
     waves: "Sequence[pcm16.Pcm16]", rate: int, targets: Sequence[Path], temporary: Path
 ) -> tuple[PublishedFile, ...]:
-    """Write `waves` as mono 16-bit WAV files to `targets`, all of them or none.
+    """Write `waves` as mono 16-bit WAV files of `rate` Hertz to `targets`, all of them or none.
 
-    Files that have these contents already are left as they are: announced files never change.
-
-    Parameters
-    ----------
-    waves : sequence of np.ndarray [shape=(n,)], int16
-    rate : int > 0
-        Sampling rate in Hertz.
-    targets : sequence of Path
-        One per wave, all in one directory, which is made if need be.
-    temporary : Path
-        A directory on the same file system, outside of what is served.
+    Targets stand in one directory, which is made if need be. `temporary` is on the same file
+    system, outside of what is served. Files that have these contents already are left as they are:
+    announced files never change.
 
     Raises
     ------
