@@ -23,13 +23,9 @@ class Target:
         self._port = port
         self._socket: socket.socket | None = None
         self._address: Any = None
-        self._problem = ""
-        self._lookup: asyncio.Task[None] | None = None
-
-    @property
-    def problem(self) -> str:
+        self.problem = ""
         """Why it cannot be sent to; empty if it can."""
-        return self._problem
+        self._lookup: asyncio.Task[None] | None = None
 
     def find(self) -> None:
         """Start to look the name up, unless that is running or done."""
@@ -51,9 +47,9 @@ class Target:
             self._fail(f"{self.name} cannot be reached: {error}")
             return
         self.sent += 1
-        if self._problem:
+        if self.problem:
             log.info("OSC can be sent again", target=self.name)
-            self._problem = ""
+            self.problem = ""
 
     def close(self) -> None:
         """Stop the lookup and close the socket."""
@@ -75,8 +71,8 @@ class Target:
             self._fail(f"{self.name} cannot be found: {error}")
 
     def _fail(self, problem: str) -> None:
-        if not self._problem:
+        if not self.problem:
             log.warning(
                 "OSC cannot be sent; each further event is tried", target=self.name, reason=problem
             )
-        self._problem = problem
+        self.problem = problem

@@ -36,24 +36,23 @@ class SessionLogs:
     def __init__(self, keep: int, *, close_at_done: bool) -> None:
         self._keep = keep
         self._close_at_done = close_at_done
-        self._running: dict[str, SessionLog] = {}
-        self._finished: dict[str, SessionLog] = {}
+        self._logs: dict[str, SessionLog] = {}
         self.readers = 0
         """How many are reading now."""
 
     def __len__(self) -> int:
-        return len(self._running) + len(self._finished)
+        return len(self._logs)
 
     def find(self, session_id: str) -> SessionLog | None:
         """Return a session's log; None if it is not known, or not any more."""
-        return self._running.get(session_id, self._finished.get(session_id))
+        return self._logs.get(session_id)
 
     def receive(self, _: object, *, event: EventPublished) -> None:
         """Receive `event_published`: the first event opens a session's log, `done` finishes it."""
         if event.number == 1:
-            self._running[event.session_id] = SessionLog()
+            self._logs[event.session_id] = SessionLog()
         self.add(event.session_id, Entry(event.name, event.data))
-        if event.name == DONE and event.session_id in self._running:
+        if event.name == DONE:
             self._finish(event.session_id)
 
     def add(self, session_id: str, entry: Entry) -> None:
@@ -70,13 +69,17 @@ class SessionLogs:
 
     def close_all(self) -> None:
         """Let every reader end."""
-        for log in (*self._running.values(), *self._finished.values()):
+        for log in self._logs.values():
             log.close()
 
     def _finish(self, session_id: str) -> None:
-        log = self._finished[session_id] = self._running.pop(session_id)
+        log = self._logs.pop(session_id, None)
+        if log is None:
+            return
+        self._logs[session_id] = log  # the newest that has finished stands last
         log.finished = True
         if self._close_at_done:
             log.close()
-        while len(self._finished) > self._keep:
-            self._finished.pop(next(iter(self._finished))).close()
+        finished = [name for name, log in self._logs.items() if log.finished]
+        for name in finished[: -self._keep]:
+            self._logs.pop(name).close()
