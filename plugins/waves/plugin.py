@@ -17,7 +17,7 @@ from backend.plugins import Host
 from backend.signals import TtsWritten, tts_written
 from plugins.waves import worker
 from plugins.waves.jobs import Backfill, WaveJob, WavesContext
-from plugins.waves.pool import DiskSpace, OnState, Outcome, Pool, no_preparation
+from plugins.waves.pool import DiskSpace, OnState, Outcome, Pool
 from plugins.waves.preparing import prepare, usable_root
 from plugins.waves.settings import WavesSettings
 
@@ -31,10 +31,8 @@ async def lifespan(host: Host, settings: WavesSettings) -> AsyncIterator[None]:
     context = WavesContext(host, settings, asyncio.get_running_loop())
     pool = create_pool(
         settings,
-        context.temporary,
+        host.artifacts.temporary,
         host.report,
-        lanes=settings.max_workers,
-        queue_max_size=settings.queue_max_size,
         low_priority=host.low_priority,
         pause_reason=DiskSpace(host.artifacts.root, settings.min_free_mb).problem,
     )
@@ -72,8 +70,6 @@ def create_pool(
     temporary: Path,
     on_state: OnState,
     *,
-    lanes: int,
-    queue_max_size: int,
     low_priority: bool,
     pause_reason: Callable[[], str] = str,
 ) -> Pool:
@@ -81,11 +77,11 @@ def create_pool(
     root = usable_root(settings.kernel_cache, temporary)
     return Pool(
         worker.decompose,
-        lanes=lanes,
-        queue_max_size=queue_max_size,
+        lanes=settings.max_workers,
+        queue_max_size=settings.queue_max_size,
         timeout_s=settings.job_timeout_s,
         warm_up=partial(worker.warm_up, str(temporary), settings.engine, root),
-        prepare=partial(prepare, root) if settings.engine == "exact" else no_preparation,
+        prepare=partial(prepare, root) if settings.engine == "exact" else None,
         memory_limit_mb=settings.memory_limit_mb,
         low_priority=low_priority,
         on_state=on_state,

@@ -55,21 +55,7 @@ def _stream(orig_sr: int, target_sr: int) -> Any:
 
 
 def resample(y: Samples, orig_sr: int, target_sr: int) -> Samples:
-    """Resample a mono signal with soxr, quality HQ.
-
-    Parameters
-    ----------
-    y : np.ndarray [shape=(n,)], float32
-        Mono signal.
-    orig_sr : int > 0
-        Sampling rate of `y` in Hertz.
-    target_sr : int > 0
-        Sampling rate of the result in Hertz.
-
-    Returns
-    -------
-    y : np.ndarray [shape=(ceil(n * target_sr / orig_sr),)], float32
-    """
+    """Return a mono signal [shape=(n,)] at another rate: ceil(n * target_sr / orig_sr) samples."""
     if orig_sr == target_sr:
         return y
     resampler = Resampler(y.size, orig_sr, target_sr)

@@ -16,7 +16,7 @@ from backend.errors import EXIT_FAILED, UsageError
 from backend.plugins import Host, existing_artifacts, interruptible
 from backend.storage import Artifacts, holding
 from backend.terminal import ArtifactsArgument, AsJson, DryRun, output, show_json, show_table
-from plugins.waves.cli.progress import Workers, results
+from plugins.waves.cli.progress import Workers, of_size, results
 from plugins.waves.settings import WavesSettings
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def backfill(
         if dry_run:
             rows = [_row(item, LISTED_AS[item.state]) for item in found]
         else:
-            rows = _run(found, root, settings, workers or settings.max_workers)
+            rows = _run(found, root, settings, workers)
     _show(rows, root.root, as_json)
     raise typer.Exit(EXIT_FAILED if any(row["result"] == "failed" for row in rows) else 0)
 
@@ -80,7 +80,7 @@ def _moment(since: str) -> datetime:
 
 
 def _run(
-    found: "Sequence[Found]", root: Artifacts, settings: WavesSettings, workers: int
+    found: "Sequence[Found]", root: Artifacts, settings: WavesSettings, workers: int | None
 ) -> list[Row]:
     """Make the waves with a progress bar; return a row for each recording, in their order."""
     from plugins.waves.jobs import WavesContext, adopt, prepared
@@ -103,10 +103,8 @@ def _run(
     if missing:
         create = partial(
             create_pool,
-            settings,
+            of_size(settings, len(missing), workers),
             root.temporary,
-            lanes=min(workers, len(missing)),
-            queue_max_size=len(missing),
             low_priority=False,
             pause_reason=DiskSpace(root.root, settings.min_free_mb).problem,
         )

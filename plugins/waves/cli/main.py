@@ -17,7 +17,7 @@ from backend.errors import EXIT_FAILED, UsageError
 from backend.plugins import interruptible
 from backend.terminal import AsJson, duration, show_json, show_table
 from plugins.waves.cli.backfill import backfill
-from plugins.waves.cli.progress import Workers, results
+from plugins.waves.cli.progress import Workers, of_size, results
 from plugins.waves.settings import WavesSettings
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def decompose(
     """
     settings = WavesSettings.load()
     sources = _check(_find(paths, out), paths)
-    rows = _run(sources, out, settings, workers or settings.max_workers)
+    rows = _run(sources, out, settings, workers)
     failed = sum(not row["ok"] for row in rows)
     if as_json:
         show_json({"files": rows, "done": len(rows) - failed, "failed": failed})
@@ -139,7 +139,7 @@ def _check(found: Iterable[Source], paths: Sequence[Path]) -> list[Source]:
 
 
 def _run(
-    sources: Sequence[Source], out: Path, settings: WavesSettings, workers: int
+    sources: Sequence[Source], out: Path, settings: WavesSettings, workers: int | None
 ) -> list[dict[str, Any]]:
     """Decompose `sources` with a progress bar; return a row for each, in their order."""
     from plugins.waves.plugin import create_pool
@@ -150,14 +150,8 @@ def _run(
         temporary = tempfile.mkdtemp(prefix=".waves-", dir=out)
     except OSError as error:
         raise UsageError(f"cannot write to {out}: {error}") from error
-    create = partial(
-        create_pool,
-        settings,
-        Path(temporary),
-        lanes=min(workers, len(sources)),
-        queue_max_size=len(sources),
-        low_priority=False,
-    )
+    sized = of_size(settings, len(sources), workers)
+    create = partial(create_pool, sized, Path(temporary), low_priority=False)
     orders = (_order(source, temporary, settings) for source in sources)
     jobs = (Recording(order.wav_path, order, ended) for order in orders)
     try:

@@ -10,6 +10,7 @@ from backend.terminal import messages
 
 if TYPE_CHECKING:
     from plugins.waves.pool import OnState, Pool, Work
+    from plugins.waves.settings import WavesSettings
 
 CHECK_S = 0.2
 GIVE_UP_AFTER_STARTS = 3
@@ -19,6 +20,12 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, max=16, help="Number of files done at the same time."),
 ]
+
+
+def of_size(settings: "WavesSettings", count: int, workers: int | None) -> "WavesSettings":
+    """Return the settings of a pool for `count` files: no more workers, and room for all."""
+    lanes = min(workers or settings.max_workers, count)
+    return settings.model_copy(update={"max_workers": lanes, "queue_max_size": count})
 
 
 def results(

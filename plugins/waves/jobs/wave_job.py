@@ -12,9 +12,8 @@ import structlog
 
 from backend.plugins import Host
 from backend.signals import Signal, TtsWritten, emit
-from backend.storage import TEMPORARY_DIRECTORY
 from plugins.waves import worker
-from plugins.waves.files import paths
+from plugins.waves.files.paths import Targets, session_targets
 from plugins.waves.jobs import record
 from plugins.waves.pool import Outcome, identity
 from plugins.waves.settings import WavesSettings
@@ -46,22 +45,18 @@ class WavesContext:
     recording: threading.Lock = field(default_factory=threading.Lock)
     """`session.json` has one writer at a time."""
 
-    @property
-    def temporary(self) -> Path:
-        """Where waves stand while they are being written."""
-        return self.host.artifacts.root / TEMPORARY_DIRECTORY
-
-    def announce(self, signal: Signal[Any], event: WavesWritten | WavesFailed) -> None:
+    def announce(self, event: WavesWritten | WavesFailed) -> None:
         """Send a signal on the event loop's thread, unless the loop is closed."""
         if self.loop is None:
             return
+        signal: Signal[Any] = waves_written if isinstance(event, WavesWritten) else waves_failed
         try:
             self.loop.call_soon_threadsafe(emit, signal, SENDER, event)
         except RuntimeError:
             log.warning(
                 "the event loop is closed; nobody was told",
                 signal=signal.name,
-                **_log_fields(event.source),
+                input_path=str(event.source.wav_path),
             )
 
 
@@ -92,7 +87,7 @@ class WaveJob:
         return worker.Order(
             wav_path=self.path,
             targets=(first, second, third),
-            temporary=str(self.context.temporary),
+            temporary=str(self.context.host.artifacts.temporary),
             root=str(self.context.host.artifacts.root),
             sr=self.context.settings.processing_sr,
             max_duration_s=self.context.settings.max_duration_s,
@@ -112,10 +107,8 @@ class WaveJob:
             event = self._failed(reason, message, outcome)
         failed = event if isinstance(event, WavesFailed) else None
         try:
-            if failed is None:
-                self.context.announce(waves_written, event)
-            elif is_told:
-                self.context.announce(waves_failed, event)
+            if is_told:
+                self.context.announce(event)
         finally:
             if self.on_end is not None:
                 message = failed.message if failed else ""
@@ -123,60 +116,52 @@ class WaveJob:
 
     def _concluded(self, outcome: Outcome, is_told: bool) -> WavesWritten | WavesFailed:
         """Record and log how it ended; return what is to be announced."""
-        if not outcome.reason:
-            written = self._written(outcome)
-            if self._is_kept(written, outcome):
+        reason, message = outcome.reason, outcome.message
+        if not reason:
+            if (written := self._keep(outcome)) is not None:
                 return written
-            gone = "the session was deleted while its waves were made"
-            failed = self._failed("session_gone", gone, outcome)
-        else:
-            failed = self._failed(cast("Reason", outcome.reason), outcome.message, outcome)
+            reason, message = "session_gone", "the session was deleted while its waves were made"
+        failed = self._failed(cast("Reason", reason), message, outcome)
         if is_told:
             self._keep_failure(failed, outcome)
         return failed
-
-    def _written(self, outcome: Outcome) -> WavesWritten:
-        data: dict[str, Any] = dict(outcome.report.data)
-        first, second, third = (Path(path) for path, *_ in data["files"])
-        *_, peaks, rms = zip(*data["files"], strict=True)
-        figures: dict[str, Any] = {name: data[name] for name in (*FIGURES, "frames")}
-        times: dict[str, Any] = _times(outcome)
-        return WavesWritten(
-            self.event, (first, second, third), peaks=peaks, rms=rms, **figures, **times,
-            backfill=self.backfill,
-        )  # fmt: skip
 
     def _failed(self, reason: Reason, message: str, outcome: Outcome) -> WavesFailed:
         times = _times(outcome)
         return WavesFailed(self.event, reason, message, **times, backfill=self.backfill)
 
-    def _is_kept(self, written: WavesWritten, outcome: Outcome) -> bool:
-        """Record and log the waves; tell whether their session still exists."""
+    def _keep(self, outcome: Outcome) -> WavesWritten | None:
+        """Record and log the waves; take them back and return None if their session is gone."""
         data: dict[str, Any] = dict(outcome.report.data)
+        figures = {name: data[name] for name in FIGURES}
+        times = _times(outcome)
+        paths, *_, peaks, rms = zip(*data["files"], strict=True)
+        first, second, third = files = [Path(path) for path in paths]
         for warning in data["warnings"]:
             log.warning("the recording is odd", **self._log_fields(), warning=warning)
-        figures = {name: data[name] for name in FIGURES}
-        if not self._record("written", data["files"], **figures, **_times(outcome)):
-            _take_back(written.files)
-            return False
+        if not self._record("written", data["files"], **figures, **times):
+            _take_back(files)
+            return None
         log.info(
             "decomposition finished",
             **self._log_fields(),
-            output_dir=str(written.files[0].parent),
-            queued_ms=written.queued_ms,
-            running_ms=written.running_ms,
-            rmse=round(written.rmse, 6),
-            clipped_samples=written.clipped_samples,
+            output_dir=str(first.parent),
+            **times,
+            rmse=round(data["rmse"], 6),
+            clipped_samples=data["clipped_samples"],
             attempts=outcome.attempts,
         )
-        return True
+        return WavesWritten(
+            self.event, (first, second, third), peaks=peaks, rms=rms, frames=data["frames"],
+            **figures, **times, backfill=self.backfill,
+        )  # fmt: skip
 
     def _keep_failure(self, failed: WavesFailed, outcome: Outcome) -> None:
         reason, message = failed.reason, failed.message
         if reason in DROPPED:
             log.warning("utterance dropped", **self._log_fields(), reason=reason, message=message)
             return
-        times: dict[str, Any] = _times(outcome)
+        times = _times(outcome)
         log.error(
             "decomposition failed",
             **self._log_fields(),
@@ -227,11 +212,18 @@ class WaveJob:
         return {name: outcome.report.data[name] for name in names if name in outcome.report.data}
 
     def _log_fields(self) -> dict[str, object]:
+        """Return what every log line about an utterance names; never its words."""
         marked: dict[str, object] = {"backfill": True} if self.backfill else {}
-        return {**_log_fields(self.event), **marked}
+        return {
+            "session_id": self.event.session_id,
+            "turn_index": self.event.turn_index,
+            "slot_id": self.event.slot_id,
+            "input_path": self.path,
+            **marked,
+        }
 
-    def _targets(self) -> paths.Targets:
-        return paths.session_targets(self.event.wav_path, self.context.host.artifacts.root)
+    def _targets(self) -> Targets:
+        return session_targets(self.event.wav_path, self.context.host.artifacts.root)
 
     def _output_dir(self) -> str | None:
         try:
@@ -243,7 +235,7 @@ class WaveJob:
 OnEnd = Callable[[WaveJob, str, str, Outcome], None]
 
 
-def _take_back(files: tuple[Path, ...]) -> None:
+def _take_back(files: Sequence[Path]) -> None:
     """Remove the waves of a session that is gone, and its directories if nothing else is there."""
     with suppress(OSError):
         for file in files:
@@ -252,17 +244,7 @@ def _take_back(files: tuple[Path, ...]) -> None:
         files[0].parent.parent.rmdir()
 
 
-def _log_fields(event: TtsWritten) -> dict[str, object]:
-    """Return what every log line about an utterance names; never its words."""
-    return {
-        "session_id": event.session_id,
-        "turn_index": event.turn_index,
-        "slot_id": event.slot_id,
-        "input_path": str(event.wav_path),
-    }
-
-
-def _times(outcome: Outcome) -> dict[str, float]:
+def _times(outcome: Outcome) -> dict[str, Any]:
     return {
         "queued_ms": round(outcome.queued_ms, 1),
         "running_ms": round(outcome.running_ms, 1),

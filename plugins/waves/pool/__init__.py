@@ -2,7 +2,7 @@
 
 from plugins.waves.pool.disk_space import DiskSpace
 from plugins.waves.pool.job import Outcome, Work
-from plugins.waves.pool.pool import OnState, Pool, no_preparation
+from plugins.waves.pool.pool import OnState, Pool
 from plugins.waves.pool.quarantine import DAY_S, identity
 
-__all__ = ["DAY_S", "DiskSpace", "OnState", "Outcome", "Pool", "Work", "identity", "no_preparation"]
+__all__ = ["DAY_S", "DiskSpace", "OnState", "Outcome", "Pool", "Work", "identity"]

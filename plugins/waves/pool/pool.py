@@ -53,14 +53,6 @@ def no_warm_up(first: bool, replaced_pid: int | None) -> Report:  # noqa: ARG001
     return Report()
 
 
-def no_preparation(
-    say: Callable[[str], None],
-    cancelled: threading.Event,
-    died: bool,
-) -> None:
-    """Do nothing: the preparation of a task that needs none."""
-
-
 class Pool:
     """A bounded queue of jobs and a fixed number of worker processes.
 
@@ -77,7 +69,7 @@ class Pool:
     warm_up : callable
         Module-level function `warm_up(first, replaced_pid) -> Report`, called once in each new
         worker: whether none of the pool was ready before, and which process it replaces.
-    prepare : callable
+    prepare : callable, optional
         `prepare(say, cancelled, died)`, called on a lane's thread before the first worker starts,
         and before one whose predecessor died at its start. While it runs the state is `warming`
         with the reason that it last passed to `say`; it ends soon after `cancelled` is set.
@@ -101,7 +93,7 @@ class Pool:
         queue_max_size: int,
         timeout_s: float,
         warm_up: Task = no_warm_up,
-        prepare: Callable[[Callable[[str], None], threading.Event, bool], None] = no_preparation,
+        prepare: Callable[[Callable[[str], None], threading.Event, bool], None] | None = None,
         memory_limit_mb: int = 2048,
         low_priority: bool = True,
         on_state: OnState | None = None,
@@ -202,7 +194,7 @@ class Pool:
         for job in dropped:
             self._jobs.finish(job, job.outcome("stopped", "the host stopped before the job began"))
         self._jobs.wait_until_empty(limit_s)
-        killed = sum(lane.job is not None for lane in busy)
+        killed = [lane.job for lane in busy if lane.job is not None]
         for lane in self._lanes:
             lane.end()
         deadline = monotonic() + KILL_LIMIT_S
@@ -210,9 +202,12 @@ class Pool:
             _join(lane, max(0.0, deadline - monotonic()))
         self._jobs.finish_all(KILL_LIMIT_S)
         _join(self._state_thread, KILL_LIMIT_S)
-        if dropped or killed:
-            log.warning("jobs were dropped at stop", waiting=len(dropped), running=killed)
-        return len(dropped) + killed
+        waiting, running = (sum(job.live for job in jobs) for jobs in (dropped, killed))
+        if waiting or running:
+            log.warning("jobs were dropped at stop", waiting=waiting, running=running)
+        if later := len(dropped) + len(killed) - waiting - running:
+            log.info("jobs of the backfill were not done; it finds them again", jobs=later)
+        return len(dropped) + len(killed)
 
     def log_note(self, note: Note) -> None:
         """Log a line of a worker; a warning that every worker gives is logged once."""
@@ -224,6 +219,8 @@ class Pool:
 
     def prepare(self, cancelled: threading.Event, *, died: bool) -> None:
         """Prepare for a worker; an error is logged, and the worker starts all the same."""
+        if self._prepare is None:
+            return
         try:
             self._prepare(self._show_preparing, cancelled, died)
         except Exception:

@@ -83,24 +83,7 @@ def decompose(y: Float32) -> tuple[Float64, float, float]:
 
 
 def track_pitch(y: Float32) -> tuple[Float64, npt.NDArray[np.bool_]]:
-    """Track the fundamental frequency of a voice with pYIN.
-
-    Parameters
-    ----------
-    y : np.ndarray [shape=(n,)], float32
-        Mono speech at `SR`.
-
-    Returns
-    -------
-    f0 : np.ndarray [shape=(n_frames,)], float64
-        Hertz; 0 marks unvoiced frames.
-    voiced_flag : np.ndarray [shape=(n_frames,)], bool
-
-    References
-    ----------
-    .. [1] Mauch and Dixon, "pYIN: A fundamental frequency estimator using probabilistic
-       threshold distributions", ICASSP 2014.
-    """
+    """Return f0 [shape=(n_frames,)] in Hertz by pYIN, 0 where unvoiced, and the voiced flag."""
     if len(y) == 0:
         raise PitchError("there are 0 samples: need at least 1")
     # librosa 1.0 leaves unlikely moves out of its search unless it is told not to
@@ -125,15 +108,7 @@ def to_samples(values: Float64, n: int) -> Float64:
 
 
 def map_frequency(f0_samples: Float64, voiced_f0: Float64) -> Float64:
-    """Map the range of the voiced frames to 15..80 Hz; 0 stays 0.
-
-    Parameters
-    ----------
-    f0_samples : np.ndarray [shape=(n,)], float64
-        Hertz, 0 where unvoiced.
-    voiced_f0 : np.ndarray [shape=(n_voiced,)], float64
-        Pitch of the voiced frames in Hertz.
-    """
+    """Map the range of the voiced frames to 15..80 Hz; 0 stays 0."""
     if len(voiced_f0) == 0:
         return np.zeros_like(f0_samples)
     low, high = float(voiced_f0.min()), float(voiced_f0.max())
@@ -148,17 +123,7 @@ def harmonic_amplitudes(
 ) -> Sequence[Float64]:
     """Return the magnitude of the spectrum at f0, 2 f0 and 3 f0 in every frame; 0 where unvoiced.
 
-    Parameters
-    ----------
-    y : np.ndarray [shape=(n,)], float32
-    f0 : np.ndarray [shape=(n_frames,)], float64
-        Hertz.
-    voiced_flag : np.ndarray [shape=(n_frames,)], bool
-
-    Returns
-    -------
-    amplitudes : sequence of three np.ndarray [shape=(n_frames,)], float64
-        Of an unscaled transform: a cosine of amplitude 1 reads N_FFT / 4.
+    The transform is unscaled: a cosine of amplitude 1 reads N_FFT / 4.
     """
     n = np.arange(N_FFT)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * n / N_FFT)  # periodic Hann

@@ -438,6 +438,24 @@ def test_stop_lets_running_jobs_end_and_drops_waiting_ones(gate: GateMaker) -> N
     assert (entry["log_level"], entry["waiting"], entry["running"]) == ("warning", 3, 0)
 
 
+def test_backfill_jobs_that_a_stop_leaves_are_no_loss(gate: GateMaker) -> None:
+    """At stop jobs that the backfill finds again are told of without a warning."""
+    running_now, door = gate("running"), gate("door")
+
+    with capture_logs() as logs, running() as pool:
+        pool.submit(
+            Asked("0.wav", "tell_and", running_now.path, "pass_gate", door.path), live=False
+        )
+        running_now.line()
+        pool.submit(Asked("1.wav", "echo", "x"), live=False)
+        dropped = pool.stop(0)
+
+    assert dropped == 2
+    (entry,) = [entry for entry in logs if "jobs" in entry]
+    assert ("info", 2) == (entry["log_level"], entry["jobs"])
+    assert not [entry for entry in logs if entry["log_level"] == "warning"]
+
+
 def test_a_lane_that_is_done_ends_while_another_is_waited_for(gate: GateMaker) -> None:
     """At stop a lane whose job ends first does not ask for jobs until the last one ends."""
     started, doors = gate("started"), [gate("first"), gate("second")]
