@@ -438,7 +438,7 @@ def test_a_closed_loop_hears_nothing_and_nothing_raises(
     context = WavesContext(Host(artifacts, lambda state, reason: None), WavesSettings(), loop, "1")
 
     with capture_logs() as logs:
-        context.announce(waves_failed, WavesFailed(event, "stopped", "too late", 0.0, 0.0))
+        context.announce(WavesFailed(event, "stopped", "too late", 0.0, 0.0))
 
     (entry,) = logs
     assert (entry["log_level"], entry["input_path"]) == ("warning", str(event.wav_path))
