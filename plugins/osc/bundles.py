@@ -28,10 +28,7 @@ Message = tuple[str, str, tuple[str | int | float, ...]]
 def bundle(messages: Sequence[Message]) -> bytes:
     """Return the datagram of a bundle.
 
-    Raises
-    ------
-    pythonosc.osc_bundle_builder.BuildError, pythonosc.osc_message_builder.BuildError
-        If an argument cannot be written, such as a path that is no text.
+    Raises BuildError if an argument cannot be written, such as a path that is no text.
     """
     builder = OscBundleBuilder(IMMEDIATELY)
     for address, tags, arguments in messages:

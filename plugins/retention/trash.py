@@ -29,10 +29,8 @@ class Trash:
     def take(self, tree: Tree, session_id: str) -> None:
         """Move a session out of its tree; one that is not there is no error.
 
-        Raises
-        ------
-        OSError
-            If it cannot be moved: a file of it is open (Windows), or there can be no trash.
+        Raises OSError if it cannot be moved: a file of it is open (Windows), or there can
+        be no trash.
         """
         if self._directory.is_symlink():
             raise OSError(f"{self._directory} is a symbolic link: remove it")

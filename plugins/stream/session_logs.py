@@ -23,14 +23,9 @@ SessionLog = EventLog[Entry]
 
 
 class SessionLogs:
-    """Every event log there is, by session id.
+    """The event log of every session that runs, and of the last `keep` that have finished.
 
-    Parameters
-    ----------
-    keep : int > 0
-        How many finished sessions are kept.
-    close_at_done : bool
-        Whether a log is closed at `done`; otherwise `close` of the session does it.
+    A log is closed at `done` if `close_at_done`; otherwise `close` does it.
     """
 
     def __init__(self, keep: int, *, close_at_done: bool) -> None:

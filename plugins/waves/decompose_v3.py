@@ -116,24 +116,7 @@ def decompose(y: Float32, sr: int = PROCESSING_SR, *, engine: Engine = "exact") 
 
 
 def decompose_pcm16(y: Float32, *, engine: Engine = "exact") -> PcmDecomposition:
-    """Decompose a voice of 8000 Hz into three waves of 16 bits, with little memory.
-
-    Parameters
-    ----------
-    y : np.ndarray [shape=(n,)], float32
-        Mono speech at 8000 Hz, full scale +-1, finite, at least one sample.
-    engine : {"exact", "librosa"}
-        Which implementation to use.
-
-    Returns
-    -------
-    decomposition : PcmDecomposition
-
-    Raises
-    ------
-    ValueError
-        As `decompose` does.
-    """
+    """Decompose a voice of 8000 Hz as `decompose` does, into 16 bits and with little memory."""
     if engine != "exact":
         result = decompose(y, engine=engine)
         converted = [pcm16.to_pcm16(wave) for wave in result.waves]

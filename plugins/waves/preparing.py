@@ -65,16 +65,8 @@ def usable_root(wanted: Path | None, temporary: Path) -> Path:
 def prepare(root: Path, say: Say, cancelled: threading.Event, died: bool = False) -> None:
     """Have the kernels compiled and tried, if this has not been done on this machine.
 
-    Parameters
-    ----------
-    root : Path
-        Where compiled kernels are kept.
-    say : callable
-        `say(text)`, called on any thread: what is being done and how far it is.
-    cancelled : threading.Event
-        Once set, this ends soon.
-    died : bool
-        Whether a worker died at its start: the kernels are tried although they were before.
+    `say(text)` is called on any thread: what is being done and how far it is. This ends soon once
+    `cancelled` is set. `died` says that a worker died at its start: the kernels are tried again.
     """
     try:
         name = cache.trial_name()
@@ -91,10 +83,7 @@ def prepare(root: Path, say: Say, cancelled: threading.Event, died: bool = False
 def check(settings: "WavesSettings", artifacts: Artifacts, say: Say) -> str:
     """Return how waves are made here, for `doctor`; compile what is not compiled.
 
-    Raises
-    ------
-    KernelError
-        If the kernels cannot be used.
+    Raises KernelError if the kernels cannot be used.
     """
     if settings.engine != "exact":
         return f"by {settings.engine}, as RR_WAVES_ENGINE says"

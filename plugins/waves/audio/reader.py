@@ -79,10 +79,8 @@ def read(
     A file that is shorter than its header says, or that changes while it is read, is read once
     more after `RETRY_PAUSE_S`.
 
-    Raises
-    ------
-    AudioError
-        If the file is not a whole, finite recording of a supported kind within the limits.
+    Raises AudioError if the file is not a whole, finite recording of a supported kind within
+    the limits.
     """
     try:
         return _read_once(path, max_duration_s, max_bytes, rate)
@@ -96,10 +94,7 @@ def read(
 def check_source(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> Path:
     """Return the real path of `path`, which must lie below `root` with every link followed.
 
-    Raises
-    ------
-    AudioError
-        If it does not, or if there is no such file.
+    Raises AudioError if it does not, or if there is no such file.
     """
     try:
         real = Path(path).resolve(strict=True)

@@ -13,17 +13,7 @@ Samples = npt.NDArray[np.float32]
 
 
 class Resampler:
-    """Collects a signal block by block at another rate; only the result is kept in memory.
-
-    Parameters
-    ----------
-    n_orig : int >= 0
-        Samples that will come.
-    orig_sr : int > 0
-        Their sampling rate in Hertz.
-    target_sr : int > 0
-        Sampling rate of the result in Hertz.
-    """
+    """Collects `n_orig` samples block by block at another rate; keeps the result only."""
 
     def __init__(self, n_orig: int, orig_sr: int, target_sr: int) -> None:
         # The length that librosa gives the result, rounding error of the ratio included.

@@ -12,12 +12,9 @@ Targets = tuple[Path, Path, Path]
 def session_targets(wav_path: Path, root: Path) -> Targets:
     """Return where the waves of an utterance under the artifacts root go.
 
-    Raises
-    ------
-    WavesError
-        If `wav_path` is not `<root>/tts/sessions/<session_id>/turn_<N>/<base>.wav`.
-    ArtifactError
-        If a part of it is not a plain name.
+    Raises WavesError if `wav_path` is not
+    `<root>/tts/sessions/<session_id>/turn_<N>/<base>.wav`. Raises ArtifactError if a part of it
+    is not a plain name.
     """
     parts = _parts_below(wav_path, root)
     if (

@@ -27,10 +27,8 @@ define void @NRT_decref(ptr %0) alwaysinline { ret void }
 def build(module: str) -> bytes:
     """Return the bitcode of the kernels of `module`.
 
-    Raises
-    ------
-    KernelError
-        If a kernel calls a function that is not in `loader.MATH`, such as one that allocates.
+    Raises KernelError if a kernel calls a function that is not in `loader.MATH`, such as one
+    that allocates.
     """
     import llvmlite.binding as llvm
 

@@ -97,10 +97,7 @@ def bitcode_path(source: Path) -> Path:
 def bitcode(source: Path) -> bytes:
     """Return the bitcode of the module at `source`.
 
-    Raises
-    ------
-    KernelError
-        If the module has changed since it was built.
+    Raises KernelError if the module has changed since it was built.
     """
     path = bitcode_path(source)
     try:
@@ -132,10 +129,7 @@ def name_of(source: Path) -> str:
 def trial_name() -> str:
     """Return a name for the trial of all kernels, which changes with any of them.
 
-    Raises
-    ------
-    KernelError
-        As `bitcode` does.
+    Raises KernelError as `bitcode` does.
     """
     names = (object_name(source, bitcode(source)) for source in sources())
     return f"all-{_digest(*(name.encode() for name in names))}"
@@ -144,10 +138,7 @@ def trial_name() -> str:
 def check_not_refused(directory: Path, name: str) -> None:
     """Raise an error if a file in `directory` says that the trial `name` failed.
 
-    Raises
-    ------
-    KernelError
-        If it failed; the message says how, and how to try again.
+    Raises KernelError if it failed; the message says how, and how to try again.
     """
     path = directory / f"{name}{REFUSED}"
     if path.exists():

@@ -103,10 +103,7 @@ def record(artifacts: Artifacts, session_id: str, utterance: Utterance) -> bool:
     Returns False, and writes nothing, if the session's speech is gone: a session that was deleted
     is not brought back.
 
-    Raises
-    ------
-    OSError
-        If the record cannot be read or written; the one before still stands.
+    Raises OSError if the record cannot be read or written; the one before still stands.
     """
     speech = artifacts.session("tts", session_id)
     if not speech.is_dir():
@@ -131,12 +128,8 @@ def record(artifacts: Artifacts, session_id: str, utterance: Utterance) -> bool:
 def read(artifacts: Artifacts, session_id: str) -> dict[str, Utterance]:
     """Return the recorded utterances by source, oldest first; change nothing.
 
-    Raises
-    ------
-    OSError
-        If the record cannot be opened or read.
-    ValueError
-        If it holds something else than a record; the message says what is wrong.
+    Raises OSError if the record cannot be opened or read. Raises ValueError if it holds
+    something else than a record; the message says what is wrong.
     """
     with path_of(artifacts, session_id).open("rb") as stream:
         contents = stream.read(MAX_BYTES + 1)
@@ -151,10 +144,7 @@ def read(artifacts: Artifacts, session_id: str) -> dict[str, Utterance]:
 def adopt(artifacts: Artifacts, session_id: str, source: str, targets: paths.Targets) -> bool:
     """Record a complete set of waves that nobody recorded; tell whether it is recorded now.
 
-    Raises
-    ------
-    OSError
-        If the waves cannot be read or the record cannot be written.
+    Raises OSError if the waves cannot be read or the record cannot be written.
     """
     fresh = from_files(artifacts, source, targets)
     with suppress(OSError, ValueError):  # `record` meets the same, and says what it means
@@ -170,10 +160,8 @@ def load(artifacts: Artifacts, session_id: str) -> dict[str, Utterance]:
     A record that holds something else is moved aside as `session.json.corrupt-N` with a WARNING,
     and what the session's directory holds is returned instead.
 
-    Raises
-    ------
-    OSError
-        If the record, or what would take its place, cannot be opened or read; nothing was moved.
+    Raises OSError if the record, or what would take its place, cannot be opened or read;
+    nothing was moved.
     """
     try:
         return read(artifacts, session_id)

@@ -55,15 +55,7 @@ class Found:
 
 
 class Search:
-    """Looks for what is left to do, newest session first.
-
-    Parameters
-    ----------
-    artifacts : Artifacts
-        What is searched.
-    rate : int > 0
-        Sampling rate of the waves in Hertz.
-    """
+    """Looks for what is left to do, newest session first; the waves have `rate` Hertz."""
 
     def __init__(self, artifacts: Artifacts, rate: int) -> None:
         self._artifacts = artifacts

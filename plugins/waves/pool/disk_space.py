@@ -14,14 +14,9 @@ MEGABYTE = 2**20
 
 
 class DiskSpace:
-    """The free space of the disk that `root` is on, against a limit.
+    """The free space of the disk that `root` is on, against a limit in megabytes; 0 is no limit.
 
-    Parameters
-    ----------
-    root : Path
-        A directory, which need not exist yet.
-    min_free_mb : int >= 0
-        Megabytes below which the disk counts as full; 0 never does.
+    `root` need not exist yet.
     """
 
     def __init__(self, root: Path, min_free_mb: int) -> None:

@@ -29,12 +29,8 @@ class Taker(Protocol):
 class JobTable:
     """Accepts jobs, gives them to lanes, and ends each exactly once.
 
-    Parameters
-    ----------
-    capacity : int > 0
-        Jobs that may wait or run.
-    is_paused : callable
-        `is_paused() -> bool`, called without the lock: whether no job should begin now.
+    At most `capacity` jobs wait or run. `is_paused()` says whether no job should begin now; it is
+    called without the lock.
     """
 
     def __init__(self, capacity: int, is_paused: Callable[[], bool]) -> None:

@@ -56,33 +56,18 @@ def no_warm_up(first: bool, replaced_pid: int | None) -> Report:  # noqa: ARG001
 class Pool:
     """A bounded queue of jobs and a fixed number of worker processes.
 
-    Parameters
-    ----------
-    task : callable
-        Module-level function `task(payload) -> Report`, called in a worker process.
-    lanes : int > 0
-        Worker processes.
-    queue_max_size : int >= 0
-        Jobs that may wait while every lane is busy.
-    timeout_s : float > 0
-        Time for one job; its worker is killed after that.
-    warm_up : callable
-        Module-level function `warm_up(first, replaced_pid) -> Report`, called once in each new
-        worker: whether none of the pool was ready before, and which process it replaces.
-    prepare : callable, optional
-        `prepare(say, cancelled, died)`, called on a lane's thread before the first worker starts,
-        and before one whose predecessor died at its start. While it runs the state is `warming`
-        with the reason that it last passed to `say`; it ends soon after `cancelled` is set.
-    memory_limit_mb : int > 0
-        Memory for one worker.
-    low_priority : bool
-        Whether everything else on the machine goes before the workers.
-    on_state : OnState
-        `on_state(state, reason)`, called whenever the state changes: at first within `start`, then
-        on a thread of the pool.
-    pause_reason : callable
-        `pause_reason() -> str`, called on the lanes' threads about once a second: why no job should
-        begin now, or nothing. Jobs wait meanwhile.
+    `task(payload) -> Report` and `warm_up(first, replaced_pid) -> Report` are functions of modules
+    that a worker process calls: the former for each job, within `timeout_s`, the latter once, at its
+    start. `first` says whether none of the pool was ready before, and `replaced_pid` which process
+    it replaces.
+
+    `prepare(say, cancelled, died)` is called on a lane's thread before the first worker starts, and
+    before one whose predecessor died at its start. While it runs the state is `warming` with the
+    reason that it last passed to `say`; it ends soon after `cancelled` is set.
+
+    `on_state(state, reason)` is called whenever the state changes: at first within `start`, then on
+    a thread of the pool. `pause_reason()` is called on the lanes' threads about once a second: why
+    no job should begin now, or nothing. Jobs wait meanwhile.
     """
 
     def __init__(

@@ -54,21 +54,8 @@ class WorkerTimeoutError(Exception):
 class Worker:
     """One worker process, from its start to its end; used by one thread.
 
-    Parameters
-    ----------
-    memory_limit_mb : int >= 0
-        Memory it may use; 0 is as much as there is.
-    cancelled : threading.Event
-        Once set, `run` stops waiting.
-    on_note : callable
-        `on_note(note)`, called for every line that the worker logs.
-    low_priority : bool
-        Whether it has the lowest priority.
-
-    Raises
-    ------
-    WorkerDiedError
-        If it cannot be started.
+    `memory_limit_mb` may be 0: no limit. Once `cancelled` is set, `run` stops waiting. `on_note` is
+    called for every line that the worker logs. Raises WorkerDiedError if it cannot be started.
     """
 
     def __init__(
@@ -113,12 +100,8 @@ class Worker:
     def run(self, timeout_s: float, task: Task, *arguments: object) -> Report:
         """Run `task` in the worker and return its report.
 
-        Raises
-        ------
-        WorkerTimeoutError
-            If there was no report after `timeout_s`; the worker may still be busy.
-        WorkerDiedError
-            If there will be no report.
+        Raises WorkerTimeoutError if there was no report after `timeout_s`; the worker may
+        still be busy. Raises WorkerDiedError if there will be no report.
         """
         deadline = monotonic() + timeout_s
         number = next(self._numbers)

@@ -112,17 +112,9 @@ BETA_PROBS: FloatArray = np.diff(np.append(_BETA_CDF, np.ones(101 - len(_BETA_CD
 
 
 def trough_weights(n_max: int) -> FloatArray:
-    """Return the Boltzmann weight of the k-th of n troughs, for all n up to `n_max`.
+    """Return the weight of the k-th of n troughs as ``weights[n, k]``, 0 where k >= n.
 
-    Parameters
-    ----------
-    n_max : int > 0
-        Largest number of troughs in a frame.
-
-    Returns
-    -------
-    weights : np.ndarray [shape=(n_max + 1, n_max)], float64
-        ``weights[n, k]``; 0 where k >= n.
+    The shape is (n_max + 1, n_max): no frame has more than `n_max` troughs.
     """
     k = np.arange(n_max)
     n = np.arange(n_max + 1)[:, np.newaxis]

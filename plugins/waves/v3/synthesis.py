@@ -36,10 +36,7 @@ FloatArray = npt.NDArray[np.float64]
 def load_kernels() -> None:
     """Load the machine code of every kernel, compiling what is not cached.
 
-    Raises
-    ------
-    KernelError
-        If a trial of the kernels failed on this machine.
+    Raises KernelError if a trial of the kernels failed on this machine.
     """
     if (directory := cache.directory()) is not None:
         cache.check_not_refused(directory, cache.trial_name())
@@ -48,18 +45,7 @@ def load_kernels() -> None:
 
 
 class Synthesis:
-    """Steps 2 to 7 for one voice, block by block.
-
-    Parameters
-    ----------
-    y : np.ndarray [shape=(n,)], float32
-        The voice at 8000 Hz.
-
-    Attributes
-    ----------
-    voiced_ratio : float
-        Voiced frames over all frames, 0 to 1.
-    """
+    """Steps 2 to 7 for one voice of 8000 Hz, block by block."""
 
     def __init__(self, y: npt.NDArray[np.float32]) -> None:
         self.y = y
@@ -68,6 +54,7 @@ class Synthesis:
             y, fmin=FMIN, fmax=FMAX, sr=PROCESSING_SR, hop_length=HOP_LENGTH, fill_na=0.0
         )
         self.voiced_ratio = float(np.mean(voiced_flag))
+        """Voiced frames over all frames, 0 to 1."""
         self._f0 = f0
         self._lowest, self._highest = _frequency_range(f0[voiced_flag])
         self._amplitudes = np.empty((N_WAVES, f0.size))
