@@ -137,17 +137,17 @@ def run(task: Callable[..., Report], *arguments: object) -> Report:
     try:
         report = task(*arguments)
         if type(report) is not Report:
-            raise TypeError(f"{_name(task)} returned a {type(report).__name__}, not a Report")
-        return Report(
-            str(report.reason),
-            str(report.message)[:MESSAGE_LENGTH],
-            str(report.detail)[-DETAIL_LENGTH:],
-            {str(key): _plain(value) for key, value in report.data.items()},
-        )
+            name = getattr(task, "__qualname__", repr(task))
+            raise TypeError(f"{name} returned a {type(report).__name__}, not a Report")
+        data = {str(key): _plain(value) for key, value in report.data.items()}
     except MemoryError as error:
-        return Report("out_of_memory", f"not enough memory: {error}"[:MESSAGE_LENGTH], _detail())
+        data, detail = {}, traceback.format_exc()
+        report = Report("out_of_memory", f"not enough memory: {error}", detail)
     except BaseException as error:  # noqa: BLE001 - SystemExit too, which would end the worker
-        return Report("error", f"{type(error).__name__}: {error}"[:MESSAGE_LENGTH], _detail())
+        data, detail = {}, traceback.format_exc()
+        report = Report("error", f"{type(error).__name__}: {error}", detail)
+    message, detail = str(report.message)[:MESSAGE_LENGTH], str(report.detail)[-DETAIL_LENGTH:]
+    return Report(str(report.reason), message, detail, data)
 
 
 def _die_with_parent(parent_pid: int) -> None:
@@ -220,11 +220,3 @@ def _plain(value: object) -> object:
         if isinstance(value, kind):
             return kind(value)
     raise TypeError(f"a report holds plain values, not a {type(value).__name__}")
-
-
-def _detail() -> str:
-    return traceback.format_exc()[-DETAIL_LENGTH:]
-
-
-def _name(task: Callable[..., Report]) -> str:
-    return getattr(task, "__qualname__", repr(task))
