@@ -101,7 +101,6 @@ def decompose(order: Order) -> Report:
             "sample_rate": order.sr,
             "clipped_samples": int(result.clipped),
             "voiced_ratio": float(result.voiced_ratio),
-            "source_rate": int(wave.source_rate),
             "warnings": tuple(wave.warnings),
         }
     )

@@ -51,12 +51,6 @@ class Wave:
     samples: Samples = field(repr=False)
     rate: int
     """Sampling rate of `samples` in Hertz."""
-    source_rate: int
-    """Sampling rate of the file in Hertz."""
-    channels: int
-    """Channels of the file; `samples` has one."""
-    subtype: str
-    """soundfile's name for the samples of the file, such as PCM_16."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -129,14 +123,7 @@ def _read_once(
             "changed",
             f"file changed while it was read: {before.st_size} bytes, then {after.st_size}",
         )
-    return Wave(
-        samples,
-        rate or header.rate,
-        header.rate,
-        header.channels,
-        header.subtype,
-        header.warnings,
-    )
+    return Wave(samples, rate or header.rate, header.warnings)
 
 
 def _header(stream: BinaryIO, size: int) -> riff.Header:

@@ -57,7 +57,7 @@ class Pool:
     """A bounded queue of jobs and a fixed number of worker processes.
 
     `task(payload) -> Report` and `warm_up(first, replaced_pid) -> Report` are functions of modules
-    that a worker process calls: the former for each job, within `timeout_s`, the latter once, at its
+    that a worker process calls: the former for each job, within `timeout_s`, the latter once at its
     start. `first` says whether none of the pool was ready before, and `replaced_pid` which process
     it replaces.
 

@@ -230,7 +230,6 @@ def decompose(order: "Order") -> Report:
             "sample_rate": 8000,
             "clipped_samples": 3,
             "voiced_ratio": 0.5,
-            "source_rate": 22050,
             "warnings": ("an odd byte",) if name == "odd" else (),
         }
     )
