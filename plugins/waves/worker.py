@@ -31,7 +31,6 @@ class Order:
     temporary: str
     root: str | None
     """The recording must lie below it with every link followed; None: it may lie anywhere."""
-    sr: int
     max_duration_s: float
     engine: "Engine"
 
@@ -66,19 +65,20 @@ def decompose(order: Order) -> Report:
     from plugins.waves import decompose_v3
     from plugins.waves.audio import pcm16, reader
     from plugins.waves.files import publishing
+    from plugins.waves.v3 import PROCESSING_SR
 
-    source = Path(order.wav_path)
+    source, sr = Path(order.wav_path), PROCESSING_SR
     identity = _identity(source)
     try:
         if order.root is not None:
             reader.check_source(source, order.root)
-        wave = reader.read(source, max_duration_s=order.max_duration_s, rate=order.sr)
+        wave = reader.read(source, max_duration_s=order.max_duration_s, rate=sr)
         engine = decompose_v3.usable_engine(order.engine)
         result = decompose_v3.decompose_pcm16(wave.samples, engine=engine)
         _check_still_there(source)
         published = publishing.publish(
             list(result.waves),
-            order.sr,
+            sr,
             [Path(target) for target in order.targets],
             Path(order.temporary),
         )
@@ -98,7 +98,7 @@ def decompose(order: Order) -> Report:
             "frames": len(result.waves[0]),
             "rmse": float(result.rmse),
             "duration_s": wave.duration_s,
-            "sample_rate": order.sr,
+            "sample_rate": sr,
             "clipped_samples": int(result.clipped),
             "voiced_ratio": float(result.voiced_ratio),
             "warnings": tuple(wave.warnings),

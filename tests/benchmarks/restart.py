@@ -53,7 +53,7 @@ def search(directory: Path) -> tuple[float, float]:
         publish(artifacts, wav, session=f"session-{n}")
     for path in artifacts.root.rglob("*"):
         set_age(path, 60)
-    looking = Search(artifacts, 8000)
+    looking = Search(artifacts)
     times = []
     for _ in range(2):
         started = time.perf_counter()

@@ -57,7 +57,7 @@ def backfill(
     settings = WavesSettings.load()
     since_s = _moment(since).timestamp() if since else 0.0
     with interruptible(KEPT), nullcontext() if dry_run else holding(root, PURPOSE):
-        left = Search(root, settings.processing_sr).run()
+        left = Search(root).run()
         found = [item for item in left if item.written_at_s >= since_s]
         if dry_run:
             rows = [_row(item, LISTED_AS[item.state]) for item in found]

@@ -172,7 +172,6 @@ def _order(source: Source, temporary: str, settings: WavesSettings) -> "Order":
         targets=(first, second, third),
         temporary=_absolute(Path(temporary)),
         root=None,
-        sr=settings.processing_sr,
         max_duration_s=settings.max_duration_s,
         engine=settings.engine,
     )

@@ -43,7 +43,7 @@ class Backfill(threading.Thread):
         super().__init__(name="waves-backfill", daemon=True)
         self._context = context
         self._pool = pool
-        self._search = Search(context.host.artifacts, context.settings.processing_sr)
+        self._search = Search(context.host.artifacts)
         self._started_s = time.time()
         self._ended = threading.Event()
         self._wake_up = threading.Event()

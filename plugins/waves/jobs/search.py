@@ -33,6 +33,7 @@ from backend.storage import (
 from plugins.waves.files import paths, publishing
 from plugins.waves.jobs import record
 from plugins.waves.pool import DAY_S
+from plugins.waves.settings import V3_SAMPLE_RATE
 
 RecordingState = Literal["done", "refused", "quarantined", "unrecorded", "pending"]
 Stamp = tuple[tuple[str, int, int], ...]
@@ -55,11 +56,10 @@ class Found:
 
 
 class Search:
-    """Looks for what is left to do, newest session first; the waves have `rate` Hertz."""
+    """Looks for what is left to do, newest session first."""
 
-    def __init__(self, artifacts: Artifacts, rate: int) -> None:
+    def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
-        self._rate = rate
         self._app_version = record.app_version()
         self._finished: dict[str, tuple[tuple[Path, ...], Stamp]] = {}
 
@@ -124,7 +124,7 @@ class Search:
         source = self._artifacts.relative(path)
         targets = paths.session_targets(path, self._artifacts.root)
         known = recorded.get(source)
-        state = self._state(status, targets, known)
+        state = _state(status, targets, known)
         quarantined_s = 0.0
         if state == "refused" and known is not None and known.reason == "crashed":
             quarantined_s = self._quarantined_s(known)
@@ -142,42 +142,44 @@ class Search:
         age_s = age.total_seconds()
         return max(0.0, DAY_S - age_s) if age_s >= 0 else 0.0
 
-    def _state(
-        self, status: os.stat_result, targets: paths.Targets, recorded: record.Utterance | None
-    ) -> RecordingState:
-        if recorded is not None and recorded.status == "written":
-            sizes = [file.size for file in recorded.files]
-            if sizes and sizes == [_size(target) for target in targets]:
-                return "done"
-        elif (
-            recorded is not None
-            and _is_unchanged(status, recorded)
-            and not (recorded.reason == "crashed" and self._is_whole(targets))
-        ):
-            return "refused"
-        return "unrecorded" if self._is_whole(targets) else "pending"
-
-    def _is_whole(self, targets: paths.Targets) -> bool:
-        """Tell whether three canonical waves of one length stand at `targets`."""
-        if not publishing.complete(targets):
-            return False
-        try:
-            for target in targets:
-                with target.open("rb") as stream:
-                    header = stream.read(riff.PCM16_HEADER_BYTES)
-                frames = (target.stat().st_size - riff.PCM16_HEADER_BYTES) // 2
-                if header != riff.pcm16_header(frames, self._rate):
-                    return False
-        except OSError:
-            return False
-        return True
-
     def _recorded(self, session_id: str) -> Mapping[str, record.Utterance]:
         """Return the session's record; nothing if it cannot be read: the files decide then."""
         try:
             return record.read(self._artifacts, session_id)
         except (OSError, ValueError):
             return {}
+
+
+def _state(
+    status: os.stat_result, targets: paths.Targets, recorded: record.Utterance | None
+) -> RecordingState:
+    if recorded is not None and recorded.status == "written":
+        sizes = [file.size for file in recorded.files]
+        if sizes and sizes == [_size(target) for target in targets]:
+            return "done"
+    elif (
+        recorded is not None
+        and _is_unchanged(status, recorded)
+        and not (recorded.reason == "crashed" and _is_whole(targets))
+    ):
+        return "refused"
+    return "unrecorded" if _is_whole(targets) else "pending"
+
+
+def _is_whole(targets: paths.Targets) -> bool:
+    """Tell whether three canonical waves of one length stand at `targets`."""
+    if not publishing.complete(targets):
+        return False
+    try:
+        for target in targets:
+            with target.open("rb") as stream:
+                header = stream.read(riff.PCM16_HEADER_BYTES)
+            frames = (target.stat().st_size - riff.PCM16_HEADER_BYTES) // 2
+            if header != riff.pcm16_header(frames, V3_SAMPLE_RATE):
+                return False
+    except OSError:
+        return False
+    return True
 
 
 def _is_unchanged(status: os.stat_result, recorded: record.Utterance) -> bool:

@@ -89,7 +89,6 @@ class WaveJob:
             targets=(first, second, third),
             temporary=str(self.context.host.artifacts.temporary),
             root=str(self.context.host.artifacts.root),
-            sr=self.context.settings.processing_sr,
             max_duration_s=self.context.settings.max_duration_s,
             engine=self.context.settings.engine,
         )
@@ -176,7 +175,7 @@ class WaveJob:
             self._record(
                 "failed",
                 reason=reason,
-                message=message[: record.MAX_MESSAGE_CHARACTERS],
+                message=message,
                 **self._identity(outcome),
                 **times,
             )

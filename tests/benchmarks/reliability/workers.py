@@ -35,7 +35,7 @@ def order(path: Path, root: Path) -> worker.Order:
     """Return what the plugin would send to a worker."""
     first, second, third = map(str, paths.session_targets(path, root))
     targets = (first, second, third)
-    return worker.Order(str(path), targets, str(root / ".tmp"), str(root), 8000, 600, "exact")
+    return worker.Order(str(path), targets, str(root / ".tmp"), str(root), 600, "exact")
 
 
 class Decomposition(Asked):

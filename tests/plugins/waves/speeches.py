@@ -35,7 +35,7 @@ def set_age(path: Path, age_s: float) -> None:
 
 def left(artifacts: Artifacts) -> list[tuple[str, str]]:
     """Return what a new search finds: names and states."""
-    return [(found.path.stem, found.state) for found in Search(artifacts, 8000).run()]
+    return [(found.path.stem, found.state) for found in Search(artifacts).run()]
 
 
 def entries(

@@ -230,9 +230,7 @@ def test_a_kept_kernel_that_crashes_ends_in_the_reference(tmp_path: Path, tone: 
     job = Asked(tone)
     first, second, third = (str(tmp_path / f"{h}.wav") for h in (1, 2, 3))
     temporary = str(tmp_path / ".tmp")
-    job.payload = worker.Order(
-        str(tone), (first, second, third), temporary, None, 8000, 60, "exact"
-    )
+    job.payload = worker.Order(str(tone), (first, second, third), temporary, None, 60, "exact")
 
     with (
         capture_logs() as logs,

@@ -18,7 +18,6 @@ def order(tmp_path: Path, source: Path, root: Path | None = None) -> Order:
         targets=(first, second, third),
         temporary=str(tmp_path / ".tmp"),
         root=None if root is None else str(root),
-        sr=8000,
         max_duration_s=1.0,
         engine="exact",
     )

@@ -57,7 +57,7 @@ def decompose_in_pool(
         first, second, third = (str(folder / f"{name}_wave{h}.wav") for h in (1, 2, 3))
         job = Asked(folder / f"{name}.wav")
         job.payload = worker.Order(
-            str(wav), (first, second, third), str(folder / ".tmp"), None, 8000, 60, "exact"
+            str(wav), (first, second, third), str(folder / ".tmp"), None, 60, "exact"
         )
         pool.submit(job)
         return job

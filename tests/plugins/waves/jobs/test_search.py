@@ -97,7 +97,7 @@ def test_a_refused_recording_is_looked_at_again_when_it_changes(artifacts: Artif
     """A refusal holds for the contents it was about."""
     wav = speak(artifacts, "a")
     refuse(artifacts, wav, final=True)
-    search = Search(artifacts, 8000)
+    search = Search(artifacts)
     before = list(search.run())
 
     set_age(wav, 30)
@@ -159,7 +159,7 @@ def test_a_recording_that_is_replaced_while_it_is_looked_at(
             path.write_bytes(b"")
         return status
 
-    search = Search(artifacts, 8000)
+    search = Search(artifacts)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "lstat", look_and_replace)
         at_first = list(search.run())
@@ -172,7 +172,7 @@ def test_a_recording_that_is_replaced_while_it_is_looked_at(
 def test_a_recording_is_looked_at_again(artifacts: Artifacts) -> None:
     """A second look tells what has become of a recording since."""
     wav = speak(artifacts, "a")
-    search = Search(artifacts, 8000)
+    search = Search(artifacts)
     (found,) = search.run()
 
     publish(artifacts, wav)
@@ -218,7 +218,7 @@ def test_a_finished_session_is_not_opened_again(
         return original(artifacts, session_id)
 
     monkeypatch.setattr(record, "read", read)
-    search = Search(artifacts, 8000)
+    search = Search(artifacts)
 
     found = [list(search.run()) for _ in range(3)]
     count = len(opened)
@@ -235,7 +235,7 @@ def test_a_session_that_has_just_changed_is_not_remembered(artifacts: Artifacts)
     """Directories' times are coarse: what changed a moment ago may change again unnoticed."""
     wav = speak(artifacts, "a")
     publish(artifacts, wav)
-    search = Search(artifacts, 8000)
+    search = Search(artifacts)
     list(search.run())
     recorded = record.path_of(artifacts, "session-1")
     status = recorded.stat()
@@ -254,7 +254,7 @@ def test_a_set_that_is_adopted_is_done(artifacts: Artifacts) -> None:
     utterance = publish(artifacts, wav)
     wrong = replace(utterance, files=(), status="failed", reason="timeout")
     record.record(artifacts, "session-1", wrong)
-    (found,) = Search(artifacts, 8000).run()
+    (found,) = Search(artifacts).run()
 
     adopted = record.adopt(artifacts, "session-1", found.source, found.targets)
 

@@ -84,7 +84,6 @@ def test_a_source_that_changes_while_it_waits(tmp_path: Path, case: str) -> None
         (targets[0], targets[1], targets[2]),
         str(tmp_path / ".tmp"),
         str(tmp_path),
-        8000,
         600,
         "librosa",
     )
