@@ -13,7 +13,7 @@ import structlog
 from backend.plugins import Host
 from backend.signals import Signal, TtsWritten, emit
 from plugins.waves import worker
-from plugins.waves.files.paths import Targets, session_targets
+from plugins.waves.files import paths
 from plugins.waves.jobs import record
 from plugins.waves.pool import Outcome, identity
 from plugins.waves.settings import WavesSettings
@@ -134,8 +134,8 @@ class WaveJob:
         data: dict[str, Any] = dict(outcome.report.data)
         figures = {name: data[name] for name in FIGURES}
         times = _times(outcome)
-        paths, *_, peaks, rms = zip(*data["files"], strict=True)
-        first, second, third = files = [Path(path) for path in paths]
+        names, *_, peaks, rms = zip(*data["files"], strict=True)
+        first, second, third = files = [Path(name) for name in names]
         for warning in data["warnings"]:
             log.warning("the recording is odd", **self._log_fields(), warning=warning)
         if not self._record("written", data["files"], **figures, **times):
@@ -221,8 +221,8 @@ class WaveJob:
             **marked,
         }
 
-    def _targets(self) -> Targets:
-        return session_targets(self.event.wav_path, self.context.host.artifacts.root)
+    def _targets(self) -> paths.Targets:
+        return paths.session_targets(self.event.wav_path, self.context.host.artifacts.root)
 
     def _output_dir(self) -> str | None:
         try:
