@@ -36,7 +36,6 @@ from plugins.waves.files import paths, publishing
 from plugins.waves.jit import MODULES, loader
 from plugins.waves.v3 import HOP_LENGTH, PROCESSING_SR, Synthesis, synthesis
 
-ALGORITHM = "v3"
 WARM_UP_HZ = 200.0
 """A period is a whole number of samples: frames are voiced for sure, a case of its own in pYIN."""
 REASON_LENGTH = 400

@@ -21,7 +21,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 import structlog
@@ -88,11 +87,7 @@ def check(settings: "WavesSettings", artifacts: Artifacts, say: Say) -> str:
     if settings.engine != "exact":
         return f"by {settings.engine}, as RR_WAVES_ENGINE says"
     root = usable_root(settings.kernel_cache, artifacts.temporary)
-    cancelled = threading.Event()
-    try:
-        prepare(root, say, cancelled)
-    finally:
-        cancelled.set()
+    prepare(root, say, threading.Event())
     name = cache.trial_name()
     for path in root.glob(f"*/{name}{cache.REFUSED}"):
         cache.check_not_refused(path.parent, name)
@@ -133,9 +128,9 @@ class _Preparation:
         self._say = say
         self._cancelled = cancelled
         self._lock = threading.Lock()
-        self._sources: SimpleQueue[Path] = SimpleQueue()
+        self._sources = enumerate(cache.sources(), 1)
+        """Shared by the threads: the interpreter's lock lets one at a time take the next."""
         self._count = self._left = len(cache.sources())
-        self._begun = 0
         self._directory: Path | None = None
         self._doing = "starting"
         self._warnings: set[str] = set()
@@ -143,8 +138,6 @@ class _Preparation:
     def run(self) -> None:
         """Compile side by side, then try; return when no child is left."""
         self._show_progress(1)
-        for source in cache.sources():
-            self._sources.put(source)
         threads = [
             threading.Thread(target=self._work, name="waves-compiling", daemon=True)
             for _ in range(min(self._count, _processors()))
@@ -188,16 +181,10 @@ class _Preparation:
     def _use(self, worker: Worker) -> None:
         report = self._run_task(worker, find_directory, str(self._root))
         self._directory = Path(str(report.data["directory"]))
-        while True:
-            try:
-                source = self._sources.get_nowait()
-            except Empty:
-                return
-            with self._lock:
-                self._begun += 1
-                self._doing = f"compiling {source.stem}"
-                if self._begun > 1:
-                    self._show_progress(self._begun)
+        for number, source in self._sources:
+            self._doing = f"compiling {source.stem}"
+            if number > 1:
+                self._show_progress(number)
             self._run_task(worker, compile_module, str(source))
             with self._lock:
                 self._left -= 1

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
@@ -133,9 +134,7 @@ def _row(item: "Found", result: str) -> Row:
 
 def _show(rows: Sequence[Row], root: Path, as_json: bool) -> None:
     """Print all rows as JSON, or a table of what was not done, and numbers."""
-    numbers: dict[str, int] = {}
-    for row in rows:
-        numbers[row["result"]] = numbers.get(row["result"], 0) + 1
+    numbers = Counter(row["result"] for row in rows)
     if as_json:
         show_json({"files": rows, "numbers": numbers})
         return

@@ -29,7 +29,6 @@ from plugins.waves.files import paths, publishing
 
 log = structlog.get_logger(__name__)
 
-ALGORITHM = "v3"
 FORMAT = 1
 MAX_BYTES = 2**20
 MAX_UTTERANCES = 256
@@ -63,7 +62,7 @@ class Utterance:
     finished_at: str
     """UTC, ISO 8601."""
     files: tuple[WaveEntry, ...] = ()
-    algorithm: str = ALGORITHM
+    algorithm: str = "v3"
     duration_s: float | None = None
     sample_rate: int | None = None
     rmse: float | None = None
