@@ -8,11 +8,10 @@ Each start has a registry of its own: figures in the library's global one would 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from prometheus_client import CollectorRegistry, Metric, generate_latest
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
 
 from backend.plugins import Host
 from plugins.metrics.disk import DiskUsage
@@ -21,7 +20,7 @@ from plugins.metrics.recorder import Recorder
 from plugins.metrics.settings import MetricsSettings
 
 
-class Metrics(Collector):
+class Metrics:
     """The plugin's service: all figures, as Prometheus reads them."""
 
     def __init__(self, registry: CollectorRegistry, disk: DiskUsage) -> None:
@@ -31,20 +30,13 @@ class Metrics(Collector):
     async def exposition(self) -> bytes:
         """Return the current figures in Prometheus' text format."""
         await self.disk.refresh()
-        return await asyncio.to_thread(generate_latest, self)
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the figures without `_created` series, which all hold the start of the plugin."""
-        for family in self._registry.collect():
-            family.samples = [
-                sample for sample in family.samples if not sample.name.endswith("_created")
-            ]
-            yield family
+        return await asyncio.to_thread(generate_latest, self._registry)
 
 
 @asynccontextmanager
 async def lifespan(host: Host, _: MetricsSettings) -> AsyncIterator[Metrics]:
     """Count while the server runs."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # each series: the start of the plugin
     registry = CollectorRegistry()
     recorder = Recorder(registry)
     disk = DiskUsage(host.artifacts)

@@ -53,6 +53,7 @@ def scrape(server: LiveServer) -> Figures:
         answer = client.get("/metrics")
     assert 200 == answer.status_code
     assert "text/plain; version=0.0.4; charset=utf-8" == answer.headers["content-type"]
+    assert "_created" not in answer.text
     return Figures(answer.text)
 
 
