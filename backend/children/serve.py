@@ -1,8 +1,8 @@
 """The child side of the protocol in `pool`, run as a script: `serve.py HANDLER.py`.
 
-`answer(header, payload)` of the handler returns both for the answer; what it raises is reported by
-its type alone, since a message may quote a visitor. Neither file is a module of `backend` here: a
-package would import what its parents import.
+`load()` of the handler, if it has one, is called first. `answer(header, payload)` returns both for
+the answer; what it raises is reported by its type alone, since a message may quote a visitor.
+Neither file is a module of `backend` here: a package would import what its parents import.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ def main() -> None:
     _detach()
     requests, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
-    answer = _load_handler(sys.argv[1])
+    answer = _load(sys.argv[1])
     for line in requests:
         header = json.loads(line)
         try:
@@ -33,14 +33,18 @@ def main() -> None:
         answers.flush()
 
 
-def _load_handler(path: str) -> Any:
-    """Return the function `answer` of the file at `path`; its folder is not left on `sys.path`."""
+def _load(path: str) -> Any:
+    """Return `answer` of the file at `path`, or what reports that it could not be loaded."""
     folder, name = os.path.split(path)
     sys.path.insert(0, folder)
     try:
-        return __import__(name.removesuffix(".py")).answer
-    finally:
+        handler = __import__(name.removesuffix(".py"))
         sys.path.remove(folder)
+        getattr(handler, "load", int)()
+    except Exception as error:  # noqa: BLE001 - the parent says it
+        reason = f"{type(error).__name__}: {error}"
+        return lambda *_: ({"error": reason}, b"")
+    return handler.answer
 
 
 def _detach() -> None:
