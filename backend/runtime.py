@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings
 from backend import scheduling
 from backend.agents import create_agents, key_variables
 from backend.config import PREFIX, REPLACED, Settings, Unread, unread
+from backend.hearing import create_hearing
 from backend.plugins import (
     Discovered,
     Plugin,
@@ -59,6 +60,7 @@ class Hosting:
         self.include_text = settings.stt_keep or any(
             plugin.include_text for plugin, _ in self.plugins.values()
         )
+        self.hearing = create_hearing(settings, self.artifacts, include_text=self.include_text)
         workflow = Workflow(
             self.agents,
             self.speech,
@@ -72,13 +74,18 @@ class Hosting:
         self.runner = SessionRunner(workflow, settings.max_sessions)
 
     @asynccontextmanager
-    async def running(self, *, low_priority: bool = True) -> AsyncIterator[None]:
+    async def running(
+        self, *, low_priority: bool = True, warm_hearing: bool = True
+    ) -> AsyncIterator[None]:
         """Start the plugins; at the end stop speech and sessions, then plugins, then agents.
 
-        `low_priority` is that of the plugins' child processes.
+        `low_priority` is that of the plugins' child processes; with `warm_hearing` the first
+        recording does not wait for a model.
         """
         self._threads.submit(self.agents.warm_up)
         self._threads.submit(import_module, "backend.speech.sound")  # what a first utterance needs
+        if warm_hearing:
+            self._threads.submit(self.hearing.warm_up)
         try:
             with scheduling.shortened(), tracing(self.settings.trace_signals):
                 async with (
@@ -97,7 +104,9 @@ class Hosting:
                     finally:
                         # Both at once: an engine that hangs would delay the sessions' last files,
                         # and sessions would continue with engines that are closed.
-                        await asyncio.gather(self._close_speech(), self.runner.aclose())
+                        await asyncio.gather(
+                            self._close_speech(), self.hearing.aclose(), self.runner.aclose()
+                        )
         finally:
             await self.agents.aclose()
             self._threads.shutdown(wait=False, cancel_futures=True)

@@ -47,11 +47,15 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Run in a directory without `.env`, and without the developer's variables and keys."""
+    """Run in a directory without `.env`, and without the developer's variables and keys.
+
+    Hearing is off, or each server would load its model; what tests it turns it on.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
             if name.upper().startswith("RR_") or name.upper() in KEYS:
                 patch.delenv(name)
+        patch.setenv("RR_STT_ENGINE", "none")
         patch.chdir(tmp_path_factory.mktemp("elsewhere"))
         yield
 

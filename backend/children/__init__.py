@@ -1,6 +1,7 @@
 """Child processes that answer requests: their start, their time limit, and the protocol."""
 
 from backend.children.pool import (
+    ChildDiedError,
     ChildError,
     ChildPool,
     ChildrenClosedError,
@@ -9,6 +10,7 @@ from backend.children.pool import (
 )
 
 __all__ = [
+    "ChildDiedError",
     "ChildError",
     "ChildPool",
     "ChildTimeoutError",

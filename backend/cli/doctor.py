@@ -46,6 +46,7 @@ def examine(
         ("artifacts can be written", lambda: _artifacts(artifacts)),
         ("disk space", lambda: _disk(artifacts)),
         *_voices(settings, artifacts),
+        *_hearing(settings),
         ("a process that hangs can be killed", _kill),
         ("port", lambda: _port(settings)),
         ("plugins", lambda: _plugins(discovered)),
@@ -130,6 +131,23 @@ def _voices(settings: Settings, artifacts: Artifacts) -> list[tuple[str, Callabl
         ("voices" if name == "embedded" else f"voice {name}", partial(check, name))
         for name in names
     ]
+
+
+def _hearing(settings: Settings) -> list[tuple[str, Callable[[], str]]]:
+    """Return a check for each hearing engine in use, which loads a model on this machine."""
+    from backend.hearing import create_hearing_engine, hearing_engine_names
+
+    def check(name: str) -> str:
+        engine = create_hearing_engine(name, settings)
+        try:
+            return engine.check()
+        finally:
+            engine.close()
+
+    names = hearing_engine_names(settings)
+    if not names:
+        return [("hearing", lambda: "turned off: RR_STT_ENGINE=none")]
+    return [(f"hearing: {name}", partial(check, name)) for name in names]
 
 
 def _kill() -> str:

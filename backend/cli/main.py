@@ -214,6 +214,25 @@ def voices(
         raise typer.Exit(EXIT_FAILED)
 
 
+@app.command()
+def hear(
+    file: Annotated[Path, typer.Argument(help="A recording: webm, mp4, ogg, wav, mp3 or flac.")],
+    language: Annotated[
+        str, typer.Option(metavar="CODE", help="Language of the recording, such as en.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show what is understood of a recording; nothing is kept."""
+    settings, _ = _load()
+    from backend.cli.hear import transcribe
+
+    heard = asyncio.run(transcribe(settings, file, language))
+    if as_json:
+        show_json(heard)
+    else:
+        output().print(heard["text"], soft_wrap=True, markup=False, highlight=False)
+
+
 def _load(**overrides: object) -> tuple[Settings, list[Discovered]]:
     """Read all settings, also those of plugins, and check the agents' file; tell all problems."""
     from backend.agents import check_agents

@@ -127,7 +127,7 @@ async def rehearse(
         waves = hosting.plugins.get(WAVES)
         for signal in waves[0].resolve("outcomes") if waves else ():
             connections.enter_context(signal.connected_to(watch.on_ended))
-        async with hosting.running(low_priority=False):
+        async with hosting.running(low_priority=False, warm_hearing=False):
             following = asyncio.create_task(watch.follow(progress, verbose=verbose))
             stream = hosting.runner.start(message, slots)
             watch.session_id = stream.session_id

@@ -24,6 +24,7 @@ ENV_FILE = ".env"
 LogLevel = Literal["debug", "info", "warning", "error"]
 LEVELS_ELSEWHERE: Final = {"warn": "warning", "critical": "error"}
 Engine = Literal["embedded", "elevenlabs", "openai", "piper"]
+HearingEngine = Literal["embedded", "whisper", "openai", "elevenlabs"]
 
 REPLACED: Final = MappingProxyType(
     {
@@ -151,6 +152,22 @@ class Settings(BaseSettings):
     speech_piper_model: Path | None = Field(None, description="Piper's voice, an .onnx file.")
     voices_file: Path | None = Field(
         None, description="A voices.toml that sets the voice of each profile."
+    )
+    stt_engine: HearingEngine | Literal["none"] = Field(
+        "embedded",
+        description="What understands a visitor who speaks: embedded, whisper, openai, elevenlabs "
+        "or none.",
+    )
+    stt_fallback: Listed[HearingEngine] = Field(
+        (), description="Hearing engines that are used when that one fails, in order; or none."
+    )
+    stt_language: str = Field(
+        "en",
+        pattern="^[a-z]{2,3}$",
+        description="Language that visitors speak, unless the client names one; as in ISO 639-1.",
+    )
+    stt_timeout_s: float = Field(
+        20, gt=0, le=600, description="Limit for one recording, with the fallbacks."
     )
     stt_keep: bool = Field(
         False, description="Keep the recordings of visitors and what was understood."

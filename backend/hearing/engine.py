@@ -37,6 +37,10 @@ class HearingEngine(Protocol):
     def name(self) -> str:
         """The name the engine goes by in settings and logs."""
 
+    @property
+    def languages(self) -> frozenset[str] | None:
+        """The languages it knows, as in ISO 639-1; None if it is asked about any."""
+
     def transcribe(self, pcm: bytes, language_code: str) -> Transcript:
         """Return the words in `pcm`: mono, 16-bit little-endian, `SAMPLE_RATE`.
 

@@ -17,6 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from backend.agents import AgentProfile, AgentState, Registry, Slot
 from backend.agents import State as AgentCondition
 from backend.config import Settings
+from backend.hearing import State as HearingState
 from backend.http import problems
 from backend.http.access import Access, admitted_origins
 from backend.http.body_limit import BodyLimit, Limits
@@ -94,10 +95,18 @@ class PluginHealth(BaseModel):
     reason: str
 
 
+class HearingHealth(BaseModel):
+    """Whether recordings of visitors can be transcribed."""
+
+    state: HearingState
+    reason: str
+
+
 class Readiness(BaseModel):
-    """The host accepts sessions; each plugin has its own state."""
+    """The host accepts sessions; hearing and each plugin have their own state."""
 
     status: str = "ready"
+    hearing: HearingHealth
     plugins: dict[str, PluginHealth]
 
 
@@ -214,12 +223,14 @@ def _add_routes(app: FastAPI, hosting: Hosting) -> None:
 
     @app.get("/v1/health/ready", tags=["health"])
     async def ready() -> Readiness:
-        """Return the state of each plugin; none of them makes the host unready."""
+        """Return the state of hearing and of each plugin; none makes the host unready."""
+        state, reason = hosting.hearing.state()
         return Readiness(
+            hearing=HearingHealth(state=state, reason=reason),
             plugins={
                 name: PluginHealth(state=status.state, reason=status.reason)
                 for name, status in hosting.board
-            }
+            },
         )
 
     @app.post("/v1/reset", tags=["agents"])

@@ -1,5 +1,5 @@
 """The decoder of recordings."""
 
-from backend.hearing.decoder.decoder import CONTAINERS, Decoded, Decoder
+from backend.hearing.decoder.decoder import MAX_REQUESTS, Decoded, Decoder
 
-__all__ = ["CONTAINERS", "Decoded", "Decoder"]
+__all__ = ["MAX_REQUESTS", "Decoded", "Decoder"]

@@ -6,7 +6,6 @@ demuxer of ffmpeg is tried: playlists, images and subtitles are never opened, no
 """
 
 import io
-import sys
 from contextlib import suppress
 from typing import Any
 
@@ -29,6 +28,8 @@ def load() -> None:
     import av.audio.resampler
     import av.container  # noqa: F401 - the first recording shall not wait for it
 
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - as quick
+        file.write("1000")  # on Linux it is ended first when memory runs out
     with suppress(ImportError):  # Windows has no such limits; the parent's time limit holds
         import resource
 
@@ -113,11 +114,5 @@ def _whitelist(demuxer: str) -> str:
     return {"mp4": "mov,mp4,m4a,3gp,3g2,mj2", "matroska": "matroska,webm"}.get(demuxer, demuxer)
 
 
-def _refuse_to_open(url: str, *_: object) -> Any:
+def _refuse_to_open(*_: object) -> Any:
     raise NotAudioError("it refers to another file")
-
-
-if sys.platform == "linux":
-    with suppress(OSError):  # the decoder is the first to be ended when memory runs out
-        with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - pathlib takes longer
-            file.write("1000")

@@ -50,9 +50,7 @@ class Decoded:
 class Decoder:
     """Decodes recordings; any thread may use it, and `MAX_REQUESTS` at once are decoded."""
 
-    def __init__(
-        self, command: tuple[str, ...] = COMMAND, *, timeout_s: float = TIMEOUT_S
-    ) -> None:
+    def __init__(self, command: tuple[str, ...] = COMMAND, *, timeout_s: float = TIMEOUT_S) -> None:
         self._children = ChildPool(
             "the decoder",
             command,

@@ -33,7 +33,7 @@ _transcriber: Any = None
 
 def load() -> None:
     """Load the model."""
-    global _transcriber  # noqa: PLW0603 - one for the process
+    global _transcriber
     os.environ["MOONSHINE_ORT_SINGLE_THREAD"] = "1"
     # Without the package's own start, which imports what downloads other models.
     spec = find_spec("moonshine_voice")

@@ -13,8 +13,6 @@ from backend.errors import HearingError
 from backend.hearing.engine import SAMPLE_RATE, Transcript
 
 COMMAND: Final = child_command(Path(__file__).with_name("child.py"))
-LANGUAGE: Final = "en"
-"""The only language of the model."""
 NOT_INSTALLED: Final = (
     "moonshine-voice has no wheel for this machine: set RR_STT_ENGINE to whisper, openai or "
     "elevenlabs"
@@ -30,6 +28,7 @@ class EmbeddedEngine:
     """Transcribes English with moonshine, offline and without a key; see `HearingEngine`."""
 
     name = "embedded"
+    languages = frozenset({"en"})
 
     def __init__(self, *, timeout_s: float, command: tuple[str, ...] = COMMAND) -> None:
         self._children = ChildPool(
@@ -41,27 +40,23 @@ class EmbeddedEngine:
             n_spare=1,
         )
 
-    def warm_up(self) -> None:
-        """Load the model, or raise HearingError."""
-        self.transcribe(bytes(SAMPLE_RATE), LANGUAGE)
-
     def transcribe(self, pcm: bytes, language_code: str) -> Transcript:
         """Return the words in `pcm`; see `HearingEngine`."""
-        if language_code != LANGUAGE:
-            raise HearingError(f"the embedded hearing knows English (en), not {language_code!r}")
-        try:
-            header, text = self._children.ask({"sample_rate": SAMPLE_RATE}, pcm)
-        except ChildTimeoutError as error:
-            raise HearingError(f"{error}: raise RR_STT_TIMEOUT_S if this machine is slow") from error
-        except ChildError as error:
-            raise HearingError(str(error)) from error
-        del header
-        return Transcript(text.decode(), LANGUAGE, self.name)
-
-    def check(self) -> str:
-        """Return that the model is there; see `HearingEngine`."""
         if not is_installed():
             raise HearingError(NOT_INSTALLED)
+        try:
+            _, text = self._children.ask({"sample_rate": SAMPLE_RATE}, pcm)
+        except ChildTimeoutError as error:
+            raise HearingError(
+                f"{error}: raise RR_STT_TIMEOUT_S if this machine is slow"
+            ) from error
+        except ChildError as error:
+            raise HearingError(str(error)) from error
+        return Transcript(text.decode(), language_code, self.name)
+
+    def check(self) -> str:
+        """Load the model if it is not loaded, and return what it is; see `HearingEngine`."""
+        self.transcribe(bytes(SAMPLE_RATE), "en")
         return "moonshine tiny, English"
 
     def close(self) -> None:

@@ -1,0 +1,54 @@
+"""Builds the hearing engines that the settings ask for; each is imported only when it is used."""
+
+from collections.abc import Callable, Mapping
+
+from backend.config import Settings
+from backend.errors import SettingsError
+from backend.hearing.engine import HearingEngine
+from backend.hearing.hearing import Hearing
+from backend.storage import Artifacts
+
+
+def _embedded(_: Settings, timeout_s: float) -> HearingEngine:
+    from backend.hearing.embedded import EmbeddedEngine
+
+    return EmbeddedEngine(timeout_s=timeout_s)
+
+
+_ENGINES: Mapping[str, Callable[[Settings, float], HearingEngine]] = {"embedded": _embedded}
+HEARING_ENGINES = tuple(_ENGINES)
+"""The names `create_hearing_engine` knows."""
+
+
+def create_hearing_engine(
+    name: str, settings: Settings, timeout_s: float | None = None
+) -> HearingEngine:
+    """Return the engine called `name`, one of `HEARING_ENGINES`, or raise SettingsError."""
+    if name not in _ENGINES:
+        known = ", ".join(HEARING_ENGINES)
+        raise SettingsError(f"there is no hearing engine {name!r}: choose one of {known}")
+    return _ENGINES[name](settings, timeout_s or settings.stt_timeout_s)
+
+
+def hearing_engine_names(settings: Settings) -> list[str]:
+    """Return the engines in the order in which they are asked, each once; none if it is off."""
+    if settings.stt_engine == "none":
+        return []
+    return list(dict.fromkeys((settings.stt_engine, *settings.stt_fallback)))
+
+
+def create_hearing(
+    settings: Settings, artifacts: Artifacts | None, *, include_text: bool
+) -> Hearing:
+    """Return hearing with the engines of `settings`; they share the time limit equally.
+
+    Recordings are kept in `artifacts` if `RR_STT_KEEP` is set.
+    """
+    names = hearing_engine_names(settings)
+    timeout_s = settings.stt_timeout_s / max(1, len(names))
+    return Hearing(
+        [create_hearing_engine(name, settings, timeout_s) for name in names],
+        language=settings.stt_language,
+        artifacts=artifacts if settings.stt_keep else None,
+        include_text=include_text,
+    )

@@ -1,0 +1,268 @@
+"""What becomes of a visitor's recording: it is decoded, transcribed and announced.
+
+Nothing is kept of it unless `RR_STT_KEEP` is set. Recordings wait for one another, since an engine
+on this machine takes one at a time; one that would wait longer than `MAX_WAIT_S` is refused.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from math import ceil
+from time import monotonic
+from typing import Final, Literal, TypeVar
+
+import structlog
+
+from backend.errors import (
+    ArtifactError,
+    HearingBusyError,
+    HearingError,
+    NotHeardError,
+)
+from backend.hearing.decoder import MAX_REQUESTS, Decoded, Decoder
+from backend.hearing.engine import (
+    MAX_DURATION_S,
+    MIN_DURATION_S,
+    HearingEngine,
+    Transcript,
+)
+from backend.hearing.keeping import keep
+from backend.services import Chain
+from backend.signals import SpeechHeard, emit, speech_heard
+from backend.storage import Artifacts, new_session_id
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+State = Literal["ok", "warming", "degraded", "failed", "disabled"]
+
+MAX_WAIT_S: Final = 3.0
+MAX_UNDECODED: Final = 16
+"""Recordings that may wait for the decoder: each may have 25 MB and take seconds."""
+CLOSE_LIMIT_S: Final = 2.0
+ON_THIS_MACHINE: Final = ("embedded", "whisper")
+"""Engines that take one recording at a time."""
+ONLINE_THREADS: Final = 4
+TURNED_OFF: Final = "hearing is turned off: RR_STT_ENGINE=none"
+
+_FIRST_COST: Final = 0.1
+"""Seconds that a second of speech is taken to cost until it has been measured."""
+_SMOOTHING: Final = 0.2
+"""Weight of the last recording in what a second costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A recording that was understood."""
+
+    heard_id: str
+    transcript: Transcript
+    duration_ms: int
+    mime_type: str
+    """Of the container that was found, such as "audio/webm"."""
+    audio_path: str | None = None
+    """Relative to the artifacts root, as is the other path; only when it is kept."""
+    transcript_path: str | None = None
+
+
+class Hearing:
+    """Understands recordings with the first of `engines` that can; without engines it is off.
+
+    `artifacts` is where recordings are kept, if they are. `include_text` puts the words on the bus.
+    """
+
+    def __init__(
+        self,
+        engines: Sequence[HearingEngine],
+        *,
+        language: str,
+        artifacts: Artifacts | None = None,
+        include_text: bool = False,
+        decoder: Decoder | None = None,
+    ) -> None:
+        self._engines = engines
+        self._language = language
+        self._artifacts = artifacts
+        self._include_text = include_text
+        self._decoder = decoder or Decoder()
+        self._chains: dict[str, Chain[HearingEngine]] = {}
+        self._decoding = ThreadPoolExecutor(MAX_REQUESTS, thread_name_prefix="decoding")
+        is_local = any(engine.name in ON_THIS_MACHINE for engine in engines[:1])
+        self._n_threads = 1 if is_local else ONLINE_THREADS
+        self._transcribing = ThreadPoolExecutor(self._n_threads, thread_name_prefix="hearing")
+        self._undecoded = 0
+        self._waiting_s = 0.0
+        self._cost = _FIRST_COST
+        self._state: tuple[State, str] = ("warming", "") if engines else ("disabled", TURNED_OFF)
+
+    async def hear(self, data: bytes, *, language_code: str = "", label: str = "") -> Heard:
+        """Return what is said in `data`, a file as a browser records it; `label` is kept with it.
+
+        Raises
+        ------
+        NotAudioError, NotHeardError, HearingBusyError, HearingError
+            Their messages can be shown to the visitor, except that of HearingError itself.
+        """
+        if not self._engines:
+            raise HearingError(TURNED_OFF)
+        language = language_code.partition("-")[0].lower() or self._language
+        self._refuse_if_busy()
+        started = monotonic()
+        decoded = await self._decode(data)
+        if decoded.duration_s < MIN_DURATION_S:
+            raise NotHeardError("That was too short. Hold the button while you speak.")
+        if decoded.duration_s > MAX_DURATION_S:
+            raise NotHeardError(f"That was longer than {MAX_DURATION_S:g} s. Use fewer words.")
+        self._refuse_if_busy()
+        transcript = await self._transcribe(decoded, language)
+        if not transcript.text:
+            raise NotHeardError("Nothing was understood. Speak louder, closer to the microphone.")
+        heard_at, duration_ms = datetime.now(UTC), round(1_000 * decoded.duration_s)
+        heard = Heard(new_session_id(heard_at), transcript, duration_ms, decoded.mime_type)
+        log.info(
+            "speech transcribed",
+            heard_id=heard.heard_id,
+            duration_ms=duration_ms,
+            elapsed_ms=round(1_000 * (monotonic() - started)),
+            engine=transcript.engine,
+            language_code=transcript.language_code,
+        )
+        heard = await self._keep(heard, data, label, heard_at)
+        text = transcript.text if self._include_text else None
+        emit(
+            speech_heard,
+            self,
+            SpeechHeard(
+                heard.heard_id, decoded.duration_s, transcript.language_code, heard_at, text
+            ),
+        )
+        return heard
+
+    def warm_up(self) -> None:
+        """Start the decoder and check every engine, which loads what is on this machine."""
+        if not self._engines:
+            return
+        self._decoder.warm_up()
+        reasons = {}
+        for engine in self._engines:
+            try:
+                engine.check()
+            except HearingError as error:
+                reasons[engine.name] = str(error)
+        state: State = "ok"
+        if reasons:
+            state = "failed" if len(reasons) == len(self._engines) else "degraded"
+        self._state = state, "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        if reasons:
+            log.warning("hearing is not whole", state=state, reasons=reasons)
+
+    def state(self) -> tuple[State, str]:
+        """Return how hearing is, and why, as the last recording or the check showed."""
+        return self._state
+
+    async def aclose(self) -> None:
+        """End what is under way; later recordings are refused."""
+        try:
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await asyncio.to_thread(self.close)
+        except TimeoutError:
+            log.warning("hearing was not closed in time", limit_s=CLOSE_LIMIT_S)
+
+    def close(self) -> None:
+        """End what is under way, from any thread."""
+        for thread_pool in (self._decoding, self._transcribing):
+            thread_pool.shutdown(wait=False, cancel_futures=True)
+        self._decoder.close()
+        for engine in self._engines:
+            engine.close()
+
+    def _refuse_if_busy(self) -> None:
+        """Raise HearingBusyError if a further recording would wait too long."""
+        wait_s = self._waiting_s * self._cost / self._n_threads
+        if wait_s > MAX_WAIT_S or self._undecoded >= MAX_UNDECODED:
+            raise HearingBusyError(
+                f"a recording would wait {wait_s:.1f} s, {self._undecoded} wait for the decoder",
+                retry_after_s=max(1, ceil(wait_s - MAX_WAIT_S)),
+            )
+
+    async def _decode(self, data: bytes) -> Decoded:
+        self._undecoded += 1
+        try:
+            return await _on(self._decoding, partial(self._decoder.decode, data))
+        finally:
+            self._undecoded -= 1
+
+    async def _transcribe(self, decoded: Decoded, language: str) -> Transcript:
+        """Return what an engine understood; measure what a second of speech costs."""
+        chain = self._chain(language)
+        self._waiting_s += decoded.duration_s
+        try:
+            transcript, elapsed_s = await _on(
+                self._transcribing,
+                partial(_timed, partial(_ask, chain, decoded.pcm, language)),
+            )
+        except HearingError as error:
+            self._state = "failed", str(error)
+            raise
+        finally:
+            self._waiting_s -= decoded.duration_s
+        self._cost += _SMOOTHING * (elapsed_s / decoded.duration_s - self._cost)
+        is_first = transcript.engine == chain.name
+        self._state = ("ok", "") if is_first else ("degraded", f"{chain.name} failed")
+        return transcript
+
+    def _chain(self, language: str) -> Chain[HearingEngine]:
+        """Return the engines that know `language`, as a chain with its own pauses."""
+        if language not in self._chains:
+            engines = [one for one in self._engines if language in (one.languages or (language,))]
+            if not engines:
+                names = ", ".join(engine.name for engine in self._engines)
+                raise HearingError(
+                    f"{names} does not know the language {language!r}: add whisper, openai or "
+                    "elevenlabs to RR_STT_FALLBACK"
+                )
+            self._chains[language] = Chain(engines, label="hearing", error=HearingError)
+        return self._chains[language]
+
+    async def _keep(self, heard: Heard, data: bytes, label: str, heard_at: datetime) -> Heard:
+        """Write the files of a recording, if they are kept."""
+        if self._artifacts is None:
+            return heard
+        write = partial(
+            keep,
+            self._artifacts,
+            heard.heard_id,
+            data,
+            heard.transcript,
+            duration_ms=heard.duration_ms,
+            mime_type=heard.mime_type,
+            label=label,
+            heard_at=heard_at,
+        )
+        try:
+            audio_path, transcript_path = await asyncio.to_thread(write)
+        except (OSError, ArtifactError) as error:  # the visitor is answered all the same
+            log.error("recording not kept", heard_id=heard.heard_id, reason=str(error))
+            return heard
+        return replace(heard, audio_path=audio_path, transcript_path=transcript_path)
+
+
+def _ask(chain: Chain[HearingEngine], pcm: bytes, language: str) -> Transcript:
+    return chain.ask(lambda engine: engine.transcribe(pcm, language))
+
+
+def _timed(function: Callable[[], T]) -> tuple[T, float]:
+    """Return the result of `function`, and the seconds that it took."""
+    started = monotonic()
+    return function(), monotonic() - started
+
+
+async def _on(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+    """Run `function` on one of `threads`, or raise HearingError if they have ended."""
+    try:
+        return await asyncio.get_running_loop().run_in_executor(threads, function)
+    except RuntimeError as error:
+        raise HearingError("hearing was stopped with the installation") from error
