@@ -159,7 +159,7 @@ class Settings(BaseSettings):
         "or none.",
     )
     stt_fallback: Listed[HearingEngine] = Field(
-        (), description="Hearing engines that are used when that one fails, in order; or none."
+        (), description="Hearing engines that are used when that one fails, in order."
     )
     stt_language: str = Field(
         "en",

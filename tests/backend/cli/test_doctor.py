@@ -70,7 +70,7 @@ def test_artifacts_that_cannot_be_written_fail(tmp_path: Path) -> None:
     findings = found(tmp_path / "file" / "artifacts")
 
     assert {"artifacts can be written", "disk space"} == failures(findings).keys()
-    assert 7 == sum("agents: " not in check for check in findings)
+    assert 8 == sum("agents: " not in check for check in findings)
 
 
 def test_a_taken_port_fails(tmp_path: Path, taken: int) -> None:

@@ -20,6 +20,7 @@ LISTS = {
     "cors_origins": ("http://localhost:5173", "https://show.example"),
     "allowed_hosts": ("show.local", "10.0.0.5"),
     "speech_fallback": ("openai", "embedded"),
+    "stt_fallback": ("openai", "embedded"),
     "targets": ("127.0.0.1:7000", "[::1]:9000"),
 }
 """Each setting that holds several values, and two of them."""
