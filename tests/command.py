@@ -48,7 +48,7 @@ def invoke(*arguments: str, **env: str) -> Result:
     """Run `reflective-resonance` with `arguments` here; the log is left to the other tests."""
     with pytest.MonkeyPatch.context() as patch, capture_logs():
         for module in (group, main):
-            patch.setattr(module, "configure_logging", lambda *_: None)
+            patch.setattr(module, "configure_logging", lambda *_, **__: None)
         return CliRunner().invoke(
             app, arguments, env={"COLUMNS": "1000", **env}, catch_exceptions=False
         )

@@ -74,7 +74,11 @@ def _in_plain_words(command: Any) -> Any:
 def _log_as_set(settings: Settings) -> None:
     """Log warnings and errors only, unless the settings ask for more: commands show progress."""
     asked = "log_level" in settings.model_fields_set or settings.trace_signals
-    configure_logging(settings.log_level if asked else "warning", settings.secrets())
+    configure_logging(
+        settings.log_level if asked else "warning",
+        settings.secrets(),
+        keep_texts=settings.keep_texts,
+    )
 
 
 def _guarded(command: Callable[[], Any]) -> None:

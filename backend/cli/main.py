@@ -60,7 +60,7 @@ def serve(
 ) -> None:
     """Run the server until Ctrl-C."""
     settings, discovered = _load(host=host, port=port, artifacts_dir=artifacts)
-    configure_logging(settings.log_level, settings.secrets())
+    configure_logging(settings.log_level, settings.secrets(), keep_texts=settings.keep_texts)
     from backend.http.server import run
 
     raise typer.Exit(run(settings, discovered))

@@ -18,7 +18,7 @@ from backend.agents import AgentProfile, AgentState, Registry, Slot
 from backend.agents import State as AgentCondition
 from backend.config import Settings
 from backend.hearing import State as HearingState
-from backend.http import problems
+from backend.http import hearing, problems
 from backend.http.access import Access, admitted_origins
 from backend.http.body_limit import BodyLimit, Limits
 from backend.http.models import CamelCase
@@ -52,6 +52,11 @@ class ChatRequest(CamelCase):
 
     message: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
     slots: list[SlotChoice] = Field(min_length=1, max_length=6)
+    stt_session_id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$",
+        description="The sttSessionId of the recording in which it was said.",
+    )
     session_start: bool = Field(False, description="Whether the stream begins with session.start.")
 
     @field_validator("slots")
@@ -145,7 +150,9 @@ def create_app(
     app.state.hosting = hosting
     problems.install(app)
     _guard(app, hosting.settings)
-    _add_routes(app, hosting)
+    recent = hearing.RecentTranscripts()
+    _add_routes(app, hosting, recent)
+    app.include_router(hearing.hearing_router(hosting, recent))
     app.include_router(page_router(app, hosting))
     app.include_router(audio_router(hosting.artifacts))
     _add_plugin_routes(app, hosting)
@@ -154,7 +161,12 @@ def create_app(
 
 def _guard(app: FastAPI, settings: Settings) -> None:
     """Add the middleware; a request passes the last one first."""
-    app.add_middleware(BodyLimit, limits=Limits(MAX_BODY_BYTES, settings.request_limit_s))
+    recording = Limits(hearing.MAX_BODY_BYTES, hearing.BODY_LIMIT_S)
+    app.add_middleware(
+        BodyLimit,
+        limits=Limits(MAX_BODY_BYTES, settings.request_limit_s),
+        of_paths={hearing.PATH: recording},
+    )
     origins = admitted_origins(settings)
     if origins:
         app.add_middleware(
@@ -167,7 +179,7 @@ def _guard(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(Access, settings=settings)
 
 
-def _add_routes(app: FastAPI, hosting: Hosting) -> None:
+def _add_routes(app: FastAPI, hosting: Hosting, recent: hearing.RecentTranscripts) -> None:
     @app.post(
         "/v1/chat",
         response_class=EventSourceResponse,
@@ -187,8 +199,9 @@ def _add_routes(app: FastAPI, hosting: Hosting) -> None:
     async def chat(request: ChatRequest) -> EventSourceResponse:
         """Start a session; the answer is the stream of its events."""
         slots = _known_slots(request, hosting.registry)
+        heard_id = request.stt_session_id or recent.find(request.message)
         try:
-            stream = hosting.runner.start(request.message, slots)
+            stream = hosting.runner.start(request.message, slots, heard_id)
         except TooManySessionsError as error:
             raise ProblemError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -265,7 +278,7 @@ def _known_slots(request: ChatRequest, registry: Registry) -> list[Slot]:
     if errors:
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
-            "The request has wrong fields; see errors.",
+            problems.wrong(errors),
             errors=errors,
         )
     return [Slot(slot.slot_id, slot.agent_id) for slot in request.slots]

@@ -75,6 +75,12 @@ def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     return {status.value: {"description": status.phrase, "content": content} for status in statuses}
 
 
+def wrong(errors: Sequence[FieldProblem]) -> str:
+    """Return a sentence on the first wrong field: clients show `detail` as it is."""
+    first = errors[0]
+    return f"The request is wrong in {first.field}: {first.message[0].lower()}{first.message[1:]}."
+
+
 def _described(document: dict[str, Any]) -> dict[str, Any]:
     """Put the problem into the OpenAPI document, and FastAPI's own form of a 422 out of it."""
     template = "#/components/schemas/{model}"
@@ -127,7 +133,7 @@ def install(app: FastAPI) -> None:
             )
         fields = [FieldProblem(field=_name(item), message=item["msg"]) for item in error.errors()]
         broken = any(item["type"] == "json_invalid" for item in error.errors())
-        detail = NOT_JSON if broken else "The request has wrong fields; see errors."
+        detail = NOT_JSON if broken else wrong(fields)
         return problem_response(
             HTTPStatus.BAD_REQUEST if broken else HTTPStatus.UNPROCESSABLE_ENTITY,
             detail,

@@ -27,6 +27,7 @@ import uvicorn
 
 from backend.config import Settings
 from backend.errors import EXIT_FAILED
+from backend.http import hearing
 from backend.http.app import create_app
 from backend.http.connections import WAITING_CONNECTIONS, Connections, listening
 from backend.logs import flush
@@ -100,7 +101,7 @@ def _serve(
     settings: Settings, discovered: Iterable[Discovered], sockets: list[socket.socket]
 ) -> int:
     app = create_app(settings, discovered)
-    connections = Connections(settings.request_limit_s)
+    connections = Connections(settings.request_limit_s, {hearing.PATH: hearing.BODY_LIMIT_S})
     config = uvicorn.Config(
         **connections.options(app),
         log_config=None,

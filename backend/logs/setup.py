@@ -6,6 +6,7 @@ escaped, and the lines of a traceback are indented. No secret and no word of a v
 - the values of secret settings are replaced in every line
 - libraries log from INFO only: at DEBUG they log requests with headers and bodies
 - of a pydantic error the fields are shown, not the input that it quotes
+- without `RR_KEEP_TEXTS` a traceback shows no message: an error that nobody expects may quote text
 """
 
 import logging
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from io import StringIO
 from typing import Any, TextIO
 
@@ -38,7 +40,9 @@ REDACTED = "**********"
 _INDENT = "    | "
 
 
-def configure_logging(level: str, secrets: Iterable[SecretStr | None] = ()) -> None:
+def configure_logging(
+    level: str, secrets: Iterable[SecretStr | None] = (), *, keep_texts: bool = True
+) -> None:
     """Log everything from `level` to standard error, without the values of `secrets`."""
     os.environ.update(SILENCED)
     logging.captureWarnings(True)
@@ -51,7 +55,8 @@ def configure_logging(level: str, secrets: Iterable[SecretStr | None] = ()) -> N
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _escape_unprintable,
                 structlog.dev.ConsoleRenderer(
-                    colors=_coloured(sys.stderr), exception_formatter=_indented_traceback
+                    colors=_coloured(sys.stderr),
+                    exception_formatter=partial(_write_traceback, keep_texts=keep_texts),
                 ),
             ],
         )
@@ -138,19 +143,23 @@ def _escape_unprintable(_: WrappedLogger, __: str, event: EventDict) -> EventDic
     return event
 
 
-def _indented_traceback(stream: TextIO, exc_info: ExcInfo) -> None:
-    """Write a traceback, indented."""
+def _write_traceback(stream: TextIO, exc_info: ExcInfo, *, keep_texts: bool) -> None:
+    """Write a traceback, indented, with the messages of its errors only if texts are kept."""
     written = StringIO()
     structlog.dev.plain_traceback(written, exc_info)
     text = written.getvalue()
-    error: BaseException | None = exc_info[1]
-    while error is not None:
+    errors: list[BaseException | None] = [exc_info[1]]
+    for error in errors:  # which becomes longer meanwhile
+        if error is None:
+            continue
+        errors += [error.__cause__ or error.__context__, *getattr(error, "exceptions", ())]
         if isinstance(error, ValidationError):
             fields = ", ".join(
                 f"{'.'.join(map(str, item['loc']))}: {item['type']}" for item in error.errors()
             )
             text = text.replace(str(error), f"{error.error_count()} wrong fields: {fields}")
-        error = error.__cause__ or error.__context__
+        elif not keep_texts:
+            text = text.replace(f": {error}", "")
     stream.write("\n" + _indented(text))
 
 

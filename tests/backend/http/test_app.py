@@ -351,5 +351,6 @@ def test_the_openapi_document_names_the_routes(server: LiveServer) -> None:
         "/v1/health",
         "/v1/health/ready",
         "/v1/reset",
+        "/v1/stt",
         "/v1/audio/{path}",
     } == document["paths"].keys()

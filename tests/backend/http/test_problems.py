@@ -1,6 +1,7 @@
 """Wrong requests: a problem that names the field and never repeats what was sent."""
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +112,34 @@ def test_a_wrong_field_is_named_and_not_repeated(server: LiveServer, case: str) 
     assert 422 == answer.status
     named = [error["field"] for error in problem(answer)["errors"]]
     assert any(name == field or name.startswith(f"{field}.") for name in named), named
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (
+            {"message": SAID, "slots": slots(agentId=CANARY)},
+            r"in slots\.0\.agentId: no such agent; the agents are claude.*gemini-3\.",
+        ),
+        (
+            {"message": " ", "slots": slots()},
+            r"in message: string should have at least 1 character\.",
+        ),
+        (
+            {"message": SAID, "slots": [slots(slotId=n)[0] for n in (1, 2, 3, 4, 5, 6, 1)]},
+            r"in slots: list should have at most 6 items after validation, not 7\.",
+        ),
+    ],
+    ids=["unknown agent", "empty message", "seven slots"],
+)
+def test_the_detail_is_a_sentence_on_the_first_wrong_field(
+    server: LiveServer, body: object, detail: str
+) -> None:
+    """Earlier clients show `detail` as it is, and read nothing else of a problem."""
+    answer = post(server.port, "/v1/chat", json.dumps(body).encode(), JSON_HEADER)
+
+    assert 422 == answer.status
+    assert re.fullmatch(f"The request is wrong {detail}", problem(answer)["detail"])
 
 
 @pytest.mark.parametrize("case", BROKEN)

@@ -16,7 +16,7 @@ import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from backend.logs import flush
-from backend.logs.setup import NOISY, OWN, SILENT, configure_logging
+from backend.logs.setup import NOISY, OWN, SILENT, _write_traceback, configure_logging
 from tests.backend.serving import READY, Serving
 from tests.command import free_port
 from tests.live import chat_body, get, post
@@ -87,6 +87,24 @@ def test_a_traceback_cannot_forge_a_line(said: Said) -> None:
     assert all(line.startswith("    | ") or LINE.match(line) or not line for line in lines)
     assert "ValueError" in "".join(lines)
     assert "\x1b" not in "".join(lines)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_traceback_without_texts_has_no_messages(kept: bool) -> None:
+    """What an error quotes is left out, that of its causes and its group too; the rest stays."""
+    stream = StringIO()
+    try:
+        try:
+            raise KeyError("canary words")
+        except KeyError as error:
+            raise ExceptionGroup("canary", [ValueError("canary again"), OSError()]) from error
+    except ExceptionGroup as error:
+        _write_traceback(stream, (type(error), error, error.__traceback__), keep_texts=kept)
+
+    text = stream.getvalue()
+
+    assert kept == ("canary" in re.sub(r"raise .*", "", text))
+    assert all(name in text for name in ("KeyError", "ExceptionGroup", "ValueError", "OSError"))
 
 
 @pytest.mark.faults
@@ -199,8 +217,8 @@ class Failing(logging.Handler):
     def emit(self, record):
         raise OSError("no log")
 configure = logs.configure_logging
-def failing(*arguments):
-    configure(*arguments)
+def failing(*arguments, **options):
+    configure(*arguments, **options)
     logging.getLogger("backend").addHandler(Failing())
 logs.configure_logging = failing
 from backend.__main__ import main
