@@ -10,11 +10,14 @@ from backend.hearing import create_hearing, hearing_engine_names
 
 
 def read(file: Path) -> bytes:
-    """Return a recording."""
+    """Return the bytes of a recording, or raise UsageError."""
     try:
-        return file.read_bytes()
+        data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror or error}") from error
+    if not data:
+        raise UsageError(f"{file} is empty: name a recording")
+    return data
 
 
 async def transcribe(settings: Settings, file: Path, language: str) -> dict[str, Any]:

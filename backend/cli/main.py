@@ -72,6 +72,10 @@ def rehearse(
     slots: Annotated[int, typer.Option(min=1, max=6, help="Number of speakers that answer.")] = 6,
     seed: Annotated[int | None, typer.Option(min=0, help="Makes the session repeatable.")] = None,
     artifacts: Artifacts = None,
+    speak: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A recording of what the visitor says, not a message."),
+    ] = None,
     verbose: Annotated[
         bool,
         typer.Option(
@@ -85,8 +89,17 @@ def rehearse(
     from backend.cli.rehearse import rehearse as run
     from backend.cli.rehearse import show
 
+    recording = b""
+    if speak is not None:
+        from backend.cli.hear import read
+
+        if message != DEFAULT_MESSAGE:
+            raise UsageError("either a message or --speak FILE: leave one of them out")
+        recording = read(speak)
     progress = messages()
-    report = asyncio.run(run(settings, discovered, message, slots, progress, verbose=verbose))
+    report = asyncio.run(
+        run(settings, discovered, message, slots, progress, recording=recording, verbose=verbose)
+    )
     if as_json:
         show_json(report.to_dict())
     else:

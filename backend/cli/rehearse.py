@@ -16,7 +16,7 @@ from backend.agents import Slot
 from backend.config import Settings
 from backend.plugins import Discovered, PluginStatus
 from backend.runtime import Hosting
-from backend.sessions import SlotAudio, SlotDone, SlotError, TurnStart
+from backend.sessions import Done, SlotAudio, SlotDone, SlotError, TurnStart
 from backend.signals import TURN_KINDS, TtsWritten, WorkDone, WorkFailed, tts_written
 from backend.storage import WAVE_NUMBERS, holding, read_header
 from backend.terminal import duration, output, show_paragraph, show_table
@@ -111,9 +111,13 @@ async def rehearse(
     slot_count: int,
     progress: Console,
     *,
+    recording: bytes = b"",
     verbose: bool = False,
 ) -> Report:
-    """Run a session with `slot_count` slots, show it on `progress`, and wait for its waves."""
+    """Run a session with `slot_count` slots, show it on `progress`, and wait for its waves.
+
+    What is heard in a `recording` takes the place of `message`.
+    """
     hosting = Hosting(settings, discovered)
     hosting.board.watch = partial(_show_warming, progress)
     watch = _Watch()
@@ -128,10 +132,15 @@ async def rehearse(
         for signal in waves[0].resolve("outcomes") if waves else ():
             connections.enter_context(signal.connected_to(watch.on_ended))
         async with hosting.running(low_priority=False, warm_hearing=False):
+            heard_id = None
+            if recording:
+                heard = await hosting.hearing.hear(recording)
+                heard_id, message = heard.heard_id, heard.transcript.text
+                show_paragraph(progress, f"heard by {heard.transcript.engine}: {message}")
             following = asyncio.create_task(watch.follow(progress, verbose=verbose))
-            stream = hosting.runner.start(message, slots)
+            stream = hosting.runner.start(message, slots, heard_id)
             watch.session_id = stream.session_id
-            problems, texts = await _follow(stream, progress, verbose=verbose)
+            problems, texts = await _follow(stream, progress, slot_count, verbose=verbose)
             status = hosting.board.get(WAVES)
             if status is None or status.state in {"failed", "disabled"}:
                 reason = f"{status.state}, {status.reason}" if status else "not installed"
@@ -177,11 +186,12 @@ def _show_warming(progress: Console, _: str, status: PluginStatus) -> None:
 
 
 async def _follow(
-    stream: Any, progress: Console, *, verbose: bool
+    stream: Any, progress: Console, slot_count: int, *, verbose: bool
 ) -> tuple[list[str], dict[tuple[int, int], str]]:
     """Show the session while it runs; return the problems, and the texts by turn and slot."""
     problems: list[str] = []
     texts: dict[tuple[int, int], str] = {}
+    failed: set[int] = set()
     async for _, event in stream.read():
         match event:
             case TurnStart():
@@ -200,6 +210,9 @@ async def _follow(
                 problem = f"{where}: {event.error.type}: {event.error.message}"
                 show_paragraph(progress, problem, INDENTS, "red")
                 problems.append(problem)
+                failed.add(event.slot_id)
+            case Done() if event.completed_slots < slot_count - len(failed):
+                problems.append("the session ended early; the log says why")
             case _:
                 pass
     return problems, texts

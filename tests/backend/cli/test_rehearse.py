@@ -1,6 +1,7 @@
 """A rehearsal's report: what was said, what became of it, and every reason why it is not ok."""
 
 import io
+import json
 import wave
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ from backend.signals import (
 from backend.speech import Spoken
 from backend.speech.espeak import EmbeddedEngine
 from backend.terminal import duration
+from backend.workflow import Workflow
 
 made = define("rehearsal_test_made", WorkDone, "For tests.", sender="tests", thread=EVENT_LOOP)
 failed = define(
@@ -149,6 +151,47 @@ async def test_a_slot_that_fails_is_a_problem(
 
     assert ["turn 1 slot 1: tts_error: no loudspeaker", "no agent spoke"] == report.problems
     assert [] == report.utterances
+
+
+async def test_a_session_that_ends_early_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session without all its turns is no success, also if what was spoken has its waves."""
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("the replies cannot begin")
+
+    monkeypatch.setattr(Workflow, "_replies", fail)
+
+    report = await run(tmp_path, waves(three_files))
+
+    assert ["the session ended early; the log says why"] == report.problems
+    assert 4 == len(report.utterances)
+
+
+@pytest.mark.e2e
+async def test_a_rehearsal_begins_with_a_recording(tmp_path: Path) -> None:
+    """What is heard is what the agents answer, and the session names the recording."""
+    question = tmp_path / "question.wav"
+    EmbeddedEngine(temporary=tmp_path / ".tmp").generate_wav_to_file(
+        "The river is very old.", "calm_soothing", question
+    )
+    console = progress()
+
+    report = await rehearse(
+        Settings(artifacts_dir=tmp_path, seed=1, stt_engine="embedded"),
+        [waves(three_files)],
+        "",
+        1,
+        console,
+        recording=question.read_bytes(),
+    )
+
+    assert [] == report.problems
+    assert isinstance(console.file, io.StringIO)
+    assert "heard by embedded: " in console.file.getvalue()
+    manifest = tmp_path / "tts" / "sessions" / report.session_id / "session.json"
+    assert json.loads(manifest.read_text("utf-8"))["heard_id"]
 
 
 @pytest.mark.parametrize("verbose", [False, True])
