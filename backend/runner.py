@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from backend.agents import Slot
 from backend.errors import ReflectiveResonanceError
@@ -67,6 +68,7 @@ class SessionRunner:
     async def _run(
         self, stream: SessionStream, message: str, slots: Sequence[Slot], heard_id: str | None
     ) -> None:
+        bind_contextvars(session_id=stream.session_id)  # for each line that the session logs
         log.info("session started", session_id=stream.session_id, slots=len(slots))
         try:
             await self._workflow.run(

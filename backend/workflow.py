@@ -22,7 +22,7 @@ from typing import Any
 
 import structlog
 
-from backend.agents import Agents, CommentSelection, Peer, Received, Said, Slot, SpokenResponse
+from backend.agents import Agents, CommentSelection, Said, Slot, SpokenResponse
 from backend.errors import AgentError, SlotErrorType, SpeechError
 from backend.sessions import (
     Done,
@@ -167,11 +167,7 @@ class Workflow:
         self, session: _Session, responses: dict[int, Utterance]
     ) -> dict[int, Utterance]:
         async def answer(slot: Slot) -> CommentSelection:
-            peers = [
-                Peer(other.slot_id, other.agent_id, other.text)
-                for other in responses.values()
-                if other.slot_id != slot.slot_id
-            ]
+            peers = [_said(other) for other in responses.values() if other.slot_id != slot.slot_id]
             own = responses[slot.slot_id].text
             chosen = await self._agents.comment(
                 slot, session.message, own, peers, seed=session.seed
@@ -199,7 +195,7 @@ class Workflow:
 
     async def _summary(self, session: _Session, agent_id: str) -> None:
         spoken = sorted(session.manifest.utterances, key=lambda one: (one.turn_index, one.slot_id))
-        said = [Said(one.slot_id, one.kind, one.text, one.target_slot_id) for one in spoken]
+        said = [_said(one) for one in spoken]
 
         async def answer(slot: Slot) -> SpokenResponse:
             return await self._agents.summarize(slot, session.message, said, seed=session.seed)
@@ -337,15 +333,18 @@ def _utterance(turn_index: int, slot: Slot, answer: SpokenResponse | CommentSele
     )
 
 
+def _said(utterance: Utterance) -> Said:
+    return Said(utterance.slot_id, utterance.kind, utterance.text, utterance.target_slot_id)
+
+
 def _draw_comments(
     comments: dict[int, Utterance], generator: random.Random
-) -> dict[int, list[Received]]:
+) -> dict[int, list[Said]]:
     """Return the comments that reach each target, at most `COMMENTS_PER_TARGET`, by target."""
-    by_target: dict[int, list[Received]] = {}
+    by_target: dict[int, list[Said]] = {}
     for comment in comments.values():
         if comment.target_slot_id is not None:
-            received = Received(comment.slot_id, comment.agent_id, comment.text)
-            by_target.setdefault(comment.target_slot_id, []).append(received)
+            by_target.setdefault(comment.target_slot_id, []).append(_said(comment))
     return {
         target: generator.sample(received, min(len(received), COMMENTS_PER_TARGET))
         for target, received in by_target.items()

@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from backend.config import Settings
 from backend.http.app import create_app
-from backend.plugins import GROUP, Discovered, discover
+from backend.plugins import Discovered, discover
+from backend.plugins.loader import GROUP
 from tests import installed
 from tests.command import environment
 from tests.live import LiveServer, chat_body, chunks, post

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from backend.agents.conversations import MAX_TOKENS, Conversations, Exchange
 from backend.agents.models import Candidate, Client, ModelFactory
@@ -16,8 +17,6 @@ from backend.agents.states import AgentState, States
 from backend.agents.turns import (
     AnyTurn,
     CommentTurn,
-    Peer,
-    Received,
     ReplyTurn,
     ResponseTurn,
     Said,
@@ -88,7 +87,7 @@ class Agents:
         return await self._ask(SpokenResponse, ResponseTurn(slot, message, seed))
 
     async def comment(
-        self, slot: Slot, message: str, own: str, peers: Sequence[Peer], *, seed: int
+        self, slot: Slot, message: str, own: str, peers: Sequence[Said], *, seed: int
     ) -> CommentSelection:
         """Return the slot's comment on exactly one of `peers`, never on itself (turn 2)."""
         others = tuple(peer for peer in peers if peer.slot_id != slot.slot_id)
@@ -97,7 +96,7 @@ class Agents:
         return await self._ask(CommentSelection, CommentTurn(slot, message, seed, own, others))
 
     async def reply(
-        self, slot: Slot, message: str, own: str, comments: Sequence[Received], *, seed: int
+        self, slot: Slot, message: str, own: str, comments: Sequence[Said], *, seed: int
     ) -> SpokenResponse:
         """Return the slot's reply to the comments it received (turn 3)."""
         if not comments:
@@ -145,7 +144,8 @@ class Agents:
         profile = self.registry.get(turn.slot.agent_id)
         await self._build_models()
         conversation = self._conversations.of(turn.slot)
-        output = await self._client.ask(output_type, profile, turn, conversation.snapshot())
+        with bound_contextvars(turn_index=turn.turn_index):
+            output = await self._client.ask(output_type, profile, turn, conversation.snapshot())
         conversation.add(Exchange(remembered_prompt(turn), output.text))
         return output
 

@@ -92,7 +92,10 @@ def _tables(path: Path) -> Iterable[Mapping[str, Any]]:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise SettingsError(f"RR_AGENTS_FILE={path}: {error.strerror}") from error
+        raise SettingsError(
+            f"RR_AGENTS_FILE={path}: cannot be read ({error.strerror}): "
+            "name a file, such as agents.toml"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: is not TOML: {error}") from error
     unknown = sorted(data.keys() - {"agents"})
@@ -111,7 +114,6 @@ def _profile(entry: _Agent, base: AgentProfile | None) -> AgentProfile:
         base = AgentProfile(
             id=entry.id,
             name=entry.id,
-            provider="",
             description="",
             color=NEW_AGENT_COLOR,
             persona=NEW_AGENT_PERSONA,
@@ -119,8 +121,6 @@ def _profile(entry: _Agent, base: AgentProfile | None) -> AgentProfile:
         )
     profile_fields = {field.name for field in fields(AgentProfile)} - {"fallback"}
     said = entry.model_dump(include=profile_fields, exclude_none=True)
-    if "model" in said:
-        said["provider"] = said["model"].partition(":")[0]
     profile = replace(base, **said)
     if entry.fallback is None:
         return profile

@@ -17,9 +17,9 @@ from backend.agents.registry import AgentProfile
 from backend.agents.turns import (
     AnyTurn,
     CommentTurn,
-    Peer,
     ReplyTurn,
     ResponseTurn,
+    Said,
     Slot,
     SummaryTurn,
 )
@@ -91,8 +91,7 @@ class Prompts:
             case ReplyTurn():
                 said["own"] = fence(turn.own, "you")
                 said["comments"] = "\n".join(
-                    fence(comment.text, f"speaker {comment.from_slot_id}")
-                    for comment in turn.comments
+                    fence(comment.text, f"speaker {comment.slot_id}") for comment in turn.comments
                 )
             case SummaryTurn():
                 said["said"] = "\n".join(
@@ -123,7 +122,7 @@ def remembered_prompt(turn: AnyTurn) -> str:
             return "You summed up what the speakers said."
 
 
-def shuffled_peers(turn: CommentTurn) -> tuple[Peer, ...]:
+def shuffled_peers(turn: CommentTurn) -> tuple[Said, ...]:
     """Return the peers in a seeded order for each slot; the first would get most comments."""
     peers = sorted(turn.peers, key=lambda peer: peer.slot_id)
     seeded_random(turn.seed, turn.slot.slot_id, "peers").shuffle(peers)
@@ -138,7 +137,9 @@ def fence(text: str, by: str) -> str:
 def _check_folder(directory: Path) -> None:
     """Raise SettingsError if the folder is missing; warn about a file that replaces nothing."""
     if not directory.is_dir():
-        raise SettingsError(f"RR_PROMPTS_DIR={directory}: is not a folder")
+        raise SettingsError(
+            f"RR_PROMPTS_DIR={directory}: is not a folder: name one, such as prompts"
+        )
     for path in sorted(directory.glob(f"*{SUFFIX}")):
         if path.stem not in PLACEHOLDERS:
             names = ", ".join(f"{name}{SUFFIX}" for name in PLACEHOLDERS)

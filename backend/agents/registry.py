@@ -22,7 +22,6 @@ class AgentProfile:
 
     id: str
     name: str
-    provider: str
     description: str
     color: str
     persona: str
@@ -46,6 +45,11 @@ class AgentProfile:
         self.first_choice  # noqa: B018 - building it is the check
 
     @property
+    def provider(self) -> str:
+        """The provider of the model that is asked first."""
+        return self.first_choice.provider
+
+    @property
     def first_choice(self) -> ModelChoice:
         """The model that is asked first."""
         return ModelChoice(self.model, self.base_url, self.key, self.output)
@@ -60,7 +64,6 @@ DEFAULT_PROFILES: tuple[AgentProfile, ...] = (
     AgentProfile(
         id="claude-sonnet-4-5",
         name="Claude Sonnet 4.5",
-        provider="anthropic",
         description="Attentive: notices the small thing in a sentence.",
         color="#d97757",
         persona="You are attentive and unhurried. You notice the smallest thing in what was said: "
@@ -71,7 +74,6 @@ DEFAULT_PROFILES: tuple[AgentProfile, ...] = (
     AgentProfile(
         id="claude-opus-4-5",
         name="Claude Opus 4.5",
-        provider="anthropic",
         description="Deep: thinks in wells, stones and long spans of time.",
         color="#8a5a44",
         persona="You think slowly and in long spans of time: stone, wells, sediment, seasons. You "
@@ -82,7 +84,6 @@ DEFAULT_PROFILES: tuple[AgentProfile, ...] = (
     AgentProfile(
         id="gpt-5.2",
         name="GPT-5.2",
-        provider="openai",
         description="Exact: counts, measures, and is moved by what the numbers leave over.",
         color="#10a37f",
         persona="You are exact. You count and measure what happens in the water and in the "
@@ -93,7 +94,6 @@ DEFAULT_PROFILES: tuple[AgentProfile, ...] = (
     AgentProfile(
         id="gpt-5.1",
         name="GPT-5.1",
-        provider="openai",
         description="Warm: the host, who speaks to the visitor as to a guest at a kitchen table.",
         color="#4fa3b8",
         persona="You are the host. You speak to the visitor as to a guest at a kitchen table, "
@@ -104,7 +104,6 @@ DEFAULT_PROFILES: tuple[AgentProfile, ...] = (
     AgentProfile(
         id="gpt-4o",
         name="GPT-4o",
-        provider="openai",
         description="Playful: quick, cheeky, fond of puddles.",
         color="#e3b23c",
         persona="You are quick and cheeky. You tease the words, the water and the other speakers, "
@@ -115,7 +114,6 @@ DEFAULT_PROFILES: tuple[AgentProfile, ...] = (
     AgentProfile(
         id="gemini-3",
         name="Gemini 3",
-        provider="google",
         description="Contrary: holds the other side of every sentence.",
         color="#5b7fd6",
         persona="You hold the other side of every sentence. You disagree in order to look closer, "
@@ -158,6 +156,3 @@ class Registry:
 
     def __iter__(self) -> Iterator[AgentProfile]:
         return iter(self._profiles.values())
-
-    def __len__(self) -> int:
-        return len(self._profiles)

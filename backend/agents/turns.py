@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from backend.signals import Kind
+from backend.signals import TURN_KINDS, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,26 +15,8 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
-    """Another slot's turn-1 response."""
-
-    slot_id: int
-    agent_id: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A comment that another slot made on this slot's response."""
-
-    from_slot_id: int
-    agent_id: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Said:
-    """One utterance of a session, for its summary."""
+    """What a slot has said: on another one, if it has a target."""
 
     slot_id: int
     kind: Kind
@@ -49,22 +31,28 @@ class Turn:
     slot: Slot
     message: str
     seed: int
+    turn_index: ClassVar[int]
+
+    @property
+    def kind(self) -> Kind:
+        """What an utterance of the turn is."""
+        return TURN_KINDS[self.turn_index]
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseTurn(Turn):
     """Turn 1: answer the visitor."""
 
-    kind: ClassVar[Kind] = "response"
+    turn_index = 1
 
 
 @dataclass(frozen=True, slots=True)
 class CommentTurn(Turn):
     """Turn 2: comment on exactly one peer."""
 
-    kind: ClassVar[Kind] = "comment"
+    turn_index = 2
     own: str
-    peers: tuple[Peer, ...]
+    peers: tuple[Said, ...]
 
     @property
     def target_slot_ids(self) -> tuple[int, ...]:
@@ -76,16 +64,16 @@ class CommentTurn(Turn):
 class ReplyTurn(Turn):
     """Turn 3: reply to the comments received."""
 
-    kind: ClassVar[Kind] = "reply"
+    turn_index = 3
     own: str
-    comments: tuple[Received, ...]
+    comments: tuple[Said, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SummaryTurn(Turn):
     """Turn 4: sum up what was said, in the order of turns and slots."""
 
-    kind: ClassVar[Kind] = "summary"
+    turn_index = 4
     said: tuple[Said, ...]
 
 

@@ -1,13 +1,9 @@
 """Check whether this machine can run the installation, by doing what a session does."""
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from time import monotonic
 
 from backend.config import Settings
 from backend.errors import ListenError
@@ -16,15 +12,7 @@ from backend.storage import Artifacts, write_bytes
 
 FREE_BYTES = 1_000_000_000
 """A session of 18 utterances takes about 6 MB with its waves: enough for about 150 sessions."""
-HANG_LIMIT_S = 0.5
 ANSWER_LIMIT_S = 2.0
-_HANG = """
-import ctypes, signal
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-print(flush=True)
-ctypes.PyDLL(None if hasattr(signal, "SIGKILL") else "kernel32")[{sleep!r}]({amount})
-"""
-"""Ignores SIGTERM and sleeps in C while it holds the GIL (PyDLL does not release it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +35,6 @@ def examine(
         ("disk space", lambda: _disk(artifacts)),
         *_voices(settings, artifacts),
         *_hearing(settings),
-        ("a process that hangs can be killed", _kill),
         ("port", lambda: _port(settings)),
         ("plugins", lambda: _plugins(discovered)),
     ]
@@ -148,33 +135,6 @@ def _hearing(settings: Settings) -> list[tuple[str, Callable[[], str]]]:
     if not names:
         return [("hearing", lambda: "turned off: RR_STT_ENGINE=none")]
     return [(f"hearing: {name}", partial(check, name)) for name in names]
-
-
-def _kill() -> str:
-    with subprocess.Popen(  # noqa: S603 - our own interpreter, a constant program
-        [sys.executable, "-I", "-S", "-c", _hang()],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as child:
-        try:
-            if child.stdout is None or not child.stdout.readline():
-                raise OSError("the process did not start")
-            if sys.platform != "win32":
-                child.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(HANG_LIMIT_S)
-                raise OSError("the process did not hang, so nothing was proved")
-        finally:
-            killed = monotonic()
-            child.kill()
-    gone_ms = 1000 * (monotonic() - killed)
-    return f"one that did not react to SIGTERM was gone {gone_ms:.0f} ms after the kill"
-
-
-def _hang() -> str:
-    if sys.platform == "win32":
-        return _HANG.format(sleep="Sleep", amount=60_000)
-    return _HANG.format(sleep="sleep", amount=60)
 
 
 def _port(settings: Settings) -> str:

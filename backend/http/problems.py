@@ -33,7 +33,7 @@ class Problem(BaseModel):
     errors: list[FieldProblem] | None = None
 
 
-class ProblemError(Exception):
+class ProblemError(HTTPException):
     """Raise it in a route to answer with a problem."""
 
     def __init__(
@@ -44,11 +44,8 @@ class ProblemError(Exception):
         errors: Sequence[FieldProblem] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
+        super().__init__(status, detail, headers)
         self.errors = list(errors) if errors else None
-        self.headers = dict(headers or {})
 
 
 def problem_response(
@@ -109,7 +106,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(ProblemError)
     async def _problem(_: Request, error: ProblemError) -> JSONResponse:
         return problem_response(
-            error.status, error.detail, errors=error.errors, headers=error.headers
+            error.status_code, error.detail, errors=error.errors, headers=error.headers
         )
 
     @app.exception_handler(HTTPException)

@@ -76,7 +76,11 @@ def configure_logging(
     logging.raiseExceptions = False
     _skip_unused_fields()
     structlog.configure(
-        processors=[_keep_exception, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            _keep_exception,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         wrapper_class=unfailing(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,

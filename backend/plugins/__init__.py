@@ -8,11 +8,10 @@ from backend.plugins.commands import (
     server_in_settings,
 )
 from backend.plugins.contract import Host, Plugin, PluginSettings
-from backend.plugins.loader import GROUP, Discovered, discover, enabled, running
+from backend.plugins.loader import Discovered, discover, enabled, running
 from backend.plugins.status import Gauge, PluginStatus, PluginStatuses, State
 
 __all__ = [
-    "GROUP",
     "Discovered",
     "Gauge",
     "Host",

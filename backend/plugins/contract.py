@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -133,12 +133,8 @@ class Plugin:
     include_text: bool = False
     order: int = 100
 
-    KINDS: ClassVar[tuple[str, ...]] = (
-        *("lifespan", "router", "commands", "check", "outcomes", "sends"),
-    )
-
     def resolve(self, part: str) -> Any:
-        """Return one of `KINDS`, imported if it is a "module:attribute"."""
+        """Return the part called `part`, imported if it is a "module:attribute"."""
         value = getattr(self, part)
         return resolve_name(value) if isinstance(value, str) else value
 

@@ -8,9 +8,8 @@ from backend.storage.atomic import (
     flush_file,
     replace_file,
     write_bytes,
-    writing,
 )
-from backend.storage.disk_walk import Directory, is_settled, walk
+from backend.storage.disk_walk import is_settled, walk
 from backend.storage.leases import Leases
 from backend.storage.lock import holding
 from backend.storage.names import (
@@ -39,7 +38,6 @@ __all__ = [
     "WAVE_NUMBERS",
     "WAV_SUFFIX",
     "Artifacts",
-    "Directory",
     "Leases",
     "SpeechName",
     "Tree",
@@ -59,5 +57,4 @@ __all__ = [
     "walk",
     "wave_names",
     "write_bytes",
-    "writing",
 ]

@@ -17,24 +17,33 @@ class RetentionSettings(PluginSettings):
 
     enabled: bool = Field(False, description="Whether the server removes what is over a limit.")
     tts_ttl_min: float = Field(
-        0, ge=0, description="Minutes after its last word that a session's speech is kept."
+        0,
+        ge=0,
+        description="Minutes after its last word that a session's speech is kept; 0 is no limit.",
     )
     tts_max_mb: float = Field(
         0,
         ge=0,
-        description="Megabytes of speech that are kept; the oldest are removed first.",
+        description="Megabytes of speech that are kept; the oldest are removed first; "
+        "0 is no limit.",
     )
-    tts_keep_last: int = Field(0, ge=0, description="Newest sessions whose speech is kept.")
+    tts_keep_last: int = Field(
+        0, ge=0, description="Newest sessions whose speech is kept; 0 is no limit."
+    )
     waves_ttl_h: float = Field(
-        0, ge=0, description="Hours after its last wave that a session is kept, speech and waves."
+        0,
+        ge=0,
+        description="Hours after its last wave that a session is kept, speech and waves; "
+        "0 is no limit.",
     )
     waves_max_mb: float = Field(
         0,
         ge=0,
-        description="Megabytes of waves that are kept; the oldest are removed first.",
+        description="Megabytes of waves that are kept; the oldest are removed first; "
+        "0 is no limit.",
     )
     waves_keep_last: int = Field(
-        0, ge=0, description="Newest sessions that are kept, speech and waves."
+        0, ge=0, description="Newest sessions that are kept, speech and waves; 0 is no limit."
     )
     interval_s: float = Field(
         60, gt=0, le=86_400, description="Seconds between two checks of the limits."

@@ -16,8 +16,6 @@ from structlog.testing import capture_logs
 from backend.agents import (
     Agents,
     CommentSelection,
-    Peer,
-    Received,
     Registry,
     Said,
     Slot,
@@ -60,8 +58,8 @@ class ScriptedAgents(Agents):
         self.troubles = troubles or {}
         self.targets = targets or {}
         self.voice = voice
-        self.peers: dict[int, Sequence[Peer]] = {}
-        self.received: dict[int, Sequence[Received]] = {}
+        self.peers: dict[int, Sequence[Said]] = {}
+        self.received: dict[int, Sequence[Said]] = {}
         self.said: Sequence[Said] = ()
 
     def _fail_if_told(self, turn_index: int, slot: Slot) -> None:
@@ -74,7 +72,7 @@ class ScriptedAgents(Agents):
         return SpokenResponse(text=f"Response {slot.slot_id}.", voice_profile=self.voice)
 
     async def comment(
-        self, slot: Slot, message: str, own: str, peers: Sequence[Peer], *, seed: int
+        self, slot: Slot, message: str, own: str, peers: Sequence[Said], *, seed: int
     ) -> CommentSelection:
         self.peers[slot.slot_id] = peers
         self._fail_if_told(2, slot)
@@ -83,7 +81,7 @@ class ScriptedAgents(Agents):
         return CommentSelection(target_slot_id=target, comment=text, voice_profile=self.voice)
 
     async def reply(
-        self, slot: Slot, message: str, own: str, comments: Sequence[Received], *, seed: int
+        self, slot: Slot, message: str, own: str, comments: Sequence[Said], *, seed: int
     ) -> SpokenResponse:
         self.received[slot.slot_id] = comments
         self._fail_if_told(3, slot)
@@ -399,7 +397,7 @@ async def test_at_most_three_comments_reach_a_target(stage: Stage) -> None:
     await stage.run(agents, range(1, 7))
 
     assert {1: 3, 2: 1} == {slot_id: len(comments) for slot_id, comments in agents.received.items()}
-    assert 3 == len({comment.from_slot_id for comment in agents.received[1]})
+    assert 3 == len({comment.slot_id for comment in agents.received[1]})
 
 
 async def test_which_comments_are_drawn_depends_on_the_seed(stage: Stage) -> None:
@@ -408,7 +406,7 @@ async def test_which_comments_are_drawn_depends_on_the_seed(stage: Stage) -> Non
     for seed in (1, 1, 2, 3):
         agents = ScriptedAgents(targets=dict.fromkeys(range(2, 7), 1) | {1: 2})
         await stage.run(agents, range(1, 7), seed=seed)
-        drawn.setdefault(seed, set()).add(tuple(c.from_slot_id for c in agents.received[1]))
+        drawn.setdefault(seed, set()).add(tuple(c.slot_id for c in agents.received[1]))
 
     assert 1 == len(drawn[1])
     assert 1 < len(set.union(*drawn.values()))

@@ -104,8 +104,8 @@ class _Rehearsal:
         }
 
     def _reply(self, turn: ReplyTurn) -> str:
-        comments = sorted(turn.comments, key=lambda comment: comment.from_slot_id)
-        dishes = list(dict.fromkeys(_dish(comment.from_slot_id) for comment in comments))
+        comments = sorted(turn.comments, key=lambda comment: comment.slot_id)
+        dishes = list(dict.fromkeys(_dish(comment.slot_id) for comment in comments))
         if self._manner is not None:
             names = {"dishes": _listed(dishes), "gist": self._gist(self._manner, turn.own)}
             line = self._pick(self._manner.reply, self._manner.name, "reply")
@@ -113,7 +113,7 @@ class _Rehearsal:
         chosen = self._pick(comments, "answered")
         quote = self._quote(turn.own, {"my": "my"}, avoid=turn.message, favour=chosen.text)
         names = {
-            "dish": _dish(chosen.from_slot_id),
+            "dish": _dish(chosen.slot_id),
             "dishes": _listed(dishes),
             "quote": quote,
             "quotation": _bare(quote),

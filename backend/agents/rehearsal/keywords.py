@@ -18,6 +18,7 @@ from backend.agents.rehearsal.vocabulary import (
     LANGUAGES,
     PEOPLE,
     PLURALS,
+    QUESTION_WORDS,
     SCRIPTS,
     TIME_ADVERBS,
     WEAK_NOUNS,
@@ -48,36 +49,6 @@ _POINTING = frozenset({"the", "a", "an", "every", "that", "this"})
 _POSSESSIVES = frozenset({"my", "your", "our", "his", "her", "their", "its"})
 _DETERMINERS = _POINTING | _POSSESSIVES | {"these", "those"}
 _MENTION = frozenset({"word", "words"})
-_QUESTION_WORDS = frozenset(
-    [
-        "what",
-        "why",
-        "how",
-        "who",
-        "whom",
-        "whose",
-        "where",
-        "when",
-        "which",
-        "is",
-        "are",
-        "am",
-        "was",
-        "were",
-        "do",
-        "does",
-        "did",
-        "can",
-        "could",
-        "will",
-        "would",
-        "should",
-        "shall",
-        "have",
-        "has",
-        "may",
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +81,7 @@ def extract_keywords(message: str) -> Keywords:
     return Keywords(
         words=nouns or things or words,
         things=_things(text),
-        is_question="?" in text or "\uff1f" in text or not _QUESTION_WORDS.isdisjoint(lowered[:1]),
+        is_question="?" in text or "\uff1f" in text or not QUESTION_WORDS.isdisjoint(lowered[:1]),
         language=language,
         is_silent=not language and all(map(_is_noise, lowered)),
     )

@@ -28,6 +28,14 @@ FUNCTION_WORDS = _words(
 )
 """Function words; a phrase never ends with one."""
 
+QUESTION_WORDS = _words(
+    """
+    am are can could did do does have has how is may shall should was were what when where which
+    who whom whose why will would
+    """
+)
+"""Words that begin a question."""
+
 WEAK_WORDS = _words(
     """
     actually ago ask asked asking bad big bit came careful come comes coming dish dishes far first
@@ -41,11 +49,7 @@ WEAK_WORDS = _words(
 )
 """Words with too little meaning for an answer of their own."""
 
-WEAK_NOUNS = _words(
-    """
-    end kind one part place side thing things time way
-    """
-)
+WEAK_NOUNS = _words("end kind one part place side thing things time way")
 """Nouns that may end a phrase which a determiner has begun: `the wrong way`, `the small one`."""
 
 ADJECTIVES = _words(
@@ -81,11 +85,7 @@ DULL_NOUNS = WEAK_NOUNS | _words(
 )
 """Nouns that say little of what was said; a phrase that ends in one is taken up last."""
 
-TIME_ADVERBS = _words(
-    """
-    afterwards backwards overnight today tomorrow tonight yesterday
-    """
-)
+TIME_ADVERBS = _words("afterwards backwards overnight today tomorrow tonight yesterday")
 """Words that follow a phrase without belonging to it."""
 
 COMMON_VERBS = _words(

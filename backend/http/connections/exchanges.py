@@ -1,28 +1,15 @@
 """Report to a connection what the application does; end one whose body was not read."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+if TYPE_CHECKING:  # it imports this module
+    from backend.http.connections.connections import Connection
+
 KEY = "connection"
 """Key of the connection in the `state` of an ASGI scope."""
-
-
-class Connection(Protocol):
-    """What is reported to a connection."""
-
-    def awaits_body(self, path: str) -> None:
-        """The body of a request for `path` is being read."""
-
-    def is_busy(self, *, unread: bool = False) -> None:
-        """The application answers; `unread`: before it has read the request."""
-
-    def answered(self) -> None:
-        """The answer has been sent."""
-
-    def closes(self) -> None:
-        """A WebSocket is being closed."""
 
 
 class Exchanges:

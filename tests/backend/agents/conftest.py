@@ -9,8 +9,6 @@ import pytest
 from backend.agents import (
     Agents,
     CommentSelection,
-    Peer,
-    Received,
     Registry,
     Said,
     Slot,
@@ -50,11 +48,10 @@ async def play(
     slots = [Slot(number, agent_id) for number, agent_id in enumerate(agent_ids, start=1)]
     if backwards:
         slots.reverse()
-    by_id = {slot.slot_id: slot.agent_id for slot in slots}
 
     said = await asyncio.gather(*(agents.respond(slot, message, seed=seed) for slot in slots))
     responses = {slot.slot_id: spoken for slot, spoken in zip(slots, said, strict=True)}
-    peers = [Peer(slot_id, by_id[slot_id], spoken.text) for slot_id, spoken in responses.items()]
+    peers = [Said(slot_id, "response", spoken.text) for slot_id, spoken in responses.items()]
     chosen = await asyncio.gather(
         *(
             agents.comment(slot, message, responses[slot.slot_id].text, peers, seed=seed)
@@ -65,7 +62,7 @@ async def play(
     replies = {}
     for slot in slots:
         received = [
-            Received(slot_id, by_id[slot_id], selection.comment)
+            Said(slot_id, "comment", selection.comment)
             for slot_id, selection in comments.items()
             if selection.target_slot_id == slot.slot_id
         ]

@@ -8,7 +8,8 @@ from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from structlog.testing import capture_logs
 
-from backend.agents import AgentProfile, Agents, Candidate, Peer, Registry, Slot, create_agents
+from backend.agents import AgentProfile, Agents, Registry, Said, Slot, create_agents
+from backend.agents.models import Candidate
 from backend.agents.turns import AnyTurn
 from backend.errors import AgentError
 from tests.backend.agents.models.test_providers import PROVIDERS, entry, settings_for
@@ -154,7 +155,7 @@ async def test_nothing_to_speak_to_is_an_agent_error() -> None:
     agents = Agents(Registry())
 
     with pytest.raises(AgentError, match="slot 1 has no peer"):
-        await agents.comment(SLOT, "Hello", "Mine.", [Peer(1, "gpt-4o", "Mine.")], seed=1)
+        await agents.comment(SLOT, "Hello", "Mine.", [Said(1, "response", "Mine.")], seed=1)
     with pytest.raises(AgentError, match="slot 1 got no comment"):
         await agents.reply(SLOT, "Hello", "Mine.", [], seed=1)
 

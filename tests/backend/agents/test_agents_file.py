@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from backend.agents import DEFAULT_PROFILES, AgentProfile, check_agents
+from backend.agents import AgentProfile, check_agents
 from backend.agents.agents_file import load_profiles
 from backend.agents.choices import REHEARSAL, ModelChoice
+from backend.agents.registry import DEFAULT_PROFILES
 from backend.config import Settings
 from backend.errors import SettingsError
 from tests import readme
@@ -97,7 +98,6 @@ fallback = [
     assert heron == AgentProfile(
         id="heron",
         name="Heron",
-        provider="openai-chat",
         description="Stands.",
         color="#123456",
         persona="You stand in the shallows.",
@@ -245,7 +245,10 @@ def test_mistakes_end_every_command_before_it_begins(command: str, tmp_path: Pat
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     """The variable and the path are named."""
-    with pytest.raises(SettingsError, match=r"RR_AGENTS_FILE=.*nowhere.toml: No such file"):
+    with pytest.raises(
+        SettingsError,
+        match=r"RR_AGENTS_FILE=.*nowhere.toml: cannot be read \(No",
+    ):
         load_profiles(tmp_path / "nowhere.toml")
 
 

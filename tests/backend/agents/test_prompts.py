@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from backend.agents import DEFAULT_PROFILES, Peer, Received, Said, Slot
+from backend.agents import Said, Slot
 from backend.agents.prompts import (
     FENCE_RULE,
     PLACEHOLDERS,
@@ -12,12 +12,13 @@ from backend.agents.prompts import (
     remembered_prompt,
     shuffled_peers,
 )
+from backend.agents.registry import DEFAULT_PROFILES
 from backend.agents.turns import CommentTurn, ReplyTurn, ResponseTurn, SummaryTurn
 from backend.errors import SettingsError
 
 SLOT = Slot(1, "gpt-4o")
 PROMPTS = Prompts()
-PEERS = tuple(Peer(number, "gpt-5.1", f"Peer {number} speaks.") for number in range(2, 7))
+PEERS = tuple(Said(number, "response", f"Peer {number} speaks.") for number in range(2, 7))
 
 
 SUMMARY = SummaryTurn(
@@ -25,7 +26,7 @@ SUMMARY = SummaryTurn(
 )
 
 
-def comment_turn(seed: int = 1, slot: Slot = SLOT, peers: tuple[Peer, ...] = PEERS) -> CommentTurn:
+def comment_turn(seed: int = 1, slot: Slot = SLOT, peers: tuple[Said, ...] = PEERS) -> CommentTurn:
     """Return a turn 2 with five peers."""
     return CommentTurn(slot, "Hello {water}", seed, "Mine.", peers)
 
@@ -49,7 +50,7 @@ def test_each_turn_holds_what_was_said() -> None:
     assert "Mine." in comment
     assert "2 or 3 or 4 or 5 or 6" in comment
 
-    received = (Received(3, "gpt-5.1", "Really?"),)
+    received = (Said(3, "comment", "Really?"),)
     reply = PROMPTS.turn(ReplyTurn(SLOT, "Hello", 1, "Mine.", received))
     assert '<said by="speaker 3">Really?</said>' in reply
 
@@ -83,7 +84,7 @@ def test_peers_are_shuffled_per_slot_and_seed_whatever_their_order() -> None:
 
 def test_others_words_are_not_remembered() -> None:
     """The short form for the memory holds no word of a peer."""
-    received = (Received(3, "gpt-5.1", "Peer 3 speaks."),)
+    received = (Said(3, "comment", "Peer 3 speaks."),)
 
     assert "Peer" not in remembered_prompt(comment_turn())
     assert "Peer" not in remembered_prompt(ReplyTurn(SLOT, "Hello", 1, "Mine.", received))
@@ -96,7 +97,7 @@ def test_one_file_replaces_one_prompt(name: str, tmp_path: Path) -> None:
     placeholders = " ".join(f"{{{placeholder}}}" for placeholder in sorted(PLACEHOLDERS[name]))
     text = f"Speak in riddles. {{}} {{ }} {placeholders}\r\n"
     (tmp_path / f"{name}.txt").write_bytes(text.encode("utf-8-sig"))
-    received = (Received(3, "gpt-5.1", "Really?"),)
+    received = (Said(3, "comment", "Really?"),)
     turns = (
         ResponseTurn(SLOT, "Hello", 1),
         comment_turn(),

@@ -3,8 +3,8 @@ from typing import get_args
 
 import pytest
 
-from backend.agents import DEFAULT_PROFILES, AgentProfile, Registry
-from backend.agents.registry import Temperament
+from backend.agents import AgentProfile, Registry
+from backend.agents.registry import DEFAULT_PROFILES, Temperament
 from backend.errors import AgentError, SettingsError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.agents import DEFAULT_PROFILES
+from backend.agents.registry import DEFAULT_PROFILES
 from backend.config import Settings
 from backend.http.app import MAX_BODY_BYTES, RETRY_AFTER_S, create_app
 from backend.plugins import Discovered, Host, Plugin, PluginSettings

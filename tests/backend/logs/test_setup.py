@@ -18,7 +18,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from backend.logs import flush
 from backend.logs.setup import NOISY, OWN, SILENT, _write_traceback, configure_logging
 from tests.backend.serving import READY, Serving
-from tests.command import free_port
+from tests.command import free_port, run
 from tests.live import chat_body, get, post
 from tests.patience import LIMIT_S, until
 
@@ -175,6 +175,19 @@ def test_libraries_are_not_heard_at_debug(said: Said) -> None:
 
     assert CANARY not in text
     assert "ours" in text
+
+
+@pytest.mark.e2e
+def test_an_answer_says_its_session_and_its_turn(tmp_path: Path) -> None:
+    """The line of each answer names the session and the turn."""
+    env = {"RR_WAVES_ENABLED": "false", "RR_LOG_LEVEL": "info"}
+
+    done = run("rehearse", "--slots", "1", cwd=tmp_path, env=env)
+
+    (session,) = (tmp_path / "artifacts/tts/sessions").iterdir()
+    (answer,) = [line for line in done.stderr.splitlines() if "agent answered" in line]
+    assert f"session_id={session.name}" in answer
+    assert "turn_index=1" in answer
 
 
 @pytest.mark.e2e

@@ -16,7 +16,6 @@ from structlog.testing import capture_logs
 
 from backend.errors import PluginError
 from backend.plugins import (
-    GROUP,
     Discovered,
     Host,
     Plugin,
@@ -28,6 +27,7 @@ from backend.plugins import (
     running,
 )
 from backend.plugins import loader as plugins
+from backend.plugins.loader import GROUP
 from backend.signals import EVENT_LOOP, define, emit
 from backend.storage import Artifacts
 from tests.patience import LIMIT_S

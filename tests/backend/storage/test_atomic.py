@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from backend.storage import Artifacts, write_bytes, writing
+from backend.storage import Artifacts, write_bytes
 from backend.storage import atomic as module
+from backend.storage.atomic import writing
 
 
 @pytest.fixture

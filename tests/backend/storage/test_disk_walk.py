@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.storage import Directory, is_settled, walk
+from backend.storage import is_settled, walk
+from backend.storage.disk_walk import Directory
 
 
 @pytest.fixture

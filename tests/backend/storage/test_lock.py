@@ -88,7 +88,8 @@ def test_a_full_disk_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.Monkey
 DIE_WRITING = """
 import os, signal, sys
 from pathlib import Path
-from backend.storage import (Artifacts, writing)
+from backend.storage import Artifacts
+from backend.storage.atomic import writing
 artifacts = Artifacts(Path(sys.argv[1]))
 with writing(artifacts.root / "session.json", artifacts.temporary) as draft:
     draft.write_text("{")

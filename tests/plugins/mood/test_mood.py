@@ -10,7 +10,8 @@ import pytest
 from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
-from backend.agents import AgentProfile, Agents, Candidate, Registry
+from backend.agents import AgentProfile, Agents, Registry
+from backend.agents.models import Candidate
 from backend.agents.turns import AnyTurn
 from backend.errors import AgentError
 from backend.plugins import Host

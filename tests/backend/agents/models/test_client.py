@@ -23,7 +23,8 @@ from pydantic_ai.messages import (
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from structlog.testing import capture_logs
 
-from backend.agents import AgentProfile, Agents, Candidate, Peer, Received, Registry, Slot
+from backend.agents import AgentProfile, Agents, Registry, Said, Slot
+from backend.agents.models import Candidate
 from backend.agents.turns import AnyTurn
 from backend.errors import AgentError, SlotErrorType
 from tests.patience import LIMIT_S, SOON_S
@@ -33,7 +34,7 @@ Answer = Callable[[list[ModelMessage], AgentInfo], Awaitable[ModelResponse]]
 SECRET = "sk-live-0123456789"
 WORDS = "my grandmother's secret garden"
 SLOT = Slot(1, "gpt-4o")
-PEERS = [Peer(2, "gpt-5.1", "The rim shook."), Peer(3, "gemini-3", "And yet.")]
+PEERS = [Said(2, "response", "The rim shook."), Said(3, "response", "And yet.")]
 GOOD = {"text": "Yes, softly.", "voice_profile": "calm_soothing"}
 GOOD_COMMENT = {"target_slot_id": 3, "comment": "And yet what?", "voice_profile": "calm_soothing"}
 
@@ -212,7 +213,7 @@ async def test_oneself_is_never_a_peer() -> None:
     answer, requests = says({**GOOD_COMMENT, "target_slot_id": 1}, GOOD_COMMENT)
 
     selection = await agents_with(answer).comment(
-        SLOT, WORDS, "Mine.", [Peer(1, "gpt-4o", "Mine."), *PEERS], seed=1
+        SLOT, WORDS, "Mine.", [Said(1, "response", "Mine."), *PEERS], seed=1
     )
 
     assert selection.target_slot_id == 3
@@ -240,7 +241,7 @@ async def test_the_model_is_chosen_per_call() -> None:
 
     agents = Agents(Registry(), model_factory=factory)
     await agents.respond(SLOT, WORDS, seed=1)
-    await agents.reply(Slot(2, "gemini-3"), WORDS, "Mine.", [Received(1, "gpt-4o", "Oh?")], seed=1)
+    await agents.reply(Slot(2, "gemini-3"), WORDS, "Mine.", [Said(1, "response", "Oh?")], seed=1)
 
     assert calls == [("openai:gpt-4o", "response"), ("google:gemini-3-pro-preview", "reply")]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backend.agents import Agents, Peer, Received, Registry, Said, Slot
+from backend.agents import Agents, Registry, Said, Slot
 from backend.agents.outputs import COMMENT_LIMIT, SPOKEN_LIMIT
 from backend.agents.registry import Temperament
 from backend.agents.rehearsal.manners import manner_of
@@ -258,8 +258,10 @@ async def test_a_comment_on_anything_stays_within_the_limit() -> None:
     for text in ["水", "...", "Yes", "a" * 400, "The most incomprehensible circumnavigation. " * 9]:
         for slot_id, agent_id in enumerate(Registry().ids, start=1):
             slot = Slot(slot_id, agent_id)
-            selection = await agents.comment(slot, "Hi", "Mine.", [Peer(9, "x", text)], seed=1)
-            received = [Received(2, "x", text), Received(9, "y", text)]
+            selection = await agents.comment(
+                slot, "Hi", "Mine.", [Said(9, "response", text)], seed=1
+            )
+            received = [Said(2, "comment", text), Said(9, "comment", text)]
             reply = await agents.reply(slot, "Hi", text, received, seed=1)
 
             assert len(selection.comment) <= COMMENT_LIMIT
