@@ -322,7 +322,7 @@ def test_doctor_finds_everything_well(tmp_path: Path) -> None:
     findings = json.loads(done.stdout)
     assert (0, []) == (done.returncode, [finding for finding in findings if not finding["ok"]])
     agents = [finding["check"] for finding in findings if "agents: " in finding["check"]]
-    assert (7, 3) == (len(findings) - len(agents), len(agents))
+    assert (8, 3) == (len(findings) - len(agents), len(agents))
 
 
 @pytest.mark.e2e
