@@ -31,6 +31,8 @@ class Stub:
 
     name: ClassVar[str]
     prefix: ClassVar[str] = ""
+    bodies: ClassVar[dict[str, Callable[[], tuple[str, bytes]]]]
+    """Content type and body of the modes that are not good speech."""
 
     def __init__(self, *modes: str) -> None:
         self.modes = list(modes or ["good"])
@@ -76,6 +78,10 @@ class Stub:
     def audio(self) -> tuple[str, bytes]:
         """Return content type and body of good speech."""
         raise NotImplementedError
+
+    def parse(self, headers: Any, body: bytes) -> Any:
+        """Return what a request asks for."""
+        return json.loads(body)
 
     def next_mode(self) -> str:
         """Return how the request just begun is answered."""
@@ -165,7 +171,7 @@ def _stereo() -> bytes:
     return riff(pcm24(frames), 48_000, channels=2, bits=24)
 
 
-BODIES: dict[str, Callable[[], tuple[str, bytes]]] = {
+Stub.bodies = {
     "streamed header": lambda: (
         "audio/wav",
         riff(pcm16(syllables(RATE)), RATE, data_size=0x7FFFFFFF),
@@ -200,8 +206,9 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
             )
 
         def do_POST(self) -> None:
-            """Answer one request for speech."""
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            """Answer one request."""
+            received = self.rfile.read(int(self.headers["content-length"]))
+            body = stub.parse(self.headers, received)
             stub.begin({"path": self.path, "body": body})
             try:
                 complaint = stub.complaint(self.path, self.headers, body)
@@ -252,7 +259,7 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
                 self._answer(200, kind, [audio[: len(audio) // 2]], length=len(audio))
                 self.close_connection = True
             else:
-                kind, audio = BODIES[mode]() if mode in BODIES else stub.audio()
+                kind, audio = stub.bodies.get(mode, stub.audio)()
                 self._answer(200, kind, [audio])
 
         def _answer(

@@ -1,0 +1,5 @@
+"""Transcripts from services on the network."""
+
+from backend.hearing.online.engine import RemoteEngine
+
+__all__ = ["RemoteEngine"]
