@@ -169,6 +169,20 @@ class Settings(BaseSettings):
     stt_timeout_s: float = Field(
         20, gt=0, le=600, description="Limit for one recording, with the fallbacks."
     )
+    stt_openai_url: str = Field(
+        "",
+        description="A server with the transcription API of OpenAI, such as "
+        "http://localhost:8000/v1.",
+    )
+    stt_openai_api_key: SecretStr | None = Field(
+        None, description="Key of that server; for OpenAI itself OPENAI_API_KEY is used."
+    )
+    stt_openai_model: str = Field(
+        "whisper-1", min_length=1, description="Model of OpenAI or of that server."
+    )
+    stt_elevenlabs_model: str = Field(
+        "scribe_v1", min_length=1, description="Model with which ElevenLabs transcribes."
+    )
     stt_keep: bool = Field(
         False, description="Keep the recordings of visitors and what was understood."
     )
@@ -242,7 +256,7 @@ class Settings(BaseSettings):
             )
         return self
 
-    @field_validator("speech_openai_url", "speech_elevenlabs_url")
+    @field_validator("speech_openai_url", "speech_elevenlabs_url", "stt_openai_url")
     @classmethod
     def _is_address(cls, value: str) -> str:
         if value and not _ADDRESS.fullmatch(value):

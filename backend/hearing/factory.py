@@ -6,6 +6,7 @@ from backend.config import Settings
 from backend.errors import SettingsError
 from backend.hearing.engine import HearingEngine
 from backend.hearing.hearing import Hearing
+from backend.services import elevenlabs, openai
 from backend.storage import Artifacts
 
 
@@ -15,7 +16,34 @@ def _embedded(_: Settings, timeout_s: float) -> HearingEngine:
     return EmbeddedEngine(timeout_s=timeout_s)
 
 
-_ENGINES: Mapping[str, Callable[[Settings, float], HearingEngine]] = {"embedded": _embedded}
+def _openai(settings: Settings, timeout_s: float) -> HearingEngine:
+    from backend.hearing.online import RemoteEngine
+
+    service = openai(
+        settings.stt_openai_api_key,
+        settings.openai_api_key,
+        settings.stt_openai_url,
+        variable="RR_STT_OPENAI_API_KEY",
+        used_by="the hearing engine",
+    )
+    model = settings.stt_openai_model
+    return RemoteEngine(service, model, model_setting="RR_STT_OPENAI_MODEL", timeout_s=timeout_s)
+
+
+def _elevenlabs(settings: Settings, timeout_s: float) -> HearingEngine:
+    from backend.hearing.online import RemoteEngine
+
+    key, url = settings.elevenlabs_api_key, settings.speech_elevenlabs_url
+    service = elevenlabs(key, url, used_by="the hearing engine")
+    model, setting = settings.stt_elevenlabs_model, "RR_STT_ELEVENLABS_MODEL"
+    return RemoteEngine(service, model, model_setting=setting, timeout_s=timeout_s)
+
+
+_ENGINES: Mapping[str, Callable[[Settings, float], HearingEngine]] = {
+    "embedded": _embedded,
+    "openai": _openai,
+    "elevenlabs": _elevenlabs,
+}
 HEARING_ENGINES = tuple(_ENGINES)
 """The names `create_hearing_engine` knows."""
 

@@ -296,7 +296,7 @@ def test_an_earlier_name_is_not_suggested(
     empty_place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A misspelling gets the name of today."""
-    monkeypatch.setenv("RR_ELEVENLABS_MODEL", "1")
+    monkeypatch.setenv("RR_SPEECH_ELEVENLABS_DEFAULT_MODEL", "1")
 
     (found,) = unread(PREFIX, [Settings])
 
