@@ -75,7 +75,8 @@ def decompose(order: Order) -> Report:
         wave = reader.read(source, max_duration_s=order.max_duration_s, rate=sr)
         engine = decompose_v3.usable_engine(order.engine)
         result = decompose_v3.decompose_pcm16(wave.samples, engine=engine)
-        _check_still_there(source)
+        if not source.exists():  # nobody wants its waves
+            raise AudioError("missing", "the recording was deleted while it was decomposed")
         published = publishing.publish(
             list(result.waves),
             sr,
@@ -113,9 +114,3 @@ def _identity(source: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return {"source_size": status.st_size, "source_mtime_ns": status.st_mtime_ns}
-
-
-def _check_still_there(source: Path) -> None:
-    """Refuse a recording that was deleted while it was decomposed: nobody wants its waves."""
-    if not source.exists():
-        raise AudioError("missing", "the recording was deleted while it was decomposed")

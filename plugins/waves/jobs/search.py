@@ -157,12 +157,11 @@ def _state(
         sizes = [file.size for file in recorded.files]
         if sizes and sizes == [_size(target) for target in targets]:
             return "done"
-    elif (
-        recorded is not None
-        and _is_unchanged(status, recorded)
-        and not (recorded.reason == "crashed" and _is_whole(targets))
-    ):
-        return "refused"
+    elif recorded is not None:
+        contents = recorded.source_size, recorded.source_mtime_ns  # refused for good, or crashed
+        is_unchanged = contents == (status.st_size, status.st_mtime_ns)
+        if is_unchanged and not (recorded.reason == "crashed" and _is_whole(targets)):
+            return "refused"
     return "unrecorded" if _is_whole(targets) else "pending"
 
 
@@ -180,13 +179,6 @@ def _is_whole(targets: paths.Targets) -> bool:
     except OSError:
         return False
     return True
-
-
-def _is_unchanged(status: os.stat_result, recorded: record.Utterance) -> bool:
-    """Tell whether a recording still holds what was refused for good."""
-    if recorded.source_mtime_ns is None:
-        return False
-    return (status.st_size, status.st_mtime_ns) == (recorded.source_size, recorded.source_mtime_ns)
 
 
 def _listed(directory: Path) -> list[Path]:

@@ -74,16 +74,9 @@ def _from_transform(transform: Any) -> tuple[Callable[..., Any], Callable[..., A
 def reference_difference(
     frames: npt.NDArray[np.floating[Any]], min_period: int, max_period: int, out: FloatArray
 ) -> None:
-    """Fill `out` with d' of `frames` in the arithmetic of librosa 0.11.
+    """Fill `out` with d' of `frames`, lags `min_period` to `max_period`, as librosa 0.11 rounds it.
 
-    Parameters
-    ----------
-    frames : np.ndarray [shape=(n_frames, frame_length)], float32 or float64
-        Samples of each frame.
-    min_period, max_period : int
-        Smallest and largest lag of `out`, in samples.
-    out : np.ndarray [shape=(n_frames, max_period - min_period + 1)], float64
-        Written.
+    `frames` has shape (n_frames, frame_length), `out` (n_frames, max_period - min_period + 1).
     """
     for start in range(0, len(frames), _FFT_ROWS):
         chunk = slice(start, start + _FFT_ROWS)
