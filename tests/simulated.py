@@ -20,7 +20,7 @@ from backend.signals import (
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
 
 NOW = datetime(2026, 11, 22, 18, 4, 5, tzinfo=UTC)
-KINDS: dict[int, Kind] = {1: "response", 2: "comment", 3: "reply"}
+KINDS: dict[int, Kind] = {1: "response", 2: "comment", 3: "reply", 4: "summary"}
 FIGURES: dict[str, Any] = {"queued_ms": 1.0, "running_ms": 2.0}
 DONE_FIGURES: dict[str, Any] = {
     **FIGURES,
@@ -43,7 +43,7 @@ def spoken(
     root: Path = Path("/artifacts"),
 ) -> TtsWritten:
     """Return the event of an utterance."""
-    middle = {1: "", 2: f"comment_to_slot-{target}_", 3: "reply_"}[turn_index]
+    middle = {1: "", 2: f"comment_to_slot-{target}_", 3: "reply_", 4: "summary_"}[turn_index]
     turn = f"tts/sessions/{session_id}/turn_{turn_index}"
     audio_path = f"{turn}/slot-{slot_id}_{middle}gpt-4o_calm_soothing.wav"
     return TtsWritten(
@@ -57,6 +57,7 @@ def spoken(
         wav_path=root / audio_path,
         audio_path=audio_path,
         written_at=NOW,
+        text="Water.",
     )
 
 

@@ -55,9 +55,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class TurnOver(Group):
-    """Each utterance of a turn is done or missing."""
+    """Each utterance of a turn is done or missing; `slot_ids` are those of the session."""
 
     turn_index: int
+    slot_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ class _Utterance:
 class _Session:
     id: str
     changed_at: float
+    slot_ids: tuple[int, ...] = ()
     finished_at: float = inf
     utterances: dict[str, _Utterance] = field(default_factory=dict)
     """By audio path."""
@@ -165,7 +166,7 @@ class SessionTracker:
         self.sweep()
 
     def _on_started(self, _: object, *, event: SessionStarted) -> None:
-        self._session(event.session_id)
+        self._session(event.session_id).slot_ids = event.slot_ids
         median_s = median(self._waits) if self._waits else None
         self._tell(SessionExpected(event.session_id, event.slot_ids, median_s, event.turns))
 
@@ -253,7 +254,7 @@ class SessionTracker:
             if results is None:
                 break
             session.told_turns.add(turn_index)
-            self._tell(TurnOver(session.id, *results, turn_index))
+            self._tell(TurnOver(session.id, *results, turn_index, session.slot_ids))
         results = _results(everything)
         if results is not None and session.finished_at < inf:
             del self._sessions[session.id]

@@ -20,7 +20,8 @@ from backend.tracking import (
     UtteranceDone,
     UtteranceMissing,
 )
-from plugins.show import messages
+from plugins.mood.signals import MoodRead
+from plugins.show import messages, original
 from plugins.show.hub import Hub
 from plugins.show.messages import Absent, Cue, Status, Utterance, Wave
 from plugins.waves.signals import WavesWritten
@@ -50,8 +51,9 @@ class Announcer:
         self._artifacts = artifacts
         self._known: OrderedDict[Path, Utterance] = OrderedDict()
 
-    async def announce(self, event: TrackedEvent) -> None:
-        """Publish the message of an event."""
+    async def announce(self, event: TrackedEvent | MoodRead) -> None:
+        """Publish the messages of an event."""
+        utterances: list[Utterance] = []
         match event:
             case SessionExpected():
                 median_ms = None if event.median_s is None else round(event.median_s * 1000)
@@ -81,7 +83,13 @@ class Announcer:
             case SessionOver():
                 session_id = event.session_id
                 payload = _session(*await self._group(event))
-        self._hub.publish(session_id, payload)
+            case MoodRead():
+                session_id = event.session_id
+                payload = messages.UserSentiment(
+                    sentiment=event.sentiment, justification=event.reason
+                )
+        earlier = original.message(event, utterances, self._artifacts.root)
+        self._hub.publish(session_id, payload, original=earlier)
 
     async def _ready(self, event: UtteranceDone) -> messages.Payload:
         try:

@@ -41,7 +41,8 @@ def describe(base_url: str) -> dict[str, Any]:
             CHANNEL: {
                 "address": ADDRESS,
                 "description": "Every client gets every event as a text frame. Close code 4002: "
-                "it read too slowly.",
+                "it read too slowly. "
+                "?dialect=original: the messages of the earlier version.",
                 "messages": {
                     model.type: {"$ref": f"#/components/messages/{model.type}"} for model in known
                 },

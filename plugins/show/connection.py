@@ -2,7 +2,8 @@
 
 New events are held for `HELLO_GRACE_S`, in which a `hello` may come, so that replayed events are
 sent first; a client need not send one. A further `hello` is answered once the replay before it has
-been sent. Other messages are ignored. A client that reads too slowly is closed with code 4002.
+been sent. A wrong one is refused, and objects of another type are ignored. A client that reads too
+slowly is closed with code 4002.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import structlog
 from fastapi import WebSocket, WebSocketDisconnect, status
 from pydantic import ValidationError
 
-from plugins.show.hub import Client, Hub
+from plugins.show.hub import DIALECTS, Client, Hub
 from plugins.show.messages import Hello
 
 log = structlog.get_logger(__name__)
@@ -24,13 +25,20 @@ TOO_SLOW = 4002
 HELLO_GRACE_S = 0.25
 CLOSE_LIMIT_S = 2.0
 MAX_HELLO_CHARACTERS = 4096
+EXPECTED = 'a hello is {"type": "hello"}, or with "cursor": <whole number> for what was missed'
 
 
-async def serve(socket: WebSocket, hub: Hub) -> None:
+async def serve(socket: WebSocket, hub: Hub, dialect: str) -> None:
     """Serve a client until it disconnects or is dropped."""
     offered = socket.scope.get("subprotocols") or []
     await socket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
-    client = hub.connect()
+    known = next((one for one in DIALECTS if one == dialect), None)
+    if known is None:
+        reason = f"no such dialect; there are {' and '.join(DIALECTS)}"
+        log.warning("a client was refused", reason=reason)
+        await socket.close(status.WS_1008_POLICY_VIOLATION, reason)
+        return
+    client = hub.connect(known)
     if client is None:
         log.warning("too many clients; one more was refused", clients=hub.clients)
         await socket.close(status.WS_1013_TRY_AGAIN_LATER, "too many clients")
@@ -74,8 +82,11 @@ async def _listen(socket: WebSocket, hub: Hub, client: Client, greeted: asyncio.
         hello = _hello(message.get("text"))
         if hello is not None:
             await client.caught_up()
-            hub.greet(client, hello.cursor)
-            greeted.set()
+            if isinstance(hello, Hello):
+                hub.greet(client, hello.cursor)
+                greeted.set()
+            else:
+                hub.refuse(client, hello)
 
 
 async def _send(socket: WebSocket, client: Client, greeted: asyncio.Event) -> None:
@@ -85,16 +96,22 @@ async def _send(socket: WebSocket, client: Client, greeted: asyncio.Event) -> No
         await socket.send_text(await client.next())
 
 
-def _hello(text: str | None) -> Hello | None:
-    """Return the hello that a client sent, flat or in an envelope; None if it is not one."""
+def _hello(text: str | None) -> Hello | str | None:
+    """Return the hello of a client, flat or in an envelope, or why it is none.
+
+    None is an object of another type, which is ignored.
+    """
     if text is None or len(text) > MAX_HELLO_CHARACTERS:
-        return None
+        return f"not a text of at most {MAX_HELLO_CHARACTERS} characters; {EXPECTED}"
     try:
         said = json.loads(text)
-        if not isinstance(said, dict) or said.get("type") != Hello.type:
+        if not isinstance(said, dict) or "type" not in said:
+            return EXPECTED
+        if said["type"] != Hello.type:
             return None
         payload = said.get("payload")
         return Hello.model_validate(payload if isinstance(payload, dict) else said, strict=True)
-    except (ValueError, RecursionError, ValidationError) as error:
-        log.debug("a message of a client is not a hello", error=str(error).splitlines()[0])
-        return None
+    except ValidationError as error:
+        return f"cursor: {error.errors()[0]['msg']}; {EXPECTED}"
+    except (ValueError, RecursionError):
+        return f"not JSON; {EXPECTED}"

@@ -1,25 +1,32 @@
 """Number events, keep the latest, and queue each for every client.
 
-publish(payload) --> envelope as text --> Ring
-                                     \\--> Client 1: what waits (bounded) --> its sender
-                                      \\-> Client 2: ...
+publish(payload) --> a text for each dialect --> Ring
+                                            \\--> Client 1: what waits (bounded) --> its sender
+                                             \\-> Client 2: ...
 
-The text is made once. A client for which too many events wait is marked `slow`, and its connection
+A text is made once. A client for which too many events wait is marked `slow`, and its connection
 drops it; the other clients are not delayed. Everything runs on the event loop's thread.
 """
 
 import asyncio
 import json
 import secrets
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
-from plugins.show.messages import VERSION, Heartbeat, HelloAck, Payload, ReplayGap
+from plugins.show import messages, original
+from plugins.show.messages import Heartbeat, HelloAck, HelloRefused, Payload, ReplayGap
 from plugins.show.ring import Entry, Ring
+from plugins.show.settings import Dialect
 
 MAX_SESSIONS = 4096
 """Sessions whose `seq` is remembered; far more than the ring holds."""
+
+Write = Callable[[Payload, str | None, int | None, int, str], dict[str, Any] | None]
+"""Payload, session id and `seq` if it has them, cursor, time; None if the dialect has no such."""
+DIALECTS: dict[Dialect, Write] = {"standard": messages.write, "original": original.write}
 
 
 class Client:
@@ -28,7 +35,8 @@ class Client:
     Not an `EventQueue`: at the limit the client is dropped, so that it misses no single event.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, dialect: Dialect) -> None:
+        self.dialect = dialect
         self._limit = limit
         self._replay: deque[str] = deque()
         self._live: deque[str] = deque()
@@ -86,6 +94,8 @@ class Hub:
         The interval that each heartbeat names.
     base_url : str
         Where the server is.
+    dialect : str
+        That of clients which ask for none.
     now : callable
         The time.
     """
@@ -98,17 +108,19 @@ class Hub:
         max_clients: int,
         heartbeat_s: float,
         base_url: str = "",
+        dialect: Dialect = "standard",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._now = now
         self._client_queue = client_queue
         self._max_clients = max_clients
         self._heartbeat_s = heartbeat_s
-        self._seqs: OrderedDict[str, int] = OrderedDict()
+        self._seqs: OrderedDict[str, Counter[str]] = OrderedDict()
         self._clients: set[Client] = set()
         self.ring = Ring(ring_size, base=int(now().timestamp() * 1000))
         self.run = secrets.token_hex(4)
         self.base_url = base_url
+        self.dialect = dialect
         self.dropped = 0
         """Clients that were too slow."""
 
@@ -122,11 +134,11 @@ class Hub:
         """How many sessions have their `seq` remembered."""
         return len(self._seqs)
 
-    def connect(self) -> Client | None:
+    def connect(self, dialect: Dialect | None = None) -> Client | None:
         """Return a client that gets every event from now on; None if there are too many."""
         if len(self._clients) >= self._max_clients:
             return None
-        client = Client(self._client_queue)
+        client = Client(self._client_queue, dialect or self.dialect)
         self._clients.add(client)
         return client
 
@@ -134,51 +146,64 @@ class Hub:
         """Forget a client."""
         self._clients.discard(client)
 
-    def publish(self, session_id: str, payload: Payload) -> None:
-        """Number an event of a session, keep it and send it to every client."""
-        seq = self._seqs.pop(session_id, 0) + 1
-        self._seqs[session_id] = seq  # the latest stands last
+    def publish(self, session_id: str, payload: Payload, **others: Payload | None) -> None:
+        """Number an event of a session, keep it and send it; `others` are its further dialects."""
+        seqs = self._seqs.pop(session_id, None) or Counter()
+        self._seqs[session_id] = seqs  # the latest stands last
         if len(self._seqs) > MAX_SESSIONS:
             self._seqs.popitem(last=False)
         cursor = self.ring.last + 1
-        text = _envelope(payload, session_id, seq, cursor, self._now())
-        self.ring.append(Entry(cursor, text))
+        texts: dict[str, str] = {}
+        for dialect in DIALECTS:
+            told = payload if dialect == "standard" else others.get(dialect)
+            if told is not None:
+                seqs[dialect] += 1
+                texts[dialect] = self._text(dialect, told, session_id, seqs[dialect], cursor)
+        self.ring.append(Entry(cursor, texts))
         for client in self._clients:
-            client.offer(text)
+            if client.dialect in texts:
+                client.offer(texts[client.dialect])
 
     def heartbeat(self) -> None:
-        """Queue a heartbeat for every client."""
-        text = self._control(Heartbeat(run=self.run, interval_s=self._heartbeat_s))
+        """Queue a heartbeat for every client whose dialect has one."""
+        beat = Heartbeat(run=self.run, interval_s=self._heartbeat_s)
+        texts = {dialect: self._control(dialect, beat) for dialect in DIALECTS}
         for client in self._clients:
-            client.offer(text)
+            for text in texts[client.dialect]:
+                client.offer(text)
 
     def greet(self, client: Client, cursor: int | None) -> None:
         """Answer a `hello`: the events after `cursor` first, then new ones."""
-        replay = self.ring.since(cursor) if cursor is not None else None
+        replay = self.ring.since(cursor, client.dialect) if cursor is not None else None
         texts = list(replay.texts) if replay else []
         if cursor is not None and replay is not None and replay.gap:
-            texts.insert(0, self._control(ReplayGap(asked=cursor, oldest=self.ring.oldest)))
+            gap = ReplayGap(asked=cursor, oldest=self.ring.oldest)
+            texts = self._control(client.dialect, gap) + texts
         ack = HelloAck(
             run=self.run,
             oldest=self.ring.oldest,
             replayed=len(replay.texts) if replay else 0,
         )
-        client.answer([self._control(ack), *texts])
+        client.answer(self._control(client.dialect, ack) + texts)
 
-    def _control(self, payload: Payload) -> str:
-        return _envelope(payload, None, None, self.ring.last, self._now())
+    def refuse(self, client: Client, reason: str) -> None:
+        """Answer what was meant as `hello` and is none."""
+        client.answer(self._control(client.dialect, HelloRefused(reason=reason)))
 
+    def _control(self, dialect: Dialect, payload: Payload) -> list[str]:
+        """Return the text of what is for one client, if its dialect has it."""
+        text = self._text(dialect, payload, None, None, self.ring.last)
+        return [text] if text else []
 
-def _envelope(
-    payload: Payload, session_id: str | None, seq: int | None, cursor: int, moment: datetime
-) -> str:
-    envelope = {
-        "v": VERSION,
-        "type": payload.type,
-        "sessionId": session_id,
-        "seq": seq,
-        "cursor": cursor,
-        "ts": moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "payload": payload.data(),
-    }
-    return json.dumps(envelope, separators=(",", ":"))
+    def _text(
+        self,
+        dialect: Dialect,
+        payload: Payload,
+        session_id: str | None,
+        seq: int | None,
+        cursor: int,
+    ) -> str:
+        moment = self._now().astimezone(UTC).isoformat(timespec="milliseconds")
+        ts = moment.replace("+00:00", "Z")
+        told = DIALECTS[dialect](payload, session_id, seq, cursor, ts)
+        return json.dumps(told, separators=(",", ":")) if told else ""

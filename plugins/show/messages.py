@@ -6,8 +6,8 @@
 `seq` counts the events of one session from 1, so a number left out is an event lost. `cursor`
 counts the events of all sessions by one. It does not start at 1 but at the server's starting time
 in milliseconds, so that it rises over restarts, too: `hello {cursor}` means the same to every run.
-`hello.ack`, `replay.gap` and `heartbeat` are for one client or belong to no session: their
-`sessionId` and `seq` are null, their `cursor` is that of the latest event.
+`hello.ack`, `hello.refused`, `replay.gap` and `heartbeat` are for one client or belong to no
+session: their `sessionId` and `seq` are null, their `cursor` is that of the latest event.
 
 Each run of the server has a name, `run`. Events of earlier runs cannot be replayed. A client that
 sees another `run` forgets which (sessionId, seq) it has had.
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from backend.signals import Kind
+from plugins.mood.signals import Sentiment
 
 VERSION = 1
 Status = Literal["complete", "partial"]
@@ -149,6 +150,15 @@ class SessionReady(Payload):
     missing: list[Absent]
 
 
+class UserSentiment(Payload):
+    """The mood of what the visitor said, if the plugin mood runs."""
+
+    type: ClassVar[str] = "user_sentiment"
+
+    sentiment: Sentiment
+    justification: str
+
+
 class Heartbeat(Payload):
     """The server runs; sent every `intervalS` to every client."""
 
@@ -178,6 +188,14 @@ class ReplayGap(Payload):
     oldest: int | None
 
 
+class HelloRefused(Payload):
+    """The answer to a message that was meant as `hello` and is none; nothing else has changed."""
+
+    type: ClassVar[str] = "hello.refused"
+
+    reason: str
+
+
 class Hello(Payload):
     """What a client may send: it asks for the events after `cursor`; without one, for none."""
 
@@ -193,6 +211,22 @@ EVENTS: tuple[type[Payload], ...] = (
     TurnReady,
     DialogueReady,
     SessionReady,
+    UserSentiment,
 )
 """What belongs to a session, is numbered and can be replayed."""
-CONTROL: tuple[type[Payload], ...] = (Heartbeat, HelloAck, ReplayGap)
+CONTROL: tuple[type[Payload], ...] = (Heartbeat, HelloAck, ReplayGap, HelloRefused)
+
+
+def write(
+    payload: Payload, session_id: str | None, seq: int | None, cursor: int, ts: str
+) -> dict[str, Any]:
+    """Return what is sent of a payload."""
+    return {
+        "v": VERSION,
+        "type": payload.type,
+        "sessionId": session_id,
+        "seq": seq,
+        "cursor": cursor,
+        "ts": ts,
+        "payload": payload.data(),
+    }

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from backend.plugins import Host
 from backend.tracking import EventQueue, SessionTracker, TrackedEvent
+from plugins.mood.signals import MoodRead, mood_read
 from plugins.show.announcer import Announcer
 from plugins.show.hub import Hub
 from plugins.show.settings import ShowSettings
@@ -28,9 +29,10 @@ async def lifespan(host: Host, settings: ShowSettings) -> AsyncIterator[Hub]:
         max_clients=settings.max_clients,
         heartbeat_s=settings.heartbeat_s,
         base_url=settings.base_url or host.base_url,
+        dialect=settings.dialect,
     )
     announcer = Announcer(hub, host.artifacts)
-    queue: EventQueue[TrackedEvent] = EventQueue(announcer.announce, host.gauge)
+    queue: EventQueue[TrackedEvent | MoodRead] = EventQueue(announcer.announce, host.gauge)
     tracker = SessionTracker(
         outcomes,
         queue.put,
@@ -41,7 +43,7 @@ async def lifespan(host: Host, settings: ShowSettings) -> AsyncIterator[Hub]:
     async with queue.running():
         heartbeats = asyncio.create_task(_send_heartbeats(hub, settings.heartbeat_s), name="show")
         try:
-            with tracker.running():
+            with tracker.running(), mood_read.connected_to(queue.receive):
                 yield hub
         finally:
             heartbeats.cancel()

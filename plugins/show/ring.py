@@ -1,15 +1,16 @@
 """The latest events of this run of the server, for a client that was away."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event as it was sent."""
+    """One event as it was sent, in each dialect that has it."""
 
     cursor: int
-    text: str
+    texts: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,12 @@ class Ring:
         self._entries.append(entry)
         self.last = entry.cursor
 
-    def since(self, cursor: int) -> Replay:
+    def since(self, cursor: int, dialect: str) -> Replay:
         """Return the events after `cursor`; all of them if `cursor` is none of this server's."""
         unknown = cursor > self.last  # given by a server whose clock was ahead
-        texts = tuple(entry.text for entry in self._entries if unknown or entry.cursor > cursor)
+        texts = tuple(
+            entry.texts[dialect]
+            for entry in self._entries
+            if (unknown or entry.cursor > cursor) and dialect in entry.texts
+        )
         return Replay(texts, gap=unknown or cursor < self._lost)

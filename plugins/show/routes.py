@@ -15,9 +15,9 @@ router = APIRouter(tags=["show"])
 
 
 @router.websocket("/v1/events")
-async def events(socket: WebSocket, hub: Service) -> None:
+async def events(socket: WebSocket, hub: Service, dialect: str | None = None) -> None:
     """Send every event of the show as a text frame."""
-    await serve(socket, hub)
+    await serve(socket, hub, dialect or hub.dialect)
 
 
 @router.get("/v1/asyncapi.json")

@@ -1,7 +1,7 @@
 """Settings of the show plugin, and the plugin itself as the host discovers it."""
 
 import re
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -9,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 from backend.plugins import Plugin, PluginSettings
 from backend.tracking import TRACKED_SIGNALS
 
+Dialect = Literal["standard", "original"]
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+/?")
 
 
@@ -31,6 +32,10 @@ class ShowSettings(PluginSettings):
 
     base_url: str = Field(
         "", description="Address of this server in URLs, such as http://192.168.0.5:8000."
+    )
+
+    dialect: Dialect = Field(
+        "standard", description="Messages of clients that ask for none: standard or original."
     )
 
     @field_validator("base_url")
@@ -57,5 +62,5 @@ plugin = Plugin(
     router="plugins.show.routes:router",
     commands="plugins.show.touchdesigner:app",
     command="touchdesigner",
-    listens=(*TRACKED_SIGNALS, "waves_written", "waves_failed"),
+    listens=(*TRACKED_SIGNALS, "waves_written", "waves_failed", "mood_read"),
 )

@@ -19,7 +19,7 @@ from plugins.show.hub import Hub
 from tests.live import Data, LiveServer
 from tests.patience import LIMIT_S
 
-CONTROL = {"heartbeat", "hello.ack", "replay.gap"}
+CONTROL = {"heartbeat", "hello.ack", "hello.refused", "replay.gap"}
 END = "session.waves.ready"
 
 
@@ -36,14 +36,16 @@ class Listener:
         *,
         silent: bool = False,
         stalled: bool = False,
+        dialect: str = "",
         **options: Any,
     ) -> None:
         self.ack: Data = {}
         self._leave = ExitStack()
         if stalled:
             options |= {"sock": _narrow(server.port), "close_timeout": 0.1}
+        asked = f"?dialect={dialect}" if dialect else ""
         connection = connect(
-            f"ws://127.0.0.1:{server.port}/v1/events",
+            f"ws://127.0.0.1:{server.port}/v1/events{asked}",
             open_timeout=LIMIT_S,
             max_size=None,
             proxy=None,

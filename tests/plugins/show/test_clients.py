@@ -172,16 +172,43 @@ def test_a_message_of_20_mb_harms_nobody(
     ],
     ids=range(12),
 )
-def test_garbage_is_ignored(said: str | bytes, server: LiveServer) -> None:
-    """What is no hello has no answer and does no harm: a later hello is answered."""
+def test_garbage_is_refused(said: str | bytes, server: LiveServer) -> None:
+    """What is no hello is told so and does no harm: a later hello is answered."""
     on_loop(server, lambda: hub_of(server).publish("s", BULK))
     with Listener(server, silent=True) as rude:
         rude.say(said)
+        refused = rude.next()
+        assert ("hello.refused", None) == (refused["type"], refused["sessionId"])
+        assert 'a hello is {"type": "hello"}' in refused["payload"]["reason"]
         rude.say('{"type": "hello", "payload": {"cursor": 0}}')
         answer = rude.next()
 
         assert ("hello.ack", 1) == (answer["type"], answer["payload"]["replayed"])
         assert 0 == answer["payload"]["restored"]  # what callbacks printed by version 0.1 read
+
+
+def test_a_wrong_cursor_is_named(server: LiveServer) -> None:
+    """The refusal says what is wrong with it; a message of another type is not answered."""
+    with Listener(server, silent=True) as listener:
+        listener.say('{"type": "ping"}')
+        listener.say('{"type": "hello", "cursor": "1"}')
+
+        reason = listener.next()["payload"]["reason"]
+
+    assert reason.startswith("cursor: Input should be a valid integer")
+
+
+def test_an_unknown_dialect_is_refused(server: LiveServer) -> None:
+    """The connection is closed with the dialects that there are."""
+    with (
+        pytest.raises(ConnectionClosed) as closed,
+        Listener(server, silent=True, dialect="klingon") as listener,
+    ):
+        listener.next()
+
+    assert closed.value.rcvd is not None
+    assert 1008 == closed.value.rcvd.code
+    assert "standard and original" in closed.value.rcvd.reason
 
 
 def test_a_client_may_ask_again_and_again(server: LiveServer, root: Path) -> None:

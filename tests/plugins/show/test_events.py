@@ -184,7 +184,10 @@ def test_the_description_is_that_of_what_is_sent(told: list[Data], server: LiveS
     )
     document = json.loads(get(server.port, "/v1/asyncapi.json").body)
     with Listener(server, FAR) as listener:
-        control = [listener.ack, listener.next(), listener.wait_for("heartbeat")[-1]]
+        control = [listener.ack, listener.next()]
+        listener.say("hello")
+        control.append(listener.wait_for("hello.refused")[-1])
+        control.append(listener.wait_for("heartbeat")[-1])
 
     def validator(name: str) -> Any:
         reference = {"$ref": f"#/components/messages/{name}/payload"}
@@ -196,7 +199,9 @@ def test_the_description_is_that_of_what_is_sent(told: list[Data], server: LiveS
         validator(message["type"]).validate(message)
         assert not validator(message["type"]).is_valid({**message, "seq": "one"})
         assert not validator(message["type"]).is_valid({**message, "payload": {}})
-    assert {"hello.ack", "replay.gap", "heartbeat"} == {message["type"] for message in control}
+    assert {"hello.ack", "hello.refused", "replay.gap", "heartbeat"} == {
+        message["type"] for message in control
+    }
     validator("hello").validate({"type": "hello", "cursor": 1})
     assert not validator("hello").is_valid({"type": "hello", "cursor": -1})
 

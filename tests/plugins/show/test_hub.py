@@ -61,7 +61,7 @@ async def test_a_heartbeat_is_no_event() -> None:
 
     assert (None, None, event["cursor"]) == (beat["sessionId"], beat["seq"], beat["cursor"])
     assert {"run": hub.run, "intervalS": 5} == beat["payload"]
-    assert 1 == len(hub.ring.since(0).texts)
+    assert 1 == len(hub.ring.since(0, "standard").texts)
 
 
 async def test_what_waits_is_replayed_once() -> None:
@@ -152,4 +152,4 @@ async def test_numbers_of_old_sessions_are_forgotten() -> None:
 
     assert MAX_SESSIONS == hub.sessions
     assert 16 == len(hub.ring)
-    assert MAX_SESSIONS + 4 == json.loads(hub.ring.since(0).texts[-1])["seq"]
+    assert MAX_SESSIONS + 4 == json.loads(hub.ring.since(0, "standard").texts[-1])["seq"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from plugins.show.ring import Entry, Ring
+from plugins.show.ring import Entry, Replay, Ring
 
 BASE = 10_000
 
@@ -11,7 +11,7 @@ def ring(size: int, *numbers: int) -> Ring:
     """Return a ring with entries of these cursors, counted from the base."""
     one = Ring(size, BASE)
     for number in numbers:
-        one.append(Entry(BASE + number, str(number)))
+        one.append(Entry(BASE + number, {"standard": str(number)}))
     return one
 
 
@@ -30,7 +30,7 @@ def test_what_came_after_a_cursor(cursor: int, texts: str, gap: bool) -> None:
     """Exactly what came after it; a cursor of the future, or of an earlier run, is a gap."""
     one = ring(9, 1, 2, 3)
 
-    replay = one.since(cursor)
+    replay = one.since(cursor, "standard")
 
     assert (tuple(texts), gap) == (replay.texts, replay.gap)
 
@@ -40,7 +40,8 @@ def test_what_is_too_old_is_a_gap(cursor: int, gap: bool) -> None:
     """Once events are gone, only who has had the last of them misses none."""
     one = ring(2, 1, 2, 3, 4)
 
-    assert (("3", "4"), gap) == (one.since(cursor).texts[-2:], one.since(cursor).gap)
+    replay = one.since(cursor, "standard")
+    assert (("3", "4"), gap) == (replay.texts[-2:], replay.gap)
     assert BASE + 3 == one.oldest
 
 
@@ -49,5 +50,5 @@ def test_an_empty_ring_has_nothing_to_replay() -> None:
     one = ring(4)
 
     assert (None, BASE, 0) == (one.oldest, one.last, len(one))
-    assert ((), False) == (one.since(BASE).texts, one.since(BASE).gap)
-    assert ((), True) == (one.since(BASE - 1).texts, one.since(BASE - 1).gap)
+    assert Replay((), gap=False) == one.since(BASE, "standard")
+    assert Replay((), gap=True) == one.since(BASE - 1, "standard")
