@@ -163,7 +163,7 @@ def _write(contents: Sequence[bytes], targets: Sequence[Path], publisher: str) -
         for name, data in files:
             descriptors.append(os.open(f"{publisher}{name}", _WRITE_FLAGS, 0o644))
             _write_all(descriptors[-1], data)
-            if sys.platform == "linux":  # starts writing it out: the first flush commits all
+            if sys.platform == "linux":  # starts writing it out, so that its flush waits less
                 os.posix_fadvise(descriptors[-1], 0, 0, os.POSIX_FADV_DONTNEED)
         # Flushes that arrive together wait once. Where they wait for no disk, threads cost more.
         flushed = (_threads().map if _flushes_wait() else map)(os.fsync, descriptors)
