@@ -1,0 +1,50 @@
+"""The command `hear`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from backend.hearing.embedded import is_installed
+from tests.command import invoke
+from tests.recordings import encode, spoken, tone
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(not is_installed(), reason="moonshine has no wheel for this machine")
+def test_a_recording_is_shown_in_words(tmp_path: Path) -> None:
+    """As text for people, and as data with what was found out."""
+    file = tmp_path / "question.webm"
+    y = spoken("I would like to know why you are so quiet tonight.", tmp_path)
+    file.write_bytes(encode(y, "webm"))
+
+    shown = invoke("hear", str(file), RR_STT_ENGINE="embedded")
+    data = invoke("hear", str(file), "--json", RR_STT_ENGINE="embedded")
+
+    heard = json.loads(data.stdout)
+    assert (0, 0) == (shown.exit_code, data.exit_code)
+    assert heard["text"] == shown.stdout.strip()
+    assert "I would like to know why" in heard["text"]
+    assert ("embedded", "en", "audio/webm") == (
+        heard["engine"],
+        heard["language_code"],
+        heard["mime_type"],
+    )
+
+
+def test_what_cannot_be_heard_is_told(tmp_path: Path) -> None:
+    """Each mistake has its exit code and names the value."""
+    text, blip = tmp_path / "letter.txt", tmp_path / "blip.wav"
+    text.write_text("Dear water")
+    blip.write_bytes(encode(tone(0.1), "wav"))
+    on = {"RR_STT_ENGINE": "embedded"}
+
+    no_audio, short = invoke("hear", str(text), **on), invoke("hear", str(blip), **on)
+    missing = invoke("hear", str(tmp_path / "nothing.wav"), **on)
+    off = invoke("hear", str(blip), RR_STT_ENGINE="none")
+
+    assert [1, 1, 2, 2] == [one.exit_code for one in (no_audio, short, missing, off)]
+    assert "send webm, mp4, m4a, ogg, wav, mp3 or flac" in no_audio.stderr
+    assert "too short" in short.stderr
+    assert "nothing.wav: No such file" in missing.stderr
+    assert "hearing is turned off: set RR_STT_ENGINE" in off.stderr
