@@ -1,9 +1,10 @@
 """The route that takes a visitor's recording and answers with its transcript.
 
 A recording is held in memory: neither it nor a part of it is written to the disk, unless
-`RR_STT_KEEP` is set. At most `HELD_AT_ONCE` of at most `MAX_BODY_BYTES` are held, in 250 MB; a
-further one is answered with 503. Rejected: `request.form()`, FastAPI's `File` included, which
-writes what is over 1 MB to a temporary file, and takes a body without its end for a whole one.
+`RR_STT_KEEP` is set. At most `HELD_AT_ONCE` of at most `MAX_BODY_BYTES` are held, which take 340 MB
+with the copies on their way; a further one is answered with 503. Rejected: `request.form()`,
+FastAPI's `File` included, which writes what is over 1 MB to a temporary file, and takes a body
+without its end for a whole one.
 """
 
 import asyncio
