@@ -1,13 +1,7 @@
 """The settings of the host, and the source of each value."""
 
 from backend.config.lists import Listed
-from backend.config.report import (
-    EffectiveSetting,
-    Unread,
-    effective,
-    read_settings,
-    unread,
-)
+from backend.config.report import EffectiveSetting, Unread, effective, read_settings, unread
 from backend.config.settings import ENV_FILE, PREFIX, REPLACED, Settings, is_loopback
 from backend.config.wording import explain
 

@@ -51,25 +51,21 @@ class Unread:
 
 def variables(settings: type[BaseSettings]) -> dict[str, FieldInfo]:
     """Return the environment variable of every field of `settings`."""
-    return {_variable(settings, name): field for name, field in settings.model_fields.items()}
+    return {_names(settings, name)[0]: field for name, field in settings.model_fields.items()}
 
 
 def effective(settings: BaseSettings) -> list[EffectiveSetting]:
     """Return every setting with its value, secrets redacted, and its source."""
     cls = type(settings)
     rows = []
-    for name, field in cls.model_fields.items():
-        variable = _variable(cls, name)
+    for name, (variable, field) in zip(cls.model_fields, variables(cls).items(), strict=True):
         written, source = _written(cls, name)
         if not source:
             source = "command line" if name in settings.model_fields_set else "default"
         elif written != variable:
             source = f"{source}, {written}"
-        rows.append(
-            EffectiveSetting(
-                variable, shown(getattr(settings, name)), source, field.description or ""
-            )
-        )
+        value = shown(getattr(settings, name))
+        rows.append(EffectiveSetting(variable, value, source, field.description or ""))
     return rows
 
 
@@ -125,7 +121,7 @@ def unread(
     classes = list(known)
     names = {name for cls in classes for field in cls.model_fields for name in _names(cls, field)}
     keys = set(keys)
-    suggested = keys | {_variable(cls, field) for cls in classes for field in cls.model_fields}
+    suggested = keys.union(*map(variables, classes))
 
     def called(name: str) -> str:
         return name.upper() if name.upper() in names else name
@@ -181,22 +177,15 @@ def _names(settings: type[BaseSettings], name: str) -> list[str]:
     return list(dict.fromkeys([*names, own] if by_name else names))
 
 
-def _variable(settings: type[BaseSettings], name: str) -> str:
-    return _names(settings, name)[0]
-
-
 def _written(settings: type[BaseSettings], name: str) -> tuple[str, str]:
     """Return the name and the source that set a field, or its variable and an empty text."""
-    in_environment = {key.upper() for key, value in os.environ.items() if value}
-    path = _env_file(settings)
-    in_file = {one.key.upper() for _, one in _lines(path) if one.key and one.value}
-    for variable in _names(settings, name):
-        if variable in in_environment:
-            return variable, "environment"
-    for variable in _names(settings, name):
-        if variable in in_file:
-            return variable, path
-    return _variable(settings, name), ""
+    names, path = _names(settings, name), _env_file(settings)
+    sources = {
+        "environment": {key.upper() for key, value in os.environ.items() if value},
+        path: {one.key.upper() for _, one in _lines(path) if one.key and one.value},
+    }
+    found = [(one, source) for source, those in sources.items() for one in names if one in those]
+    return found[0] if found else (names[0], "")
 
 
 def _env_file(settings: type[BaseSettings]) -> str:

@@ -1,12 +1,7 @@
 """The plugin contract: what a plugin is, how it is found, started and stopped."""
 
 from backend.config import Listed
-from backend.plugins.commands import (
-    Server,
-    existing_artifacts,
-    interruptible,
-    server_in_settings,
-)
+from backend.plugins.commands import existing_artifacts, interruptible, server_in_settings
 from backend.plugins.contract import Host, Plugin, PluginSettings
 from backend.plugins.loader import Discovered, discover, enabled, running
 from backend.plugins.status import Gauge, PluginStatus, PluginStatuses, State
@@ -20,7 +15,6 @@ __all__ = [
     "PluginSettings",
     "PluginStatus",
     "PluginStatuses",
-    "Server",
     "State",
     "discover",
     "enabled",
