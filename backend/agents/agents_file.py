@@ -151,4 +151,5 @@ def _lines(error: ValidationError, entry: type[_Entry]) -> Iterable[str]:
         else:
             shown = name in _SHOWN_FIELDS and problem["type"] != "missing"
             value = f"={str(problem['input'])[:60]!r}" if shown else ""
-            yield f"{name}{value}: {explain(problem, entry.model_fields[name])}"
+            why = explain(problem["type"], problem["msg"], entry.model_fields[name])
+            yield f"{name}{value}: {why}"

@@ -101,7 +101,8 @@ def _problems(error: ValidationError, settings: type[BaseSettings]) -> str:
         secret = "KEY" in variable or "TOKEN" in variable
         value = REDACTED if secret else repr(problem["input"])[:80]
         written = "" if problem["type"] == "missing" else f"={value}"
-        lines.append(f"{variable}{written}: {explain(problem, settings.model_fields[name])}")
+        why = explain(problem["type"], problem["msg"], settings.model_fields[name])
+        lines.append(f"{variable}{written}: {why}")
     return "\n".join(lines)
 
 

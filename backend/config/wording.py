@@ -6,7 +6,6 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails, PydanticUndefined
 
 REDACTED = "********"
 _TYPES: dict[Any, str] = {
@@ -29,7 +28,7 @@ _LIMITS = {
 
 def shown(value: Any) -> str:
     """Return a value as `.env` has it; a secret is redacted."""
-    if value is None or value is PydanticUndefined:
+    if value is None:
         return ""
     if isinstance(value, SecretStr):
         return REDACTED
@@ -40,12 +39,15 @@ def shown(value: Any) -> str:
     return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
-def explain(problem: ErrorDetails, field: FieldInfo) -> str:
-    """Return what is wrong with the value of `field`; pydantic's words for types without ours."""
-    if problem["type"] == "value_error":
-        return problem["msg"].removeprefix("Value error, ")
-    allowed = _allowed(field) or problem["msg"]
-    return f"is missing; it {allowed}" if problem["type"] == "missing" else allowed
+def explain(kind: str, message: str, field: FieldInfo) -> str:
+    """Return what is wrong with a value of `field`, from the type and message of pydantic's error.
+
+    A type without words of ours has pydantic's.
+    """
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    allowed = _allowed(field) or message
+    return f"is missing; it {allowed}" if kind == "missing" else allowed
 
 
 def _allowed(field: FieldInfo) -> str:
@@ -63,7 +65,7 @@ def _allowed(field: FieldInfo) -> str:
         for name in _LIMITS
         if hasattr(item, name)
     }
-    example = shown(field.default) or limits.get("ge")
+    example = ("" if field.is_required() else shown(field.default)) or limits.get("ge")
     return ", ".join(
         filter(
             None,
