@@ -163,6 +163,9 @@ class Settings(BaseSettings):
     stt_timeout_s: float = Field(
         20, gt=0, le=600, description="Limit for one recording, with the fallbacks."
     )
+    stt_whisper_model: Path | None = Field(
+        None, description="Folder of a Whisper model in the format of CTranslate2."
+    )
     stt_openai_url: str = Field(
         "",
         description="A server with the transcription API of OpenAI, such as "

@@ -16,6 +16,26 @@ def _embedded(_: Settings, timeout_s: float) -> HearingEngine:
     return EmbeddedEngine(timeout_s=timeout_s)
 
 
+def _whisper(settings: Settings, timeout_s: float) -> HearingEngine:
+    from backend.hearing.whisper import WhisperEngine, is_installed, missing_files
+
+    if not is_installed():
+        raise SettingsError(
+            "the hearing engine whisper is not installed: uv sync --inexact --extra whisper"
+        )
+    if settings.stt_whisper_model is None:
+        raise SettingsError(
+            "the hearing engine whisper has no model: set RR_STT_WHISPER_MODEL to its folder"
+        )
+    model = settings.stt_whisper_model.expanduser()
+    if missing := missing_files(model):
+        raise SettingsError(
+            f"RR_STT_WHISPER_MODEL={model} has no {', '.join(missing)}: it must be the folder of a "
+            "Whisper model in the format of CTranslate2, which is not downloaded"
+        )
+    return WhisperEngine(model, timeout_s=timeout_s)
+
+
 def _openai(settings: Settings, timeout_s: float) -> HearingEngine:
     from backend.hearing.online import RemoteEngine
 
@@ -41,6 +61,7 @@ def _elevenlabs(settings: Settings, timeout_s: float) -> HearingEngine:
 
 _ENGINES: Mapping[str, Callable[[Settings, float], HearingEngine]] = {
     "embedded": _embedded,
+    "whisper": _whisper,
     "openai": _openai,
     "elevenlabs": _elevenlabs,
 }
