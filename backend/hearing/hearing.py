@@ -1,7 +1,7 @@
 """What becomes of a visitor's recording: it is decoded, transcribed and announced.
 
 Nothing is kept of it unless `RR_STT_KEEP` is set. Recordings wait for one another, since an engine
-on this machine takes one at a time; one that would wait longer than `MAX_WAIT_S` is refused.
+on this machine takes one at a time; behind others none takes longer than `MAX_WAIT_S`.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ TURNED_OFF: Final = "hearing is turned off: RR_STT_ENGINE=none"
 _FIRST_COST: Final = 0.1
 """Seconds that a second of speech is taken to cost until it has been measured."""
 _SMOOTHING: Final = 0.2
-"""Weight of the last recording in what a second costs."""
+"""Weight of the last recording in what a second costs; a higher cost counts at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Hearing:
             raise NotHeardError("That was too short. Hold the button while you speak.")
         if decoded.duration_s > MAX_DURATION_S:
             raise NotHeardError(f"That was longer than {MAX_DURATION_S:g} s. Use fewer words.")
-        self._refuse_if_busy()
+        self._refuse_if_busy(decoded.duration_s)
         transcript = await self._transcribe(decoded, language)
         if not transcript.text:
             raise NotHeardError("Nothing was understood. Speak louder, closer to the microphone.")
@@ -179,13 +179,13 @@ class Hearing:
         for engine in self._engines:
             engine.close()
 
-    def _refuse_if_busy(self) -> None:
-        """Raise HearingBusyError if a further recording would wait too long."""
-        wait_s = self._waiting_s * self._cost / self._n_threads
-        if wait_s > MAX_WAIT_S or self._undecoded >= MAX_UNDECODED:
+    def _refuse_if_busy(self, duration_s: float = 0.0) -> None:
+        """Raise HearingBusyError if a recording of that length would have to wait too long."""
+        expected_s = (self._waiting_s + duration_s) * self._cost / self._n_threads
+        if (self._waiting_s and expected_s > MAX_WAIT_S) or self._undecoded >= MAX_UNDECODED:
             raise HearingBusyError(
-                f"a recording would wait {wait_s:.1f} s, {self._undecoded} wait for the decoder",
-                retry_after_s=max(1, ceil(wait_s - MAX_WAIT_S)),
+                f"a recording would take {expected_s:.1f} s, {self._undecoded} are not decoded yet",
+                retry_after_s=max(1, ceil(expected_s - MAX_WAIT_S)),
             )
 
     async def _decode(self, data: bytes) -> Decoded:
@@ -209,7 +209,8 @@ class Hearing:
             raise
         finally:
             self._waiting_s -= decoded.duration_s
-        self._cost += _SMOOTHING * (elapsed_s / decoded.duration_s - self._cost)
+        cost = elapsed_s / decoded.duration_s
+        self._cost = max(cost, self._cost + _SMOOTHING * (cost - self._cost))
         is_first = transcript.engine == chain.name
         self._state = ("ok", "") if is_first else ("degraded", f"{chain.name} failed")
         return transcript
