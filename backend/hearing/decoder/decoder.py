@@ -28,7 +28,7 @@ COMMAND: Final = child_command(Path(__file__).with_name("child.py"))
 TIMEOUT_S: Final = 5.0
 MAX_REQUESTS: Final = 2
 CONTAINERS: Final = "webm, mp4, m4a, ogg, wav, mp3 or flac"
-_NOT_AUDIO: Final = f"this is no recording that can be read: send {CONTAINERS}"
+_NOT_AUDIO: Final = f"This is no recording that can be read. Send {CONTAINERS}."
 _BYTES_PER_S: Final = 2 * SAMPLE_RATE
 
 

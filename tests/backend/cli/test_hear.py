@@ -44,7 +44,7 @@ def test_what_cannot_be_heard_is_told(tmp_path: Path) -> None:
     off = invoke("hear", str(blip), RR_STT_ENGINE="none")
 
     assert [1, 1, 2, 2] == [one.exit_code for one in (no_audio, short, missing, off)]
-    assert "send webm, mp4, m4a, ogg, wav, mp3 or flac" in no_audio.stderr
+    assert "Send webm, mp4, m4a, ogg, wav, mp3 or flac" in no_audio.stderr
     assert "too short" in short.stderr
     assert "nothing.wav: No such file" in missing.stderr
     assert "hearing is turned off: set RR_STT_ENGINE" in off.stderr
