@@ -44,16 +44,18 @@ PER_MINUTE = 20
 BUSY_S = 2
 """What a client is asked to wait for; a recording takes about a second."""
 MAX_FIELDS = 8
-MAX_FIELD_BYTES = 1_000
+MAX_LABEL = 200
+MAX_FIELD_BYTES = 10 * MAX_LABEL
 RECENT_S = 120.0
 _TYPE = "multipart/form-data"
-_LANGUAGE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"
+_LANGUAGE = r"^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$"
 
 BROKEN = "The recording did not arrive as it should. Please try again."
 FAILED = "Speech cannot be understood at the moment. Please try again."
 BUSY = "Many people are speaking at this moment. Please try again."
 TOO_MANY = "That was often in a short time. Please wait a little, and try again."
 TOO_SLOW = "Sending the recording took too long. Please try again."
+TURNED_OFF = "Speech is not understood here. Please write instead."
 TOO_SHORT = "That was too short. Hold the button while you speak."
 
 _REQUEST: Mapping[str, Any] = {
@@ -67,7 +69,7 @@ _REQUEST: Mapping[str, Any] = {
                     "properties": {
                         "file": {"type": "string", "format": "binary"},
                         "language_code": {"type": "string", "pattern": _LANGUAGE},
-                        "session_label": {"type": "string", "maxLength": MAX_FIELD_BYTES // 4},
+                        "session_label": {"type": "string", "maxLength": MAX_LABEL},
                     },
                 }
             }
@@ -150,6 +152,8 @@ def hearing_router(hosting: Hosting, recent: RecentTranscripts) -> APIRouter:
         wait_s = rate.wait_s(request.client.host if request.client else "")
         if wait_s:
             raise _later(HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY, wait_s)
+        if hosting.hearing.state()[0] == "disabled":
+            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, TURNED_OFF)
         if held.locked():
             raise _later(HTTPStatus.SERVICE_UNAVAILABLE, BUSY, BUSY_S)
         async with held:
@@ -185,12 +189,14 @@ async def _read(request: Request) -> tuple[bytes, str, str]:
     if data is None:
         raise _broken("file", "is missing" if file is None else "has no filename")
     language, label = str(form.get("language_code", "")), str(form.get("session_label", ""))
-    if language and not re.fullmatch(_LANGUAGE, language):
-        raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "The language is not known.",
-            errors=[FieldProblem(field="language_code", message='is not a code such as "en"')],
-        )
+    errors = []
+    if not re.fullmatch(_LANGUAGE, language):
+        errors.append(FieldProblem(field="language_code", message='it is not a code such as "en"'))
+    if len(label) > MAX_LABEL:
+        message = f"it has more than {MAX_LABEL} characters"
+        errors.append(FieldProblem(field="session_label", message=message))
+    if errors:
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, problems.wrong(errors), errors=errors)
     if not data:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, TOO_SHORT)
     return data, language, label

@@ -1,10 +1,8 @@
 """The route of recordings: what it answers, what it refuses, and that it keeps nothing."""
 
-import asyncio
 import json
 import socket
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,42 +12,20 @@ from structlog.testing import capture_logs
 
 from backend.config import Settings
 from backend.errors import HearingBusyError, HearingError, NotAudioError, NotHeardError
-from backend.hearing import Heard, Transcript, Word
+from backend.hearing import Heard, Transcript
 from backend.http import hearing, rate_limit
 from backend.http.app import create_app
+from backend.http.connections import Connections
 from backend.http.hearing import RecentTranscripts
 from backend.http.rate_limit import RateLimit
 from backend.signals import SessionStarted, session_started
+from tests.backend.hearing_stub import StandIn
 from tests.live import Answer, LiveServer, chat_body, exchange, parse, post
 from tests.patience import LIMIT_S, until
 
 BOUNDARY = "xqboundary"
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
 RECORDING = b"\x1aE\xdf\xa3 a recording \r\n--xqbound"
-WORDS = (Word("Good", 0.1, 0.3), Word("evening.", 0.35, 0.8))
-
-
-class StandIn:
-    """Hears what it is told to, and keeps what it was given."""
-
-    def __init__(self) -> None:
-        self.result: Heard | Exception = Heard(
-            "h-1", Transcript("Good evening.", "en", "embedded", WORDS), 1234, "audio/webm"
-        )
-        self.given: list[tuple[bytes, str, str]] = []
-        self.gate = threading.Event()
-        self.gate.set()
-
-    async def hear(self, data: bytes, *, language_code: str = "", label: str = "") -> Heard:
-        self.given.append((data, language_code, label))
-        await asyncio.to_thread(self.gate.wait, LIMIT_S)
-        if isinstance(self.result, Exception):
-            raise self.result
-        return self.result
-
-    def warm_up(self) -> None: ...
-
-    async def aclose(self) -> None: ...
 
 
 @pytest.fixture
@@ -135,7 +111,8 @@ REFUSED: dict[str, tuple[int, str, bytes, str | None]] = {
     "a file without filename": (400, FORM, part("file", b"x") + END, "file"),
     "a part without name": (400, FORM, FILE.replace(b' name="file";', b"") + END, "body"),
     "many fields": (400, FORM, FILE + part("a", b"") * 9 + END, "body"),
-    "a long field": (400, FORM, FILE + part("session_label", b"x" * 2_000) + END, "body"),
+    "a long field": (400, FORM, FILE + part("session_label", b"x" * 2_001) + END, "body"),
+    "a long label": (422, FORM, FILE + part("session_label", b"x" * 201) + END, "session_label"),
     "a long header": (400, FORM, part("file", b"", more="; x=" + "y" * 10_000) + END, "body"),
     "an empty file": (422, FORM, part("file", b"", filename="a.webm") + END, None),
     "no language": (422, FORM, FILE + part("language_code", b"en\r\nx") + END, "language_code"),
@@ -180,6 +157,32 @@ def test_what_hearing_cannot_do_has_its_status(
     assert (status, detail) == (answer.status, json.loads(answer.body)["detail"])
     assert retry_after == answer.headers.get("retry-after")
     assert (["elevenlabs: 401"] if status == 502 else []) == [line["reason"] for line in logs]
+
+
+def test_where_hearing_is_turned_off_it_says_so(live: LiveServer, heard: StandIn) -> None:
+    """Nobody is asked to try again; other routes are there."""
+    heard.condition = "disabled"
+
+    answer = speak(live)
+
+    assert (503, hearing.TURNED_OFF) == (answer.status, json.loads(answer.body)["detail"])
+    assert "retry-after" not in answer.headers
+
+
+@pytest.mark.e2e
+def test_an_upload_may_take_longer_than_other_requests(
+    tmp_path: Path, heard: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of its path counts for the connection too: it is told, and not cut off."""
+    monkeypatch.setattr(hearing, "BODY_LIMIT_S", 2.0)
+    app = create_app(Settings(artifacts_dir=tmp_path), [])
+    app.state.hosting.hearing = heard
+    connections = Connections(0.5, {hearing.PATH: hearing.BODY_LIMIT_S}, leaving_s=0.5)
+
+    with LiveServer(app, connections) as live, upload(live, FILE[:40]) as slow:
+        answer = parse(b"".join(iter(lambda: slow.recv(65_536), b"")))
+
+    assert (408, hearing.TOO_SLOW) == (answer.status, json.loads(answer.body)["detail"])
 
 
 @pytest.mark.parametrize("chunked", [False, True])

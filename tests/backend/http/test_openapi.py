@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from backend.config import Settings
+from backend.http import hearing
+from backend.http.app import create_app
+from tests.backend.hearing_stub import StandIn
 from tests.live import LiveServer
 from tests.patience import LIMIT_S
 
@@ -20,27 +24,34 @@ NOT_EXPRESSED = "positive_data_acceptance"
 
 
 @pytest.mark.e2e
-def test_what_is_answered_is_what_is_documented(server: LiveServer, tmp_path: Path) -> None:
+def test_what_is_answered_is_what_is_documented(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Status, type, headers and body of every answer are declared, and wrong data is refused."""
     if not COMMAND.is_file():
         pytest.skip("needs schemathesis: uv run --group e2e pytest -m e2e")
     arguments = [
-        *("run", f"{server.url}/v1/openapi.json", "--no-color", "--continue-on-failure"),
+        *("--no-color", "--continue-on-failure"),
         *("--checks", "all", "--exclude-checks", NOT_EXPRESSED, "--seed", str(SEED)),
         *("--phases", "coverage,fuzzing", "--max-examples", str(EXAMPLES)),
         *("--request-timeout", str(LIMIT_S)),
     ]
 
-    done = subprocess.run(
-        [COMMAND, *arguments],
-        cwd=tmp_path,
-        env={**os.environ, "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=LIMIT_S,
-        check=False,
-    )
+    monkeypatch.setattr(hearing, "PER_MINUTE", 10_000)
+    app = create_app(Settings(artifacts_dir=tmp_path / "artifacts", max_sessions=64), [])
+    app.state.hosting.hearing = StandIn()
+
+    with LiveServer(app) as server:
+        done = subprocess.run(
+            [COMMAND, "run", f"{server.url}/v1/openapi.json", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "120"},
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=LIMIT_S,
+            check=False,
+        )
 
     assert 0 == done.returncode, done.stdout
     generated = re.search(r"(\d+) generated", done.stdout)
