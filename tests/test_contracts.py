@@ -67,7 +67,6 @@ HEAVY = {
     "backend.http.server": "uvicorn and FastAPI",
     "backend.http.connections": "uvicorn",
     "backend.agents.models.probe": "httpx2",
-    "backend.services.client": "httpx2",
     "backend.speech.sound": "numpy",
     "plugins.waves.v3.reference": "librosa",
 }

@@ -1,6 +1,7 @@
 """Services on the network: requests and retries, and the pause of what keeps failing."""
 
 from backend.services.chain import Chain
+from backend.services.client import ServiceClient
 from backend.services.pauses import PAUSE_AFTER, PAUSE_S, Pauses
 from backend.services.policy import (
     RETRIED_STATUSES,
@@ -21,6 +22,7 @@ __all__ = [
     "RetryPolicy",
     "RetryableError",
     "Service",
+    "ServiceClient",
     "elevenlabs",
     "openai",
     "parse_seconds",

@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 import structlog
 
 from backend.errors import ReflectiveResonanceError
-from backend.services.pauses import PAUSE_AFTER, Pauses
+from backend.services.pauses import PAUSED, Pauses
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class Chain(Generic[E]):
             if self._closed:
                 raise self._error(f"{self._label} was stopped with the installation")
             if not is_last and self._pauses.is_paused(name):
-                reasons[name] = f"paused after {PAUSE_AFTER} failures in a row"
+                reasons[name] = PAUSED
                 continue
             try:
                 result = function(engine)

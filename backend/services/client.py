@@ -7,17 +7,19 @@ key or an unknown model is not.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
-from typing import Final, TypeVar
-
-import httpx2
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from backend.errors import ReflectiveResonanceError
 from backend.services.background import Background, StoppedError
 from backend.services.policy import RETRIED_STATUSES, RetryableError, RetryPolicy, retry_after_s
 from backend.services.service import Request, Service, refusal_code
+
+if TYPE_CHECKING:
+    import httpx2
 
 T = TypeVar("T")
 
@@ -32,30 +34,35 @@ class ServiceClient:
     """The client of one service; every failure is raised as `error`, without text or key.
 
     `timeout_s` covers all waiting of one request; more than `max_requests` at once wait.
-    `model_setting` says what to look at when the service does not know a model.
     """
+
+    error: ClassVar[type[ReflectiveResonanceError]]
+    max_bytes: ClassVar[int]
+    """Length of the longest answer that is read."""
+    model_setting: str
+    """What to look at when the service does not know a model."""
 
     def __init__(
         self,
         service: Service,
         *,
-        error: type[ReflectiveResonanceError],
-        model_setting: str,
-        max_bytes: int,
         timeout_s: float,
         max_requests: int = 2,
         policy: RetryPolicy = RETRY_POLICY,
     ) -> None:
+        import httpx2  # here, since the room is imported where no service is asked
+
         self.service = service
-        self._error = error
-        self._model_setting = model_setting
-        self._max_bytes = max_bytes
         self._timeout_s = timeout_s
         self._policy = policy
         self._places = asyncio.Semaphore(max_requests)
-        self._client: httpx2.AsyncClient | None = None
+        self._client = httpx2.AsyncClient(
+            base_url=service.url,
+            headers={**service.headers, "accept-encoding": "identity"},
+            timeout=httpx2.Timeout(None, connect=_CONNECT_TIMEOUT_S),
+        )
         self._resume_at = 0.0
-        self._background = Background(f"requests to {service.name}", self._close_client)
+        self._background = Background(f"requests to {service.name}", self._client.aclose)
 
     @property
     def name(self) -> str:
@@ -81,7 +88,7 @@ class ServiceClient:
         try:
             return self._background.run(function)
         except StoppedError:
-            raise self._error(f"{self.name} was stopped with the installation") from None
+            raise self.error(f"{self.name} was stopped with the installation") from None
 
     async def _request(self, request: Request, read: Callable[[bytes], T]) -> T:
         """Return the answer, requested again while that may help and there is time."""
@@ -91,14 +98,14 @@ class ServiceClient:
             async with asyncio.timeout_at(ends_at), self._places:
                 return await self._policy.run(ask, service=self.name, ends_at=ends_at)
         except TimeoutError:
-            raise self._error(f"{self.name} gave no answer within {self._timeout_s:g} s") from None
+            raise self.error(f"{self.name} gave no answer within {self._timeout_s:g} s") from None
         except RetryableError as error:
-            raise self._error(str(error)) from None
+            raise self.error(str(error)) from None
 
     async def _wait_for_rate_limit(self, ends_at: float) -> None:
         left_s = self._resume_at - asyncio.get_running_loop().time()
         if left_s > 0 and self._resume_at >= ends_at:
-            raise self._error(
+            raise self.error(
                 f"{self.name} asked to wait another {left_s:.1f} s, longer than the request may"
             )
         await asyncio.sleep(left_s)
@@ -106,35 +113,30 @@ class ServiceClient:
     async def _ask(self, request: Request, read: Callable[[bytes], T], ends_at: float) -> T:
         """Send one request and return what `read` makes of the answer."""
         await self._wait_for_rate_limit(ends_at)
-        # An error of httpx2 may hold a header's value, and so the key: it is not chained.
-        try:
-            async with self._open().stream(
-                "POST", request.path, params=dict(request.params), **request.body
-            ) as response:
-                if response.status_code != HTTPStatus.OK:
-                    raise await self._refusal(response)
-                body = await self._read(response)
-        except (httpx2.HTTPError, OSError) as error:
-            raise RetryableError(f"{self.name} {_describe(error)}") from None
+        params = dict(request.params)
+        async with self._stream("POST", request.path, params=params, **request.body) as response:
+            if response.status_code != HTTPStatus.OK:
+                raise await self._refusal(response)
+            body = await self._read(response)
         try:
             return read(body)
-        except (RetryableError, self._error) as error:
+        except (RetryableError, self.error) as error:
             raise type(error)(f"{self.name}: {error}") from None
 
-    async def _read(self, response: httpx2.Response) -> bytes:
+    async def _read(self, response: "httpx2.Response") -> bytes:
         """Return the body, as long as it stays within bounds."""
         coding = response.headers.get("content-encoding", "identity")
         if coding != "identity":  # which was not asked for, and may be a thousand times as long
-            raise self._error(f"{self.name} sent a compressed answer, which was not asked for")
+            raise self.error(f"{self.name} sent a compressed answer, which was not asked for")
         body = bytearray()
         async for part in response.aiter_raw():
             body += part
-            if len(body) > self._max_bytes:
-                raise self._error(f"{self.name} sent more than {self._max_bytes} bytes")
+            if len(body) > self.max_bytes:
+                raise self.error(f"{self.name} sent more than {self.max_bytes} bytes")
         return bytes(body)
 
     async def _refusal(
-        self, response: httpx2.Response
+        self, response: "httpx2.Response"
     ) -> ReflectiveResonanceError | RetryableError:
         """Return the error for a refusal; its message holds neither text nor key."""
         status = response.status_code
@@ -143,9 +145,9 @@ class ServiceClient:
         if status in _KEY_REFUSED:
             reason += f": look at the key {self.service.key_variable} in .env and at the account"
         elif status == HTTPStatus.NOT_FOUND:
-            reason += f": look at {self._model_setting}, and at the address"
+            reason += f": look at {self.model_setting}, and at the address"
         if status not in RETRIED_STATUSES or code in {"insufficient_quota", "quota_exceeded"}:
-            return self._error(reason)
+            return self.error(reason)
         asked_s = retry_after_s(response.headers)
         if asked_s is not None:  # the limit is the account's: all requests wait
             resume_at = asyncio.get_running_loop().time() + asked_s
@@ -156,31 +158,38 @@ class ServiceClient:
         try:
             async with (
                 asyncio.timeout(_CHECK_TIMEOUT_S),
-                self._open().stream("GET", self.service.check_path) as response,
+                self._stream("GET", self.service.check_path) as response,
             ):
                 if response.status_code in _KEY_REFUSED:
-                    raise self._error(str(await self._refusal(response)))
+                    raise self.error(str(await self._refusal(response)))
                 return f"reachable (status {response.status_code})"
         except TimeoutError:
-            raise self._error(f"{self.name} did not answer in {_CHECK_TIMEOUT_S:g} s") from None
+            raise self.error(f"{self.name} did not answer in {_CHECK_TIMEOUT_S:g} s") from None
+        except RetryableError as error:
+            raise self.error(str(error)) from None
+
+    @asynccontextmanager
+    async def _stream(
+        self, method: str, path: str, **options: Any
+    ) -> AsyncIterator["httpx2.Response"]:
+        """Send a request; raise RetryableError if the connection fails."""
+        import httpx2
+
+        # An error of httpx2 may hold a header's value, and so the key: it is not chained.
+        try:
+            async with self._client.stream(method, path, **options) as response:
+                yield response
+        except (httpx2.ConnectError, httpx2.ConnectTimeout):
+            raise RetryableError(
+                f"{self.name} cannot be reached: look at the network and the address"
+            ) from None
         except (httpx2.HTTPError, OSError) as error:
-            raise self._error(f"{self.name} {_describe(error)}") from None
-
-    def _open(self) -> httpx2.AsyncClient:
-        if self._client is None:
-            self._client = httpx2.AsyncClient(
-                base_url=self.service.url,
-                headers={**self.service.headers, "accept-encoding": "identity"},
-                timeout=httpx2.Timeout(None, connect=_CONNECT_TIMEOUT_S),
-            )
-        return self._client
-
-    async def _close_client(self) -> None:
-        if self._client is not None:
-            await self._client.aclose()
+            raise RetryableError(
+                f"{self.name} broke the connection off ({type(error).__name__})"
+            ) from None
 
 
-async def _read_json(response: httpx2.Response) -> object:
+async def _read_json(response: "httpx2.Response") -> object:
     """Return a refusal's JSON; None if it is none, or too long for one."""
     body = bytearray()
     async for part in response.aiter_raw():
@@ -192,10 +201,3 @@ async def _read_json(response: httpx2.Response) -> object:
     except (ValueError, RecursionError):
         return None
     return answer
-
-
-def _describe(error: Exception) -> str:
-    """Return what went wrong on the way."""
-    if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
-        return "cannot be reached: look at the network and the address"
-    return f"broke the connection off ({type(error).__name__})"

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Final
 
@@ -13,6 +14,7 @@ log = structlog.get_logger(__name__)
 PAUSE_AFTER: Final = 3
 """Failures in a row after which something is paused: a visitor waits for each."""
 PAUSE_S: Final = 60.0
+PAUSED: Final = f"paused after {PAUSE_AFTER} failures in a row"
 
 
 class Pauses:
@@ -34,12 +36,13 @@ class Pauses:
         with self._lock:
             self._failures[name] = 0
 
-    def failed(self, name: str) -> bool:
-        """Count a failure of `name`; return whether it is paused from now on."""
+    def failed(self, name: str) -> str:
+        """Count a failure of `name`; return until when it is paused, "" if it is not."""
         with self._lock:
             self._failures[name] += 1
             if self._failures[name] < PAUSE_AFTER:
-                return False
+                return ""
             self._until[name] = self._clock() + PAUSE_S
         log.warning("paused: it keeps failing", name=name, failures=PAUSE_AFTER, pause_s=PAUSE_S)
-        return True
+        until = datetime.now(UTC) + timedelta(seconds=PAUSE_S)
+        return f"{PAUSED}, until {until:%H:%M:%S} UTC"

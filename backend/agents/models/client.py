@@ -6,7 +6,6 @@ none. A model that keeps failing is paused, except the last.
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from time import perf_counter
 from traceback import extract_tb
@@ -23,7 +22,7 @@ from backend.agents.rehearsal import play
 from backend.agents.states import States
 from backend.agents.turns import AnyTurn, ResponseTurn, Slot
 from backend.errors import AgentError
-from backend.services import PAUSE_AFTER, PAUSE_S, Pauses
+from backend.services import Pauses
 
 if TYPE_CHECKING:
     from backend.agents.models.runs import ModelRuns
@@ -110,12 +109,9 @@ class Client:
         self, profile: AgentProfile, candidate: Candidate, failure: AgentError, *, is_last: bool
     ) -> None:
         """Count a failure, and tell the state of the agent if it is that of its first choice."""
-        reason: str = failure.type
-        if not is_last and self._pauses.failed(_key(profile, candidate)):
-            until = datetime.now(UTC) + timedelta(seconds=PAUSE_S)
-            reason += f"; paused after {PAUSE_AFTER} failures in a row, until {until:%H:%M:%S} UTC"
+        paused = "" if is_last else self._pauses.failed(_key(profile, candidate))
         if candidate.is_first_choice:
-            self._states.failed(profile.id, reason)
+            self._states.failed(profile.id, "; ".join(filter(None, (failure.type, paused))))
 
     def _share_s(self, waiting: Sequence[Candidate], ends_at: float) -> float:
         """Return the time of the first of the `waiting` candidates."""

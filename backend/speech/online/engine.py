@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.errors import SpeechError
-from backend.services import RetryableError, Service
+from backend.services import RetryableError, Service, ServiceClient
 from backend.speech.engine import DEFAULT_TIMEOUT_S, Spoken
 from backend.speech.online.requests import RAW_RATES, REQUESTS
 from backend.speech.profiles import VoiceProfile, resolve_profile
@@ -14,8 +14,12 @@ from backend.speech.text import clean
 from backend.speech.voices import Voice
 
 
-class RemoteEngine:
-    """Speaks with a service; `options` are those of its client."""
+class RemoteEngine(ServiceClient):
+    """Speaks with a service; `options` are those of `ServiceClient`."""
+
+    error = SpeechError
+    max_bytes = MAX_BODY_BYTES
+    model_setting = "voice and model in voices.toml"
 
     def __init__(
         self,
@@ -26,31 +30,15 @@ class RemoteEngine:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         **options: Any,
     ) -> None:
-        from backend.services.client import ServiceClient  # imports httpx2
-
-        self.service = service
+        super().__init__(service, timeout_s=timeout_s, **options)
         self._voices = voices
         self._temporary = temporary
-        self._client = ServiceClient(
-            service,
-            error=SpeechError,
-            model_setting="voice and model in voices.toml",
-            max_bytes=MAX_BODY_BYTES,
-            timeout_s=timeout_s,
-            **options,
-        )
-        self.check, self.close = self._client.check, self._client.close
-
-    @property
-    def name(self) -> str:
-        """The service's name."""
-        return self.service.name
 
     def generate_wav_to_file(self, text: str, voice_profile: str, path: Path) -> Spoken:
         """Speak `text` into `path`; see `SpeechEngine`."""
         voice = self._voices[resolve_profile(voice_profile)]
         request = REQUESTS[self.name](clean(text), voice)
-        y, sample_rate = self._client.request(request, self._decode)
+        y, sample_rate = self.request(request, self._decode)
         return write_speech(path, y, sample_rate, self._temporary)
 
     def _decode(self, body: bytes) -> tuple[Samples, int]:
