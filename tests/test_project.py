@@ -17,8 +17,8 @@ EXTRAS = {
     "pydantic-ai-slim": {"openai": "openai", "anthropic": "anthropic", "google": "google-genai"}
 }
 """What the extras of a dependency bring that we import ourselves."""
-INDIRECT = {"h11", "numba", "websockets"}
-"""Needed by parts of uvicorn that we use, or imported by name: the compiler of the kernels."""
+INDIRECT = {"h11", "numba", "python-multipart", "websockets"}
+"""Needed by parts of uvicorn and Starlette that we use, or imported by name: the kernels' compiler."""
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 
