@@ -19,6 +19,18 @@ class EarlierPage:
     warnings: list[str] = field(default_factory=list)
     told: Sequence = field(default_factory=list)
 
+    def record(self, recording: bytes, container: str = "webm") -> str:
+        """Send a recording of the visitor; return what it shows, the transcript or an error."""
+        mime_type = f"audio/{container};codecs=opus"
+        answer = self.client.post(
+            "/v1/stt",
+            files={"file": (f"recording.{container}", recording, mime_type)},
+            headers={"Origin": ORIGIN},
+        )
+        assert ORIGIN == answer.headers["access-control-allow-origin"]
+        shown: str = answer.json()["transcript" if answer.is_success else "detail"]
+        return shown
+
     def send(self, message: str, *agents: str) -> Sequence:
         """Send what the visitor said, with an agent for each slot, and read the stream."""
         slots = [{"slotId": n, "agentId": agent} for n, agent in enumerate(agents, start=1)]

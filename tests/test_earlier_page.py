@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from backend.config import Settings
+from backend.hearing.embedded import is_installed
 from backend.http.app import create_app
 from tests.earlier_page import EarlierPage
 from tests.live import LiveServer
+from tests.recordings import RATE, encode, spoken, word_errors
 
 AGENTS = ("claude-sonnet-4-5", "claude-opus-4-5", "gpt-5.2", "gpt-5.1", "gpt-4o", "gemini-3")
 
@@ -19,10 +22,20 @@ def summary(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
+@pytest.fixture(params=["none"])
+def hearing(request: pytest.FixtureRequest) -> str:
+    """Return the hearing engine; most visits are typed."""
+    return str(request.param)
+
+
 @pytest.fixture
-def page(tmp_path: Path, summary: bool) -> Iterator[EarlierPage]:
-    settings = Settings(
-        artifacts_dir=tmp_path, seed=1, summary_turn=summary, summary_agent="gpt-4o"
+def page(tmp_path: Path, summary: bool, hearing: str) -> Iterator[EarlierPage]:
+    settings = Settings.load(
+        artifacts_dir=tmp_path,
+        seed=1,
+        summary_turn=summary,
+        summary_agent="gpt-4o",
+        stt_engine=hearing,
     )
     with LiveServer(create_app(settings, [])) as live, live.client() as client:
         yield EarlierPage(client)
@@ -51,3 +64,23 @@ def test_the_summary_is_as_the_page_knows_it(page: EarlierPage, summary: bool) -
         assert all(common.items() <= data.items() for data in told)
     assert all(data["text"] and data["voiceProfile"] for data in page.of("slot.done", 4))
     assert [1] * summary == [data["slotCount"] for data in page.of("turn.done", 4)]
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(not is_installed(), reason="moonshine has no wheel for this machine")
+@pytest.mark.parametrize("hearing", ["embedded"], indirect=True)
+def test_a_visit_by_microphone(page: EarlierPage, tmp_path: Path) -> None:
+    """From the recording to `done`: what was said is understood, silence is told in words."""
+    said = "Tell me about the sea and the people who live near it."
+    recording = spoken(said, tmp_path)
+
+    silence = page.record(encode(np.zeros(RATE), "webm"))
+    for container in ("webm", "ogg"):
+        understood = page.record(encode(recording, container), container)
+        assert word_errors(said, understood)[0] <= 3, understood
+    told = page.send(understood, *AGENTS)
+
+    assert silence.endswith(".")
+    assert "transcript" not in silence
+    assert [] == page.warnings
+    assert 6 == told[-1][1]["completedSlots"]
