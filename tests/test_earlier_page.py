@@ -80,7 +80,6 @@ def test_a_visit_by_microphone(page: EarlierPage, tmp_path: Path) -> None:
         assert word_errors(said, understood)[0] <= 3, understood
     told = page.send(understood, *AGENTS)
 
-    assert silence.endswith(".")
-    assert "transcript" not in silence
+    assert "Nothing was understood" in silence
     assert [] == page.warnings
     assert 6 == told[-1][1]["completedSlots"]

@@ -200,7 +200,8 @@ async def _follow(
             case SlotDone():
                 texts[event.turn_index, event.slot_id] = event.text
                 target = f" on slot {event.target_slot_id}" if event.target_slot_id else ""
-                who = f"slot {event.slot_id}{target} ({event.agent_id})"
+                slot = f"slot {event.slot_id}{target}" if event.slot_id else "all slots"
+                who = f"{slot} ({event.agent_id})"
                 show_paragraph(progress, f"{who}: {event.text}", INDENTS)
             case SlotAudio() if verbose:
                 written = f"  slot {event.slot_id}: speech written: {event.audio_path}"

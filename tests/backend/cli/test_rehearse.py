@@ -71,6 +71,29 @@ async def run(tmp_path: Path, *found: Discovered, slots: int = 2, seed: int = 1)
     return await rehearse(settings, found, "Rain on the roof", slots, progress())
 
 
+async def test_a_summary_is_rehearsed_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With `RR_SUMMARY_TURN` it is said last, for all slots, and stands in the table."""
+    settings = Settings(artifacts_dir=tmp_path, seed=1, summary_turn=True)
+    console = progress()
+
+    report = await rehearse(settings, [waves(three_files)], "Rain on the roof", 2, console)
+    show(report)
+
+    assert isinstance(console.file, io.StringIO)
+    assert "turn 4: summary\n  all slots (claude-sonnet-4-5): " in console.file.getvalue()
+    assert [] == report.problems
+    assert (4, 0, "summary") == (
+        report.utterances[-1].turn_index,
+        report.utterances[-1].slot_id,
+        report.utterances[-1].kind,
+    )
+    shown = capsys.readouterr().out
+    assert "turn 4 summary" in shown
+    assert "slot 0" not in shown
+
+
 async def test_a_whole_rehearsal_is_ok(tmp_path: Path) -> None:
     """With three files for each utterance nothing is wrong, and each has its time."""
     report = await run(tmp_path, waves(three_files))

@@ -132,6 +132,19 @@ def _short(event: TrackedEvent) -> str:
     return " ".join([name, *there, *lacking])
 
 
+async def test_a_turn_names_the_slots_of_its_session(told: Told) -> None:
+    """A session says at its start how many turns it has, and each turn which slots there are."""
+    emit(session_started, None, SessionStarted("s", (2, 5), NOW, turns=4))
+    speak(1, 2)
+    close(1)
+    end(done(spoken("s", 1, 2)))
+
+    expected, _, turn = told.events
+    assert isinstance(expected, SessionExpected)
+    assert isinstance(turn, TurnOver)
+    assert (4, (2, 5)) == (expected.turns, turn.slot_ids)
+
+
 async def test_a_whole_session_is_told_in_order(told: Told) -> None:
     """Utterances as they come, then dialogues, turns by number, at last the session."""
     start(1, 2)

@@ -76,6 +76,7 @@ def test_only_known_messages_are_sent_and_numbered(
     ) == sorted(message["type"] for message in messages)
     assert "final_summary.ready" == messages[-1]["type"]
     assert 1 == len({message["sessionId"] for message in (*messages, *ours)})
+    assert ("session.expected", 4) == (ours[0]["type"], ours[0]["payload"]["turns"])
     (mood,) = payloads(between, "user_sentiment")
     assert "positive" == mood["sentiment"]
 

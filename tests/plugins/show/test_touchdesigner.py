@@ -9,12 +9,14 @@ import pytest
 
 from backend.config import Settings
 from backend.http.app import create_app
+from backend.signals import emit
 from plugins.show.messages import UtteranceReady
+from plugins.waves.signals import waves_written
 from tests.command import run
 from tests.live import LiveServer, chat
 from tests.plugins.show.harness import TouchDesigner
 from tests.plugins.show.listening import END, found, hub_of, on_loop, simulating
-from tests.simulated import play
+from tests.simulated import done, play, spoken, write_waves
 
 WAVES = {slot: tuple(f"slot{slot}_wave{wave}" for wave in (1, 2, 3)) for slot in range(1, 7)}
 
@@ -219,6 +221,22 @@ def test_other_ways_to_play(
     first = [designer.times("play", 1, f"slot{slot}_wave1")[0] for slot in (1, 2)]
     assert [heard_at + designer.module.OPEN_MS + start for start in starts] == first
     assert 18 == len(designer.files())
+
+
+def test_a_summary_plays_in_all_slots_at_once(server: LiveServer, tmp_path: Path) -> None:
+    """Slot 0 is all six speakers, with three waves each."""
+    designer = TouchDesigner(server.port)
+    designer.start()
+    source = spoken("s", 4, 0, root=tmp_path)
+    files = write_waves(source, tmp_path)
+    on_loop(server, lambda: emit(waves_written, None, done(source, files)))
+    designer.hear_until(UtteranceReady.type)
+    designer.advance(10_000)
+
+    starts = [designer.times("play", 1, *WAVES[slot]) for slot in range(1, 7)]
+    assert [starts[0]] * 6 == starts
+    assert 3 == len(starts[0])
+    assert sorted(6 * list(map(str, files))) == sorted(designer.files())
 
 
 def test_files_come_from_where_they_are(server: LiveServer, tmp_path: Path) -> None:
