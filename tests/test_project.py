@@ -18,7 +18,7 @@ EXTRAS = {
 }
 """What the extras of a dependency bring that we import ourselves."""
 INDIRECT = {"h11", "numba", "python-multipart", "websockets"}
-"""Needed by parts of uvicorn and Starlette that we use, or imported by name: the kernels' compiler."""
+"""Needed by parts of uvicorn and Starlette that we use, or imported by name, as the compiler is."""
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 
