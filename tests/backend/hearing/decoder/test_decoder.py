@@ -16,8 +16,9 @@ from structlog.testing import capture_logs
 
 from backend.children import ChildPool
 from backend.errors import HearingError, NotAudioError
-from backend.hearing.decoder import Decoded, Decoder
+from backend.hearing.decoder import Decoded, Decoder, child
 from backend.hearing.decoder.decoder import COMMAND
+from backend.hearing.engine import SAMPLE_RATE
 from tests.patience import until
 from tests.recordings import CONTAINERS, RATE, encode, tone
 
@@ -124,6 +125,7 @@ BAD = {
     "wav of noise": b"RIFF\xff\xff\xff\xffWAVE" + RANDOM,
     "wav without samples": encode(tone(0.001), "wav")[:44],
     "mp3 that is text": b"ID3" + b"the water " * 400,
+    "playlist behind a tag": b"ID3\x04\0\0\0\0\0\0" + PLAYLIST,
     "video without sound": _video(audio=False),
     "playlist in the clothes of a wav": b"RIFF\0\0\0\0WAVE" + PLAYLIST,
 }
@@ -150,13 +152,30 @@ def long_silence() -> bytes:
     return encode(np.zeros(600 * 8_000), "flac", rate=8_000)
 
 
-def test_decoding_ends_soon_after_the_limit(long_silence: bytes, decoder: Decoder) -> None:
-    """Ten minutes of silence in some kB are decoded for a minute and no further."""
+def test_decoding_ends_soon_after_the_limit(
+    long_silence: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten minutes of silence in some kB are read for a minute and no further."""
+    opened = []
+
+    class Recorded(io.BytesIO):
+        def __init__(self, data: bytes) -> None:
+            super().__init__(data)
+            self.n_read = 0
+            opened.append(self)
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            data = super().read(size)
+            self.n_read += len(data)
+            return data
+
+    monkeypatch.setattr(io, "BytesIO", Recorded)
     assert len(long_silence) < 200_000
 
-    decoded = decoder.decode(long_silence)
+    pcm = child.decode(long_silence, "flac", SAMPLE_RATE, 61 * 2 * SAMPLE_RATE)
 
-    assert 61.0 == decoded.duration_s
+    assert 61 == len(pcm) / 2 / SAMPLE_RATE
+    assert 0 < opened[0].n_read < 1.2 * len(long_silence) / 2, len(long_silence)
 
 
 @pytest.mark.sweep
