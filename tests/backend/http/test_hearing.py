@@ -1,6 +1,7 @@
 """The route of recordings: what it answers, what it refuses, and that it keeps nothing."""
 
 import json
+import logging
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -245,7 +246,9 @@ def test_a_slow_upload_has_a_limit_of_its_own(
     assert 1 == len(heard.given)
 
 
-def test_a_client_that_goes_away_harms_nobody(live: LiveServer, heard: StandIn) -> None:
+def test_a_client_that_goes_away_harms_nobody(
+    live: LiveServer, heard: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
     """In the middle of the upload or while it is transcribed: nothing is logged."""
     with capture_logs() as logs:
         upload(live, FILE[:40]).close()
@@ -260,6 +263,7 @@ def test_a_client_that_goes_away_harms_nobody(live: LiveServer, heard: StandIn) 
     assert 200 == answer.status
     assert 2 == len(heard.given)
     assert [] == logs
+    assert [] == [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_no_more_recordings_are_held_than_fit(live: LiveServer, heard: StandIn) -> None:
