@@ -80,7 +80,12 @@ class Chain(Generic[E]):
                 return result
             if not is_last:
                 self._pauses.failed(name)
-        raise self._error("; ".join(f"{name}: {reason}" for name, reason in reasons.items()))
+        raise self._error(
+            "; ".join(
+                reason if reason.startswith(name) else f"{name}: {reason}"
+                for name, reason in reasons.items()
+            )
+        )
 
     def check(self) -> str:
         """Return how all engines are."""
