@@ -16,19 +16,9 @@ from typing import Final, Literal, TypeVar
 
 import structlog
 
-from backend.errors import (
-    ArtifactError,
-    HearingBusyError,
-    HearingError,
-    NotHeardError,
-)
+from backend.errors import ArtifactError, HearingBusyError, HearingError, NotHeardError
 from backend.hearing.decoder import MAX_REQUESTS, Decoded, Decoder
-from backend.hearing.engine import (
-    MAX_DURATION_S,
-    MIN_DURATION_S,
-    HearingEngine,
-    Transcript,
-)
+from backend.hearing.engine import MAX_DURATION_S, MIN_DURATION_S, HearingEngine, Transcript
 from backend.hearing.keeping import keep
 from backend.services import Chain
 from backend.signals import SpeechHeard, emit, speech_heard
@@ -88,7 +78,7 @@ class Hearing:
         self._artifacts = artifacts
         self._include_text = include_text
         self._decoder = decoder or Decoder()
-        self._chains: dict[str, Chain[HearingEngine]] = {}
+        self._chains: dict[tuple[str, ...], Chain[HearingEngine]] = {}
         self._decoding = ThreadPoolExecutor(MAX_REQUESTS, thread_name_prefix="decoding")
         is_local = any(engine.name in ON_THIS_MACHINE for engine in engines[:1])
         self._n_threads = 1 if is_local else ONLINE_THREADS
@@ -198,12 +188,15 @@ class Hearing:
     async def _transcribe(self, decoded: Decoded, language: str) -> Transcript:
         """Return what an engine understood; measure what a second of speech costs."""
         chain = self._chain(language)
+
+        def transcribe() -> tuple[Transcript, float]:
+            started = monotonic()
+            transcript = chain.ask(lambda engine: engine.transcribe(decoded.pcm, language))
+            return transcript, monotonic() - started
+
         self._waiting_s += decoded.duration_s
         try:
-            transcript, elapsed_s = await _on(
-                self._transcribing,
-                partial(_timed, partial(_ask, chain, decoded.pcm, language)),
-            )
+            transcript, elapsed_s = await _on(self._transcribing, transcribe)
         except HearingError as error:
             self._state = "failed", str(error)
             raise
@@ -216,49 +209,39 @@ class Hearing:
         return transcript
 
     def _chain(self, language: str) -> Chain[HearingEngine]:
-        """Return the engines that know `language`, as a chain with its own pauses."""
-        if language not in self._chains:
-            engines = [one for one in self._engines if language in (one.languages or (language,))]
-            if not engines:
-                names = ", ".join(engine.name for engine in self._engines)
-                raise HearingError(
-                    f"{names} does not know the language {language!r}: add whisper, openai or "
-                    "elevenlabs to RR_STT_FALLBACK"
-                )
-            self._chains[language] = Chain(engines, label="hearing", error=HearingError)
-        return self._chains[language]
+        """Return the engines that know `language`; those that know the same share pauses."""
+        engines = [one for one in self._engines if language in (one.languages or (language,))]
+        if not engines:
+            names = ", ".join(engine.name for engine in self._engines)
+            raise HearingError(
+                f"{names} does not know the language {language!r}: add whisper, openai or "
+                "elevenlabs to RR_STT_FALLBACK"
+            )
+        key = tuple(engine.name for engine in engines)
+        if key not in self._chains:
+            self._chains[key] = Chain(engines, label="hearing", error=HearingError)
+        return self._chains[key]
 
     async def _keep(self, heard: Heard, data: bytes, label: str, heard_at: datetime) -> Heard:
         """Write the files of a recording, if they are kept."""
         if self._artifacts is None:
             return heard
-        write = partial(
-            keep,
-            self._artifacts,
-            heard.heard_id,
-            data,
-            heard.transcript,
-            duration_ms=heard.duration_ms,
-            mime_type=heard.mime_type,
-            label=label,
-            heard_at=heard_at,
-        )
         try:
-            audio_path, transcript_path = await asyncio.to_thread(write)
+            audio_path, transcript_path = await asyncio.to_thread(
+                keep,
+                self._artifacts,
+                heard.heard_id,
+                data,
+                heard.transcript,
+                duration_ms=heard.duration_ms,
+                mime_type=heard.mime_type,
+                label=label,
+                heard_at=heard_at,
+            )
         except (OSError, ArtifactError) as error:  # the visitor is answered all the same
             log.error("recording not kept", heard_id=heard.heard_id, reason=str(error))
             return heard
         return replace(heard, audio_path=audio_path, transcript_path=transcript_path)
-
-
-def _ask(chain: Chain[HearingEngine], pcm: bytes, language: str) -> Transcript:
-    return chain.ask(lambda engine: engine.transcribe(pcm, language))
-
-
-def _timed(function: Callable[[], T]) -> tuple[T, float]:
-    """Return the result of `function`, and the seconds that it took."""
-    started = monotonic()
-    return function(), monotonic() - started
 
 
 async def _on(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
