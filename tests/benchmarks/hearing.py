@@ -10,7 +10,8 @@ import asyncio
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from statistics import quantiles
 from time import perf_counter
@@ -23,6 +24,7 @@ import soxr
 from rich.console import Console
 from rich.table import Table
 
+from backend.agents import Slot
 from backend.config import Settings
 from backend.errors import HearingBusyError, NotHeardError
 from backend.hearing import (
@@ -34,10 +36,13 @@ from backend.hearing import (
     hearing_engine_names,
 )
 from backend.logs import configure_logging
+from backend.runtime import Hosting
+from backend.sessions import SlotAudio
 from backend.speech import PROFILES
 from backend.speech.espeak import EmbeddedEngine
 from backend.speech.piper import PiperEngine
 from backend.speech.voices import Voice
+from tests.benchmarks.readiness import all_ready
 from tests.recordings import RATE, encode, word_errors
 
 REPEATS = 20
@@ -198,6 +203,56 @@ async def latencies(hearing: Hearing, speak: Speaker, table: Table) -> None:
             table.add_row(f"memory of {name}", f"{child.memory_info().rss / 1e6:.0f} MB")
 
 
+async def sessions(speak: Speaker, root: Path, table: Table) -> None:
+    """Measure the first `slot.audio` after speech, and what hearing costs another's session."""
+    data = recording(speak, 3.0)
+    hosting = Hosting(Settings.load(artifacts_dir=root))
+    slots = [Slot(number, agent.id) for number, agent in enumerate(hosting.registry, 1)]
+    async with hosting.running():
+        await all_ready(hosting.board)
+        hosting.hearing.warm_up()
+
+        async def visit(heard: bool = True) -> list[float]:
+            """Return the seconds to each `slot.audio` of a session, from the end of speech."""
+            started = perf_counter()
+            message = (await hosting.hearing.hear(data)).transcript.text if heard else "The sea"
+            stream = hosting.runner.start(message, slots)
+            return [
+                perf_counter() - started
+                async for _, event in stream.read()
+                if isinstance(event, SlotAudio)
+            ]
+
+        await visit()
+        alone = [await visit() for _ in range(REPEATS)]
+        async with repeated(lambda: visit(heard=False)):
+            full = [await visit() for _ in range(REPEATS)]
+        table.add_row("first slot.audio, alone", _figures([times[0] for times in alone]))
+        table.add_row("first slot.audio, beside sessions", _figures([times[0] for times in full]))
+        for block in range(2):  # in turns, so that both see the same machine
+            quiet = [time for _ in range(REPEATS // 2) for time in await visit(heard=False)]
+            async with repeated(lambda: hosting.hearing.hear(data)):
+                busy = [time for _ in range(REPEATS // 2) for time in await visit(heard=False)]
+            table.add_row(f"every slot.audio, nobody speaks ({block + 1})", _figures(quiet))
+            table.add_row(f"every slot.audio, others speak ({block + 1})", _figures(busy))
+
+
+@asynccontextmanager
+async def repeated(do: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """Do something again and again while the block runs."""
+
+    async def again() -> None:
+        while True:
+            await do()
+
+    task = asyncio.create_task(again())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
 def _figures(values: list[float]) -> str:
     cuts = quantiles(values, n=20)
     return f"p50 {cuts[9]:.3f} s, p95 {cuts[18]:.3f} s (n={len(values)})"
@@ -218,7 +273,7 @@ def main() -> None:
     parser.add_argument("--piper", type=Path, help="a voice of Piper, an .onnx file")
     arguments = parser.parse_args()
     settings = Settings.load()
-    configure_logging("warning")
+    configure_logging("error")  # jobs that a measured session leaves behind are dropped
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         voices = dict(speakers(Path(folder), arguments.piper))
@@ -227,6 +282,7 @@ def main() -> None:
         hearing.warm_up()
         asyncio.run(latencies(hearing, voices["espeak"], table))
         hearing.close()
+        asyncio.run(sessions(voices["espeak"], Path(folder) / "artifacts", table))
         console.print(table)
         table = Table("engine", "voice", "word errors")
         for name in hearing_engine_names(settings):
