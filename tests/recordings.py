@@ -1,17 +1,22 @@
 """Recordings as browsers and pages make them, encoded here by av, and sentences that are spoken."""
 
 import io
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+import pytest
 import soundfile
 import soxr
 
 from backend.speech import VoiceProfile
 from backend.speech.espeak import EmbeddedEngine
 
+NEEDS_MOONSHINE = pytest.mark.skipif(
+    find_spec("moonshine_voice") is None, reason="moonshine has no wheel for this machine"
+)
 RATE = 48_000
 """As browsers record."""
 CONTAINERS = {

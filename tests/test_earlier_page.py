@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from backend.config import Settings
-from backend.hearing.embedded import is_installed
 from backend.http.app import create_app
 from tests.earlier_page import EarlierPage
 from tests.live import LiveServer
-from tests.recordings import RATE, encode, spoken, word_errors
+from tests.recordings import NEEDS_MOONSHINE, RATE, encode, spoken, word_errors
 
 AGENTS = ("claude-sonnet-4-5", "claude-opus-4-5", "gpt-5.2", "gpt-5.1", "gpt-4o", "gemini-3")
 
@@ -67,7 +66,7 @@ def test_the_summary_is_as_the_page_knows_it(page: EarlierPage, summary: bool) -
 
 
 @pytest.mark.e2e
-@pytest.mark.skipif(not is_installed(), reason="moonshine has no wheel for this machine")
+@NEEDS_MOONSHINE
 @pytest.mark.parametrize("hearing", ["embedded"], indirect=True)
 def test_a_visit_by_microphone(page: EarlierPage, tmp_path: Path) -> None:
     """From the recording to `done`: what was said is understood, silence is told in words."""

@@ -4,7 +4,6 @@ from backend.children.pool import (
     ChildDiedError,
     ChildError,
     ChildPool,
-    ChildrenClosedError,
     ChildTimeoutError,
     child_command,
 )
@@ -14,6 +13,5 @@ __all__ = [
     "ChildError",
     "ChildPool",
     "ChildTimeoutError",
-    "ChildrenClosedError",
     "child_command",
 ]

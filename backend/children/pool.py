@@ -39,10 +39,6 @@ class ChildTimeoutError(ChildError):
     """A child took longer than the time limit and was killed."""
 
 
-class ChildrenClosedError(ChildError):
-    """The children were ended with the installation."""
-
-
 class ChildDiedError(ChildError):
     """A child ended before it had answered; another may do better."""
 
@@ -60,9 +56,9 @@ def child_command(handler: Path, *options: str) -> tuple[str, ...]:
 class ChildPool:
     """Children that run `command`; any thread may ask one, or close all.
 
-    `label` is what messages call them. `timeout_s` covers all waiting of one request; more than
-    `max_requests` at once wait. With `reuse` a child that answered gets the next request as well.
-    `n_spare` children are started before they are needed.
+    `label` is what messages call them. `timeout_s` covers all waiting of one request; `advice` says
+    what to do where that is too short. More than `max_requests` at once wait. With `reuse` a child
+    that answered gets the next request as well. `n_spare` children are started before they are needed.
     """
 
     def __init__(
@@ -74,10 +70,12 @@ class ChildPool:
         max_requests: int,
         reuse: bool,
         n_spare: int = 0,
+        advice: str = "",
         folder: Path | None = None,
     ) -> None:
-        self.timeout_s = timeout_s
+        self._timeout_s = timeout_s
         self._label = label
+        self._advice = advice
         self._command = command
         self._reuse = reuse
         self._n_spare = n_spare
@@ -99,9 +97,9 @@ class ChildPool:
             If there is none.
         """
         request = json.dumps({**header, "n_bytes": len(payload)}).encode() + b"\n" + payload
-        ends_at = monotonic() + self.timeout_s
-        if not self._places.acquire(timeout=self.timeout_s):
-            raise ChildError(f"{self._label} was busy for {self.timeout_s:g} s")
+        ends_at = monotonic() + self._timeout_s
+        if not self._places.acquire(timeout=self._timeout_s):
+            raise ChildError(f"{self._label} was busy for {self._timeout_s:g} s")
         try:
             try:
                 return self._ask(request, ends_at)
@@ -184,14 +182,15 @@ class ChildPool:
         if self._closed:
             return self._refusal()
         if monotonic() >= ends_at:
+            advice = f": {self._advice}" if self._advice else ""
             return ChildTimeoutError(
-                f"{self._label} took longer than {self.timeout_s:g} s and was killed"
+                f"{self._label} took longer than {self._timeout_s:g} s and was killed{advice}"
             )
         reason = _describe_exit(returncode) if returncode else str(error)
         return ChildDiedError(f"{self._label} failed: {reason}")
 
-    def _refusal(self) -> ChildrenClosedError:
-        return ChildrenClosedError(f"{self._label} was stopped with the installation")
+    def _refusal(self) -> ChildError:
+        return ChildError(f"{self._label} was stopped with the installation")
 
     def _take(self) -> Child:
         """Return an idle child that still runs, or a new one."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from backend.services import Engine
+
 SAMPLE_RATE: Final = 16_000
 """Rate in Hertz of what engines get; speech recognition is trained on it."""
 MIN_DURATION_S: Final = 0.3
@@ -30,12 +32,8 @@ class Transcript:
     """None if the engine gives no times."""
 
 
-class HearingEngine(Protocol):
-    """Turns speech into text; keeps nothing between recordings, and any thread may use it."""
-
-    @property
-    def name(self) -> str:
-        """The name the engine goes by in settings and logs."""
+class HearingEngine(Engine, Protocol):
+    """Turns speech into text; see `Engine`."""
 
     @property
     def languages(self) -> frozenset[str] | None:
@@ -51,19 +49,4 @@ class HearingEngine(Protocol):
         ------
         HearingError
             If the engine failed; the message holds neither words nor a key.
-        """
-
-    def check(self) -> str:
-        """Return how the engine is; one cheap request at most.
-
-        Raises
-        ------
-        HearingError
-            If it could not transcribe now; the message says why and what to do.
-        """
-
-    def close(self) -> None:
-        """End what is under way, within a second or two; later recordings are refused.
-
-        May be called from any thread, and more than once.
         """

@@ -1,6 +1,7 @@
 """Builds the hearing engines that the settings ask for; each is imported only when it is used."""
 
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 
 from backend.config import Settings
 from backend.errors import SettingsError
@@ -8,6 +9,9 @@ from backend.hearing.engine import HearingEngine
 from backend.hearing.hearing import Hearing
 from backend.services import elevenlabs, openai
 from backend.storage import Artifacts
+
+_WHISPER_FILES = ("model.bin", "config.json", "tokenizer.json")
+"""What a model must have; without the last faster-whisper would fetch it."""
 
 
 def _embedded(_: Settings, timeout_s: float) -> HearingEngine:
@@ -17,9 +21,9 @@ def _embedded(_: Settings, timeout_s: float) -> HearingEngine:
 
 
 def _whisper(settings: Settings, timeout_s: float) -> HearingEngine:
-    from backend.hearing.whisper import WhisperEngine, is_installed, missing_files
+    from backend.hearing.whisper import WhisperEngine
 
-    if not is_installed():
+    if find_spec("faster_whisper") is None:
         raise SettingsError(
             "the hearing engine whisper is not installed: uv sync --inexact --extra whisper"
         )
@@ -28,7 +32,7 @@ def _whisper(settings: Settings, timeout_s: float) -> HearingEngine:
             "the hearing engine whisper has no model: set RR_STT_WHISPER_MODEL to its folder"
         )
     model = settings.stt_whisper_model.expanduser()
-    if missing := missing_files(model):
+    if missing := [file for file in _WHISPER_FILES if not (model / file).is_file()]:
         raise SettingsError(
             f"RR_STT_WHISPER_MODEL={model} has no {', '.join(missing)}: it must be the folder of a "
             "Whisper model in the format of CTranslate2, which is not downloaded"

@@ -1,6 +1,6 @@
 """Services on the network: requests and retries, and the pause of what keeps failing."""
 
-from backend.services.chain import Chain
+from backend.services.chain import Chain, Engine
 from backend.services.client import ServiceClient
 from backend.services.pauses import PAUSE_AFTER, PAUSE_S, Pauses
 from backend.services.policy import (
@@ -17,6 +17,7 @@ __all__ = [
     "PAUSE_S",
     "RETRIED_STATUSES",
     "Chain",
+    "Engine",
     "Pauses",
     "Request",
     "RetryPolicy",

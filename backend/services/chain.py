@@ -15,17 +15,26 @@ log = structlog.get_logger(__name__)
 
 
 class Engine(Protocol):
-    """What every engine of a chain has."""
+    """What every engine has; any thread may use it, and it keeps nothing between requests."""
 
     @property
     def name(self) -> str:
         """The name the engine goes by in settings and logs."""
 
     def check(self) -> str:
-        """Return how the engine is."""
+        """Return how the engine is, having done nothing; one cheap request at most.
+
+        Raises
+        ------
+        ReflectiveResonanceError
+            If it could not do its work now; the message says why and what to do.
+        """
 
     def close(self) -> None:
-        """End what is under way."""
+        """End what is under way, within a second or two; later requests are refused.
+
+        May be called from any thread, and more than once.
+        """
 
 
 E = TypeVar("E", bound=Engine)

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
-from backend.children import ChildError, ChildPool, ChildrenClosedError, ChildTimeoutError
+from backend.children import ChildError, ChildPool
 from backend.errors import SpeechError
-from backend.speech.engine import DEFAULT_TIMEOUT_S, MAX_DURATION_S, SAMPLE_WIDTH, STOPPED, Spoken
+from backend.speech.engine import DEFAULT_TIMEOUT_S, MAX_DURATION_S, SAMPLE_WIDTH, Spoken
 from backend.speech.profiles import VoiceProfile, resolve_profile
 from backend.speech.text import clean
 from backend.storage import MAX_RATE_HZ, MIN_RATE_HZ
@@ -50,11 +50,8 @@ class ChildEngine(ABC, Generic[V]):
             max_requests=max_requests,
             reuse=self.reuses_children,
             folder=self.child_folder,
+            advice="raise RR_SPEECH_TIMEOUT_S if this machine is slow",
         )
-
-    @abstractmethod
-    def check(self) -> str:
-        """Return that all files are there; see `SpeechEngine`."""
 
     @abstractmethod
     def request(self, voice: V) -> dict[str, object]:
@@ -64,25 +61,8 @@ class ChildEngine(ABC, Generic[V]):
         """Speak `text` into `path`; see `SpeechEngine`."""
         request = self.request(self._voices[resolve_profile(voice_profile)])
         request |= {"text": clean(text), "max_duration_s": MAX_DURATION_S}
-        sample_rate, pcm = self._speak(request)
-        from backend.speech.sound import write_pcm  # imports numpy; the host does so on a thread
-
-        return write_pcm(path, pcm, sample_rate, self.temporary)
-
-    def close(self) -> None:
-        """Kill the children; see `SpeechEngine`."""
-        self._children.close()
-
-    def _speak(self, request: dict[str, object]) -> tuple[int, bytes]:
-        """Return the sample rate and the PCM for `request`."""
         try:
             header, pcm = self._children.ask(request)
-        except ChildrenClosedError as error:
-            raise SpeechError(STOPPED) from error
-        except ChildTimeoutError as error:
-            raise SpeechError(
-                f"{error}: raise RR_SPEECH_TIMEOUT_S if this machine is slow"
-            ) from error
         except ChildError as error:
             raise SpeechError(str(error)) from error
         sample_rate = header.get("sample_rate")
@@ -92,4 +72,10 @@ class ChildEngine(ABC, Generic[V]):
             )
         if len(pcm) % SAMPLE_WIDTH:
             raise SpeechError(f"{self.label} sent half a sample at the end of {len(pcm)} bytes")
-        return sample_rate, pcm
+        from backend.speech.sound import write_pcm  # imports numpy; the host does so on a thread
+
+        return write_pcm(path, pcm, sample_rate, self.temporary)
+
+    def close(self) -> None:
+        """Kill the children; see `SpeechEngine`."""
+        self._children.close()

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from backend.services import Engine
+
 DEFAULT_TIMEOUT_S: Final = 20.0
 """Time one utterance may take; the embedded engine needs about 0.1 s."""
 
@@ -11,10 +13,6 @@ SAMPLE_WIDTH: Final = 2
 """Bytes per sample: 16 bits."""
 MAX_DURATION_S: Final = 120
 """Longest utterance: some scripts are spelt out, and 600 characters of Thai are minutes."""
-
-
-STOPPED: Final = "the voice was stopped with the installation"
-"""What a closed engine says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +23,8 @@ class Spoken:
     sample_rate: int
 
 
-class SpeechEngine(Protocol):
-    """Turns text into a WAV; keeps nothing between utterances, and any thread may use it."""
-
-    @property
-    def name(self) -> str:
-        """The name the engine goes by in settings and logs."""
+class SpeechEngine(Engine, Protocol):
+    """Turns text into a WAV; see `Engine`."""
 
     def generate_wav_to_file(self, text: str, voice_profile: str, path: Path) -> Spoken:
         """Speak `text` into `path`, a mono 16-bit WAV, and return what was written.
@@ -43,19 +37,4 @@ class SpeechEngine(Protocol):
         ------
         SpeechError
             If nothing could be spoken or written; the message does not hold the text.
-        """
-
-    def check(self) -> str:
-        """Return how the engine is, having spoken nothing; one cheap request at most.
-
-        Raises
-        ------
-        SpeechError
-            If it could not speak now; the message says why and what to do.
-        """
-
-    def close(self) -> None:
-        """End the utterances under way, within a second or two; later ones are refused.
-
-        May be called from any thread, and more than once.
         """

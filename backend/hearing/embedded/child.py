@@ -1,10 +1,11 @@
 """Transcribes English with moonshine in a child process; `backend.children` holds the protocol.
 
-A request holds "sample_rate" and 16-bit mono PCM; the answer's payload is the text. From silence
-and steady noise the model makes words, in a long recording it repeats itself, and its own voice
-detection splits sentences. So that is off, and only pieces with speech in them are asked about.
+The answer has no times. From silence and steady noise the model makes words, in a long recording it
+repeats itself, and its own voice detection splits sentences. So that is off, and only pieces with
+speech in them are asked about.
 """
 
+import json
 import os
 import sys
 from array import array
@@ -12,6 +13,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+SAMPLE_RATE = 16_000
 FRAME_S = 0.02
 SILENT = 180
 """Peak of a frame, of 32,768, below which it is silent: -45 dBFS."""
@@ -38,7 +40,10 @@ def load() -> None:
     # Without the package's own start, which imports what downloads other models.
     spec = find_spec("moonshine_voice")
     if spec is None:
-        raise ImportError("moonshine-voice is not installed")
+        raise ImportError(
+            "moonshine-voice has no wheel for this machine: "
+            "set RR_STT_ENGINE to whisper, openai or elevenlabs"
+        )
     package = ModuleType("moonshine_voice")
     package.__path__ = list(spec.submodule_search_locations or ())
     sys.modules["moonshine_voice"] = package
@@ -50,16 +55,15 @@ def load() -> None:
     _transcriber = Transcriber(str(get_model_path("tiny-en")), ModelArch.TINY, options=options)
 
 
-def answer(request: dict[str, Any], pcm: bytes) -> tuple[dict[str, Any], bytes]:
+def answer(_: dict[str, Any], pcm: bytes) -> tuple[dict[str, Any], bytes]:
     """Answer one request."""
-    sample_rate = request["sample_rate"]
-    padding = [0.0] * round(PADDING_S * sample_rate)
+    padding = [0.0] * round(PADDING_S * SAMPLE_RATE)
     texts = []
-    for y in pieces(samples(pcm), sample_rate):
+    for y in pieces(samples(pcm), SAMPLE_RATE):
         padded = [*padding, *(sample / 32_768 for sample in y), *padding]
-        lines = _transcriber.transcribe_without_streaming(padded, sample_rate).lines
+        lines = _transcriber.transcribe_without_streaming(padded, SAMPLE_RATE).lines
         texts += [line.text.strip() for line in lines]
-    return {}, " ".join(filter(None, texts)).encode()
+    return {}, json.dumps({"text": " ".join(filter(None, texts))}).encode()
 
 
 def samples(pcm: bytes) -> "array[int]":

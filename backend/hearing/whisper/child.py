@@ -1,7 +1,6 @@
 """Transcribes with faster-whisper in a child process; `backend.children` holds the protocol.
 
-The folder of the model is the process's last argument. A request holds "language" and 16-bit mono
-PCM at 16 kHz; the answer's payload is JSON: {"text", "words": [[text, start_s, end_s], ...]}.
+The folder of the model is the process's last argument.
 """
 
 import json

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from backend.children import ChildError, ChildPool, ChildrenClosedError, child_command
+from backend.children import ChildError, ChildPool, child_command
 from tests.patience import SOON_S, until
 
 ECHO = """
@@ -98,7 +98,7 @@ def test_closed_children_are_gone(make: Make) -> None:
     pool.start_spare()
 
     pool.close()
-    with pytest.raises(ChildrenClosedError, match="the echo was stopped"):
+    with pytest.raises(ChildError, match="the echo was stopped"):
         pool.ask({})
 
     assert [] == pool._idle

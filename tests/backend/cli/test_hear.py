@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from backend.hearing.embedded import is_installed
 from tests.command import invoke
-from tests.recordings import encode, spoken, tone
+from tests.recordings import NEEDS_MOONSHINE, encode, spoken, tone
 
 
 @pytest.mark.e2e
-@pytest.mark.skipif(not is_installed(), reason="moonshine has no wheel for this machine")
+@NEEDS_MOONSHINE
 def test_a_recording_is_shown_in_words(tmp_path: Path) -> None:
     """As text for people, and as data with what was found out."""
     file = tmp_path / "question.webm"

@@ -11,15 +11,14 @@ import httpx2
 import psutil
 import pytest
 
-from backend.hearing.embedded import is_installed
 from tests.backend.serving import READY, Serving
 from tests.live import get
 from tests.patience import LIMIT_S, SOON_S, until
-from tests.recordings import encode, spoken
+from tests.recordings import NEEDS_MOONSHINE, encode, spoken
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skipif(not is_installed(), reason="moonshine has no wheel for this machine"),
+    NEEDS_MOONSHINE,
     pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals"),
 ]
 

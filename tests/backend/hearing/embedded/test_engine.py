@@ -12,14 +12,16 @@ import psutil
 import pytest
 import soxr
 
+from backend.children import child_command
 from backend.errors import HearingError
-from backend.hearing.embedded import EmbeddedEngine, engine, is_installed
+from backend.hearing.embedded import EmbeddedEngine, child
 from backend.hearing.engine import SAMPLE_RATE
-from tests.recordings import RATE, spoken, word_errors
+from tests.patience import SOON_S
+from tests.recordings import NEEDS_MOONSHINE, RATE, spoken, word_errors
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skipif(not is_installed(), reason="moonshine has no wheel for this machine"),
+    NEEDS_MOONSHINE,
 ]
 
 SENTENCES = (
@@ -53,8 +55,8 @@ def test_sentences_are_understood(hearing: EmbeddedEngine, tmp_path: Path) -> No
 
     errors = [word_errors(*pair) for pair in zip(SENTENCES, understood, strict=True)]
     assert sum(one for one, _ in errors) <= MAX_WORD_ERRORS * sum(n for _, n in errors), understood
-    (child,) = hearing._children._idle
-    assert psutil.Process(child.pid).memory_info().rss < 250e6
+    (process,) = hearing._children._idle
+    assert psutil.Process(process.pid).memory_info().rss < 250e6
 
 
 def test_a_minute_does_not_fall_into_repetition(hearing: EmbeddedEngine, tmp_path: Path) -> None:
@@ -88,15 +90,17 @@ def test_many_at_once_are_told_apart(hearing: EmbeddedEngine, tmp_path: Path) ->
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_a_killed_child_is_replaced(hearing: EmbeddedEngine, tmp_path: Path) -> None:
     """The next recording is understood, by a child that has loaded the model again."""
-    (child,) = hearing._children._idle
-    os.kill(child.pid, signal.SIGKILL)
+    (process,) = hearing._children._idle
+    os.kill(process.pid, signal.SIGKILL)
 
     assert hearing.transcribe(pcm(SENTENCES[0], tmp_path), "en").text
 
 
-def test_where_there_is_no_wheel_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_there_is_no_wheel_it_says_so() -> None:
     """The other engines are named."""
-    monkeypatch.setattr(engine, "is_installed", lambda: False)
+    without_packages = child_command(Path(child.__file__), "-S")
+    engine = EmbeddedEngine(timeout_s=SOON_S, command=without_packages)
 
     with pytest.raises(HearingError, match="no wheel for this machine: set RR_STT_ENGINE to wh"):
-        EmbeddedEngine(timeout_s=1).check()
+        engine.check()
+    engine.close()

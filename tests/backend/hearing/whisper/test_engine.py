@@ -126,7 +126,7 @@ def test_a_model_that_is_not_there(
     files: list[str] | None, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A missing folder or file is a wrong setting; nothing is downloaded."""
-    monkeypatch.setattr("backend.hearing.whisper.is_installed", lambda: True)
+    monkeypatch.setattr("backend.hearing.factory.find_spec", lambda _: True)
     for name in files or ():
         (tmp_path / name).touch()
     model = tmp_path if files is not None else None
@@ -137,7 +137,7 @@ def test_a_model_that_is_not_there(
 
 def test_the_extra_that_is_not_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without faster-whisper the message says how to install it."""
-    monkeypatch.setattr("backend.hearing.whisper.is_installed", lambda: False)
+    monkeypatch.setattr("backend.hearing.factory.find_spec", lambda _: None)
 
     with pytest.raises(SettingsError, match="uv sync --inexact --extra whisper"):
         create_hearing_engine("whisper", Settings(_env_file=None, stt_whisper_model=folder))
