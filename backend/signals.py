@@ -13,8 +13,6 @@ Order: receivers of the host run first, then those of each plugin in the order i
 start, each in the order of connection. An event that a receiver emits is delivered after the
 present one has reached every receiver, so that all see the events of a thread in the same order.
 
-A bare `connect` keeps a weak reference: bound methods, closures and partials are lost unnoticed.
-
 Rejected: blinker's `send`, which stops at the first receiver that raises, and raises into the
 sender. A visitor must not notice a subscriber that fails, blocks or floods.
 """
@@ -22,20 +20,18 @@ sender. A visitor must not notice a subscriber that fails, blocks or floods.
 import asyncio
 import inspect
 import threading
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
-from operator import itemgetter
 from pathlib import Path
 from time import perf_counter
-from types import MethodType
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, cast
 
 import structlog
-from blinker import NamedSignal
+from blinker import ANY, NamedSignal
 
 from backend.errors import PluginError
 
@@ -172,33 +168,21 @@ def connecting(place: int, plugin: str | None = None) -> Iterator[set[str]]:
         _connector.reset(token)
 
 
-class _InOrder:
-    """What blinker needs of a set, in the order of the plugins that add to it, then of addition."""
+class Connection(NamedTuple):
+    """A receiver of a signal; connections sort into the order in which they are called."""
 
-    def __init__(self) -> None:
-        self._places: dict[Any, tuple[int, int]] = {}
-        """By item; replaced when the set changes, so that whoever has it can go on."""
+    place: int
+    """That of its plugin; 0 for the host."""
+    number: int
+    """Counts all connections."""
+    plugin: str | None
+    receiver: Any
+    sender: Any
+    """Whose events it gets, `ANY` for those of every sender."""
 
-    def add(self, item: Any) -> None:
-        if item not in self._places:
-            places = {**self._places, item: (_connector.get().place, next(_connections))}
-            self._places = dict(sorted(places.items(), key=itemgetter(1)))
-
-    def discard(self, item: Any) -> None:
-        self._places = {kept: place for kept, place in self._places.items() if kept != item}
-
-    def copy(self) -> Iterable[Any]:
-        return self._places
-
-    def __or__(self, other: "_InOrder") -> Iterable[Any]:
-        places = {**self._places, **other._places}
-        return sorted(places, key=places.__getitem__)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
+    def hears(self, sender: Any) -> bool:
+        """Return whether it gets the events of `sender`."""
+        return self.sender is ANY or self.sender == sender
 
 
 Payload = TypeVar("Payload")
@@ -206,8 +190,6 @@ Payload = TypeVar("Payload")
 
 class Signal(NamedSignal, Generic[Payload]):
     """A signal and its definition: its payload, its meaning in a line, who sends it, where."""
-
-    set_class = cast("type[set[Any]]", _InOrder)
 
     def __init__(
         self, name: str, payload: type[Payload], meaning: str, sender: str, thread: str
@@ -217,31 +199,30 @@ class Signal(NamedSignal, Generic[Payload]):
         self.meaning = meaning
         self.sender = sender
         self.thread = thread
-        self._plugins: dict[Hashable, str | None] = {}
+        self.connections: tuple[Connection, ...] = ()
+        """In order; replaced when it changes, so that whoever reads it can go on."""
 
-    def connect(self, receiver: Any, sender: Any = NamedSignal.ANY, weak: bool = True) -> Any:
-        """Call `receiver` when the signal is sent; `connected_to` does so for a block."""
+    def connect(self, receiver: Any, sender: Any = NamedSignal.ANY, weak: bool = False) -> Any:  # noqa: ARG002 - blinker's signature
+        """Call `receiver` when the signal is sent; `connected_to` does so for a block.
+
+        It is kept until it is disconnected: a weak reference would lose methods and closures.
+        """
         connector = _connector.get()
         connector.names.add(self.name)
-        self._plugins[_identity(receiver)] = connector.plugin
-        return super().connect(receiver, sender, weak)
+        if not any(one.receiver == receiver and one.hears(sender) for one in self.connections):
+            place, plugin = connector.place, connector.plugin
+            added = Connection(place, next(_connections), plugin, receiver, sender)
+            self.connections = tuple(sorted((*self.connections, added)))
+        return super().connect(receiver, sender, weak=False)
 
     def disconnect(self, receiver: Any, sender: Any = NamedSignal.ANY) -> None:
         """Call `receiver` no longer, or no longer for `sender`."""
-        if sender is NamedSignal.ANY:
-            self._plugins.pop(_identity(receiver), None)
+        self.connections = tuple(
+            one
+            for one in self.connections
+            if one.receiver != receiver or not (sender is ANY or one.sender == sender)
+        )
         super().disconnect(receiver, sender)
-
-    def plugin_of(self, receiver: Any) -> str | None:
-        """Return the plugin that connected `receiver`; None if it was the host."""
-        return self._plugins.get(_identity(receiver))
-
-
-def _identity(receiver: Any) -> Hashable:
-    """Return what stays the same: each access to a method makes a new object."""
-    if isinstance(receiver, MethodType):
-        return id(receiver.__func__), id(receiver.__self__)
-    return id(receiver)
 
 
 _signals: dict[str, Signal[Any]] = {}
@@ -369,7 +350,7 @@ def emit(signal: Signal[Payload], sender: Any, event: Payload) -> None:
     if not isinstance(event, signal.payload):
         _refuse(signal, sender, event)
         return
-    if not (signal.receivers or _tracing):
+    if not (signal.connections or _tracing):
         return
     if (deliveries := _deliveries.present) is not None:
         if len(deliveries) <= MAX_WAITING:
@@ -396,23 +377,25 @@ def _refuse(signal: Signal[Any], sender: Any, event: object) -> None:
 def _deliver(signal: Signal[Any], sender: Any, event: object) -> None:
     """Call the receivers that are connected now."""
     times: list[tuple[Any, float]] = []
-    for receiver in list(signal.receivers_for(sender)):
+    for connection in signal.connections:
+        if not connection.hears(sender):
+            continue
         result = None
         started = perf_counter()
         try:
-            result = receiver(sender, event=event)
+            result = connection.receiver(sender, event=event)
         except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - isolation
-            _log("error", "receiver failed", signal, receiver, exc_info=error)
+            _log("error", "receiver failed", signal, connection, exc_info=error)
         elapsed_s = perf_counter() - started
         if result is not None and inspect.iscoroutine(result):
             result.close()
             problem = "receiver is async and was not run: make it a plain function"
-            _log("error", problem, signal, receiver)
+            _log("error", problem, signal, connection)
         if elapsed_s > SLOW_RECEIVER_S:
             took_ms = round(elapsed_s * 1000, 1)
-            _log("warning", "receiver is slow", signal, receiver, milliseconds=took_ms)
+            _log("warning", "receiver is slow", signal, connection, milliseconds=took_ms)
         if _tracing:
-            times.append((receiver, elapsed_s * 1e6))
+            times.append((connection.receiver, elapsed_s * 1e6))
     if _tracing:  # the payload's class and no more: some carry what a visitor said
         _log(
             "info",
@@ -425,11 +408,15 @@ def _deliver(signal: Signal[Any], sender: Any, event: object) -> None:
 
 
 def _log(
-    level: str, message: str, signal: Signal[Any], receiver: Any = None, **fields: object
+    level: str,
+    message: str,
+    signal: Signal[Any],
+    connection: Connection | None = None,
+    **fields: object,
 ) -> None:
     """Write a line to the log; on an event loop, after the step of the sender that emits."""
-    if receiver is not None:
-        fields["receiver"], fields["plugin"] = receiver, signal.plugin_of(receiver)
+    if connection is not None:
+        fields |= {"receiver": connection.receiver, "plugin": connection.plugin}
     try:
         asyncio.get_running_loop().call_soon(_write, level, message, signal, fields)
     except RuntimeError:  # none runs on this thread

@@ -144,7 +144,9 @@ def test_every_plugin_has_its_row(name: str) -> None:
 
 def test_no_plugin_has_a_row_that_does_not_exist() -> None:
     """The table names the parts of the backend and the installed plugins, and nothing else."""
-    assert PLUGINS.keys() | {"backend", "agents", "speech", "hearing"} == readme.table(*PIECES).keys()
+    assert (
+        PLUGINS.keys() | {"backend", "agents", "speech", "hearing"} == readme.table(*PIECES).keys()
+    )
 
 
 @pytest.mark.parametrize("name", [name for name, one in PLUGINS.items() if one.commands])

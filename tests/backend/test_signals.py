@@ -1,6 +1,7 @@
 """The bus: every receiver is called, and none is noticed by the sender."""
 
 import asyncio
+import gc
 import logging
 import subprocess
 import sys
@@ -408,16 +409,32 @@ def test_a_receiver_that_connects_again_is_the_last(signal: Signal[Any]) -> None
 
 def test_a_receiver_that_is_disconnected_leaves_nothing(signal: Signal[Any]) -> None:
     """What a signal keeps of its receivers does not grow with every client that comes and goes."""
-    receivers_of_a_signal = Signal.set_class()
     receiver = Receiver()
 
-    receivers_of_a_signal.add("receiver")
-    receivers_of_a_signal.discard("receiver")
     with connecting(1, "tides"), signal.connected_to(receiver.method):
-        during = signal.plugin_of(receiver.method)
+        (during,) = signal.connections
 
-    assert [] == list(receivers_of_a_signal)
-    assert ("tides", None) == (during, signal.plugin_of(receiver.method))
+    assert "tides" == during.plugin
+    assert () == signal.connections
+    assert {} == signal.receivers
+
+
+async def test_a_bare_connection_is_kept(signal: Signal[Any]) -> None:
+    """A method that nothing else refers to is called until it is disconnected."""
+    events: list[object] = []
+
+    class Listener:
+        def receive(self, _: object, *, event: object) -> None:
+            events.append(event)
+
+    signal.connect(Listener().receive)
+    gc.collect()
+    emit(signal, None, EVENT)
+    (connection,) = signal.connections
+    signal.disconnect(connection.receiver)
+    emit(signal, None, EVENT)
+
+    assert [EVENT] == events
 
 
 def test_all_receivers_see_events_in_one_order(signal: Signal[Any]) -> None:
