@@ -58,7 +58,7 @@ class ChildPool:
 
     `label` is what messages call them. `timeout_s` covers all waiting of one request; `advice` says
     what to do where that is too short. More than `max_requests` at once wait. With `reuse` a child
-    that answered gets the next request as well. `n_spare` children are started before they are needed.
+    that answered gets the next request too. `n_spare` children are started before they are needed.
     """
 
     def __init__(

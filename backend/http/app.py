@@ -276,11 +276,7 @@ def _known_slots(request: ChatRequest, registry: Registry) -> list[Slot]:
         if slot.agent_id not in registry
     ]
     if errors:
-        raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            problems.wrong(errors),
-            errors=errors,
-        )
+        raise problems.wrong(errors)
     return [Slot(slot.slot_id, slot.agent_id) for slot in request.slots]
 
 

@@ -9,16 +9,16 @@ without its end for a whole one.
 
 import asyncio
 import os
-import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from hashlib import blake2b
 from http import HTTPStatus
 from math import ceil
 from time import monotonic
-from typing import Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import structlog
 from fastapi import APIRouter, Request
+from pydantic import AliasPath, BaseModel, Field, StringConstraints, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -58,47 +58,36 @@ TOO_SLOW = "Sending the recording took too long. Please try again."
 TURNED_OFF = "Speech is not understood here. Please write instead."
 TOO_SHORT = "That was too short. Hold the button while you speak."
 
-_REQUEST: Mapping[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            _TYPE: {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "string", "format": "binary"},
-                        "language_code": {"type": "string", "pattern": _LANGUAGE},
-                        "session_label": {"type": "string", "maxLength": MAX_LABEL},
-                    },
-                }
-            }
-        },
-    }
-}
+
+class RecordingForm(BaseModel):
+    """The fields of a request."""
+
+    file: bytes
+    language_code: Annotated[str, StringConstraints(pattern=_LANGUAGE)] = ""
+    session_label: Annotated[str, StringConstraints(max_length=MAX_LABEL)] = ""
 
 
 class SpokenWord(CamelCase):
     """A word, and when it was said, in seconds from the start of the recording."""
 
     text: str
-    start: float
-    end: float
+    start: float = Field(validation_alias="start_s")
+    end: float = Field(validation_alias="end_s")
     type: Literal["word"] = "word"
 
 
 class Transcription(CamelCase):
     """What was understood; the two paths are there only if the recording is kept."""
 
-    stt_session_id: str
-    transcript: str
+    stt_session_id: str = Field(validation_alias="heard_id")
+    transcript: str = Field(validation_alias=AliasPath("transcript", "text"))
     duration_ms: int
     mime_type: str
-    language_code: str
-    words: list[SpokenWord] | None = None
+    language_code: str = Field(validation_alias=AliasPath("transcript", "language_code"))
+    words: list[SpokenWord] | None = Field(validation_alias=AliasPath("transcript", "words"))
     audio_path: str | None = None
     transcript_path: str | None = None
-    engine: str
+    engine: str = Field(validation_alias=AliasPath("transcript", "engine"))
 
 
 class RecentTranscripts:
@@ -134,8 +123,14 @@ def hearing_router(hosting: Hosting, recent: RecentTranscripts) -> APIRouter:
 
     @router.post(
         PATH,
+        response_model=Transcription,
         response_model_exclude_none=True,
-        openapi_extra=dict(_REQUEST),
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {_TYPE: {"schema": RecordingForm.model_json_schema()}},
+            }
+        },
         responses=problems.responses(
             HTTPStatus.BAD_REQUEST,
             HTTPStatus.REQUEST_TIMEOUT,
@@ -147,7 +142,7 @@ def hearing_router(hosting: Hosting, recent: RecentTranscripts) -> APIRouter:
             HTTPStatus.SERVICE_UNAVAILABLE,
         ),
     )
-    async def transcribe(request: Request) -> Transcription:
+    async def transcribe(request: Request) -> Heard:
         """Return what a visitor says in a recording, as a browser makes it."""
         wait_s = rate.wait_s(request.client.host if request.client else "")
         if wait_s:
@@ -157,9 +152,9 @@ def hearing_router(hosting: Hosting, recent: RecentTranscripts) -> APIRouter:
         if held.locked():
             raise _later(HTTPStatus.SERVICE_UNAVAILABLE, BUSY, BUSY_S)
         async with held:
-            heard = await _transcribe(hosting.hearing, *await _read(request))
+            heard = await _transcribe(hosting.hearing, await _read(request))
         recent.add(heard.heard_id, heard.transcript.text)
-        return _transcription(heard)
+        return heard
 
     return router
 
@@ -175,8 +170,8 @@ class _InMemory(MultiPartParser):
         self.is_whole = True
 
 
-async def _read(request: Request) -> tuple[bytes, str, str]:
-    """Return the recording, its language and its label; both may be empty."""
+async def _read(request: Request) -> RecordingForm:
+    """Return the recording, its language and its label."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _TYPE:
         raise ProblemError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -188,18 +183,13 @@ async def _read(request: Request) -> tuple[bytes, str, str]:
     await form.close()  # one copy is enough
     if data is None:
         raise _broken("file", "is missing" if file is None else "has no filename")
-    language, label = str(form.get("language_code", "")), str(form.get("session_label", ""))
-    errors = []
-    if not re.fullmatch(_LANGUAGE, language):
-        errors.append(FieldProblem(field="language_code", message='it is not a code such as "en"'))
-    if len(label) > MAX_LABEL:
-        message = f"it has more than {MAX_LABEL} characters"
-        errors.append(FieldProblem(field="session_label", message=message))
-    if errors:
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, problems.wrong(errors), errors=errors)
+    try:
+        recording = RecordingForm.model_validate({**form, "file": data})
+    except ValidationError as error:
+        raise problems.wrong(problems.fields(error)) from error
     if not data:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, TOO_SHORT)
-    return data, language, label
+    return recording
 
 
 async def _form(request: Request) -> FormData:
@@ -230,9 +220,11 @@ async def _form(request: Request) -> FormData:
         raise ProblemError(HTTPStatus(error.status_code), detail) from error
 
 
-async def _transcribe(hearing: Hearing, data: bytes, language: str, label: str) -> Heard:
+async def _transcribe(hearing: Hearing, form: RecordingForm) -> Heard:
     try:
-        return await hearing.hear(data, language_code=language, label=label)
+        return await hearing.hear(
+            form.file, language_code=form.language_code, label=form.session_label
+        )
     except HearingBusyError as error:
         raise _later(HTTPStatus.SERVICE_UNAVAILABLE, BUSY, error.retry_after_s) from error
     except NotAudioError as error:
@@ -242,24 +234,6 @@ async def _transcribe(hearing: Hearing, data: bytes, language: str, label: str) 
     except HearingError as error:
         log.error("a recording could not be transcribed", reason=str(error))
         raise ProblemError(HTTPStatus.BAD_GATEWAY, FAILED) from error
-
-
-def _transcription(heard: Heard) -> Transcription:
-    said = heard.transcript
-    words = said.words and [
-        SpokenWord(text=word.text, start=word.start_s, end=word.end_s) for word in said.words
-    ]
-    return Transcription(
-        stt_session_id=heard.heard_id,
-        transcript=said.text,
-        duration_ms=heard.duration_ms,
-        mime_type=heard.mime_type,
-        language_code=said.language_code,
-        words=words or None,
-        audio_path=heard.audio_path,
-        transcript_path=heard.transcript_path,
-        engine=said.engine,
-    )
 
 
 def _broken(field: str, message: str) -> ProblemError:

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
@@ -72,10 +72,17 @@ def responses(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
     return {status.value: {"description": status.phrase, "content": content} for status in statuses}
 
 
-def wrong(errors: Sequence[FieldProblem]) -> str:
-    """Return a sentence on the first wrong field: clients show `detail` as it is."""
+def wrong(errors: Sequence[FieldProblem]) -> ProblemError:
+    """Return the problem of wrong fields; its sentence, which clients show, is on the first."""
     first = errors[0]
-    return f"The request is wrong in {first.field}: {first.message[0].lower()}{first.message[1:]}."
+    message = f"{first.message[0].lower()}{first.message[1:]}"
+    detail = f"The request is wrong in {first.field}: {message}."
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+
+
+def fields(error: RequestValidationError | ValidationError) -> list[FieldProblem]:
+    """Return the wrong fields that pydantic found."""
+    return [FieldProblem(field=_name(item), message=item["msg"]) for item in error.errors()]
 
 
 def _described(document: dict[str, Any]) -> dict[str, Any]:
@@ -128,21 +135,17 @@ def install(app: FastAPI) -> None:
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 f"Send the body as {JSON_TYPE} (header Content-Type).",
             )
-        fields = [FieldProblem(field=_name(item), message=item["msg"]) for item in error.errors()]
-        broken = any(item["type"] == "json_invalid" for item in error.errors())
-        detail = NOT_JSON if broken else wrong(fields)
-        return problem_response(
-            HTTPStatus.BAD_REQUEST if broken else HTTPStatus.UNPROCESSABLE_ENTITY,
-            detail,
-            errors=fields,
-        )
+        errors = fields(error)
+        if any(item["type"] == "json_invalid" for item in error.errors()):
+            return problem_response(HTTPStatus.BAD_REQUEST, NOT_JSON, errors=errors)
+        return await _problem(request, wrong(errors))
 
     @app.exception_handler(Exception)
     async def _unexpected(_: Request, __: Exception) -> JSONResponse:
         return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "An internal error; see the log.")
 
 
-def _name(item: dict[str, Any]) -> str:
+def _name(item: Mapping[str, Any]) -> str:
     """Return the dotted name of a field, such as `slots.0.slotId`, for one pydantic error."""
     location = item["loc"]
     if item["type"] == "json_invalid":
