@@ -2,19 +2,22 @@
 
 One request has one deadline, which covers waiting for a free place, rate limits and retries.
 Passing failures (a broken connection, an overloaded server, half an answer) are retried; a wrong
-key or an unknown model is not.
+key or an unknown model is not. Requests run on an event loop with its own thread: a task can be
+cancelled at any await, a thread that waits for a socket cannot.
 """
 
 import asyncio
-import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from concurrent.futures import CancelledError, Future
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
 from backend.errors import ReflectiveResonanceError
-from backend.services.background import Background, StoppedError
 from backend.services.policy import RETRIED_STATUSES, RetryableError, RetryPolicy, retry_after_s
 from backend.services.service import Request, Service, refusal_code
 
@@ -27,6 +30,7 @@ RETRY_POLICY: Final = RetryPolicy(pause_s=0.6)
 _MAX_REFUSAL_BYTES = 64_000
 _CONNECT_TIMEOUT_S = 5.0
 _CHECK_TIMEOUT_S = 5.0
+_CLOSE_LIMIT_S = 2.0
 _KEY_REFUSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 
 
@@ -62,7 +66,11 @@ class ServiceClient:
             timeout=httpx2.Timeout(None, connect=_CONNECT_TIMEOUT_S),
         )
         self._resume_at = 0.0
-        self._background = Background(f"requests to {service.name}", self._client.aclose)
+        self._lock = threading.Lock()
+        self._closed = False
+        self._exits = ExitStack()
+        self._portal: BlockingPortal | None = None
+        self._running: set[Future[Any]] = set()
 
     @property
     def name(self) -> str:
@@ -81,13 +89,32 @@ class ServiceClient:
         return self._run(self._check)
 
     def close(self) -> None:
-        """Cancel the requests under way; later ones are refused."""
-        self._background.close()
+        """Cancel the requests under way, and wait a moment for that; later ones are refused."""
+        with self._lock:
+            self._closed = True
+            running = list(self._running)
+        for future in running:
+            future.cancel()
+        # A thread of its own: the loop ends only after a lookup of a host name that still runs.
+        ending = threading.Thread(target=self._exits.close, daemon=True)
+        ending.start()
+        ending.join(_CLOSE_LIMIT_S)
 
     def _run(self, function: Callable[[], Awaitable[T]]) -> T:
+        """Wait for `function` on the event loop, which starts with the first request."""
         try:
-            return self._background.run(function)
-        except StoppedError:
+            with self._lock:
+                if self._closed:
+                    raise CancelledError
+                if self._portal is None:
+                    portal = start_blocking_portal(name=f"requests to {self.name}")
+                    self._portal = self._exits.enter_context(portal)
+                    self._exits.callback(self._portal.call, self._client.aclose)
+                future = self._portal.start_task_soon(function)
+                self._running.add(future)
+                future.add_done_callback(self._running.discard)
+            return future.result()
+        except CancelledError:
             raise self.error(f"{self.name} was stopped with the installation") from None
 
     async def _request(self, request: Request, read: Callable[[bytes], T]) -> T:
@@ -117,30 +144,23 @@ class ServiceClient:
         async with self._stream("POST", request.path, params=params, **request.body) as response:
             if response.status_code != HTTPStatus.OK:
                 raise await self._refusal(response)
-            body = await self._read(response)
+            coding = response.headers.get("content-encoding", "identity")
+            if coding != "identity":  # not asked for, and may be a thousand times as long
+                raise self.error(f"{self.name} sent a compressed answer, which was not asked for")
+            body = await _read(response, self.max_bytes)
+        if body is None:
+            raise self.error(f"{self.name} sent more than {self.max_bytes} bytes")
         try:
             return read(body)
         except (RetryableError, self.error) as error:
             raise type(error)(f"{self.name}: {error}") from None
-
-    async def _read(self, response: "httpx2.Response") -> bytes:
-        """Return the body, as long as it stays within bounds."""
-        coding = response.headers.get("content-encoding", "identity")
-        if coding != "identity":  # which was not asked for, and may be a thousand times as long
-            raise self.error(f"{self.name} sent a compressed answer, which was not asked for")
-        body = bytearray()
-        async for part in response.aiter_raw():
-            body += part
-            if len(body) > self.max_bytes:
-                raise self.error(f"{self.name} sent more than {self.max_bytes} bytes")
-        return bytes(body)
 
     async def _refusal(
         self, response: "httpx2.Response"
     ) -> ReflectiveResonanceError | RetryableError:
         """Return the error for a refusal; its message holds neither text nor key."""
         status = response.status_code
-        code = refusal_code(await _read_json(response))
+        code = refusal_code(await _read(response, _MAX_REFUSAL_BYTES))
         reason = f"{self.name} answered {status}" + (f" ({code})" if code else "")
         if status in _KEY_REFUSED:
             reason += f": look at the key {self.service.key_variable} in .env and at the account"
@@ -189,15 +209,11 @@ class ServiceClient:
             ) from None
 
 
-async def _read_json(response: "httpx2.Response") -> object:
-    """Return a refusal's JSON; None if it is none, or too long for one."""
+async def _read(response: "httpx2.Response", max_bytes: int) -> bytes | None:
+    """Return the body; None if it is longer than `max_bytes`."""
     body = bytearray()
     async for part in response.aiter_raw():
         body += part
-        if len(body) > _MAX_REFUSAL_BYTES:
+        if len(body) > max_bytes:
             return None
-    try:
-        answer: object = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return answer
+    return bytes(body)

@@ -9,6 +9,7 @@ A refusal's message is never shown, since it may quote the text or a part of the
 are.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -95,8 +96,12 @@ def openai(
     return Service("openai", url, headers, "/models", variable)
 
 
-def refusal_code(answer: object) -> str | None:
-    """Return the known code in a refusal's JSON, if there is one."""
+def refusal_code(body: bytes | None) -> str | None:
+    """Return the known code in a refusal's JSON, if it is JSON and has one."""
+    try:
+        answer = json.loads(body or b"")
+    except (ValueError, RecursionError):
+        return None
     if not isinstance(answer, dict):
         return None
     for part in (answer.get("detail"), answer.get("error")):
