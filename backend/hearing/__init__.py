@@ -4,20 +4,19 @@ from backend.hearing.engine import (
     MAX_DURATION_S,
     MIN_DURATION_S,
     SAMPLE_RATE,
+    Heard,
     HearingEngine,
     Transcript,
     Word,
 )
 from backend.hearing.factory import (
-    HEARING_ENGINES,
     create_hearing,
     create_hearing_engine,
     hearing_engine_names,
 )
-from backend.hearing.hearing import Heard, Hearing, State
+from backend.hearing.hearing import Hearing, State
 
 __all__ = [
-    "HEARING_ENGINES",
     "MAX_DURATION_S",
     "MIN_DURATION_S",
     "SAMPLE_RATE",

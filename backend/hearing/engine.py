@@ -32,6 +32,20 @@ class Transcript:
     """None if the engine gives no times."""
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A recording that was understood."""
+
+    heard_id: str
+    transcript: Transcript
+    duration_ms: int
+    mime_type: str
+    """Of the container that was found, such as "audio/webm"."""
+    audio_path: str | None = None
+    """Relative to the artifacts root, as is the other path; only when it is kept."""
+    transcript_path: str | None = None
+
+
 class HearingEngine(Engine, Protocol):
     """Turns speech into text; see `Engine`."""
 

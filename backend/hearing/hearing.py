@@ -7,7 +7,6 @@ on this machine takes one at a time; behind others none takes longer than `MAX_W
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from math import ceil
@@ -18,7 +17,13 @@ import structlog
 
 from backend.errors import ArtifactError, HearingBusyError, HearingError, NotHeardError
 from backend.hearing.decoder import MAX_REQUESTS, Decoded, Decoder
-from backend.hearing.engine import MAX_DURATION_S, MIN_DURATION_S, HearingEngine, Transcript
+from backend.hearing.engine import (
+    MAX_DURATION_S,
+    MIN_DURATION_S,
+    Heard,
+    HearingEngine,
+    Transcript,
+)
 from backend.hearing.keeping import keep
 from backend.services import Chain
 from backend.signals import SpeechHeard, emit, speech_heard
@@ -44,20 +49,6 @@ _SMOOTHING: Final = 0.2
 """Weight of the last recording in what a second costs; a higher cost counts at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A recording that was understood."""
-
-    heard_id: str
-    transcript: Transcript
-    duration_ms: int
-    mime_type: str
-    """Of the container that was found, such as "audio/webm"."""
-    audio_path: str | None = None
-    """Relative to the artifacts root, as is the other path; only when it is kept."""
-    transcript_path: str | None = None
-
-
 class Hearing:
     """Understands recordings with the first of `engines` that can; without engines it is off.
 
@@ -78,7 +69,7 @@ class Hearing:
         self._artifacts = artifacts
         self._include_text = include_text
         self._decoder = decoder or Decoder()
-        self._chains: dict[tuple[str, ...], Chain[HearingEngine]] = {}
+        self._chain = Chain(engines, label="hearing", error=HearingError)
         self._decoding = ThreadPoolExecutor(MAX_REQUESTS, thread_name_prefix="decoding")
         is_local = any(engine.name in ON_THIS_MACHINE for engine in engines[:1])
         self._n_threads = 1 if is_local else ONLINE_THREADS
@@ -121,14 +112,10 @@ class Hearing:
             language_code=transcript.language_code,
         )
         heard = await self._keep(heard, data, label, heard_at)
+        language = transcript.language_code
         text = transcript.text if self._include_text else None
-        emit(
-            speech_heard,
-            self,
-            SpeechHeard(
-                heard.heard_id, decoded.duration_s, transcript.language_code, heard_at, text
-            ),
-        )
+        event = SpeechHeard(heard.heard_id, decoded.duration_s, language, heard_at, text)
+        emit(speech_heard, self, event)
         return heard
 
     def warm_up(self) -> None:
@@ -166,8 +153,7 @@ class Hearing:
         for thread_pool in (self._decoding, self._transcribing):
             thread_pool.shutdown(wait=False, cancel_futures=True)
         self._decoder.close()
-        for engine in self._engines:
-            engine.close()
+        self._chain.close()
 
     def _refuse_if_busy(self, duration_s: float = 0.0) -> None:
         """Raise HearingBusyError if a recording of that length would have to wait too long."""
@@ -187,11 +173,11 @@ class Hearing:
 
     async def _transcribe(self, decoded: Decoded, language: str) -> Transcript:
         """Return what an engine understood; measure what a second of speech costs."""
-        chain = self._chain(language)
+        engines = self._engines_for(language)
 
         def transcribe() -> tuple[Transcript, float]:
             started = monotonic()
-            transcript = chain.ask(lambda engine: engine.transcribe(decoded.pcm, language))
+            transcript = self._chain.ask(lambda one: one.transcribe(decoded.pcm, language), engines)
             return transcript, monotonic() - started
 
         self._waiting_s += decoded.duration_s
@@ -204,12 +190,13 @@ class Hearing:
             self._waiting_s -= decoded.duration_s
         cost = elapsed_s / decoded.duration_s
         self._cost = max(cost, self._cost + _SMOOTHING * (cost - self._cost))
-        is_first = transcript.engine == chain.name
-        self._state = ("ok", "") if is_first else ("degraded", f"{chain.name} failed")
+        first = engines[0].name
+        is_first = transcript.engine == first
+        self._state = ("ok", "") if is_first else ("degraded", f"{first} failed")
         return transcript
 
-    def _chain(self, language: str) -> Chain[HearingEngine]:
-        """Return the engines that know `language`; those that know the same share pauses."""
+    def _engines_for(self, language: str) -> list[HearingEngine]:
+        """Return the engines that know `language`, or raise HearingError."""
         engines = [one for one in self._engines if language in (one.languages or (language,))]
         if not engines:
             names = ", ".join(engine.name for engine in self._engines)
@@ -217,31 +204,17 @@ class Hearing:
                 f"{names} does not know the language {language!r}: add whisper, openai or "
                 "elevenlabs to RR_STT_FALLBACK"
             )
-        key = tuple(engine.name for engine in engines)
-        if key not in self._chains:
-            self._chains[key] = Chain(engines, label="hearing", error=HearingError)
-        return self._chains[key]
+        return engines
 
     async def _keep(self, heard: Heard, data: bytes, label: str, heard_at: datetime) -> Heard:
         """Write the files of a recording, if they are kept."""
         if self._artifacts is None:
             return heard
         try:
-            audio_path, transcript_path = await asyncio.to_thread(
-                keep,
-                self._artifacts,
-                heard.heard_id,
-                data,
-                heard.transcript,
-                duration_ms=heard.duration_ms,
-                mime_type=heard.mime_type,
-                label=label,
-                heard_at=heard_at,
-            )
+            return await asyncio.to_thread(keep, self._artifacts, heard, data, label, heard_at)
         except (OSError, ArtifactError) as error:  # the visitor is answered all the same
             log.error("recording not kept", heard_id=heard.heard_id, reason=str(error))
             return heard
-        return replace(heard, audio_path=audio_path, transcript_path=transcript_path)
 
 
 async def _on(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:

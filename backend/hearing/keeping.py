@@ -7,45 +7,32 @@ stt/sessions/<heard_id>/input.<ext>       as it was sent
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from backend.hearing.engine import Transcript
+from backend.hearing.engine import Heard
 from backend.storage import RECORDING_TYPES, Artifacts, write_bytes
 
-DEFAULT_SUFFIX = ".bin"
-"""Of a container that has no name here; it is not served."""
 
-
-def keep(
-    artifacts: Artifacts,
-    heard_id: str,
-    data: bytes,
-    transcript: Transcript,
-    *,
-    duration_ms: int,
-    mime_type: str,
-    label: str,
-    heard_at: datetime,
-) -> tuple[str, str]:
-    """Write the files of a recording; return the paths of the recording and of `transcript.json`.
+def keep(artifacts: Artifacts, heard: Heard, data: bytes, label: str, heard_at: datetime) -> Heard:
+    """Write the files of a recording; return `heard` with the paths of two of them.
 
     Raises
     ------
     OSError
         If one cannot be written.
     """
-    directory = artifacts.session("stt", heard_id)
-    suffix = next(
-        (end for end, kind in RECORDING_TYPES.items() if kind == mime_type), DEFAULT_SUFFIX
-    )
+    directory = artifacts.session("stt", heard.heard_id)
+    suffixes = (end for end, kind in RECORDING_TYPES.items() if kind == heard.mime_type)
+    suffix = next(suffixes, ".bin")  # a container that has no name here is not served
+    transcript = heard.transcript
     metadata = {
-        "heard_id": heard_id,
+        "heard_id": heard.heard_id,
         "label": label,
         "heard_at": heard_at.isoformat(),
-        "duration_ms": duration_ms,
-        "mime_type": mime_type,
+        "duration_ms": heard.duration_ms,
+        "mime_type": heard.mime_type,
         "bytes": len(data),
         "engine": transcript.engine,
         "language_code": transcript.language_code,
@@ -58,8 +45,8 @@ def keep(
     }
     for name, content in files.items():
         write_bytes(directory / name, content, artifacts.temporary)
-    recording, transcribed, *_ = (artifacts.relative(directory / name) for name in files)
-    return recording, transcribed
+    audio_path, transcript_path, *_ = (artifacts.relative(directory / name) for name in files)
+    return replace(heard, audio_path=audio_path, transcript_path=transcript_path)
 
 
 def _json(content: dict[str, Any]) -> bytes:

@@ -65,11 +65,12 @@ class Chain(Generic[E]):
         """The name of the engine that is asked first."""
         return self.engines[0].name
 
-    def ask(self, function: Callable[[E], T]) -> T:
-        """Return `function` of the first engine that does not fail; raise if all do."""
+    def ask(self, function: Callable[[E], T], engines: Sequence[E] = ()) -> T:
+        """Return `function` of the first of `engines`, by default of all, that does not fail."""
         reasons: dict[str, str] = {}
-        for engine in self.engines:
-            name, is_last = engine.name, engine is self.engines[-1]
+        asked = engines or self.engines
+        for engine in asked:
+            name, is_last = engine.name, engine is asked[-1]
             if self._closed:
                 raise self._error(f"{self._label} was stopped with the installation")
             if not is_last and self._pauses.is_paused(name):

@@ -84,11 +84,6 @@ def create_engine(
     name: str, settings: Settings, *, temporary: Path, timeout_s: float = DEFAULT_TIMEOUT_S
 ) -> SpeechEngine:
     """Return the engine called `name`, one of `ENGINES`, or raise SettingsError."""
-    if name not in _ENGINES:
-        known = ", ".join(ENGINES)
-        raise SettingsError(f"there is no speech engine {name!r}: choose one of {known}")
-    if not 0 < timeout_s < float("inf"):
-        raise SettingsError(f"the time limit of speech must be above 0 seconds, not {timeout_s}")
     model = settings.speech_elevenlabs_model
     voices = load_voices(settings.voices_file, elevenlabs_model=model)[name]
     return _ENGINES[name](

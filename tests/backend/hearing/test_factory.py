@@ -51,7 +51,6 @@ def test_one_address_serves_voices_and_hearing() -> None:
         ("elevenlabs", {}, "hearing engine elevenlabs needs a key: set ELEVENLABS_API_KEY"),
         ("openai", {}, "hearing engine openai needs a key: set OPENAI_API_KEY"),
         ("openai", {"stt_openai_api_key": "sk-cänary"}, "RR_STT_OPENAI_API_KEY holds a space"),
-        ("parrot", {}, "'parrot'.*embedded"),
     ],
 )
 def test_what_an_engine_lacks_is_told(name: str, values: dict[str, Any], words: str) -> None:

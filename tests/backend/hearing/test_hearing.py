@@ -15,9 +15,8 @@ from backend.errors import (
     HearingError,
     NotAudioError,
     NotHeardError,
-    SettingsError,
 )
-from backend.hearing import Hearing, Transcript, create_hearing, create_hearing_engine
+from backend.hearing import Hearing, Transcript, create_hearing
 from backend.hearing.decoder import Decoder
 from backend.signals import SpeechHeard, speech_heard
 from backend.storage import Artifacts
@@ -250,9 +249,3 @@ async def test_after_the_close_a_recording_is_refused(second: bytes) -> None:
         await closed.hear(second)
 
     assert engine.is_closed
-
-
-def test_an_unknown_engine_is_named() -> None:
-    """The error lists those that there are."""
-    with pytest.raises(SettingsError, match="no hearing engine 'parrot': choose one of embedded"):
-        create_hearing_engine("parrot", Settings(_env_file=None))

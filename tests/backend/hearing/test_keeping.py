@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from backend.errors import ArtifactError
-from backend.hearing import Transcript, Word
+from backend.hearing import Heard, Transcript, Word
 from backend.hearing.keeping import keep
 from backend.storage import Artifacts
 
@@ -15,14 +15,9 @@ SAID = Transcript("Wärme, wáter", "en", "embedded", (Word("Wärme,", 0.1, 0.5)
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
 
-def kept(artifacts: Artifacts, mime_type: str = "audio/webm") -> tuple[str, str]:
-    return keep(
-        *(artifacts, "h-1", b"recording", SAID),
-        duration_ms=1200,
-        mime_type=mime_type,
-        label="kiosk 2",
-        heard_at=NOW,
-    )
+def kept(artifacts: Artifacts, mime_type: str = "audio/webm") -> tuple[str | None, str | None]:
+    heard = keep(artifacts, Heard("h-1", SAID, 1200, mime_type), b"recording", "kiosk 2", NOW)
+    return heard.audio_path, heard.transcript_path
 
 
 def test_a_recording_is_kept_with_its_transcript(tmp_path: Path) -> None:
@@ -73,4 +68,4 @@ def test_a_recording_is_named_by_its_container(tmp_path: Path, mime_type: str, n
     """A container that has no name here is kept too, and not served."""
     recording, _ = kept(Artifacts(tmp_path), mime_type)
 
-    assert name == Path(recording).name
+    assert f"stt/sessions/h-1/{name}" == recording

@@ -28,19 +28,6 @@ def test_the_embedded_engine_speaks(tmp_path: Path) -> None:
     assert spoken.duration_s > 0.2
 
 
-def test_an_unknown_engine(tmp_path: Path) -> None:
-    """An unknown name is refused, and the message names it and the known ones."""
-    with pytest.raises(SettingsError, match=r"'parrot'.*embedded"):
-        create_engine("parrot", settings(tmp_path), temporary=tmp_path, timeout_s=20)
-
-
-@pytest.mark.parametrize("timeout_s", [0, -1, float("nan"), float("inf")])
-def test_an_impossible_time_limit(timeout_s: float, tmp_path: Path) -> None:
-    """A time limit that is no positive number is refused with its value."""
-    with pytest.raises(SettingsError, match=f"{timeout_s}"):
-        create_engine("embedded", settings(tmp_path), temporary=tmp_path, timeout_s=timeout_s)
-
-
 def settings(tmp_path: Path, **values: Any) -> Settings:
     """Return settings with these values and no `.env`."""
     return Settings(_env_file=None, artifacts_dir=tmp_path, **values)
