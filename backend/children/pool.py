@@ -25,9 +25,7 @@ from backend.errors import ReflectiveResonanceError
 
 log = structlog.get_logger(__name__)
 
-CREATION_FLAGS = 0
-if sys.platform == "win32":
-    CREATION_FLAGS = subprocess.CREATE_NO_WINDOW
+CREATION_FLAGS: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows alone
 Child = subprocess.Popen[bytes]
 
 
@@ -177,8 +175,7 @@ class ChildPool:
 
     def _failure(self, child: Child, error: Exception, ends_at: float) -> ChildError:
         """Return why `child` gave no whole answer, once it has ended."""
-        _close_pipes(child)
-        returncode = child.wait()  # the timer kills one that goes on
+        returncode = _wait(child)  # the timer kills one that goes on
         if self._closed:
             return self._refusal()
         if monotonic() >= ends_at:
@@ -241,17 +238,16 @@ class ChildPool:
     def _end(self, child: Child) -> None:
         """Kill `child` if it still runs, and reap it."""
         child.kill()
-        child.wait()
-        _close_pipes(child)
+        _wait(child)
         with self._lock:
             self._running.discard(child)
 
 
-def _close_pipes(child: Child) -> None:
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None and not pipe.closed:
-            with suppress(BrokenPipeError):  # what it had not read when it died
-                pipe.close()
+def _wait(child: Child) -> int:
+    """Close the pipes of `child`, and return its exit code when it has ended."""
+    with suppress(BrokenPipeError), child:  # what it had not read when it died
+        pass
+    return child.wait()
 
 
 def _parse(head: bytes) -> dict[str, Any]:

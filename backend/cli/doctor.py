@@ -2,12 +2,14 @@
 
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
 from backend.config import Settings
 from backend.errors import ListenError
 from backend.plugins import Discovered, Plugin, PluginSettings, PluginStatuses, enabled
+from backend.services import Engine
 from backend.storage import Artifacts, write_bytes
 
 FREE_BYTES = 1_000_000_000
@@ -106,16 +108,10 @@ def _voices(settings: Settings, artifacts: Artifacts) -> list[tuple[str, Callabl
     """Return a check for the embedded engine, and for each other one that is in use."""
     from backend.speech import create_engine, engine_names
 
-    def check(name: str) -> str:
-        engine = create_engine(name, settings, temporary=artifacts.root)
-        try:
-            return engine.check()
-        finally:
-            engine.close()
-
     names = dict.fromkeys((*engine_names(settings), "embedded"))
+    create = partial(create_engine, settings=settings, temporary=artifacts.root)
     return [
-        ("voices" if name == "embedded" else f"voice {name}", partial(check, name))
+        ("voices" if name == "embedded" else f"voice {name}", partial(_check, create, name))
         for name in names
     ]
 
@@ -124,17 +120,16 @@ def _hearing(settings: Settings) -> list[tuple[str, Callable[[], str]]]:
     """Return a check for each hearing engine in use, which loads a model on this machine."""
     from backend.hearing import create_hearing_engine, hearing_engine_names
 
-    def check(name: str) -> str:
-        engine = create_hearing_engine(name, settings)
-        try:
-            return engine.check()
-        finally:
-            engine.close()
-
+    create = partial(create_hearing_engine, settings=settings)
     names = hearing_engine_names(settings)
     if not names:
         return [("hearing", lambda: "turned off: RR_STT_ENGINE=none")]
-    return [(f"hearing: {name}", partial(check, name)) for name in names]
+    return [(f"hearing: {name}", partial(_check, create, name)) for name in names]
+
+
+def _check(create: Callable[[str], Engine], name: str) -> str:
+    with closing(create(name)) as engine:
+        return engine.check()
 
 
 def _port(settings: Settings) -> str:

@@ -17,7 +17,6 @@ from starlette.middleware.cors import CORSMiddleware
 from backend.agents import AgentProfile, AgentState, Registry, Slot
 from backend.agents import State as AgentCondition
 from backend.config import Settings
-from backend.hearing import State as HearingState
 from backend.http import hearing, problems
 from backend.http.access import Access, admitted_origins
 from backend.http.body_limit import BodyLimit, Limits
@@ -93,17 +92,10 @@ class Health(BaseModel):
     status: str = "ok"
 
 
-class PluginHealth(BaseModel):
-    """The state of one plugin."""
+class PartHealth(BaseModel):
+    """The state of hearing, or of a plugin."""
 
     state: State
-    reason: str
-
-
-class HearingHealth(BaseModel):
-    """Whether recordings of visitors can be transcribed."""
-
-    state: HearingState
     reason: str
 
 
@@ -111,8 +103,8 @@ class Readiness(BaseModel):
     """The host accepts sessions; hearing and each plugin have their own state."""
 
     status: str = "ready"
-    hearing: HearingHealth
-    plugins: dict[str, PluginHealth]
+    hearing: PartHealth
+    plugins: dict[str, PartHealth]
 
 
 class ResetResult(CamelCase):
@@ -239,9 +231,9 @@ def _add_routes(app: FastAPI, hosting: Hosting, recent: hearing.RecentTranscript
         """Return the state of hearing and of each plugin; none makes the host unready."""
         state, reason = hosting.hearing.state()
         return Readiness(
-            hearing=HearingHealth(state=state, reason=reason),
+            hearing=PartHealth(state=state, reason=reason),
             plugins={
-                name: PluginHealth(state=status.state, reason=status.reason)
+                name: PartHealth(state=status.state, reason=status.reason)
                 for name, status in hosting.board
             },
         )

@@ -8,9 +8,7 @@ without its end for a whole one.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator
-from hashlib import blake2b
 from http import HTTPStatus
 from math import ceil
 from time import monotonic
@@ -93,26 +91,22 @@ class Transcription(CamelCase):
 class RecentTranscripts:
     """Finds the recording in which a message was said, for a client that does not name it.
 
-    Digests are kept for `RECENT_S`, and no words.
+    Hashes are kept for `RECENT_S`, and no words.
     """
 
     def __init__(self) -> None:
-        self._key = os.urandom(16)
-        self._heard: dict[bytes, tuple[str, float]] = {}
+        self._heard: dict[int, tuple[str, float]] = {}
 
     def add(self, heard_id: str, transcript: str) -> None:
-        """Keep the digest of a transcript, and those that are recent."""
+        """Keep the hash of a transcript, and those that are recent."""
         now = monotonic()
         self._heard = {key: one for key, one in self._heard.items() if now - one[1] < RECENT_S}
-        self._heard[self._digest(transcript)] = heard_id, now
+        self._heard[hash(transcript.strip())] = heard_id, now
 
     def find(self, message: str) -> str | None:
         """Return the id of the last recording whose transcript is `message`."""
-        heard_id, added_at = self._heard.get(self._digest(message), (None, 0.0))
+        heard_id, added_at = self._heard.get(hash(message.strip()), (None, 0.0))
         return heard_id if monotonic() - added_at < RECENT_S else None
-
-    def _digest(self, text: str) -> bytes:
-        return blake2b(text.strip().encode("utf-8", "replace"), key=self._key).digest()
 
 
 def hearing_router(hosting: Hosting, recent: RecentTranscripts) -> APIRouter:

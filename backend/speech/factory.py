@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,9 @@ def _openai(voices: EngineVoices, settings: Settings, **common: Any) -> SpeechEn
 
 
 def _piper(voices: EngineVoices, settings: Settings, **common: Any) -> SpeechEngine:
-    from backend.speech.piper import PiperEngine, is_installed
+    from backend.speech.piper import PiperEngine
 
-    if not is_installed():
+    if find_spec("piper") is None:
         raise SettingsError(
             "the speech engine piper is not installed: uv sync --inexact --extra piper"
         )
