@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 UNSEEN = {
-    "backend/hearing/whisper/child.py",
+    "backend/hearing/children/whisper_child.py",
     "backend/speech/espeak/child.py",
     "backend/speech/piper/child.py",
 }

@@ -15,13 +15,13 @@ _WHISPER_FILES = ("model.bin", "config.json", "tokenizer.json")
 
 
 def _embedded(_: Settings, timeout_s: float) -> HearingEngine:
-    from backend.hearing.embedded import EmbeddedEngine
+    from backend.hearing.children import EmbeddedEngine
 
     return EmbeddedEngine(timeout_s=timeout_s)
 
 
 def _whisper(settings: Settings, timeout_s: float) -> HearingEngine:
-    from backend.hearing.whisper import WhisperEngine
+    from backend.hearing.children import WhisperEngine
 
     if find_spec("faster_whisper") is None:
         raise SettingsError(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.hearing.embedded.child import PIECE_S, pieces
+from backend.hearing.children.moonshine_child import PIECE_S, pieces
 
 RATE = 16_000
 

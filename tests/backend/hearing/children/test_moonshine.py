@@ -14,7 +14,7 @@ import soxr
 
 from backend.children import child_command
 from backend.errors import HearingError
-from backend.hearing.embedded import EmbeddedEngine, child
+from backend.hearing.children import EmbeddedEngine, moonshine_child
 from backend.hearing.engine import SAMPLE_RATE
 from tests.patience import SOON_S
 from tests.recordings import NEEDS_MOONSHINE, RATE, spoken, word_errors
@@ -98,7 +98,7 @@ def test_a_killed_child_is_replaced(hearing: EmbeddedEngine, tmp_path: Path) -> 
 
 def test_where_there_is_no_wheel_it_says_so() -> None:
     """The other engines are named."""
-    without_packages = child_command(Path(child.__file__), "-S")
+    without_packages = child_command(Path(moonshine_child.__file__), "-S")
     engine = EmbeddedEngine(timeout_s=SOON_S, command=without_packages)
 
     with pytest.raises(HearingError, match="no wheel for this machine: set RR_STT_ENGINE to wh"):

@@ -13,7 +13,7 @@ import pytest
 from backend.config import Settings
 from backend.errors import HearingError, SettingsError
 from backend.hearing import SAMPLE_RATE, Transcript, Word, create_hearing_engine
-from backend.hearing.whisper import WhisperEngine
+from backend.hearing.children import WhisperEngine
 from tests.patience import SOON_S
 
 FILES = ("model.bin", "config.json", "tokenizer.json")
@@ -56,7 +56,7 @@ def make() -> Iterator[Make]:
 @installed
 def test_a_model_understands(make: Make, tmp_path: Path) -> None:
     """Words and their times come from faster-whisper, in one child for every recording."""
-    from tests.backend.hearing.whisper import tiny_whisper
+    from tests.backend.hearing.children import tiny_whisper
 
     engine = make(tiny_whisper.build(tmp_path / "model"))
 
