@@ -227,6 +227,10 @@ async def sessions(speak: Speaker, root: Path, table: Table) -> None:
         alone = [await visit() for _ in range(REPEATS)]
         async with repeated(lambda: visit(heard=False)):
             full = [await visit() for _ in range(REPEATS)]
+            for duration_s in (3.0, 11.0):
+                file = recording(speak, duration_s)
+                times = [(await timed(hosting.hearing, file))[0] for _ in range(REPEATS)]
+                table.add_row(f"{duration_s:g} s, understood beside sessions", _figures(times))
         table.add_row("first slot.audio, alone", _figures([times[0] for times in alone]))
         table.add_row("first slot.audio, beside sessions", _figures([times[0] for times in full]))
         for block in range(2):  # in turns, so that both see the same machine
