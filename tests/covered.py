@@ -13,8 +13,8 @@ UNSEEN = {
     "backend/speech/espeak/child.py",
     "backend/speech/piper/child.py",
 }
-"""Run by interpreters without site-packages, which coverage cannot enter, by children that are killed
-at their end, or with an extra."""
+"""Run by interpreters without site-packages, which coverage cannot enter, by children that are
+killed at their end, or with an extra."""
 
 
 def untouched(report: dict[str, Any]) -> list[str]:
