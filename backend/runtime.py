@@ -36,7 +36,7 @@ from backend.workflow import Workflow
 
 log = structlog.get_logger(__name__)
 
-SPEECH_CLOSE_LIMIT_S = 2.0
+CLOSE_LIMIT_S = 2.0
 SPEECH_THREADS = 6
 """One for each speaker; a thread only waits for its engine."""
 MARKING_LIMIT_S = 0.25
@@ -104,20 +104,19 @@ class Hosting:
                     finally:
                         # Both at once: an engine that hangs would delay the sessions' last files,
                         # and sessions would continue with engines that are closed.
-                        await asyncio.gather(
-                            self._close_speech(), self.hearing.aclose(), self.runner.aclose()
-                        )
+                        await asyncio.gather(self._close_engines(), self.runner.aclose())
         finally:
             await self.agents.aclose()
             self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _close_speech(self) -> None:
-        """Close the engines on a thread: each waits for its own threads."""
+    async def _close_engines(self) -> None:
+        """Close speech and hearing, on a thread each: they wait for their own threads."""
+        both = asyncio.to_thread(self.speech.close), asyncio.to_thread(self.hearing.close)
         try:
-            async with asyncio.timeout(SPEECH_CLOSE_LIMIT_S):
-                await asyncio.to_thread(self.speech.close)
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await asyncio.gather(*both)
         except TimeoutError:
-            log.warning("speech engines not closed in time", limit_s=SPEECH_CLOSE_LIMIT_S)
+            log.warning("engines not closed in time", limit_s=CLOSE_LIMIT_S)
 
 
 @asynccontextmanager

@@ -5,15 +5,15 @@ on this machine takes one at a time; behind others none takes longer than `MAX_W
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from math import ceil
 from time import monotonic
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal
 
 import structlog
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 
 from backend.errors import ArtifactError, HearingBusyError, HearingError, NotHeardError
 from backend.hearing.decoder import MAX_REQUESTS, Decoded, Decoder
@@ -31,13 +31,11 @@ from backend.storage import Artifacts, new_session_id
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
 State = Literal["ok", "warming", "degraded", "failed", "disabled"]
 
 MAX_WAIT_S: Final = 3.0
 MAX_UNDECODED: Final = 16
 """Recordings that may wait for the decoder: each may have 25 MB and take seconds."""
-CLOSE_LIMIT_S: Final = 2.0
 ON_THIS_MACHINE: Final = ("embedded", "whisper")
 """Engines that take one recording at a time."""
 ONLINE_THREADS: Final = 4
@@ -70,10 +68,9 @@ class Hearing:
         self._include_text = include_text
         self._decoder = decoder or Decoder()
         self._chain = Chain(engines, label="hearing", error=HearingError)
-        self._decoding = ThreadPoolExecutor(MAX_REQUESTS, thread_name_prefix="decoding")
+        self._decoding = CapacityLimiter(MAX_REQUESTS)
         is_local = any(engine.name in ON_THIS_MACHINE for engine in engines[:1])
-        self._n_threads = 1 if is_local else ONLINE_THREADS
-        self._transcribing = ThreadPoolExecutor(self._n_threads, thread_name_prefix="hearing")
+        self._transcribing = CapacityLimiter(1 if is_local else ONLINE_THREADS)
         self._undecoded = 0
         self._waiting_s = 0.0
         self._cost = _FIRST_COST
@@ -140,24 +137,14 @@ class Hearing:
         """Return how hearing is, and why, as the last recording or the check showed."""
         return self._state
 
-    async def aclose(self) -> None:
-        """End what is under way; later recordings are refused."""
-        try:
-            async with asyncio.timeout(CLOSE_LIMIT_S):
-                await asyncio.to_thread(self.close)
-        except TimeoutError:
-            log.warning("hearing was not closed in time", limit_s=CLOSE_LIMIT_S)
-
     def close(self) -> None:
-        """End what is under way, from any thread."""
-        for thread_pool in (self._decoding, self._transcribing):
-            thread_pool.shutdown(wait=False, cancel_futures=True)
+        """End what is under way, from any thread; later recordings are refused."""
         self._decoder.close()
         self._chain.close()
 
     def _refuse_if_busy(self, duration_s: float = 0.0) -> None:
         """Raise HearingBusyError if a recording of that length would have to wait too long."""
-        expected_s = (self._waiting_s + duration_s) * self._cost / self._n_threads
+        expected_s = (self._waiting_s + duration_s) * self._cost / self._transcribing.total_tokens
         if (self._waiting_s and expected_s > MAX_WAIT_S) or self._undecoded >= MAX_UNDECODED:
             raise HearingBusyError(
                 f"a recording would take {expected_s:.1f} s, {self._undecoded} are not decoded yet",
@@ -167,7 +154,9 @@ class Hearing:
     async def _decode(self, data: bytes) -> Decoded:
         self._undecoded += 1
         try:
-            return await _on(self._decoding, partial(self._decoder.decode, data))
+            return await run_sync(
+                self._decoder.decode, data, limiter=self._decoding, abandon_on_cancel=True
+            )
         finally:
             self._undecoded -= 1
 
@@ -182,7 +171,9 @@ class Hearing:
 
         self._waiting_s += decoded.duration_s
         try:
-            transcript, elapsed_s = await _on(self._transcribing, transcribe)
+            transcript, elapsed_s = await run_sync(
+                transcribe, limiter=self._transcribing, abandon_on_cancel=True
+            )
         except HearingError as error:
             self._state = "failed", str(error)
             raise
@@ -215,11 +206,3 @@ class Hearing:
         except (OSError, ArtifactError) as error:  # the visitor is answered all the same
             log.error("recording not kept", heard_id=heard.heard_id, reason=str(error))
             return heard
-
-
-async def _on(threads: ThreadPoolExecutor, function: Callable[[], T]) -> T:
-    """Run `function` on one of `threads`, or raise HearingError if they have ended."""
-    try:
-        return await asyncio.get_running_loop().run_in_executor(threads, function)
-    except RuntimeError as error:
-        raise HearingError("hearing was stopped with the installation") from error

@@ -130,12 +130,7 @@ def create_app(
         version=version("reflective-resonance"),
         lifespan=lifespan,
         openapi_url="/v1/openapi.json",
-        responses=problems.responses(
-            HTTPStatus.UNAUTHORIZED,
-            HTTPStatus.FORBIDDEN,
-            HTTPStatus.MISDIRECTED_REQUEST,
-            HTTPStatus.INTERNAL_SERVER_ERROR,
-        ),
+        responses=problems.responses(401, 403, 421, 500),
         docs_url=None,
         redoc_url=None,
     )
@@ -178,14 +173,7 @@ def _add_routes(app: FastAPI, hosting: Hosting, recent: hearing.RecentTranscript
         tags=["sessions"],
         responses={
             200: {"content": {"text/event-stream": {}}, "description": "The session's events."},
-            **problems.responses(
-                HTTPStatus.BAD_REQUEST,
-                HTTPStatus.REQUEST_TIMEOUT,
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                HTTPStatus.SERVICE_UNAVAILABLE,
-            ),
+            **problems.responses(400, 408, 413, 415, 422, 503),
         },
     )
     async def chat(request: ChatRequest) -> EventSourceResponse:

@@ -125,16 +125,7 @@ def hearing_router(hosting: Hosting, recent: RecentTranscripts) -> APIRouter:
                 "content": {_TYPE: {"schema": RecordingForm.model_json_schema()}},
             }
         },
-        responses=problems.responses(
-            HTTPStatus.BAD_REQUEST,
-            HTTPStatus.REQUEST_TIMEOUT,
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            HTTPStatus.TOO_MANY_REQUESTS,
-            HTTPStatus.BAD_GATEWAY,
-            HTTPStatus.SERVICE_UNAVAILABLE,
-        ),
+        responses=problems.responses(400, 408, 413, 415, 422, 429, 502, 503),
     )
     async def transcribe(request: Request) -> Heard:
         """Return what a visitor says in a recording, as a browser makes it."""

@@ -42,7 +42,7 @@ def audio_router(artifacts: Artifacts) -> APIRouter:
             200: {"content": _CONTENT, "description": "The recording."},
             206: {"content": _CONTENT, "description": "One range of the recording."},
             304: {"description": "The copy of the client is current."},
-            **problems.responses(HTTPStatus.NOT_FOUND, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
+            **problems.responses(404, 416),
         },
     )
     def audio(path: str, request: Request) -> Response:

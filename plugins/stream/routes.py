@@ -33,7 +33,7 @@ router = APIRouter()
     responses={
         200: {"content": {"text/event-stream": {}}, "description": "The session's events."},
         204: {"description": "You have seen them all."},
-        **problems.responses(HTTPStatus.NOT_FOUND, HTTPStatus.SERVICE_UNAVAILABLE),
+        **problems.responses(404, 503),
     },
 )
 async def events(

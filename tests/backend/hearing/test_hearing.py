@@ -234,7 +234,7 @@ async def test_turned_off(second: bytes) -> None:
 
     with pytest.raises(HearingError, match="turned off: RR_STT_ENGINE=none"):
         await hearing.hear(second)
-    await hearing.aclose()
+    hearing.close()
 
     assert ("disabled", "hearing is turned off: RR_STT_ENGINE=none") == hearing.state()
 
@@ -244,7 +244,7 @@ async def test_after_the_close_a_recording_is_refused(second: bytes) -> None:
     engine = StandIn()
     closed = Hearing([engine], language="en")
 
-    await closed.aclose()
+    closed.close()
     with pytest.raises(HearingError, match="stopped with the installation"):
         await closed.hear(second)
 
