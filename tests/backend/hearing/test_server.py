@@ -38,9 +38,9 @@ def hearing_state(serving: Serving) -> str:
     return str(hearing["state"])
 
 
-def child(serving: Serving, room: str) -> psutil.Process:
-    """Return the child of the server that runs the code of `room`."""
-    (found,) = [one for one in serving.children if f"{room}/child.py" in " ".join(one.cmdline())]
+def child(serving: Serving, code: str) -> psutil.Process:
+    """Return the child of the server that runs `code`."""
+    (found,) = [one for one in serving.children if code in " ".join(one.cmdline())]
     return found
 
 
@@ -49,10 +49,10 @@ def test_its_children_come_are_replaced_and_go(serving: Serving, tmp_path: Path)
     recording = encode(spoken("I would like to know why you are so quiet.", tmp_path), "webm")
     first_state = hearing_state(serving)
     until(lambda: hearing_state(serving) == "ok", "the model is loaded")
-    model = child(serving, "embedded")
+    model = child(serving, "moonshine_child.py")
     states, pids = [first_state], {model.pid}
 
-    for name in ("", "embedded", "decoder"):
+    for name in ("", "moonshine_child.py", "decoder/child.py"):
         if name:
             os.kill(child(serving, name).pid, signal.SIGKILL)
         answer = httpx2.post(
@@ -62,7 +62,7 @@ def test_its_children_come_are_replaced_and_go(serving: Serving, tmp_path: Path)
         )
         assert (200, "embedded") == (answer.status_code, answer.json()["engine"]), answer.text
         states.append(hearing_state(serving))
-        pids.add(child(serving, "embedded").pid)
+        pids.add(child(serving, "moonshine_child.py").pid)
     children = serving.children
     serving.tell(signal.SIGTERM)
     code = serving.wait(LIMIT_S)
