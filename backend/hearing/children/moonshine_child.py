@@ -59,19 +59,11 @@ def answer(_: dict[str, Any], pcm: bytes) -> tuple[dict[str, Any], bytes]:
     """Answer one request."""
     padding = [0.0] * round(PADDING_S * SAMPLE_RATE)
     texts = []
-    for y in pieces(samples(pcm), SAMPLE_RATE):
+    for y in pieces(array("h", pcm), SAMPLE_RATE):
         padded = [*padding, *(sample / 32_768 for sample in y), *padding]
         lines = _transcriber.transcribe_without_streaming(padded, SAMPLE_RATE).lines
         texts += [line.text.strip() for line in lines]
     return {}, json.dumps({"text": " ".join(filter(None, texts))}).encode()
-
-
-def samples(pcm: bytes) -> "array[int]":
-    """Return the samples of little-endian PCM."""
-    y = array("h", pcm)
-    if sys.byteorder == "big":
-        y.byteswap()
-    return y
 
 
 def pieces(y: "array[int]", sample_rate: int) -> list["array[int]"]:

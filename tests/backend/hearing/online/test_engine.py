@@ -14,8 +14,7 @@ from structlog.testing import capture_logs
 
 from backend.errors import HearingError
 from backend.hearing import SAMPLE_RATE, Transcript, Word
-from backend.hearing.online import RemoteEngine
-from backend.hearing.online.messages import REQUESTS, read_transcript
+from backend.hearing.online import REQUESTS, RemoteEngine, read_transcript
 from backend.services import RetryPolicy, elevenlabs, openai
 from tests.backend.hearing.online.stubs import TRANSCRIBERS, WORDS
 from tests.backend.speech.stubs import KEY, Stub

@@ -1,4 +1,4 @@
-"""The requests for a transcript, by service, and their answers.
+"""The engine that has a service transcribe: its requests by service, and their answers.
 
 OpenAI, and   POST {url}/audio/transcriptions, multipart: `file`, `model`, `language`,
 compatible    `response_format`; {"text", "words": [{"word", "start", "end"}]}, the words only in
@@ -13,12 +13,17 @@ import io
 import json
 import wave
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
 from backend.errors import HearingError
 from backend.hearing.engine import SAMPLE_RATE, Transcript, Word
-from backend.services import Request, RetryableError
+from backend.services import Request, RetryableError, Service, ServiceClient
+
+MAX_BODY_BYTES: Final = 1_000_000
+"""A minute of speech with the times of its words has a tenth of that."""
+MAX_REQUESTS: Final = 4
 
 
 def _openai(pcm: bytes, model: str, language_code: str) -> Request:
@@ -80,3 +85,22 @@ def _file(pcm: bytes) -> dict[str, tuple[str, bytes, str]]:
         file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
         file.writeframes(pcm)
     return {"file": ("speech.wav", buffer.getvalue(), "audio/wav")}
+
+
+class RemoteEngine(ServiceClient):
+    """Transcribes with `model` of a service; `options` are those of `ServiceClient`."""
+
+    error = HearingError
+    max_bytes = MAX_BODY_BYTES
+    languages = None
+
+    def __init__(self, service: Service, model: str, *, model_setting: str, **options: Any) -> None:
+        super().__init__(service, max_requests=MAX_REQUESTS, **options)
+        self.model = model
+        self.model_setting = model_setting
+
+    def transcribe(self, pcm: bytes, language_code: str) -> Transcript:
+        """Return the words in `pcm`; see `HearingEngine`."""
+        request = REQUESTS[self.name](pcm, self.model, language_code)
+        read = partial(read_transcript, language_code=language_code, engine=self.name)
+        return self.request(request, read)
