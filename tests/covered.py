@@ -10,8 +10,8 @@ from typing import Any
 UNSEEN = {
     "backend/children/serve.py",
     "backend/hearing/children/whisper_child.py",
-    "backend/speech/espeak/child.py",
-    "backend/speech/piper/child.py",
+    "backend/speech/children/espeak_child.py",
+    "backend/speech/children/piper_child.py",
 }
 """Run by interpreters without site-packages, which coverage cannot enter, by children that are
 killed at their end, or with an extra."""

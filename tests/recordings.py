@@ -12,7 +12,7 @@ import soundfile
 import soxr
 
 from backend.speech import VoiceProfile
-from backend.speech.espeak import EmbeddedEngine
+from backend.speech.children import EmbeddedEngine
 
 NEEDS_MOONSHINE = pytest.mark.skipif(
     find_spec("moonshine_voice") is None, reason="moonshine has no wheel for this machine"

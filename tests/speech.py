@@ -4,7 +4,7 @@ import itertools
 from pathlib import Path
 
 from backend.speech import PROFILES
-from backend.speech.espeak import EmbeddedEngine
+from backend.speech.children import EmbeddedEngine
 
 LINES = (
     "Water.",

@@ -15,7 +15,7 @@ from backend.speech.voices import EngineVoices, load_voices
 
 
 def _embedded(voices: EngineVoices, _: Settings, **common: Any) -> SpeechEngine:
-    from backend.speech.espeak import EmbeddedEngine
+    from backend.speech.children import EmbeddedEngine
 
     mapped = {
         profile: replace(
@@ -50,7 +50,7 @@ def _openai(voices: EngineVoices, settings: Settings, **common: Any) -> SpeechEn
 
 
 def _piper(voices: EngineVoices, settings: Settings, **common: Any) -> SpeechEngine:
-    from backend.speech.piper import PiperEngine
+    from backend.speech.children import PiperEngine
 
     if find_spec("piper") is None:
         raise SettingsError(

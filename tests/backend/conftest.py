@@ -9,7 +9,7 @@ import pytest
 from backend.config import Settings
 from backend.http.app import create_app
 from backend.speech import Spoken
-from backend.speech.espeak import EmbeddedEngine
+from backend.speech.children import EmbeddedEngine
 from tests.live import LiveServer
 from tests.patience import LIMIT_S
 

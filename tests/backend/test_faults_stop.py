@@ -26,10 +26,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
 HANGING_VOICE = """
 import sys
-from backend.speech import espeak
-from backend.speech.espeak.engine import EmbeddedEngine
+from backend.speech import children
+from backend.speech.children import EmbeddedEngine
 voice = (sys.executable, "-c", "import ctypes; print(flush=True); ctypes.PyDLL(None).sleep(60)")
-espeak.EmbeddedEngine = lambda **options: EmbeddedEngine(command=voice, **options)
+children.EmbeddedEngine = lambda **options: EmbeddedEngine(command=voice, **options)
 from backend.__main__ import main
 main()
 """

@@ -21,7 +21,7 @@ from backend.runner import SessionRunner
 from backend.runtime import Hosting
 from backend.sessions import Done, Event, Manifest, save
 from backend.signals import SessionFinished, TtsWritten, session_finished, tts_written
-from backend.speech.espeak import EmbeddedEngine
+from backend.speech.children import EmbeddedEngine
 from backend.storage import Artifacts
 from backend.workflow import Workflow
 from tests import scheduling as timeslice

@@ -31,7 +31,7 @@ from backend.signals import (
     turn_finished,
 )
 from backend.speech import SpeechEngine, Spoken
-from backend.speech.espeak import EmbeddedEngine
+from backend.speech.children import EmbeddedEngine
 from backend.storage import Artifacts
 from backend.workflow import Workflow
 from tests.patience import LIMIT_S, until

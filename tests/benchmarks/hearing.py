@@ -39,8 +39,7 @@ from backend.logs import configure_logging
 from backend.runtime import Hosting
 from backend.sessions import SlotAudio
 from backend.speech import PROFILES
-from backend.speech.espeak import EmbeddedEngine
-from backend.speech.piper import PiperEngine
+from backend.speech.children import EmbeddedEngine, PiperEngine
 from backend.speech.voices import Voice
 from tests.benchmarks.readiness import all_ready
 from tests.recordings import RATE, encode, word_errors

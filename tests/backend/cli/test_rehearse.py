@@ -24,7 +24,7 @@ from backend.signals import (
     tts_written,
 )
 from backend.speech import Spoken
-from backend.speech.espeak import EmbeddedEngine
+from backend.speech.children import EmbeddedEngine
 from backend.terminal import duration
 from backend.workflow import Workflow
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from backend.config import Settings
 from backend.errors import SettingsError, SpeechError
 from backend.speech import SpeechEngine, create_engine, create_speech
-from backend.speech.espeak import EmbeddedEngine
+from backend.speech.children import EmbeddedEngine
 from backend.speech.fallback import FallbackEngine
 from backend.speech.online import RemoteEngine
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from backend.errors import SpeechError
 from backend.services import PAUSE_AFTER, PAUSE_S
 from backend.speech import SpeechEngine, Spoken
-from backend.speech.espeak import EmbeddedEngine
+from backend.speech.children import EmbeddedEngine
 from backend.speech.fallback import FallbackEngine
 
 WORDS = "Rain."

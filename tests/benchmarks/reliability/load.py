@@ -23,7 +23,7 @@ from backend.runtime import Hosting
 from backend.sessions import SlotAudio, SlotError
 from backend.signals import emit, tts_written
 from backend.speech import Spoken
-from backend.speech.espeak import EmbeddedEngine
+from backend.speech.children import EmbeddedEngine
 from tests.benchmarks.readiness import all_ready
 from tests.benchmarks.reliability import figures
 from tests.benchmarks.reliability.figures import SEED, Figure

@@ -8,7 +8,7 @@ import pytest
 
 from backend.errors import SpeechError
 from backend.speech import PROFILES
-from backend.speech.espeak import EmbeddedEngine
+from backend.speech.children import EmbeddedEngine
 from backend.speech.sound.loudness import (
     CEILING_DBFS,
     TARGET_DBFS,

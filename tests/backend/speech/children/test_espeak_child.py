@@ -13,7 +13,7 @@ import espeakng_loader
 import psutil
 import pytest
 
-from backend.speech.espeak.engine import CHILD_COMMAND
+from backend.speech.children.engine import ESPEAK
 from backend.speech.profiles import EMBEDDED_VOICES
 from tests.patience import LIMIT_S, until
 
@@ -35,7 +35,7 @@ def request(**changes: Any) -> bytes:
 def run(body: bytes, cwd: Path = PACKAGE) -> subprocess.CompletedProcess[bytes]:
     """Run the child on `body` to its end."""
     return subprocess.run(
-        CHILD_COMMAND, input=body, capture_output=True, cwd=cwd, timeout=LIMIT_S, check=False
+        ESPEAK, input=body, capture_output=True, cwd=cwd, timeout=LIMIT_S, check=False
     )
 
 
@@ -62,7 +62,7 @@ def test_it_is_made_of_the_standard_library_only() -> None:
     """The child loads nothing outside the standard library, so it starts fast."""
     code = (
         "import runpy, sys; "
-        f"[runpy.run_path(path) for path in {CHILD_COMMAND[-2:]!r}]; "
+        f"[runpy.run_path(path) for path in {ESPEAK[-2:]!r}]; "
         "print({name.partition('.')[0] for name in sys.modules} - {'__main__'} "
         "<= sys.stdlib_module_names, 'asyncio' in sys.modules)"
     )
@@ -133,7 +133,7 @@ def test_it_dies_with_its_parent() -> None:
     reading, writing = os.pipe()
     code = (
         "import subprocess, sys, time; "
-        f"child = subprocess.Popen({CHILD_COMMAND!r}, stdin={reading}, cwd={str(PACKAGE)!r}); "
+        f"child = subprocess.Popen({ESPEAK!r}, stdin={reading}, cwd={str(PACKAGE)!r}); "
         "print(child.pid, flush=True); time.sleep(600)"
     )
     parent = subprocess.Popen(
@@ -169,7 +169,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 def test_ctrl_c_is_ignored() -> None:
     """A child that gets Ctrl-C all the same speaks on and prints no traceback."""
     process = subprocess.Popen(
-        CHILD_COMMAND,
+        ESPEAK,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -15,11 +15,11 @@ from structlog.testing import capture_logs
 
 from backend.errors import SpeechError
 from backend.speech import PROFILES, SpeechEngine
-from backend.speech.espeak.engine import CHILD_COMMAND, EmbeddedEngine
-from backend.speech.piper import PiperEngine
-from backend.speech.piper.engine import CHILD_COMMAND as PIPER_COMMAND
+from backend.speech.children import EmbeddedEngine, PiperEngine
+from backend.speech.children.engine import ESPEAK
+from backend.speech.children.engine import PIPER as PIPER_COMMAND
 from backend.speech.voices import Voice
-from tests.backend.speech.piper import tiny_piper
+from tests.backend.speech.children import tiny_piper
 from tests.patience import SOON_S, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
@@ -66,7 +66,7 @@ def engine(name: str, folder: Path, n_hanging: int, step: str) -> SpeechEngine:
     folder.mkdir()
     hanging = (sys.executable, "-I", "-c", CHILD, str(folder), str(n_hanging), step)
     if name == "embedded":
-        return EmbeddedEngine(temporary=folder / ".tmp", command=(*hanging, *CHILD_COMMAND))
+        return EmbeddedEngine(temporary=folder / ".tmp", command=(*hanging, *ESPEAK))
     voice = Voice(model=str(tiny_piper.build(folder / "tiny.onnx")))
     return PiperEngine(
         dict.fromkeys(PROFILES, voice),

@@ -16,7 +16,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from backend.errors import SpeechError
-from backend.speech.espeak import EmbeddedEngine
+from backend.speech.children import EmbeddedEngine
 from backend.speech.profiles import PROFILES, VoiceProfile
 from tests.patience import SOON_S, until
 

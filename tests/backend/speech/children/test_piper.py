@@ -13,11 +13,11 @@ import pytest
 from backend.config import Settings
 from backend.errors import SettingsError, SpeechError
 from backend.speech import PROFILES, create_speech
-from backend.speech.piper import PiperEngine
+from backend.speech.children import PiperEngine
 from backend.speech.sound import pitch_range
 from backend.speech.sound.loudness import TARGET_DBFS, active_level
 from backend.speech.voices import Voice
-from tests.backend.speech.piper import tiny_piper
+from tests.backend.speech.children import tiny_piper
 from tests.backend.speech.sounds import read
 from tests.patience import SOON_S, until
 
@@ -98,7 +98,7 @@ def test_speed_and_text_change_the_length(model: Path, make: Make, tmp_path: Pat
     assert many > 3 * one
     assert many / 2 == pytest.approx(half, rel=0.02)
     assert 2 == len(
-        [c for c in psutil.Process().children() if "piper/child.py" in " ".join(c.cmdline())]
+        [c for c in psutil.Process().children() if "piper_child.py" in " ".join(c.cmdline())]
     )
 
 
