@@ -147,7 +147,7 @@ class Settings(BaseSettings):
     voices_file: Path | None = Field(
         None, description="A voices.toml that sets the voice of each profile."
     )
-    stt_engine: HearingEngine | Literal["none"] = Field(
+    stt_engine: Literal["embedded", "whisper", "openai", "elevenlabs", "none"] = Field(
         "embedded",
         description="What understands a visitor who speaks: embedded, whisper, openai, elevenlabs "
         "or none.",
@@ -169,7 +169,7 @@ class Settings(BaseSettings):
     stt_openai_url: str = Field(
         "",
         description="A server with the transcription API of OpenAI, such as "
-        "http://localhost:8000/v1.",
+        "http://localhost:8001/v1.",
     )
     stt_openai_api_key: SecretStr | None = Field(
         None, description="Key of that server; for OpenAI itself OPENAI_API_KEY is used."

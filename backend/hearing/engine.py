@@ -64,3 +64,8 @@ class HearingEngine(Engine, Protocol):
         HearingError
             If the engine failed; the message holds neither words nor a key.
         """
+
+
+def knows(engine: HearingEngine, language_code: str) -> bool:
+    """Return whether `engine` can be asked about a recording in that language."""
+    return engine.languages is None or language_code in engine.languages

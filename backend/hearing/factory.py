@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 from backend.config import Settings
 from backend.errors import SettingsError
-from backend.hearing.engine import HearingEngine
+from backend.hearing.engine import HearingEngine, knows
 from backend.hearing.hearing import Hearing
 from backend.services import elevenlabs, openai
 from backend.storage import Artifacts
@@ -94,8 +94,14 @@ def create_hearing(
     """
     names = hearing_engine_names(settings)
     timeout_s = settings.stt_timeout_s / max(1, len(names))
+    engines = [create_hearing_engine(name, settings, timeout_s) for name in names]
+    if engines and not any(knows(engine, settings.stt_language) for engine in engines):
+        raise SettingsError(
+            f"RR_STT_LANGUAGE={settings.stt_language}: {', '.join(names)} does not know that "
+            "language: add whisper, openai or elevenlabs to RR_STT_FALLBACK"
+        )
     return Hearing(
-        [create_hearing_engine(name, settings, timeout_s) for name in names],
+        engines,
         language=settings.stt_language,
         artifacts=artifacts if settings.stt_keep else None,
         include_text=include_text,

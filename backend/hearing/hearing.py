@@ -23,6 +23,7 @@ from backend.hearing.engine import (
     Heard,
     HearingEngine,
     Transcript,
+    knows,
 )
 from backend.hearing.keeping import keep
 from backend.services import Chain
@@ -72,7 +73,7 @@ class Hearing:
         is_local = any(engine.name in ON_THIS_MACHINE for engine in engines[:1])
         self._transcribing = CapacityLimiter(1 if is_local else ONLINE_THREADS)
         self._undecoded = 0
-        self._waiting_s = 0.0
+        self._waiting: list[float] = []
         self._cost = _FIRST_COST
         self._state: tuple[State, str] = ("warming", "") if engines else ("disabled", TURNED_OFF)
 
@@ -144,8 +145,9 @@ class Hearing:
 
     def _refuse_if_busy(self, duration_s: float = 0.0) -> None:
         """Raise HearingBusyError if a recording of that length would have to wait too long."""
-        expected_s = (self._waiting_s + duration_s) * self._cost / self._transcribing.total_tokens
-        if (self._waiting_s and expected_s > MAX_WAIT_S) or self._undecoded >= MAX_UNDECODED:
+        speech_s = sum(self._waiting) + duration_s
+        expected_s = speech_s * self._cost / self._transcribing.total_tokens
+        if (self._waiting and expected_s > MAX_WAIT_S) or self._undecoded >= MAX_UNDECODED:
             raise HearingBusyError(
                 f"a recording would take {expected_s:.1f} s, {self._undecoded} are not decoded yet",
                 retry_after_s=max(1, ceil(expected_s - MAX_WAIT_S)),
@@ -169,7 +171,7 @@ class Hearing:
             transcript = self._chain.ask(lambda one: one.transcribe(decoded.pcm, language), engines)
             return transcript, monotonic() - started
 
-        self._waiting_s += decoded.duration_s
+        self._waiting.append(decoded.duration_s)
         try:
             transcript, elapsed_s = await run_sync(
                 transcribe, limiter=self._transcribing, abandon_on_cancel=True
@@ -178,7 +180,7 @@ class Hearing:
             self._state = "failed", str(error)
             raise
         finally:
-            self._waiting_s -= decoded.duration_s
+            self._waiting.remove(decoded.duration_s)
         cost = elapsed_s / decoded.duration_s
         self._cost = max(cost, self._cost + _SMOOTHING * (cost - self._cost))
         first = engines[0].name
@@ -187,14 +189,10 @@ class Hearing:
         return transcript
 
     def _engines_for(self, language: str) -> list[HearingEngine]:
-        """Return the engines that know `language`, or raise HearingError."""
-        engines = [one for one in self._engines if language in (one.languages or (language,))]
+        """Return the engines that know `language`, or raise NotHeardError."""
+        engines = [one for one in self._engines if knows(one, language)]
         if not engines:
-            names = ", ".join(engine.name for engine in self._engines)
-            raise HearingError(
-                f"{names} does not know the language {language!r}: add whisper, openai or "
-                "elevenlabs to RR_STT_FALLBACK"
-            )
+            raise NotHeardError(f"The language {language!r} is not understood here.")
         return engines
 
     async def _keep(self, heard: Heard, data: bytes, label: str, heard_at: datetime) -> Heard:

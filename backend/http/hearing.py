@@ -54,6 +54,7 @@ BUSY = "Many people are speaking at this moment. Please try again."
 TOO_MANY = "That was often in a short time. Please wait a little, and try again."
 TOO_SLOW = "Sending the recording took too long. Please try again."
 TURNED_OFF = "Speech is not understood here. Please write instead."
+STOPPING = "The installation is being stopped. Please come back later."
 TOO_SHORT = "That was too short. Hold the button while you speak."
 
 
@@ -137,7 +138,11 @@ def hearing_router(hosting: Hosting, recent: RecentTranscripts) -> APIRouter:
         if held.locked():
             raise _later(HTTPStatus.SERVICE_UNAVAILABLE, BUSY, BUSY_S)
         async with held:
-            heard = await _transcribe(hosting.hearing, await _read(request))
+            try:
+                heard = await _transcribe(hosting.hearing, await _read(request))
+            except ProblemError as problem:
+                log.info("recording refused", status=problem.status_code, detail=problem.detail)
+                raise
         recent.add(heard.heard_id, heard.transcript.text)
         return heard
 
@@ -219,6 +224,9 @@ async def _transcribe(hearing: Hearing, form: RecordingForm) -> Heard:
     except HearingError as error:
         log.error("a recording could not be transcribed", reason=str(error))
         raise ProblemError(HTTPStatus.BAD_GATEWAY, FAILED) from error
+    except asyncio.CancelledError as error:  # the server stops, and its answer is all that is left
+        log.warning("a recording was not transcribed: the host stops")
+        raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, STOPPING) from error
 
 
 def _broken(field: str, message: str) -> ProblemError:

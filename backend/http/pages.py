@@ -50,15 +50,15 @@ def page_router(app: FastAPI, hosting: Hosting) -> APIRouter:
             return JSONResponse({"name": app.title, "links": list(LINKS)}, headers=HEADERS)
         state = "<p>Its state needs the token: <code>/v1/health/ready</code>.</p>"
         if not protected:
+            plugins = [(name, status.state, status.reason) for name, status in hosting.board]
             rows = (
-                f"<dt>{escape(name)}: {escape(status.state)}</dt>"
-                f"<dd>{escape(status.reason or 'no problem')}</dd>"
-                for name, status in hosting.board
+                f"<dt>{escape(name)}: {escape(state)}</dt><dd>{escape(reason or 'no problem')}</dd>"
+                for name, state, reason in [("hearing", *hosting.hearing.state()), *plugins]
             )
-            state = f"<p>It accepts sessions. Its plugins:</p><dl>{''.join(rows)}</dl>"
+            state = f"<p>It accepts sessions. Its parts:</p><dl>{''.join(rows)}</dl>"
         links = "".join(f'<li><a href="{to}">{text}</a></li>' for to, text in LINKS.items())
         body = (
-            "<p>The server of an art installation. A visitor says a sentence, six voices answer, "
+            "<p>The server of an art installation. A visitor speaks, six voices answer, "
             "and water moves with them.</p>"
             f"<h2>State</h2>{state}<h2>Links</h2><ul>{links}</ul>"
         )

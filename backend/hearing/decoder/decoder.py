@@ -84,7 +84,7 @@ class Decoder:
             raise HearingError(str(error)) from error
         mime_type = header.get("mime_type")
         if not isinstance(mime_type, str) or len(pcm) % 2:
-            log.info("recording refused", reason=str(header.get("refused")), bytes=len(data))
+            log.info("recording not decoded", reason=str(header.get("refused")), bytes=len(data))
             raise NotAudioError(_NOT_AUDIO)
         return Decoded(pcm, mime_type)
 

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from backend.config import Settings
 from backend.errors import SettingsError
-from backend.hearing import create_hearing_engine
+from backend.hearing import create_hearing, create_hearing_engine
 from backend.hearing.online import RemoteEngine
 
 
@@ -59,3 +60,19 @@ def test_what_an_engine_lacks_is_told(name: str, values: dict[str, Any], words: 
         create_hearing_engine(name, Settings(_env_file=None, **values))
 
     assert "nary" not in str(caught.value)
+
+
+def test_a_language_that_no_engine_knows_is_a_wrong_setting() -> None:
+    """It is refused at the start, where the artist sees it, and not with each visitor."""
+    german = Settings(_env_file=None, stt_engine="embedded", stt_language="de")
+    both = Settings(
+        _env_file=None,
+        stt_engine="embedded",
+        stt_language="de",
+        stt_fallback=("elevenlabs",),
+        elevenlabs_api_key=SecretStr("sk-1"),
+    )
+
+    with pytest.raises(SettingsError, match="RR_STT_LANGUAGE=de: embedded does not know"):
+        create_hearing(german, None, include_text=False)
+    create_hearing(both, None, include_text=False).close()

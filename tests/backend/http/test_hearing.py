@@ -1,5 +1,6 @@
 """The route of recordings: what it answers, what it refuses, and that it keeps nothing."""
 
+import asyncio
 import json
 import logging
 import socket
@@ -18,6 +19,7 @@ from backend.http import hearing, rate_limit
 from backend.http.app import create_app
 from backend.http.connections import Connections
 from backend.http.hearing import RecentTranscripts
+from backend.http.problems import ProblemError
 from backend.http.rate_limit import RateLimit
 from backend.signals import SessionStarted, session_started
 from tests.backend.hearing_stub import StandIn
@@ -157,7 +159,26 @@ def test_what_hearing_cannot_do_has_its_status(
 
     assert (status, detail) == (answer.status, json.loads(answer.body)["detail"])
     assert retry_after == answer.headers.get("retry-after")
-    assert (["elevenlabs: 401"] if status == 502 else []) == [line["reason"] for line in logs]
+    errors = [line["reason"] for line in logs if line["log_level"] == "error"]
+    assert (["elevenlabs: 401"] if status == 502 else []) == errors
+    assert [(status, detail)] == [
+        (line["status"], line["detail"]) for line in logs if line["event"] == "recording refused"
+    ]
+
+
+async def test_who_is_transcribed_at_a_stop_is_told(heard: StandIn) -> None:
+    """The server cancels what goes on for too long: the visitor gets a sentence, the log a line."""
+    heard.gate.clear()
+    form = hearing.RecordingForm(file=RECORDING)
+    task = asyncio.create_task(hearing._transcribe(heard, form))  # type: ignore[arg-type]  # it stands in
+    await asyncio.sleep(0)
+
+    task.cancel()
+    with pytest.raises(ProblemError, match=hearing.STOPPING) as caught:
+        await task
+    heard.gate.set()
+
+    assert 503 == caught.value.status_code
 
 
 def test_where_hearing_is_turned_off_it_says_so(live: LiveServer, heard: StandIn) -> None:
@@ -262,7 +283,7 @@ def test_a_client_that_goes_away_harms_nobody(
 
     assert 200 == answer.status
     assert 2 == len(heard.given)
-    assert [] == logs
+    assert [] == [line for line in logs if line["log_level"] != "info"]
     assert [] == [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
