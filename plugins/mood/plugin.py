@@ -38,52 +38,42 @@ class Mood(BaseModel):
 
 @asynccontextmanager
 async def lifespan(host: Host, settings: MoodSettings) -> AsyncIterator[None]:
-    """Read the mood of each session while the host runs."""
-    reader = _Reader(host, settings.agent)
-    with session_started.connected_to(reader.receive):
+    """Read the mood of each session in a task of its own, so that a slow model delays no other."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    def read_mood(_: object, *, event: SessionStarted) -> None:
+        task = asyncio.create_task(_read(host, settings.agent, event))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    with session_started.connected_to(read_mood):
         try:
             yield
         finally:
-            await reader.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class _Reader:
-    """Reads each session's words in a task of its own, so that a slow model delays no other."""
+async def _read(host: Host, agent_id: str, event: SessionStarted) -> None:
+    text = event.text or ""
+    mood = await _ask_model(host, agent_id, text) if agent_id else None
+    read_by = "model" if mood else "word list"
+    sentiment, reason = (mood.sentiment, mood.reason) if mood else read_words(text)
+    emit(mood_read, host, MoodRead(event.session_id, sentiment, reason, read_by))
 
-    def __init__(self, host: Host, agent_id: str) -> None:
-        self._host = host
-        self._agent_id = agent_id
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    def receive(self, _: object, *, event: SessionStarted) -> None:
-        """Start to read; at most `RR_MAX_SESSIONS` sessions run at once."""
-        task = asyncio.create_task(self._read(event), name=f"mood {event.session_id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def stop(self) -> None:
-        """End what is being read."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _read(self, event: SessionStarted) -> None:
-        mood = await self._ask_model(event.text or "") if self._agent_id else None
-        read_by = "model" if mood else "word list"
-        sentiment, reason = (mood.sentiment, mood.reason) if mood else read_words(event.text or "")
-        emit(mood_read, self, MoodRead(event.session_id, sentiment, reason, read_by))
-
-    async def _ask_model(self, text: str) -> Mood | None:
-        """Return the model's answer; None if it gives none in time, and the log says why."""
-        if self._host.ask is None:
-            return None
-        try:
-            async with asyncio.timeout(LIMIT_S):
-                mood: Mood = await self._host.ask(self._agent_id, INSTRUCTIONS, text, Mood)
-        except (AgentError, TimeoutError) as error:
-            problem = str(error) or f"no answer within {LIMIT_S:g} s"
-            log.warning("mood read by the word list", agent_id=self._agent_id, reason=problem)
-            self._host.report("degraded", f"the word list reads the mood: {problem}")
-            return None
-        self._host.report("ok", "")
-        return mood
+async def _ask_model(host: Host, agent_id: str, text: str) -> Mood | None:
+    """Return the model's answer; None if it gives none in time, and the log says why."""
+    if host.ask is None:
+        return None
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            mood: Mood = await host.ask(agent_id, INSTRUCTIONS, text, Mood)
+    except (AgentError, TimeoutError) as error:
+        problem = str(error) or f"no answer within {LIMIT_S:g} s"
+        log.warning("mood read by the word list", agent_id=agent_id, reason=problem)
+        host.report("degraded", f"the word list reads the mood: {problem}")
+        return None
+    host.report("ok", "")
+    return mood
