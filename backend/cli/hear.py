@@ -1,12 +1,13 @@
 """The command `hear`: transcribes a recording as the server does."""
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from backend.config import Settings
 from backend.errors import SettingsError, UsageError
-from backend.hearing import create_hearing, hearing_engine_names
+from backend.hearing import LANGUAGE_CODE, create_hearing, hearing_engine_names
 
 
 def read(file: Path) -> bytes:
@@ -24,6 +25,8 @@ async def transcribe(settings: Settings, file: Path, language: str) -> dict[str,
     """Return what is understood of `file`, or raise what says why not."""
     if not hearing_engine_names(settings):
         raise SettingsError("hearing is turned off: set RR_STT_ENGINE to one of its engines")
+    if not re.match(LANGUAGE_CODE, language):
+        raise UsageError(f"--language {language}: write a code such as en or de-AT")
     data = read(file)
     hearing = create_hearing(settings, None, include_text=False)
     try:

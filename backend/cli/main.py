@@ -229,7 +229,7 @@ def voices(
 
 @app.command()
 def hear(
-    file: Annotated[Path, typer.Argument(help="A recording: webm, mp4, ogg, wav, mp3 or flac.")],
+    file: Annotated[Path, typer.Argument(help="A webm, mp4, m4a, ogg, wav, mp3 or flac file.")],
     language: Annotated[
         str, typer.Option(metavar="CODE", help="Language of the recording, such as en.")
     ] = "",

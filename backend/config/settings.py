@@ -30,6 +30,7 @@ REPLACED: Final = MappingProxyType(
 """Settings of an earlier version that are not read any more, and what to do instead."""
 
 _HEADER_WORD = re.compile(r"[!-~]+")
+_LANGUAGE = re.compile("[a-z]{2,3}")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+(/[!-~]*)?")
 
 
@@ -157,7 +158,6 @@ class Settings(BaseSettings):
     )
     stt_language: str = Field(
         "en",
-        pattern="^[a-z]{2,3}$",
         description="Language that visitors speak, unless the client names one; as in ISO 639-1.",
     )
     stt_timeout_s: float = Field(
@@ -252,6 +252,13 @@ class Settings(BaseSettings):
                 "remove one of them"
             )
         return self
+
+    @field_validator("stt_language")
+    @classmethod
+    def _is_language(cls, value: str) -> str:
+        if not _LANGUAGE.fullmatch(value.lower()):
+            raise ValueError("not a language: write its code of two or three letters, such as en")
+        return value.lower()
 
     @field_validator("speech_openai_url", "speech_elevenlabs_url", "stt_openai_url")
     @classmethod

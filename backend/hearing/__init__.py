@@ -1,6 +1,7 @@
 """Speech to text: the interface, the decoder of recordings, the engines."""
 
 from backend.hearing.engine import (
+    LANGUAGE_CODE,
     MAX_DURATION_S,
     MIN_DURATION_S,
     SAMPLE_RATE,
@@ -17,6 +18,7 @@ from backend.hearing.factory import (
 from backend.hearing.hearing import Hearing, State
 
 __all__ = [
+    "LANGUAGE_CODE",
     "MAX_DURATION_S",
     "MIN_DURATION_S",
     "SAMPLE_RATE",

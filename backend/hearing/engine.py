@@ -7,6 +7,8 @@ from backend.services import Engine
 
 SAMPLE_RATE: Final = 16_000
 """Rate in Hertz of what engines get; speech recognition is trained on it."""
+LANGUAGE_CODE: Final = r"^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$"
+"""What a language may be written as, such as "de-AT"; empty for that of the settings."""
 MIN_DURATION_S: Final = 0.3
 MAX_DURATION_S: Final = 60.0
 

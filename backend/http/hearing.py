@@ -23,7 +23,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
 from backend.errors import HearingBusyError, HearingError, NotAudioError, NotHeardError
-from backend.hearing import Heard, Hearing
+from backend.hearing import LANGUAGE_CODE, Heard, Hearing
 from backend.http import problems
 from backend.http.body_limit import too_large
 from backend.http.models import CamelCase
@@ -46,7 +46,6 @@ MAX_LABEL = 200
 MAX_FIELD_BYTES = 10 * MAX_LABEL
 RECENT_S = 120.0
 _TYPE = "multipart/form-data"
-_LANGUAGE = r"^([A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3})?$"
 
 BROKEN = "The recording did not arrive as it should. Please try again."
 FAILED = "Speech cannot be understood at the moment. Please try again."
@@ -62,7 +61,7 @@ class RecordingForm(BaseModel):
     """The fields of a request."""
 
     file: bytes
-    language_code: Annotated[str, StringConstraints(pattern=_LANGUAGE)] = ""
+    language_code: Annotated[str, StringConstraints(pattern=LANGUAGE_CODE)] = ""
     session_label: Annotated[str, StringConstraints(max_length=MAX_LABEL)] = ""
 
 

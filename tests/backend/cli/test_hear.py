@@ -41,8 +41,13 @@ def test_what_cannot_be_heard_is_told(tmp_path: Path) -> None:
     no_audio, short = invoke("hear", str(text), **on), invoke("hear", str(blip), **on)
     missing = invoke("hear", str(tmp_path / "nothing.wav"), **on)
     off = invoke("hear", str(blip), RR_STT_ENGINE="none")
+    word = invoke("hear", str(blip), "--language", "english", **on)
+    setting = invoke("hear", str(blip), RR_STT_LANGUAGE="english", **on)
 
-    assert [1, 1, 2, 2] == [one.exit_code for one in (no_audio, short, missing, off)]
+    outcomes = (no_audio, short, missing, off, word, setting)
+    assert [1, 1, 2, 2, 2, 2] == [one.exit_code for one in outcomes]
+    assert "--language english: write a code such as en" in word.stderr
+    assert "RR_STT_LANGUAGE='english': not a language" in setting.stderr
     assert "Send webm, mp4, m4a, ogg, wav, mp3 or flac" in no_audio.stderr
     assert "too short" in short.stderr
     assert "nothing.wav: No such file" in missing.stderr
