@@ -17,6 +17,7 @@ import soundfile as sf
 import typer
 
 from backend.cli import app
+from backend.speech.children import EmbeddedEngine
 from backend.storage import Artifacts, holding
 from tests.backend.serving import READY, Serving
 from tests.command import COMMAND, environment, free_port, invoke, run
@@ -27,6 +28,7 @@ Words = tuple[str, ...]
 
 LOG_LINE = r"\d{4}-\d\d-\d\dT[\d:.]+ \[\w+ *\] .*"
 SPOKEN = r"(?:response|comment|reply)"
+QUESTION = "question.wav"
 OURS = {
     "serve": (),
     "config": (r"\w+", r"  [A-Z_]+=.*  \(.+\)", r"      \S.*"),
@@ -51,7 +53,7 @@ OURS = {
     ),
     "waves decompose": (
         r"decomposing .*",
-        r"preparing the waves: .*",
+        r"preparing the waves: .*|the workers are starting",
         r" +File +Length +RMSE +Clipped +Took +Result *",
         r" +\S+\.wav .*",
     ),
@@ -112,7 +114,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 @pytest.fixture
 def env(server: Serving) -> dict[str, str]:
     """Return settings under which every command has something to show."""
-    return {"RR_PORT": str(server.port), "RR_RETENTION_WAVES_KEEP_LAST": "1", "RR_SEED": "1"}
+    return {
+        "RR_PORT": str(server.port),
+        "RR_RETENTION_WAVES_KEEP_LAST": "1",
+        "RR_SEED": "1",
+        "RR_STT_ENGINE": "embedded",
+    }
 
 
 @pytest.fixture
@@ -122,6 +129,9 @@ def place(tmp_path: Path) -> Path:
     path = tmp_path / "recordings" / "a-recording-with-a-name-that-is-rather-long-for-a-name.wav"
     path.parent.mkdir()
     sf.write(path, 0.3 * np.sin(np.arange(11_025) / 23), 22_050)
+    voice = EmbeddedEngine(temporary=tmp_path / ".tmp")
+    voice.generate_wav_to_file("The river is very old.", "calm_soothing", tmp_path / QUESTION)
+    voice.close()
     return tmp_path
 
 
@@ -135,7 +145,9 @@ def call(words: Words) -> list[str]:
     """Return a command with what it asks for: a recording to read, a directory to write to."""
     line = list(words)
     for param in COMMANDS[words].params:
-        if param.required:
+        if param.required and param.name == "file":
+            line.append(QUESTION)
+        elif param.required:
             line += [param.opts[0], "made"] if param.opts[0][:1] == "-" else ["recordings"]
     return line
 

@@ -25,8 +25,8 @@ def test_every_signal_is_told_whole(tmp_path: Path) -> None:
 
     assert (0, [], "") == (code, undeclared, stderr)
     assert [
-        *("session_started", "tts_written", "turn_finished", "session_finished"),
-        *("event_published", "waves_written", "waves_failed", "files_removed"),
+        *("speech_heard", "session_started", "tts_written", "turn_finished", "session_finished"),
+        *("event_published", "waves_written", "waves_failed", "mood_read", "files_removed"),
     ] == list(found)
     told = found["turn_finished"]
     assert ("TurnFinished", "workflow", "event loop") == (

@@ -40,7 +40,18 @@ def main(file: Path) -> int:
     if not stored.SPEECH.exists():
         make_speech()
     stored.kept.clear()
-    code = int(pytest.main(["-q", "-n", "0", *(str(WAVES / name) for name in ASKING)]))
+    code = int(
+        pytest.main(
+            [
+                "-q",
+                "-n",
+                "0",
+                "-W",
+                "ignore:Module already imported",
+                *(str(WAVES / name) for name in ASKING),
+            ]
+        )
+    )
     if code == 0:
         np.savez_compressed(file, **dict(sorted(stored.asked.items())))  # type: ignore[arg-type]  # one is allow_pickle
     return code
