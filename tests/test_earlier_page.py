@@ -40,6 +40,7 @@ def page(tmp_path: Path, summary: bool, hearing: str) -> Iterator[EarlierPage]:
         yield EarlierPage(client)
 
 
+@pytest.mark.e2e
 def test_a_visit_leaves_no_console_message(page: EarlierPage, summary: bool) -> None:
     """Every event is one that the page knows; the last one counts the turns; all can be played."""
     told = page.send("What does the water remember?", *AGENTS)
@@ -52,6 +53,7 @@ def test_a_visit_leaves_no_console_message(page: EarlierPage, summary: bool) -> 
         assert answer.content.startswith(b"RIFF")
 
 
+@pytest.mark.e2e
 def test_the_summary_is_as_the_page_knows_it(page: EarlierPage, summary: bool) -> None:
     """B: one utterance in turn 4, of slot 0; A has no turn 4."""
     page.send("What does the water remember?", *AGENTS)

@@ -70,6 +70,7 @@ def test_artifacts_that_cannot_be_written_fail(tmp_path: Path) -> None:
     assert 7 == sum("agents: " not in check for check in findings)
 
 
+@pytest.mark.e2e
 def test_a_taken_port_fails(tmp_path: Path, taken: int) -> None:
     """The finding names the address and the setting to change."""
     detail = failures(found(tmp_path, port=taken))["port"]

@@ -207,6 +207,7 @@ def test_an_upload_may_take_longer_than_other_requests(
     assert (408, hearing.TOO_SLOW) == (answer.status, json.loads(answer.body)["detail"])
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_recording_over_25_mb_is_too_large(live: LiveServer, chunked: bool) -> None:
     """Told before it is sent or while it is: the client reads the answer in either case."""
@@ -224,6 +225,7 @@ def test_a_recording_over_25_mb_is_too_large(live: LiveServer, chunked: bool) ->
     assert "That is too large: at most 25 MB can be sent." == json.loads(answer.body)["detail"]
 
 
+@pytest.mark.e2e
 def test_a_recording_of_24_mb_stays_in_memory(
     live: LiveServer, heard: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

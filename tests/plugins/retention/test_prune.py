@@ -31,6 +31,7 @@ def rows(done: Result) -> list[tuple[Any, ...]]:
     return [tuple(row[key] for key in keys) for row in json.loads(done.stdout)["sessions"]]
 
 
+@pytest.mark.e2e
 def test_a_dry_run_tells_what_a_run_does(tmp_path: Path, artifacts: Artifacts) -> None:
     """As a process: the dry run changes nothing, the run removes just what it said, 0 each time."""
     env = {"RR_RETENTION_TTS_TTL_MIN": "30", "RR_RETENTION_WAVES_KEEP_LAST": "2"}
@@ -61,6 +62,7 @@ def test_a_dry_run_tells_what_a_run_does(tmp_path: Path, artifacts: Artifacts) -
     assert {"tts": ["new"], "waves": ["later", "new"], "trash": []} == stored(artifacts)
 
 
+@pytest.mark.e2e
 def test_the_recording_of_a_session_goes_with_it(tmp_path: Path, artifacts: Artifacts) -> None:
     """As a process: it is removed and told of with its reason."""
     env = {"RR_RETENTION_TTS_TTL_MIN": "30"}

@@ -155,6 +155,12 @@ def names(events: list[Event]) -> list[str]:
     return [event.name for event in events[start + 1 : end]]
 
 
+MODES = [
+    pytest.param(mode, marks=pytest.mark.e2e) if mode == "slow" else mode for mode in get_args(Mode)
+]
+"""A slow answer is waited for until the time limit: seconds each."""
+
+
 class Pauses(list[float]):
     """The pauses before retries, none of which is waited for."""
 
@@ -169,7 +175,7 @@ def agents_for(settings: Settings, pauses: Pauses) -> Agents:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-@pytest.mark.parametrize("mode", get_args(Mode))
+@pytest.mark.parametrize("mode", MODES)
 async def test_every_mode_has_its_events(
     mode: Mode,
     provider: str,

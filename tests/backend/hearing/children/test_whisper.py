@@ -105,7 +105,11 @@ for line in sys.stdin.buffer:
     ("code", "reason"),
     [
         ("raise SystemExit(3)", "whisper failed: its process ended with exit code 3"),
-        ("import time; time.sleep(60)", "whisper took longer than 2 s and was killed: raise"),
+        pytest.param(
+            "import time; time.sleep(60)",
+            "whisper took longer than 2 s and was killed: raise",
+            marks=pytest.mark.e2e,
+        ),
     ],
 )
 def test_a_child_that_fails(code: str, reason: str, make: Make, folder: Path) -> None:

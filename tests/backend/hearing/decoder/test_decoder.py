@@ -216,7 +216,7 @@ def _crashing(tmp_path: Path, code: str) -> Decoder:
     [
         "if data[:5] == b'crash': import os; os.kill(os.getpid(), 11)",
         "if data[:5] == b'crash': import os; os._exit(0)",
-        "if data[:5] == b'crash': import time; time.sleep(60)",
+        pytest.param("if data[:5] == b'crash': import time; time.sleep(60)", marks=pytest.mark.e2e),
         "if data[:5] == b'crash': bytearray(4_000_000_000)",
     ],
     ids=["SIGSEGV", "exit", "hang", "memory"],

@@ -144,6 +144,7 @@ def test_a_service_that_is_silent(service: str, make: Make) -> None:
     assert monotonic() - started < SOON_S
 
 
+@pytest.mark.e2e
 @services
 def test_retry_after_is_waited_out(service: str, make: Make) -> None:
     """A rate limit of a second is kept; one beyond the deadline holds for the next request too."""

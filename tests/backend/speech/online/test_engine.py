@@ -166,6 +166,7 @@ def test_a_service_that_is_not_there(service: str, make: Make, tmp_path: Path) -
     assert "cannot be reached" in refusal(engine, tmp_path / "a.wav")
 
 
+@pytest.mark.e2e
 @services
 def test_retry_after_is_waited_out(service: str, make: Make, tmp_path: Path) -> None:
     """A rate limit of a second is kept, and then the utterance is spoken."""

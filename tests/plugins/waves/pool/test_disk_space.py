@@ -86,6 +86,7 @@ def test_a_disk_that_cannot_be_asked_pauses_nothing(
     assert "" == DiskSpace(tmp_path, 200).problem()
 
 
+@pytest.mark.e2e
 @pytest.mark.faults
 def test_jobs_wait_for_room_on_the_disk(
     disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

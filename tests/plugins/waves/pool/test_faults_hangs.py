@@ -88,6 +88,7 @@ def test_both_lanes_hung() -> None:
         assert [job.value() for job in waiting] == [str(n) for n in range(20)]
 
 
+@pytest.mark.e2e
 def test_frozen_workers_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """With both workers frozen the state names who waits and who was refused, then is ok again."""
     monkeypatch.setattr(pool_module, "UPDATE_EVERY_S", 0.05)
