@@ -400,6 +400,7 @@ async def test_at_most_three_comments_reach_a_target(stage: Stage) -> None:
     assert 3 == len({comment.slot_id for comment in agents.received[1]})
 
 
+@pytest.mark.e2e
 async def test_which_comments_are_drawn_depends_on_the_seed(stage: Stage) -> None:
     """A seed repeats its draw; other seeds draw others."""
     drawn: dict[int, set[tuple[int, ...]]] = {}

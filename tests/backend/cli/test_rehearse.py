@@ -113,6 +113,7 @@ async def test_a_whole_rehearsal_is_ok(tmp_path: Path) -> None:
         assert (row.target_slot_id is None) == (row.turn_index != 2)
 
 
+@pytest.mark.e2e
 async def test_the_same_seed_says_the_same(tmp_path: Path) -> None:
     """A seed repeats a session word for word and voice for voice; another seed does not."""
     first, again, other = [

@@ -36,6 +36,7 @@ def test_a_client_that_was_never_used_closes() -> None:
         client.check()
 
 
+@pytest.mark.e2e
 def test_closing_does_not_wait_for_a_thread_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lookup of a host name cannot be cancelled: closing leaves it and ends the request."""
     begun, release = threading.Event(), threading.Event()

@@ -114,6 +114,7 @@ async def test_the_failure_told_is_that_of_the_first(stub: Stub, tmp_path: Path)
     assert caught.value.__context__ is None
 
 
+@pytest.mark.e2e
 async def test_a_hanging_model_leaves_time_for_the_next(stub: Stub, tmp_path: Path) -> None:
     """The time of a call is shared by the models still to be asked; the rehearsal needs none."""
     stub.modes |= {"m": "slow", "second": "slow"}

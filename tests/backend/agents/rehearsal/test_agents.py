@@ -107,6 +107,7 @@ async def test_seeds_and_messages_make_a_difference(play_session: Play) -> None:
     assert not set(sentences(other.texts())) & set(sentences(sessions[0].texts()))
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("agent_ids", [Registry().ids, ("gpt-4o",) * 6], ids=["six", "one"])
 async def test_no_sentence_is_said_twice_in_a_session(
     agent_ids: tuple[str, ...], play_session: Play

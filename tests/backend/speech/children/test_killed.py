@@ -128,6 +128,7 @@ def test_a_voice_is_tried_once_more_and_not_for_ever(name: str, tmp_path: Path) 
     assert again.duration_s > 1
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("name", ["embedded", "piper"])
 def test_one_more_try_keeps_the_time_limit(name: str, tmp_path: Path) -> None:
     """A second voice that hangs is killed within the limit of the utterance."""

@@ -132,6 +132,7 @@ def test_a_worker_killed_for_its_size() -> None:
         assert following.value() == "on"
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     "payload",
     [

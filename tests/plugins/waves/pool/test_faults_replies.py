@@ -22,6 +22,7 @@ def test_a_worker_that_dies_in_its_reply() -> None:
         assert following.value() == "mine"
 
 
+@pytest.mark.e2e
 def test_a_reply_that_cannot_be_unpickled() -> None:
     """F11: a reply that cannot be read fails its job, and its lane is rebuilt."""
     job, following = Asked("bad.wav", "write_garbage_as_reply"), Asked("good.wav", "echo", "mine")
