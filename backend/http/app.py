@@ -140,9 +140,9 @@ def create_app(
     recent = hearing.RecentTranscripts()
     _add_routes(app, hosting, recent)
     app.include_router(hearing.hearing_router(hosting, recent))
-    app.include_router(page_router(app, hosting))
     app.include_router(audio_router(hosting.artifacts))
     _add_plugin_routes(app, hosting)
+    app.include_router(page_router(app, hosting))  # its `/` is there if no plugin has one
     return app
 
 

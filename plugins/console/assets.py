@@ -1,0 +1,80 @@
+"""The files of the two pages, read once and compressed once.
+
+Nothing of the disk is read for a request, so no path in an address can leave the folder.
+"""
+
+import gzip
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from itertools import chain
+
+MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_INLINE = re.compile(rb'<script type="importmap">(.*?)</script>', re.DOTALL)
+_POLICY = (
+    "default-src 'self'; script-src 'self'{hashes}; img-src 'self' data:; media-src 'self' blob:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file as it is sent; `policy` is its Content-Security-Policy, if it is a page."""
+
+    content: bytes
+    compressed: bytes
+    media_type: str
+    etag: str
+    policy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """The files by path; `version` changes with any of them."""
+
+    files: Mapping[str, Asset]
+    version: str
+
+
+def load_assets() -> Assets:
+    """Read the files of the pages."""
+    found = {name: _asset(name, path.read_bytes()) for name, path in _walk(_FOLDER, "")}
+    digest = sha256("".join(f"{name}{one.etag}" for name, one in sorted(found.items())).encode())
+    return Assets(found, digest.hexdigest()[:16])
+
+
+_FOLDER = files("plugins.console") / "page"
+
+
+def _walk(folder: Traversable, prefix: str) -> "chain[tuple[str, Traversable]]":
+    entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+    return chain.from_iterable(
+        _walk(entry, f"{prefix}{entry.name}/")
+        if entry.is_dir()
+        else [(f"{prefix}{entry.name}", entry)]
+        for entry in entries
+        if entry.is_dir() or "." + entry.name.rpartition(".")[2] in MEDIA_TYPES
+    )
+
+
+def _asset(name: str, content: bytes) -> Asset:
+    hashes = "".join(
+        f" 'sha256-{b64encode(sha256(one).digest()).decode()}'" for one in _INLINE.findall(content)
+    )
+    return Asset(
+        content,
+        gzip.compress(content, mtime=0),
+        MEDIA_TYPES["." + name.rpartition(".")[2]],
+        f'"{sha256(content).hexdigest()[:32]}"',
+        _POLICY.format(hashes=hashes) if name.endswith(".html") else "",
+    )

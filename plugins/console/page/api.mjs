@@ -1,0 +1,69 @@
+/** Requests to the server: JSON in and out, a problem (RFC 9457) as an exception. */
+
+/** A request that failed: `status` is 0 if the server did not answer. */
+export class ApiError extends Error {
+  /**
+   * @param {number} status
+   * @param {string} detail a sentence for people
+   * @param {number} retryAfterS seconds to wait, 0 if the server named none
+   */
+  constructor(status, detail, retryAfterS = 0) {
+    super(detail);
+    this.status = status;
+    this.retryAfterS = retryAfterS;
+  }
+}
+
+/**
+ * Send a request; throw ApiError unless the status is 2xx.
+ * @param {string} path
+ * @param {RequestInit} [options]
+ * @returns {Promise<Response>}
+ */
+export async function request(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(path, { cache: "no-store", ...options });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ApiError(0, "The server does not answer.");
+  }
+  if (!response.ok) {
+    const problem = await response.json().catch(() => ({}));
+    const detail = problem.detail || problem.title || response.statusText;
+    throw new ApiError(response.status, detail, Number(response.headers.get("retry-after")) || 0);
+  }
+  return response;
+}
+
+/** @param {string} path @returns {Promise<any>} */
+export async function get(path) {
+  return (await request(path)).json();
+}
+
+/**
+ * @param {string} path
+ * @param {object} [body]
+ * @param {string} [method]
+ * @returns {Promise<any>} null if the answer is empty
+ */
+export async function send(path, body, method = "POST") {
+  const options = { method, headers: { "content-type": "application/json" } };
+  const response = await request(path, body ? { ...options, body: JSON.stringify(body) } : { method });
+  return response.status === 204 ? null : response.json();
+}
+
+/**
+ * The address of a recording; `path` as in `slot.audio`.
+ * @param {string} path
+ * @param {number} [peaks] how many pairs of smallest and largest sample, instead of the sound
+ */
+export function audioUrl(path, peaks) {
+  const encoded = path.split("/").map(encodeURIComponent).join("/");
+  return `/v1/audio/${encoded}${peaks ? `?peaks=${peaks}` : ""}`;
+}
+
+/** @param {string} path @param {number} count @returns {Promise<{durationS: number, sampleRate: number, min: number[], max: number[]}>} */
+export function peaksOf(path, count) {
+  return get(audioUrl(path, count));
+}
