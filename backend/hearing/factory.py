@@ -6,12 +6,16 @@ from importlib.util import find_spec
 from backend.config import Settings
 from backend.errors import SettingsError
 from backend.hearing.engine import HearingEngine, knows
-from backend.hearing.hearing import Hearing
+from backend.hearing.hearing import TURNED_OFF, Hearing
 from backend.services import elevenlabs, openai
 from backend.storage import Artifacts
 
 _WHISPER_FILES = ("model.bin", "config.json", "tokenizer.json")
 """What a model must have; without the last faster-whisper would fetch it."""
+NO_WHEEL = (
+    "moonshine-voice has no wheel for this machine: set RR_STT_ENGINE to whisper, openai or "
+    "elevenlabs"
+)
 
 
 def _embedded(_: Settings, timeout_s: float) -> HearingEngine:
@@ -92,7 +96,8 @@ def create_hearing(
 
     Recordings are kept in `artifacts` if `RR_STT_KEEP` is set.
     """
-    names = hearing_engine_names(settings)
+    asked = hearing_engine_names(settings)
+    names = [name for name in asked if name != "embedded" or find_spec("moonshine_voice")]
     timeout_s = settings.stt_timeout_s / max(1, len(names))
     engines = [create_hearing_engine(name, settings, timeout_s) for name in names]
     if engines and not any(knows(engine, settings.stt_language) for engine in engines):
@@ -105,4 +110,5 @@ def create_hearing(
         language=settings.stt_language,
         artifacts=artifacts if settings.stt_keep else None,
         include_text=include_text,
+        off_reason=NO_WHEEL if asked else TURNED_OFF,
     )

@@ -51,7 +51,8 @@ _SMOOTHING: Final = 0.2
 class Hearing:
     """Understands recordings with the first of `engines` that can; without engines it is off.
 
-    `artifacts` is where recordings are kept, if they are. `include_text` puts the words on the bus.
+    `off_reason` says why there are none. `artifacts` is where recordings are kept, if they are.
+    `include_text` puts the words on the bus.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Hearing:
         artifacts: Artifacts | None = None,
         include_text: bool = False,
         decoder: Decoder | None = None,
+        off_reason: str = TURNED_OFF,
     ) -> None:
         self._engines = engines
         self._language = language
@@ -75,7 +77,7 @@ class Hearing:
         self._undecoded = 0
         self._waiting: list[float] = []
         self._cost = _FIRST_COST
-        self._state: tuple[State, str] = ("warming", "") if engines else ("disabled", TURNED_OFF)
+        self._state: tuple[State, str] = ("warming", "") if engines else ("disabled", off_reason)
 
     async def hear(self, data: bytes, *, language_code: str = "", label: str = "") -> Heard:
         """Return what is said in `data`, a file as a browser records it; `label` is kept with it.
@@ -86,7 +88,7 @@ class Hearing:
             Their messages can be shown to the visitor, except that of HearingError itself.
         """
         if not self._engines:
-            raise HearingError(TURNED_OFF)
+            raise HearingError(self._state[1])
         language = language_code.partition("-")[0].lower() or self._language
         self._refuse_if_busy()
         started = monotonic()

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from backend.config import Settings
 from backend.errors import SettingsError
-from backend.hearing import create_hearing, create_hearing_engine
+from backend.hearing import create_hearing, create_hearing_engine, factory
 from backend.hearing.online import RemoteEngine
 
 
@@ -76,3 +76,19 @@ def test_a_language_that_no_engine_knows_is_a_wrong_setting() -> None:
     with pytest.raises(SettingsError, match="RR_STT_LANGUAGE=de: embedded does not know"):
         create_hearing(german, None, include_text=False)
     create_hearing(both, None, include_text=False).close()
+
+
+def test_without_the_embedded_model_visitors_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where moonshine has no wheel, hearing is off with a reason, or the fallback is the first."""
+    monkeypatch.setattr(factory, "find_spec", lambda _: None)
+    alone = Settings(_env_file=None, stt_engine="embedded")
+    other = alone.model_copy(
+        update={"stt_fallback": ("elevenlabs",), "elevenlabs_api_key": SecretStr("sk-1")}
+    )
+
+    hearing = create_hearing(alone, None, include_text=False)
+    assert ("disabled", factory.NO_WHEEL) == hearing.state()
+    hearing.close()
+    hearing = create_hearing(other, None, include_text=False)
+    assert ("warming", "") == hearing.state()
+    hearing.close()
