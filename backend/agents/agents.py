@@ -130,6 +130,10 @@ class Agents:
         """Return the state of an agent."""
         return self._states.of(agent_id)
 
+    def memory(self, slot: Slot) -> tuple[Exchange, ...]:
+        """Return what a slot remembers, oldest first."""
+        return self._conversations.of(slot).snapshot()
+
     def reset(self) -> list[int]:
         """Forget all conversations; return the slots that had one."""
         return self._conversations.reset()

@@ -10,11 +10,11 @@ from typing import Annotated
 import anyio
 import structlog
 from fastapi import FastAPI
-from pydantic import BaseModel, Field, StringConstraints, field_validator
+from pydantic import BaseModel, Field, StringConstraints
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.middleware.cors import CORSMiddleware
 
-from backend.agents import AgentProfile, AgentState, Registry, Slot
+from backend.agents import AgentProfile, AgentState
 from backend.agents import State as AgentCondition
 from backend.config import Settings
 from backend.http import hearing, problems
@@ -22,8 +22,9 @@ from backend.http.access import Access, admitted_origins
 from backend.http.body_limit import BodyLimit, Limits
 from backend.http.models import CamelCase
 from backend.http.pages import page_router
-from backend.http.problems import FieldProblem, ProblemError
+from backend.http.problems import ProblemError
 from backend.http.recordings import audio_router
+from backend.http.slots import Arrangement, SlotChoices, known_slots, slots_router
 from backend.plugins import Discovered, State
 from backend.runner import TooManySessionsError
 from backend.runtime import Hosting
@@ -39,31 +40,17 @@ RETRY_AFTER_S = 10
 SESSION_ID_HEADER = "x-session-id"
 
 
-class SlotChoice(CamelCase):
-    """Which agent speaks from which speaker."""
-
-    slot_id: int = Field(ge=1, le=6, strict=True)
-    agent_id: str = Field(min_length=1, max_length=100)
-
-
 class ChatRequest(CamelCase):
-    """What a visitor said, and the agents that answer."""
+    """What a visitor said, and the agents that answer; without `slots`, those of `/v1/slots`."""
 
     message: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
-    slots: list[SlotChoice] = Field(min_length=1, max_length=6)
+    slots: SlotChoices = Field(default_factory=list)
     stt_session_id: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$",
         description="The sttSessionId of the recording in which it was said.",
     )
     session_start: bool = Field(False, description="Whether the stream begins with session.start.")
-
-    @field_validator("slots")
-    @classmethod
-    def _are_distinct(cls, slots: list[SlotChoice]) -> list[SlotChoice]:
-        if len({slot.slot_id for slot in slots}) < len(slots):
-            raise ValueError("each slotId may be given once")
-        return slots
 
 
 class AgentInfo(CamelCase):
@@ -138,7 +125,9 @@ def create_app(
     problems.install(app)
     _guard(app, hosting.settings)
     recent = hearing.RecentTranscripts()
-    _add_routes(app, hosting, recent)
+    arrangement = Arrangement(hosting.artifacts, hosting.registry)
+    _add_routes(app, hosting, recent, arrangement)
+    app.include_router(slots_router(arrangement, hosting.agents))
     app.include_router(hearing.hearing_router(hosting, recent))
     app.include_router(audio_router(hosting.artifacts))
     _add_plugin_routes(app, hosting)
@@ -159,14 +148,16 @@ def _guard(app: FastAPI, settings: Settings) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,
-            allow_methods=["GET", "HEAD", "POST"],
+            allow_methods=["GET", "HEAD", "POST", "PUT"],
             allow_headers=["*"],
             expose_headers=[SESSION_ID_HEADER],
         )
     app.add_middleware(Access, settings=settings)
 
 
-def _add_routes(app: FastAPI, hosting: Hosting, recent: hearing.RecentTranscripts) -> None:
+def _add_routes(
+    app: FastAPI, hosting: Hosting, recent: hearing.RecentTranscripts, arrangement: Arrangement
+) -> None:
     @app.post(
         "/v1/chat",
         response_class=EventSourceResponse,
@@ -178,7 +169,7 @@ def _add_routes(app: FastAPI, hosting: Hosting, recent: hearing.RecentTranscript
     )
     async def chat(request: ChatRequest) -> EventSourceResponse:
         """Start a session; the answer is the stream of its events."""
-        slots = _known_slots(request, hosting.registry)
+        slots = known_slots(request.slots, hosting.registry) or arrangement.slots
         heard_id = request.stt_session_id or recent.find(request.message)
         try:
             stream = hosting.runner.start(request.message, slots, heard_id)
@@ -244,20 +235,6 @@ def _agent_info(agent: AgentProfile, state: AgentState) -> AgentInfo:
         reason=state.reason,
         answered_by=state.answered_by,
     )
-
-
-def _known_slots(request: ChatRequest, registry: Registry) -> list[Slot]:
-    errors = [
-        FieldProblem(
-            field=f"slots.{index}.agentId",
-            message=f"no such agent; the agents are {', '.join(registry.ids)}",
-        )
-        for index, slot in enumerate(request.slots)
-        if slot.agent_id not in registry
-    ]
-    if errors:
-        raise problems.wrong(errors)
-    return [Slot(slot.slot_id, slot.agent_id) for slot in request.slots]
 
 
 async def _frames(stream: SessionStream, *, session_start: bool) -> AsyncIterator[ServerSentEvent]:

@@ -10,9 +10,11 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 MEDIA_TYPE = "application/problem+json"
 JSON_TYPE = "application/json"
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 NOT_JSON = "The body is not JSON."
 
 
@@ -120,7 +122,7 @@ def install(app: FastAPI) -> None:
         )
 
     @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI: not UTF-8, nested too deeply
             return problem_response(
                 HTTPStatus.BAD_REQUEST,
@@ -128,12 +130,15 @@ def install(app: FastAPI) -> None:
                 errors=[FieldProblem(field="body", message="cannot be read as JSON in UTF-8")],
             )
         detail = HTTPStatus(error.status_code).description or HTTPStatus(error.status_code).phrase
-        return problem_response(error.status_code, detail, headers=error.headers)
+        headers = error.headers
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers = {"allow": ", ".join(_methods(request))}
+        return problem_response(error.status_code, detail, headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: RequestValidationError) -> JSONResponse:
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if request.method == "POST" and content_type != JSON_TYPE:
+        if request.method in {"POST", "PUT"} and content_type != JSON_TYPE:
             return problem_response(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 f"Send the body as {JSON_TYPE} (header Content-Type).",
@@ -146,6 +151,18 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _unexpected(_: Request, __: Exception) -> JSONResponse:
         return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "An internal error; see the log.")
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods of all routes of a path; the framework knows those of one route."""
+    return [
+        method
+        for method in METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 def _name(item: Mapping[str, Any]) -> str:

@@ -351,6 +351,8 @@ def test_the_openapi_document_names_the_routes(server: LiveServer) -> None:
         "/v1/health",
         "/v1/health/ready",
         "/v1/reset",
+        "/v1/slots",
+        "/v1/slots/{slotId}/memory",
         "/v1/stt",
         "/v1/audio/{path}",
     } == document["paths"].keys()

@@ -60,7 +60,6 @@ WRONG: dict[str, tuple[Any, str]] = {
         {"message": SAID, "slots": [slots(slotId=i)[0] for i in (1, 2, 3, 4, 5, 6, 6)]},
         "slots",
     ),
-    "slots missing": ({"message": SAID}, "slots"),
     "slots null": ({"message": SAID, "slots": None}, "slots"),
     "slots a string": ({"message": SAID, "slots": CANARY}, "slots"),
     "slots an object": ({"message": SAID, "slots": {CANARY: slots()}}, "slots"),
