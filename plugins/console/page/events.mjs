@@ -37,9 +37,9 @@ const RETRY_MS = [250, 500, 1000, 2000];
  * dead without a word is seen within `LOST_AFTER_MS`, and after a drop the answer brings what was missed.
  * @param {object} on
  * @param {(event: SessionEvent & {sessionId: string, cursor: number}) => void} on.event
- * @param {(state: {connected: boolean, replayed?: number, gap?: boolean, restarted?: boolean}) => void} on.state
+ * @param {(state: {connected: boolean, replayed?: number, gap?: boolean, restarted?: boolean, aheadMs?: number}) => void} on.state
  *   `replayed`: how many events were missed and have come now; `gap`: some are no longer kept;
- *   `restarted`: it is another run of the server
+ *   `restarted`: it is another run of the server; `aheadMs`: by how much its clock is ahead of this machine's
  * @returns {() => void} stops following
  */
 export function followAll(on) {
@@ -75,7 +75,8 @@ export function followAll(on) {
           attempt = 0;
           const restarted = run !== "" && run !== message.payload.run;
           run = message.payload.run;
-          on.state({ connected: true, replayed: cursor ? message.payload.replayed : 0, restarted });
+          const aheadMs = Date.parse(message.ts) - Date.now();
+          on.state({ connected: true, replayed: cursor ? message.payload.replayed : 0, restarted, aheadMs });
         }
       } else if (message.type === "replay.gap") {
         if (cursor) on.state({ connected: true, gap: true });

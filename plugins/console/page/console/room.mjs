@@ -1,0 +1,149 @@
+/** The state of all sessions and of the connection, as a pure function of everything that `followAll` tells. */
+
+import { newSession, reduce as reduceSession } from "../session.mjs";
+
+export const KEPT_SESSIONS = 50;
+const KEPT_OUTCOMES = 100;
+
+/**
+ * @typedef {object} Expected what was said of a session when it began
+ * @property {number[]} slots
+ * @property {number} turns
+ * @property {number | null} medianReadyMs how long waves took lately
+ *
+ * @typedef {object} Outcome of the decomposition of one utterance
+ * @property {string[]} waves paths; empty if it failed
+ * @property {string} reason why there are none
+ * @property {number} at
+ *
+ * @typedef {object} More
+ * @property {Expected | null} expected
+ * @property {Record<string, number>} readyMs from speech to waves, by the key of the utterance
+ * @property {boolean} interrupted the server was restarted before the session was over
+ * @typedef {import("../session.mjs").Session & More} RoomSession
+ *
+ * @typedef {object} Connection
+ * @property {boolean} connected
+ * @property {number | null} lostAt by the clock of this machine, as `backAt`; of the latest loss
+ * @property {number | null} backAt
+ * @property {number} replayed how many events were missed and came again
+ * @property {boolean} gap some that were missed are lost
+ * @property {boolean} restarted it is another run of the server
+ * @property {number} aheadMs by how much the server's clock is ahead of this machine's
+ *
+ * @typedef {object} Room
+ * @property {Map<string, RoomSession>} sessions by id, the latest `KEPT_SESSIONS`
+ * @property {Map<string, Outcome>} outcomes by the path of the speech, the latest; also of earlier sessions
+ * @property {Connection} connection
+ *
+ * @typedef {{type: string, sessionId: string, payload: any, at: number}} RoomEvent
+ * @typedef {Partial<Connection> & {connected: boolean, at: number}} ConnectionState
+ */
+
+/** @returns {Room} */
+export function newRoom() {
+  const connection = {
+    connected: false, lostAt: null, backAt: null, replayed: 0, gap: false, restarted: false, aheadMs: 0,
+  };
+  return { sessions: new Map(), outcomes: new Map(), connection };
+}
+
+/**
+ * Return the state after an event of a session or a change of the connection; the given state is not changed.
+ * @param {Room} room
+ * @param {RoomEvent | ConnectionState} told
+ * @returns {Room}
+ */
+export function reduce(room, told) {
+  if ("connected" in told) return withConnection(room, told);
+  if (told.type === "utterance.waves.ready" || told.type === "utterance.waves.failed") return withOutcome(room, told);
+  const before = room.sessions.get(told.sessionId);
+  if (told.type === "session.expected") {
+    const { slots, turns, medianReadyMs } = told.payload;
+    return withSession(room, { ...(before ?? begin(told)), expected: { slots, turns, medianReadyMs } });
+  }
+  if (!before && !/^(session\.start|turn\.start|slot\.\w+)$/.test(told.type)) return room;
+  const session = before ?? begin(told);
+  const after = /** @type {RoomSession} */ (reduceSession(session, told));
+  return after === before ? room : withSession(room, after);
+}
+
+/** The sessions, the one that began last first. @param {Room} room */
+export function newestFirst(room) {
+  return [...room.sessions.values()].sort((a, b) => startOf(b) - startOf(a) || (a.id < b.id ? 1 : -1));
+}
+
+/**
+ * When a session began; its id says so if the event was missed.
+ * @param {{id: string, startedAt: number | null}} session
+ */
+export function startOf({ id, startedAt }) {
+  return startedAt ?? (Date.parse(id.replace(/^(....)(..)(..)T(..)(..)(..)Z.*$/, "$1-$2-$3T$4:$5:$6Z")) || 0);
+}
+
+/** @param {RoomSession} session */
+export function isRunning(session) {
+  return session.finishedAt === null && !session.interrupted;
+}
+
+/** @param {RoomEvent} event @returns {RoomSession} */
+function begin({ sessionId }) {
+  return { ...newSession(sessionId), expected: null, readyMs: {}, interrupted: false };
+}
+
+/** @param {Room} room @param {RoomSession} session @returns {Room} */
+function withSession(room, session) {
+  const sessions = new Map(room.sessions).set(session.id, session);
+  if (sessions.size > KEPT_SESSIONS) sessions.delete([...sessions.keys()].reduce((a, b) => (a < b ? a : b)));
+  return { ...room, sessions };
+}
+
+/** @param {Room} room @param {RoomEvent} event @returns {Room} */
+function withOutcome(room, { type, sessionId, payload, at }) {
+  const files = (payload.waves ?? []).map((/** @type {{url: string}} */ wave) => relative(wave.url));
+  const reason = payload.reason ?? "";
+  const path = relative(payload.audioUrl);
+  const outcomes = new Map(room.outcomes).set(path, { waves: files, reason, at });
+  if (outcomes.size > KEPT_OUTCOMES) outcomes.delete([...outcomes.keys()][0]);
+  const after = { ...room, outcomes };
+  const known = room.sessions.get(sessionId);
+  if (!known && payload.backfill) return after;
+  const session = withoutWaves(known ?? begin({ type, sessionId, payload, at }), payload, at);
+  const changed = reduceSession(session, { type: "slot.waves", payload: { ...payload, files, reason }, at });
+  const key = `${payload.turnIndex}.${payload.slotId}`;
+  const readyMs = payload.readyMs == null ? session.readyMs : { ...session.readyMs, [key]: payload.readyMs };
+  return withSession(after, { ...session, ...changed, readyMs });
+}
+
+/**
+ * Forget the earlier waves of an utterance that were made again.
+ * @param {RoomSession} session
+ * @param {any} payload
+ * @param {number} at
+ */
+function withoutWaves(session, { turnIndex, slotId }, at) {
+  const key = `${turnIndex}.${slotId}`;
+  const { waves, ...rest } = session.utterances[key]?.at ?? {};
+  if (waves === undefined || waves >= at) return session;
+  return { ...session, utterances: { ...session.utterances, [key]: { ...session.utterances[key], at: rest } } };
+}
+
+/** The path of a recording below the server's folder, from its address. @param {string} url */
+function relative(url) {
+  return url.slice(url.indexOf("/v1/audio/") + "/v1/audio/".length);
+}
+
+/** @param {Room} room @param {ConnectionState} state @returns {Room} */
+function withConnection(room, { at, ...state }) {
+  const before = room.connection;
+  if (!state.connected) {
+    if (!before.connected && before.lostAt !== null) return room;
+    return { ...room, connection: { ...newRoom().connection, aheadMs: before.aheadMs, lostAt: at } };
+  }
+  const isBack = !before.connected && before.lostAt !== null;
+  const connection = { ...before, ...state, backAt: isBack ? at : before.backAt };
+  if (!state.restarted) return { ...room, connection };
+  const sessions = new Map(room.sessions);
+  for (const [id, one] of sessions) if (isRunning(one)) sessions.set(id, { ...one, interrupted: true });
+  return { ...room, connection, sessions };
+}
