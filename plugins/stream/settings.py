@@ -15,7 +15,7 @@ class StreamSettings(PluginSettings):
     keep_sessions: int = Field(
         100, ge=1, le=10_000, description="Finished sessions whose events can still be read."
     )
-    waves: bool = Field(False, description="Whether the events tell of waves, as slot.waves.")
+    waves: bool = Field(True, description="Whether the events tell of waves, as slot.waves.")
     waves_limit_s: float = Field(
         120, gt=0, le=3600, description="Seconds after done that a session's waves are waited for."
     )

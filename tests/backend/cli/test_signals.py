@@ -43,17 +43,17 @@ def test_every_signal_is_told_whole(tmp_path: Path) -> None:
 
 def test_plugins_listen_that_are_on() -> None:
     """Listeners stand in the order in which they are called; those that are off stand apart."""
-    env = {"RR_STREAM_WAVES": "true", "RR_SHOW_ENABLED": "false"}
+    env = {"RR_STREAM_WAVES": "false", "RR_SHOW_ENABLED": "false"}
 
     plain, changed = (
         {row["name"]: row for row in json.loads(done.stdout)["signals"]}
         for done in (invoke("signals", "--json"), invoke("signals", "--json", **env))
     )
 
-    assert (["metrics", "waves", "show"], ["osc", "retention"]) == (
+    assert (["metrics", "waves", "stream", "show"], ["osc", "retention"]) == (
         *(plain["tts_written"]["listeners"], plain["tts_written"]["off"]),
     )
-    assert (["metrics", "waves", "stream"], ["osc", "show", "retention"]) == (
+    assert (["metrics", "waves"], ["osc", "show", "retention"]) == (
         *(changed["tts_written"]["listeners"], changed["tts_written"]["off"]),
     )
 
@@ -104,7 +104,7 @@ def test_the_text_says_the_same_in_80_columns(tmp_path: Path) -> None:
     for line in (
         *("tide_turned", "    The tide has turned.", "    sent by: plugin tides"),
         *("    thread: tide watch", "    listeners: none", "    payload: TideTurned"),
-        *("        level_m: float", "    listeners: metrics, show; off: osc, retention"),
+        *("        level_m: float", "    listeners: metrics, stream, show; off: osc, retention"),
         "silent is on and does not tell what it listens to",
     ):
         assert line in lines
