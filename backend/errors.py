@@ -4,6 +4,7 @@
     ├── SettingsError      a setting is wrong
     ├── UsageError         what was typed cannot be done
     ├── ListenError        the address or port to listen on is not available
+    ├── ServerError        the server that runs does not answer, or refuses
     ├── PluginError        a plugin cannot be found, configured or started
     ├── ArtifactError      a path or a file under the artifacts root
     │   ├── ArtifactsInUseError  another process uses it
@@ -51,6 +52,10 @@ class UsageError(ReflectiveResonanceError):
 
 class ListenError(ReflectiveResonanceError):
     """The address or port to listen on is not available."""
+
+
+class ServerError(ReflectiveResonanceError):
+    """The server that runs does not answer, or refuses what a command asks."""
 
 
 class PluginError(ReflectiveResonanceError):

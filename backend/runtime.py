@@ -20,6 +20,7 @@ from backend.config import PREFIX, REPLACED, Settings, Unread, unread
 from backend.hearing import create_hearing
 from backend.plugins import (
     Discovered,
+    KeptTexts,
     Plugin,
     PluginSettings,
     PluginStatuses,
@@ -97,6 +98,7 @@ class Hosting:
                         self.settings.base_url,
                         low_priority=low_priority,
                         ask=self.agents.judge,
+                        kept_texts=KeptTexts(self.settings.keep_texts, self.settings.stt_keep),
                     ),
                 ):
                     try:

@@ -20,7 +20,7 @@ sender. A visitor must not notice a subscriber that fails, blocks or floods.
 import asyncio
 import inspect
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from datetime import datetime
 from itertools import count
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar, cast
+from typing import Annotated, Any, Final, Generic, Literal, NamedTuple, TypeVar, cast
 
 import structlog
 from blinker import ANY, NamedSignal
@@ -46,6 +46,12 @@ SUMMARY_SLOT = 0
 
 # The payloads: frozen, so that no receiver changes what the next one sees.
 
+AgentText = Annotated[str, "agent text"]
+"""A field with what an agent says; it is written to no file without `RR_KEEP_TEXTS`."""
+VisitorText = Annotated[str, "visitor text"]
+"""A field with what a visitor says, or a part of it; it is written to no file without
+`RR_STT_KEEP`."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpeechHeard:
@@ -55,22 +61,25 @@ class SpeechHeard:
     duration_s: float
     language_code: str
     heard_at: datetime
-    text: str | None = None
+    text: VisitorText | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted:
     """Payload of `session_started`; `heard_id` is that of `SpeechHeard`, None if it was typed.
 
-    `text` is what the visitor said, under the same condition as in `SpeechHeard`.
+    `text` is what the visitor said, under the same condition as in `SpeechHeard`. With `seed` the
+    session can be rehearsed again. `replayed_from` is the session that is replayed, if it is one.
     """
 
     session_id: str
     slot_ids: tuple[int, ...]
     started_at: datetime
     heard_id: str | None = None
-    text: str | None = None
+    text: VisitorText | None = None
     turns: int = 3
+    seed: int | None = None
+    replayed_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ class TtsWritten:
     wav_path: Path
     audio_path: str
     written_at: datetime
-    text: str = ""
+    text: AgentText = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +338,8 @@ class _Deliveries(threading.local):
     """
 
     present: list[tuple[Signal[Any], Any, object]] | None = None
+    to: Collection[str] | None = None
+    """The plugins that get them; None: everybody."""
 
 
 _deliveries = _Deliveries()
@@ -337,8 +348,12 @@ strict = False
 """Whether a payload of the wrong class raises, as it does in tests, or is logged."""
 
 
-def emit(signal: Signal[Payload], sender: Any, event: Payload) -> None:
+def emit(
+    signal: Signal[Payload], sender: Any, event: Payload, *, to: Collection[str] | None = None
+) -> None:
     """Send `event` to every receiver of `signal`, whatever any of them does.
+
+    With `to`, only the receivers of these plugins get it, and what they emit meanwhile.
 
     A receiver that raises is logged with its name and traceback, one that is a coroutine function
     is logged as wrong, one that takes longer than `SLOW_RECEIVER_S` is warned about. A muted signal
@@ -359,6 +374,7 @@ def emit(signal: Signal[Payload], sender: Any, event: Payload) -> None:
             _log("error", "receivers emit in a circle; an event is dropped", signal)
         return
     _deliveries.present = deliveries = [(signal, sender, event)]
+    _deliveries.to = to
     try:
         for delivery in deliveries:  # which becomes longer meanwhile
             _deliver(*delivery)
@@ -377,8 +393,9 @@ def _refuse(signal: Signal[Any], sender: Any, event: object) -> None:
 def _deliver(signal: Signal[Any], sender: Any, event: object) -> None:
     """Call the receivers that are connected now."""
     times: list[tuple[Any, float]] = []
+    to = _deliveries.to
     for connection in signal.connections:
-        if not connection.hears(sender):
+        if not connection.hears(sender) or (to is not None and connection.plugin not in to):
             continue
         result = None
         started = perf_counter()

@@ -145,6 +145,7 @@ class Workflow:
                 heard_id,
                 message if self._include_text else None,
                 self._turns,
+                session.seed,
             ),
         )
         try:

@@ -1,8 +1,8 @@
 """The plugin contract: what a plugin is, how it is found, started and stopped."""
 
 from backend.config import Listed
-from backend.plugins.commands import existing_artifacts, interruptible, server_in_settings
-from backend.plugins.contract import Host, Plugin, PluginSettings
+from backend.plugins.commands import Server, existing_artifacts, interruptible, server_in_settings
+from backend.plugins.contract import Host, KeptTexts, Plugin, PluginSettings
 from backend.plugins.loader import Discovered, discover, enabled, running
 from backend.plugins.status import Gauge, PluginStatus, PluginStatuses, State
 
@@ -10,11 +10,13 @@ __all__ = [
     "Discovered",
     "Gauge",
     "Host",
+    "KeptTexts",
     "Listed",
     "Plugin",
     "PluginSettings",
     "PluginStatus",
     "PluginStatuses",
+    "Server",
     "State",
     "discover",
     "enabled",

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from backend.config import Settings
-from backend.errors import UsageError
+from backend.errors import ServerError, UsageError
 from backend.storage import Artifacts
+
+ANSWER_LIMIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,36 @@ class Server:
 
     base_url: str
     token: str = field(repr=False)
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """Return the JSON that the server answers with, None if it is empty.
+
+        Raises
+        ------
+        ServerError
+            If no server answers, or it refuses; the message says why and what to do.
+        """
+        import httpx2
+
+        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
+        try:
+            # without the proxy of the environment, which may not reach this machine's own programs
+            with httpx2.Client(timeout=ANSWER_LIMIT_S, trust_env=False) as client:
+                answer = client.request(
+                    method, f"{self.base_url}{path}", headers=headers, json=body
+                )
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise ServerError(
+                f"no server answers at {self.base_url} ({type(error).__name__}): start one with "
+                "`reflective-resonance serve`"
+            ) from error
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        try:
+            detail = answer.json()["detail"]
+        except (ValueError, KeyError, TypeError):
+            detail = f"status {answer.status_code}"
+        raise ServerError(f"the server at {self.base_url} refuses: {detail}")
 
 
 def server_in_settings() -> Server:

@@ -56,6 +56,14 @@ of the agent filled in, or raises AgentError; the rehearsal is never asked."""
 
 
 @dataclass(frozen=True, slots=True)
+class KeptTexts:
+    """Whether texts may be written to files: what agents say, and what visitors say."""
+
+    agents: bool = True
+    visitors: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """What a plugin gets of the host when it starts."""
 
@@ -75,6 +83,8 @@ class Host:
     where somebody waits for their result."""
     ask: Ask | None = None
     """Asks an agent's models, outside of any session; None where there are no agents."""
+    kept_texts: KeptTexts = KeptTexts()
+    """Whether the plugin may write texts to files."""
 
     def gauge(self, name: str, doc: str, read: Callable[[], float]) -> None:
         """Show a number for as long as the plugin runs: `read()` is asked for it, on any thread."""
@@ -116,6 +126,9 @@ class Plugin:
         lists signals needs it; the log names signals that are missing in it.
     include_text : bool
         Whether `speech_heard` and `session_started` carry to all receivers what the visitor said.
+    presents : bool
+        Whether a replay is sent to it: it shows or passes on what happens, and makes and removes no
+        files.
     order : int
         Plugins start by rising order, then by name.
     """
@@ -131,6 +144,7 @@ class Plugin:
     sends: Any = None
     listens: tuple[str, ...] | Callable[[Any], tuple[str, ...]] | None = None
     include_text: bool = False
+    presents: bool = False
     order: int = 100
 
     def resolve(self, part: str) -> Any:

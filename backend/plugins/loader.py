@@ -12,7 +12,7 @@ from time import monotonic
 import structlog
 
 from backend.errors import PluginError
-from backend.plugins.contract import Ask, Host, Plugin, PluginSettings
+from backend.plugins.contract import Ask, Host, KeptTexts, Plugin, PluginSettings
 from backend.plugins.status import PluginStatuses
 from backend.signals import connecting
 from backend.storage import Artifacts, Leases
@@ -85,6 +85,7 @@ async def running(
     *,
     low_priority: bool = True,
     ask: Ask | None = None,
+    kept_texts: KeptTexts = KeptTexts(),  # noqa: B008 - it is frozen
 ) -> AsyncIterator[None]:
     """Start the chosen plugins in order; stop them in reverse. Never raises for a plugin."""
     allowance = _Allowance()
@@ -92,7 +93,9 @@ async def running(
     async with AsyncExitStack() as stack:
         for place, (name, (plugin, settings)) in enumerate(chosen.items(), 1):
             report = partial(board.set, name)
-            host = Host(artifacts, report, name, base_url, board, leases, low_priority, ask)
+            host = Host(
+                artifacts, report, name, base_url, board, leases, low_priority, ask, kept_texts
+            )
             with connecting(place, name) as connected:
                 await stack.enter_async_context(_isolated(plugin, settings, host, allowance))
             _compare(plugin, settings, connected)
@@ -139,7 +142,8 @@ async def _isolated(
         with _warning(name):
             async with asyncio.timeout(START_LIMIT_S):
                 lifespan = plugin.resolve("lifespan")(host, settings)
-                board.open_service(name, await lifespan.__aenter__())
+                service = await lifespan.__aenter__()
+                board.open_service(name, service, presents=plugin.presents)
     except (Exception, SystemExit) as error:
         log.exception("plugin failed to start; the show goes on without it", plugin=name)
         board.set(name, "failed", _in_one_line(error))

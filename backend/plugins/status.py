@@ -32,6 +32,7 @@ class PluginStatuses:
     _statuses: dict[str, PluginStatus] = field(default_factory=dict)
     _gauges: dict[tuple[str, str], Gauge] = field(default_factory=dict)
     _services: dict[str, Any] = field(default_factory=dict)
+    _presenting: set[str] = field(default_factory=set)
     watch: Callable[[str, PluginStatus], None] | None = None
     """Called with name and status whenever one is set, on any thread."""
 
@@ -54,9 +55,16 @@ class PluginStatuses:
         """The numbers that the running plugins show, by plugin and name."""
         return tuple(gauge for _, gauge in sorted(self._gauges.items(), key=lambda item: item[0]))
 
-    def open_service(self, name: str, service: Any) -> None:
-        """Note what the plugin called `name` yielded."""
+    def open_service(self, name: str, service: Any, *, presents: bool = False) -> None:
+        """Note what the plugin called `name` yielded, and whether a replay is sent to it."""
         self._services[name] = service
+        if presents:
+            self._presenting.add(name)
+
+    @property
+    def presenting(self) -> frozenset[str]:
+        """The running plugins to which a replay is sent."""
+        return frozenset(self._presenting)
 
     def service(self, name: str) -> Any:
         """Return what the plugin called `name` yielded, None unless it runs."""
@@ -69,6 +77,7 @@ class PluginStatuses:
     def close(self, name: str) -> None:
         """Forget the service and the gauges of a plugin that stops."""
         self._services.pop(name, None)
+        self._presenting.discard(name)
         for key in [key for key in self._gauges if key[0] == name]:
             del self._gauges[key]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from backend.signals import EVENT_LOOP, define
+from backend.signals import EVENT_LOOP, VisitorText, define
 
 Sentiment = Literal["positive", "neutral", "negative"]
 
@@ -14,7 +14,7 @@ class MoodRead:
 
     session_id: str
     sentiment: Sentiment
-    reason: str
+    reason: VisitorText
     """A short sentence; it may quote the visitor."""
     read_by: str
     """`model` or `word list`."""

@@ -59,4 +59,5 @@ plugin = Plugin(
     settings=OscSettings,
     lifespan="plugins.osc.plugin:lifespan",
     listens=(*TRACKED_SIGNALS, "waves_written", "waves_failed"),
+    presents=True,
 )

@@ -63,4 +63,5 @@ plugin = Plugin(
     commands="plugins.show.touchdesigner:app",
     command="touchdesigner",
     listens=(*TRACKED_SIGNALS, "waves_written", "waves_failed", "mood_read"),
+    presents=True,
 )

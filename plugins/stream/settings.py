@@ -32,5 +32,6 @@ plugin = Plugin(
     lifespan="plugins.stream.plugin:lifespan",
     router="plugins.stream.routes:router",
     listens=_listens,
+    presents=True,
     order=20,
 )

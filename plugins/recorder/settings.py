@@ -1,0 +1,28 @@
+"""Settings of the recorder plugin, and the plugin itself as the host discovers it."""
+
+from pydantic_settings import SettingsConfigDict
+
+from backend.plugins import Plugin, PluginSettings
+from backend.signals import defined
+
+
+class RecorderSettings(PluginSettings):
+    """Settings of the recorder plugin, each from `RR_RECORDER_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="RR_RECORDER_")
+
+
+def _listens(_: RecorderSettings) -> tuple[str, ...]:
+    return tuple(signal.name for signal in defined())
+
+
+plugin = Plugin(
+    name="recorder",
+    settings=RecorderSettings,
+    lifespan="plugins.recorder.plugin:lifespan",
+    router="plugins.recorder.routes:router",
+    commands="plugins.recorder.replay_command:app",
+    command="replay",
+    listens=_listens,
+    order=1000,  # after the others, whose signals are defined by then
+)

@@ -1,0 +1,155 @@
+"""Payloads as lines of a file, and back."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.plugins import KeptTexts
+from backend.signals import (
+    EventPublished,
+    SessionStarted,
+    Signal,
+    SpeechHeard,
+    TtsWritten,
+    defined,
+    event_published,
+    session_started,
+    speech_heard,
+    tts_written,
+)
+from backend.storage import Artifacts
+from plugins.mood.signals import MoodRead, mood_read
+from plugins.recorder.recording import RecordingError, header, line, path_in, read
+from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
+
+ID = "20261122T180405Z-1f2e3d4c"
+NOW = datetime(2026, 11, 22, 18, 4, 5, tzinfo=UTC)
+ALL = KeptTexts(agents=True, visitors=True)
+NONE = KeptTexts(agents=False, visitors=False)
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Artifacts:
+    return Artifacts(tmp_path)
+
+
+def utterance(root: Path, text: str = "What ünder") -> TtsWritten:
+    wav = root / "tts" / "a.wav"
+    return TtsWritten(ID, 2, "comment", 1, "gpt-4o", "calm", 3, wav, "tts/a.wav", NOW, text)
+
+
+FAILED = WavesFailed(utterance(Path("/"), "secret words"), "error", "it broke", 1.0, 2.0)
+
+
+def write(artifacts: Artifacts, *lines: bytes) -> None:
+    path = path_in(artifacts, ID)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(header(ID) + b"".join(lines))
+
+
+def test_what_is_written_is_read_again(artifacts: Artifacts) -> None:
+    """Payloads within payloads, paths, times and tuples come back as they were."""
+    source = utterance(artifacts.root)
+    files = tuple(artifacts.root / f"{number}.wav" for number in (1, 2, 3))
+    peaks = (0.5, 0.25, 0.125)
+    waves = WavesWritten(source, files, 0.1, 1.5, 8000, 0, 0.5, 12_000, peaks, peaks, 1.0, 2.0)
+    started = SessionStarted(ID, (1, 2), NOW, None, "hello", 3, 7)
+    rows: list[tuple[Signal[Any], Any]] = [
+        (session_started, started),
+        (tts_written, source),
+        (waves_written, waves),
+    ]
+    write(artifacts, *(line(n, *row, artifacts.root, ALL) for n, row in enumerate(rows)))
+
+    recording = read(artifacts, ID)
+    assert rows == [(one.signal, one.event) for one in recording.signals]
+    assert [0.0, 1.0, 2.0] == [one.at_s for one in recording.signals]
+    assert {} == recording.skipped
+
+
+def test_paths_follow_the_artifacts_root(artifacts: Artifacts, tmp_path: Path) -> None:
+    """Files that were moved with their root are found where they are now."""
+    moved = Artifacts(tmp_path / "moved")
+    written = line(0, tts_written, utterance(artifacts.root), artifacts.root, ALL)
+    write(moved, written)
+
+    (one,) = read(moved, ID).signals
+
+    assert moved.root / "tts" / "a.wav" == one.event.wav_path
+
+
+@pytest.mark.parametrize(
+    ("signal", "event"),
+    [
+        (speech_heard, SpeechHeard("h", 1.0, "en", NOW, "secret words")),
+        (session_started, SessionStarted(ID, (1,), NOW, None, "secret words")),
+        (tts_written, utterance(Path("/"), "secret words")),
+        (
+            waves_failed,
+            WavesFailed(utterance(Path("/"), "secret words"), "error", "it broke", 1.0, 2.0),
+        ),
+        (mood_read, MoodRead(ID, "positive", "secret words", "model")),
+        (event_published, EventPublished(ID, 2, "slot.done", '{"text": "secret words"}')),
+    ],
+)
+def test_no_text_is_written_that_is_not_kept(signal: Signal[Any], event: Any) -> None:
+    """What agents and visitors say stands in a file only where the settings keep it."""
+    kept = line(0, signal, event, Path("/"), ALL)
+    not_kept = line(0, signal, event, Path("/"), NONE)
+
+    assert b"secret words" in kept
+    assert b"secret" not in not_kept
+
+
+def test_a_line_without_its_end_is_ignored(artifacts: Artifacts) -> None:
+    """What a killed process left half written is forgotten, and a damaged line counted."""
+    whole = line(0, tts_written, utterance(artifacts.root), artifacts.root, ALL)
+    write(artifacts, whole, b"{broken\n", b'{"t":1,"signal":"tides"}\n', whole[:-1])
+
+    recording = read(artifacts, ID)
+
+    assert 1 == len(recording.signals)
+    assert {"no signal None is defined here": 1, "no signal tides is defined here": 1} == (
+        recording.skipped
+    )
+
+
+def test_a_file_of_another_version_is_refused(artifacts: Artifacts) -> None:
+    """A schema that is not known is not guessed at; a session without a file is named."""
+    with pytest.raises(RecordingError, match=f"of the session {ID} no signals were recorded"):
+        read(artifacts, ID)
+    path = path_in(artifacts, ID)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b'{"schema": 2}\n')
+
+    with pytest.raises(RecordingError, match="has the schema 2; this version reads 1"):
+        read(artifacts, ID)
+
+
+def test_a_payload_that_cannot_be_written_is_named(artifacts: Artifacts) -> None:
+    """A field of a class of its own is no plain type."""
+
+    class Tide:
+        pass
+
+    @dataclass(frozen=True)
+    class Turned:
+        tide: Tide
+
+    with pytest.raises(RecordingError, match="Turned is not of plain types"):
+        line(0, tts_written, Turned(Tide()), artifacts.root, ALL)
+
+
+def test_every_signal_of_ours_can_be_written() -> None:
+    """The payload classes of the host and of the plugins are of plain types."""
+    from pydantic import TypeAdapter
+
+    assert waves_written in defined()
+    for signal in defined():
+        if signal.payload is not object and signal.payload.__module__.startswith(
+            ("backend", "plugins")
+        ):
+            TypeAdapter(signal.payload)
