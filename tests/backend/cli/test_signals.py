@@ -50,10 +50,10 @@ def test_plugins_listen_that_are_on() -> None:
         for done in (invoke("signals", "--json"), invoke("signals", "--json", **env))
     )
 
-    assert (["metrics", "waves", "stream", "show"], ["osc", "retention"]) == (
+    assert (["metrics", "waves", "stream", "show", "recorder"], ["osc", "retention"]) == (
         *(plain["tts_written"]["listeners"], plain["tts_written"]["off"]),
     )
-    assert (["metrics", "waves"], ["osc", "show", "retention"]) == (
+    assert (["metrics", "waves", "recorder"], ["osc", "show", "retention"]) == (
         *(changed["tts_written"]["listeners"], changed["tts_written"]["off"]),
     )
 
