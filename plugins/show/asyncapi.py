@@ -42,7 +42,9 @@ def describe(base_url: str) -> dict[str, Any]:
                 "address": ADDRESS,
                 "description": "Every client gets every event as a text frame. Close code 4002: "
                 "it read too slowly. "
-                "?dialect=original: the messages of the earlier version.",
+                "?dialect=original: the messages of the earlier version. "
+                "?dialect=full: also every event of every session's stream, with the type "
+                "and the payload that GET /v1/sessions/{id}/events has.",
                 "messages": {
                     model.type: {"$ref": f"#/components/messages/{model.type}"} for model in known
                 },

@@ -34,7 +34,7 @@ async def serve(socket: WebSocket, hub: Hub, dialect: str) -> None:
     await socket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
     known = next((one for one in DIALECTS if one == dialect), None)
     if known is None:
-        reason = f"no such dialect; there are {' and '.join(DIALECTS)}"
+        reason = f"no such dialect; there are {', '.join(DIALECTS)}"
         log.warning("a client was refused", reason=reason)
         await socket.close(status.WS_1008_POLICY_VIOLATION, reason)
         return

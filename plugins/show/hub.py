@@ -1,11 +1,12 @@
 """Number events, keep the latest, and queue each for every client.
 
-publish(payload) --> a text for each dialect --> Ring
+publish(payload) --> a text for each dialect --> Ring of that dialect
                                             \\--> Client 1: what waits (bounded) --> its sender
                                              \\-> Client 2: ...
 
-A text is made once. A client for which too many events wait is marked `slow`, and its connection
-drops it; the other clients are not delayed. Everything runs on the event loop's thread.
+A text is made once. Each dialect has cursors and a ring of its own, so that the many events of one
+displace none of another. A client for which too many events wait is marked `slow`, and its
+connection drops it; the other clients are not delayed. Everything runs on the event loop's thread.
 """
 
 import asyncio
@@ -17,16 +18,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from plugins.show import messages, original
-from plugins.show.messages import Heartbeat, HelloAck, HelloRefused, Payload, ReplayGap
-from plugins.show.ring import Entry, Ring
+from plugins.show.messages import Heartbeat, HelloAck, HelloRefused, Message, Payload, ReplayGap
+from plugins.show.ring import Ring
 from plugins.show.settings import Dialect
 
 MAX_SESSIONS = 4096
 """Sessions whose `seq` is remembered; far more than the ring holds."""
 
-Write = Callable[[Payload, str | None, int | None, int, str], dict[str, Any] | None]
+Write = Callable[[Message, str | None, int | None, int, str], dict[str, Any] | None]
 """Payload, session id and `seq` if it has them, cursor, time; None if the dialect has no such."""
-DIALECTS: dict[Dialect, Write] = {"standard": messages.write, "original": original.write}
+DIALECTS: dict[Dialect, Write] = {
+    "standard": messages.write,
+    "original": original.write,
+    "full": messages.write,
+}
 
 
 class Client:
@@ -89,7 +94,8 @@ class Hub:
     Parameters
     ----------
     ring_size, client_queue, max_clients : int
-        Latest events that are kept, events that may wait for a client, clients at once.
+        Latest events that are kept of each dialect, events that may wait for a client, clients at
+        once.
     heartbeat_s : float
         The interval that each heartbeat names.
     base_url : str
@@ -117,7 +123,8 @@ class Hub:
         self._heartbeat_s = heartbeat_s
         self._seqs: OrderedDict[str, Counter[str]] = OrderedDict()
         self._clients: set[Client] = set()
-        self.ring = Ring(ring_size, base=int(now().timestamp() * 1000))
+        base = int(now().timestamp() * 1000)
+        self.rings = {name: Ring(ring_size, base) for name in DIALECTS}
         self.run = secrets.token_hex(4)
         self.base_url = base_url
         self.dialect = dialect
@@ -146,20 +153,25 @@ class Hub:
         """Forget a client."""
         self._clients.discard(client)
 
-    def publish(self, session_id: str, payload: Payload, **others: Payload | None) -> None:
-        """Number an event of a session, keep it and send it; `others` are its further dialects."""
+    def publish(
+        self, session_id: str, payload: Message, *, original: Payload | None = None
+    ) -> None:
+        """Number an event of a session, keep it and send it, also in the original dialect."""
+        told: dict[Dialect, Message | None] = {"full": payload, "original": original}
+        if isinstance(payload, Payload):
+            told["standard"] = payload
         seqs = self._seqs.pop(session_id, None) or Counter()
         self._seqs[session_id] = seqs  # the latest stands last
         if len(self._seqs) > MAX_SESSIONS:
             self._seqs.popitem(last=False)
-        cursor = self.ring.last + 1
         texts: dict[str, str] = {}
-        for dialect in DIALECTS:
-            told = payload if dialect == "standard" else others.get(dialect)
-            if told is not None:
+        for dialect, message in told.items():
+            if message is not None:
+                ring = self.rings[dialect]
                 seqs[dialect] += 1
-                texts[dialect] = self._text(dialect, told, session_id, seqs[dialect], cursor)
-        self.ring.append(Entry(cursor, texts))
+                text = self._text(dialect, message, session_id, seqs[dialect], ring.last + 1)
+                ring.append(text)
+                texts[dialect] = text
         for client in self._clients:
             if client.dialect in texts:
                 client.offer(texts[client.dialect])
@@ -174,14 +186,15 @@ class Hub:
 
     def greet(self, client: Client, cursor: int | None) -> None:
         """Answer a `hello`: the events after `cursor` first, then new ones."""
-        replay = self.ring.since(cursor, client.dialect) if cursor is not None else None
+        ring = self.rings[client.dialect]
+        replay = ring.since(cursor) if cursor is not None else None
         texts = list(replay.texts) if replay else []
         if cursor is not None and replay is not None and replay.gap:
-            gap = ReplayGap(asked=cursor, oldest=self.ring.oldest)
+            gap = ReplayGap(asked=cursor, oldest=ring.oldest)
             texts = self._control(client.dialect, gap) + texts
         ack = HelloAck(
             run=self.run,
-            oldest=self.ring.oldest,
+            oldest=ring.oldest,
             replayed=len(replay.texts) if replay else 0,
         )
         client.answer(self._control(client.dialect, ack) + texts)
@@ -192,13 +205,13 @@ class Hub:
 
     def _control(self, dialect: Dialect, payload: Payload) -> list[str]:
         """Return the text of what is for one client, if its dialect has it."""
-        text = self._text(dialect, payload, None, None, self.ring.last)
+        text = self._text(dialect, payload, None, None, self.rings[dialect].last)
         return [text] if text else []
 
     def _text(
         self,
         dialect: Dialect,
-        payload: Payload,
+        payload: Message,
         session_id: str | None,
         seq: int | None,
         cursor: int,

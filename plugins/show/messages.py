@@ -13,6 +13,8 @@ Each run of the server has a name, `run`. Events of earlier runs cannot be repla
 sees another `run` forgets which (sessionId, seq) it has had.
 """
 
+import json
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -204,6 +206,21 @@ class Hello(Payload):
     cursor: int | None = Field(None, ge=0)
 
 
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """An event of a session's stream; only the dialect full has it."""
+
+    type: str
+    json: str
+    """Its data, as the stream has it."""
+
+    def data(self) -> Any:
+        """Return the data as JSON has it."""
+        return json.loads(self.json)
+
+
+Message = Payload | StreamEvent
+
 EVENTS: tuple[type[Payload], ...] = (
     SessionExpected,
     UtteranceReady,
@@ -218,7 +235,7 @@ CONTROL: tuple[type[Payload], ...] = (Heartbeat, HelloAck, ReplayGap, HelloRefus
 
 
 def write(
-    payload: Payload, session_id: str | None, seq: int | None, cursor: int, ts: str
+    payload: Message, session_id: str | None, seq: int | None, cursor: int, ts: str
 ) -> dict[str, Any]:
     """Return what is sent of a payload."""
     return {

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 from backend.tracking import DialogueOver, TrackedEvent, TurnOver
 from plugins.mood.signals import MoodRead
-from plugins.show.messages import HelloAck, Payload, Status, UserSentiment, Utterance
+from plugins.show.messages import HelloAck, Message, Payload, Status, UserSentiment, Utterance
 
 SLOTS = 6
 SERVER = "reflective-resonance"
@@ -120,7 +120,7 @@ def message(
             return None
 
 
-def write(payload: Payload, session_id: str | None, seq: int | None, _: int, ts: str) -> Any:
+def write(payload: Message, session_id: str | None, seq: int | None, _: int, ts: str) -> Any:
     """Return what is sent of a payload; None if it is not known to the clients."""
     if session_id is not None:
         return {

@@ -1,8 +1,9 @@
 """The show plugin: sends what happens to the waves to every client of `/v1/events`.
 
 signals --> SessionTracker --> EventQueue --> Announcer --> Hub --> Client --> WebSocket
-            (receivers)        (one task)     (files read   (ring,
+            (receivers)        (one task)     (files read   (rings,
                                                on a thread)  numbers)
+event_published ---------------------------------------------^
 """
 
 import asyncio
@@ -10,10 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from backend.plugins import Host
+from backend.signals import EventPublished, event_published
 from backend.tracking import EventQueue, SessionTracker, TrackedEvent
 from plugins.mood.signals import MoodRead, mood_read
 from plugins.show.announcer import Announcer
 from plugins.show.hub import Hub
+from plugins.show.messages import StreamEvent
 from plugins.show.settings import ShowSettings
 from plugins.waves.signals import outcomes
 
@@ -39,11 +42,19 @@ async def lifespan(host: Host, settings: ShowSettings) -> AsyncIterator[Hub]:
         available=lambda: host.board.runs(WAVES),
         wait_limit_s=settings.wait_limit_s,
     )
+
+    def publish(_: object, *, event: EventPublished) -> None:
+        hub.publish(event.session_id, StreamEvent(event.name, event.data))
+
     _show_gauges(host, hub, tracker)
     async with queue.running():
         heartbeats = asyncio.create_task(_send_heartbeats(hub, settings.heartbeat_s), name="show")
         try:
-            with tracker.running(), mood_read.connected_to(queue.receive):
+            with (
+                tracker.running(),
+                mood_read.connected_to(queue.receive),
+                event_published.connected_to(publish),
+            ):
                 yield hub
         finally:
             heartbeats.cancel()

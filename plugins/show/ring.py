@@ -1,16 +1,8 @@
 """The latest events of this run of the server, for a client that was away."""
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One event as it was sent, in each dialect that has it."""
-
-    cursor: int
-    texts: Mapping[str, str]
+from itertools import islice
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,35 +14,33 @@ class Replay:
 
 
 class Ring:
-    """Holds the latest `size` events; `base` is the cursor before the first of this run."""
+    """Holds the latest `size` events of one dialect, as they were sent.
+
+    Their cursors rise by one; `base` is the cursor before the first of this run, and earlier runs
+    had cursors up to `base`.
+    """
 
     def __init__(self, size: int, base: int) -> None:
-        self._entries: deque[Entry] = deque(maxlen=size)
-        self._lost = base
-        """The latest cursor whose event is not here; earlier runs had cursors up to `base`."""
+        self._texts: deque[str] = deque(maxlen=size)
         self.last = base
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._texts)
 
     @property
     def oldest(self) -> int | None:
         """The cursor of the oldest event there is."""
-        return self._entries[0].cursor if self._entries else None
+        return self.last - len(self) + 1 if self._texts else None
 
-    def append(self, entry: Entry) -> None:
+    def append(self, text: str) -> None:
         """Add an event; at the limit the oldest goes."""
-        if len(self._entries) == self._entries.maxlen:
-            self._lost = self._entries[0].cursor
-        self._entries.append(entry)
-        self.last = entry.cursor
+        self._texts.append(text)
+        self.last += 1
 
-    def since(self, cursor: int, dialect: str) -> Replay:
+    def since(self, cursor: int) -> Replay:
         """Return the events after `cursor`; all of them if `cursor` is none of this server's."""
-        unknown = cursor > self.last  # given by a server whose clock was ahead
-        texts = tuple(
-            entry.texts[dialect]
-            for entry in self._entries
-            if (unknown or entry.cursor > cursor) and dialect in entry.texts
-        )
-        return Replay(texts, gap=unknown or cursor < self._lost)
+        missed = self.last - cursor
+        unknown = missed < 0  # given by a server whose clock was ahead
+        count = len(self) if unknown else min(missed, len(self))
+        texts = tuple(islice(reversed(self._texts), count))
+        return Replay(texts[::-1], gap=unknown or count < missed)

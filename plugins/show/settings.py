@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 from backend.plugins import Plugin, PluginSettings
 from backend.tracking import TRACKED_SIGNALS
 
-Dialect = Literal["standard", "original"]
+Dialect = Literal["standard", "original", "full"]
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+/?")
 
 
@@ -20,7 +20,10 @@ class ShowSettings(PluginSettings):
 
     heartbeat_s: float = Field(5, ge=0.1, le=60, description="Seconds between heartbeats.")
     ring_size: int = Field(
-        1000, ge=16, le=100_000, description="Latest events that a client can have again."
+        1000,
+        ge=16,
+        le=100_000,
+        description="Latest events that a client can have again, by dialect.",
     )
     client_queue: int = Field(
         256, ge=8, le=10_000, description="Events that may wait for one client; then it is dropped."
@@ -35,7 +38,7 @@ class ShowSettings(PluginSettings):
     )
 
     dialect: Dialect = Field(
-        "standard", description="Messages of clients that ask for none: standard or original."
+        "standard", description="Messages of clients that ask for none: standard, original or full."
     )
 
     @field_validator("base_url")
@@ -62,6 +65,6 @@ plugin = Plugin(
     router="plugins.show.routes:router",
     commands="plugins.show.touchdesigner:app",
     command="touchdesigner",
-    listens=(*TRACKED_SIGNALS, "waves_written", "waves_failed", "mood_read"),
+    listens=(*TRACKED_SIGNALS, "event_published", "waves_written", "waves_failed", "mood_read"),
     presents=True,
 )

@@ -33,8 +33,9 @@ const RETRY_MS = [250, 500, 1000, 2000];
 /**
  * Follow the events of all sessions over the WebSocket, and come back after a drop.
  *
- * Once a second the server is asked for what came after the last cursor. So a connection that is
- * dead without a word is seen within `LOST_AFTER_MS`, and after a drop the answer brings what was missed.
+ * The first hello names the last cursor, and its answer brings what was missed; events that come before
+ * that answer are in it, too. A hello each second, without a cursor, is only answered: so a connection
+ * that is dead without a word is seen within `LOST_AFTER_MS`.
  * @param {object} on
  * @param {(event: SessionEvent & {sessionId: string, cursor: number}) => void} on.event
  * @param {(state: {connected: boolean, replayed?: number, gap?: boolean, restarted?: boolean, aheadMs?: number}) => void} on.state
@@ -56,6 +57,7 @@ export function followAll(on) {
     const address = new URL("/v1/events?dialect=full", location.href);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
     const mine = (socket = new WebSocket(address));
+    const asked = cursor;
     let heardAt = performance.now();
     let first = true;
 
@@ -74,13 +76,14 @@ export function followAll(on) {
           first = false;
           attempt = 0;
           const restarted = run !== "" && run !== message.payload.run;
+          if (restarted) cursor = 0; // all that comes now is new, whatever the clock of the earlier run was
           run = message.payload.run;
           const aheadMs = Date.parse(message.ts) - Date.now();
-          on.state({ connected: true, replayed: cursor ? message.payload.replayed : 0, restarted, aheadMs });
+          on.state({ connected: true, replayed: asked ? message.payload.replayed : 0, restarted, aheadMs });
         }
       } else if (message.type === "replay.gap") {
-        if (cursor) on.state({ connected: true, gap: true });
-      } else if (message.sessionId && message.cursor > cursor) {
+        if (asked) on.state({ connected: true, gap: true });
+      } else if (message.sessionId && !first && message.cursor > cursor) {
         cursor = message.cursor;
         on.event({ ...message, at: Date.parse(message.ts) });
       }
@@ -89,7 +92,7 @@ export function followAll(on) {
 
     function ask() {
       if (mine.readyState === WebSocket.OPEN) {
-        mine.send(JSON.stringify({ type: "hello", cursor }));
+        mine.send(JSON.stringify(first ? { type: "hello", cursor } : { type: "hello" }));
       }
     }
 

@@ -208,7 +208,7 @@ def test_an_unknown_dialect_is_refused(server: LiveServer) -> None:
 
     assert closed.value.rcvd is not None
     assert 1008 == closed.value.rcvd.code
-    assert "standard and original" in closed.value.rcvd.reason
+    assert "standard, original, full" in closed.value.rcvd.reason
 
 
 def test_a_client_may_ask_again_and_again(server: LiveServer, root: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_client_may_ask_again_and_again(server: LiveServer, root: Path) -> Non
 def test_a_second_hello_leaves_the_replay_whole(server: LiveServer, replays: bool) -> None:
     """It is answered once all of the first answer has been sent."""
     hub = hub_of(server)
-    start, count = hub.ring.last, 60
+    start, count = hub.rings["standard"].last, 60
     for _ in range(count):
         on_loop(server, lambda: hub.publish("past", BULK))
     with Listener(server, silent=True, stalled=True) as listener:

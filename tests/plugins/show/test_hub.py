@@ -61,7 +61,7 @@ async def test_a_heartbeat_is_no_event() -> None:
 
     assert (None, None, event["cursor"]) == (beat["sessionId"], beat["seq"], beat["cursor"])
     assert {"run": hub.run, "intervalS": 5} == beat["payload"]
-    assert 1 == len(hub.ring.since(0, "standard").texts)
+    assert 1 == len(hub.rings["standard"].since(0).texts)
 
 
 async def test_what_waits_is_replayed_once() -> None:
@@ -72,7 +72,7 @@ async def test_what_waits_is_replayed_once() -> None:
     assert client is not None
     hub.publish("a", PAYLOAD)
 
-    hub.greet(client, hub.ring.last - 2)
+    hub.greet(client, hub.rings["standard"].last - 2)
     hub.publish("a", PAYLOAD)
     messages = await heard(client, 4)
 
@@ -102,11 +102,14 @@ async def test_a_gap_is_told_before_what_is_left() -> None:
     client = hub.connect()
     assert client is not None
 
-    hub.greet(client, hub.ring.last - 20)
+    hub.greet(client, hub.rings["standard"].last - 20)
     messages = await heard(client, 18)
 
     assert ["hello.ack", "replay.gap"] == [message["type"] for message in messages[:2]]
-    assert {"asked": hub.ring.last - 20, "oldest": hub.ring.oldest} == messages[1]["payload"]
+    assert {
+        "asked": hub.rings["standard"].last - 20,
+        "oldest": hub.rings["standard"].oldest,
+    } == messages[1]["payload"]
     assert list(range(5, 21)) == [message["seq"] for message in messages[2:]]
 
 
@@ -151,5 +154,5 @@ async def test_numbers_of_old_sessions_are_forgotten() -> None:
     hub.publish("kept", PAYLOAD)
 
     assert MAX_SESSIONS == hub.sessions
-    assert 16 == len(hub.ring)
-    assert MAX_SESSIONS + 4 == json.loads(hub.ring.since(0, "standard").texts[-1])["seq"]
+    assert 16 == len(hub.rings["standard"])
+    assert MAX_SESSIONS + 4 == json.loads(hub.rings["standard"].since(0).texts[-1])["seq"]

@@ -204,5 +204,9 @@ def test_a_thousand_sessions_leave_nothing_behind(
 
         assert cursors == list(range(cursors[0], cursors[0] + 9 * SESSIONS))
         awaited = {gauge.name: gauge.read() for gauge in live.app.state.hosting.board.gauges}
-        assert (RING_SIZE, 0, 1) == (len(hub.ring), awaited["sessions"], awaited["clients"])
+        assert (RING_SIZE, 0, 1) == (
+            len(hub.rings["standard"]),
+            awaited["sessions"],
+            awaited["clients"],
+        )
         assert hub.sessions == SESSIONS <= MAX_SESSIONS
