@@ -104,7 +104,10 @@ def test_the_text_says_the_same_in_80_columns(tmp_path: Path) -> None:
     for line in (
         *("tide_turned", "    The tide has turned.", "    sent by: plugin tides"),
         *("    thread: tide watch", "    listeners: none", "    payload: TideTurned"),
-        *("        level_m: float", "    listeners: metrics, stream, show; off: osc, retention"),
+        *(
+            "        level_m: float",
+            "    listeners: metrics, stream, show, recorder; off: osc, retention",
+        ),
         "silent is on and does not tell what it listens to",
     ):
         assert line in lines

@@ -97,10 +97,7 @@ def patient(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveServer]
 
 
 def test_the_page_gets_each_event_once(patient: LiveServer) -> None:
-    """One hello has the cursor, those that only keep the connection have none; a drop loses nothing.
-
-    Events before the first answer are left out, as it brings them.
-    """
+    """The first hello has a cursor, later ones have none; over a drop cursors rise by one."""
     server = patient
     seen: list[Data] = []
     start = hub_of(server).rings["full"].last
