@@ -60,10 +60,10 @@ export function reduce(room, told) {
   const before = room.sessions.get(told.sessionId);
   if (told.type === "session.expected") {
     const { slots, turns, medianReadyMs } = told.payload;
-    return withSession(room, { ...(before ?? begin(told)), expected: { slots, turns, medianReadyMs } });
+    return withSession(room, { ...(before ?? begin(told.sessionId)), expected: { slots, turns, medianReadyMs } });
   }
   if (!before && !/^(session\.start|turn\.start|slot\.\w+)$/.test(told.type)) return room;
-  const session = before ?? begin(told);
+  const session = before ?? begin(told.sessionId);
   const after = /** @type {RoomSession} */ (reduceSession(session, told));
   return after === before ? room : withSession(room, after);
 }
@@ -81,14 +81,29 @@ export function startOf({ id, startedAt }) {
   return startedAt ?? (Date.parse(id.replace(/^(....)(..)(..)T(..)(..)(..)Z.*$/, "$1-$2-$3T$4:$5:$6Z")) || 0);
 }
 
+/** How far the utterances of a session are. @param {import("../session.mjs").Session} session */
+export function countsOf(session) {
+  const all = Object.values(session.utterances);
+  const spoken = all.filter((one) => one.audioPath);
+  const withWaves = spoken.filter((one) => one.waves.length > 0).length;
+  const withoutWaves = spoken.filter((one) => one.wavesReason).length;
+  return {
+    toCome: all.filter((one) => one.phase === "thinking" || one.phase === "speaking").length,
+    spoken: spoken.length,
+    failed: all.filter((one) => one.phase === "failed").length,
+    withWaves,
+    wavesToCome: spoken.length - withWaves - withoutWaves,
+  };
+}
+
 /** @param {RoomSession} session */
 export function isRunning(session) {
   return session.finishedAt === null && !session.interrupted;
 }
 
-/** @param {RoomEvent} event @returns {RoomSession} */
-function begin({ sessionId }) {
-  return { ...newSession(sessionId), expected: null, readyMs: {}, interrupted: false };
+/** @param {string} id @returns {RoomSession} */
+function begin(id) {
+  return { ...newSession(id), expected: null, readyMs: {}, interrupted: false };
 }
 
 /** @param {Room} room @param {RoomSession} session @returns {Room} */
@@ -99,7 +114,7 @@ function withSession(room, session) {
 }
 
 /** @param {Room} room @param {RoomEvent} event @returns {Room} */
-function withOutcome(room, { type, sessionId, payload, at }) {
+function withOutcome(room, { sessionId, payload, at }) {
   const files = (payload.waves ?? []).map((/** @type {{url: string}} */ wave) => relative(wave.url));
   const reason = payload.reason ?? "";
   const path = relative(payload.audioUrl);
@@ -108,24 +123,16 @@ function withOutcome(room, { type, sessionId, payload, at }) {
   const after = { ...room, outcomes };
   const known = room.sessions.get(sessionId);
   if (!known && payload.backfill) return after;
-  const session = withoutWaves(known ?? begin({ type, sessionId, payload, at }), payload, at);
-  const changed = reduceSession(session, { type: "slot.waves", payload: { ...payload, files, reason }, at });
+  const session = known ?? begin(sessionId);
   const key = `${payload.turnIndex}.${payload.slotId}`;
-  const readyMs = payload.readyMs == null ? session.readyMs : { ...session.readyMs, [key]: payload.readyMs };
-  return withSession(after, { ...session, ...changed, readyMs });
-}
-
-/**
- * Forget the earlier waves of an utterance that were made again.
- * @param {RoomSession} session
- * @param {any} payload
- * @param {number} at
- */
-function withoutWaves(session, { turnIndex, slotId }, at) {
-  const key = `${turnIndex}.${slotId}`;
-  const { waves, ...rest } = session.utterances[key]?.at ?? {};
-  if (waves === undefined || waves >= at) return session;
-  return { ...session, utterances: { ...session.utterances, [key]: { ...session.utterances[key], at: rest } } };
+  const waves = { type: "slot.waves", payload: { ...payload, files, reason }, at };
+  if (payload.backfill) waves.at = session.utterances[key]?.at.audio ?? at; // nobody waited for them
+  const { utterances } = reduceSession(session, waves);
+  return withSession(after, {
+    ...session,
+    utterances: { ...utterances, [key]: { ...utterances[key], waves: files, wavesReason: reason } },
+    readyMs: payload.readyMs == null ? session.readyMs : { ...session.readyMs, [key]: payload.readyMs },
+  });
 }
 
 /** The path of a recording below the server's folder, from its address. @param {string} url */

@@ -1,0 +1,124 @@
+/** What happens now: the connection, the last session, those that run, and what comes next. */
+
+import { html } from "htm/preact";
+import { useEffect, useState } from "preact/hooks";
+import { clock, duration, plural } from "./format.mjs";
+import { countsOf, isRunning, newestFirst, startOf } from "./room.mjs";
+import { Timeline } from "./timeline.mjs";
+
+const SHOWN = 4;
+const TICK_MS = 200;
+const KINDS = ["response", "comment", "reply", "summary"]; // of the turns
+
+/**
+ * @typedef {import("./room.mjs").Room} Room
+ * @typedef {import("./room.mjs").RoomSession} RoomSession
+ */
+
+/** @param {{room: Room}} props */
+export function NowView({ room }) {
+  const sessions = newestFirst(room);
+  const running = sessions.filter(isRunning);
+  const last = sessions.find((one) => !isRunning(one));
+  const areWavesToCome = last && !last.interrupted && countsOf(last).wavesToCome > 0;
+  const now = useServerTime(room.connection, running.length > 0 || Boolean(areWavesToCome));
+  const shown = running.length ? running.slice(0, SHOWN) : last ? [last] : [];
+  return html`
+    <h1>Now</h1>
+    <${ConnectionState} connection=${room.connection} />
+    <div class="cards">
+      <section class="card"><h2>Last</h2>
+        ${last ? html`<${Last} session=${last} />` : html`<p>No session yet since the server was started.</p>`}
+      </section>
+      <section class="card"><h2>Now</h2>
+        ${running.length === 0 && html`<p>Waiting for a visitor.</p>`}
+        ${running.slice(0, SHOWN).map((one) => html`<p key=${one.id}>${link(one)} ${stage(one)}</p>`)}
+        ${running.length > SHOWN && html`<p>And ${plural(running.length - SHOWN, "more session")}.</p>`}
+      </section>
+      <section class="card"><h2>Next</h2>
+        ${running.slice(0, SHOWN).map((one) => html`<p key=${one.id}>${link(one)} ${next(one)}</p>`)}
+        ${running.length === 0 && html`<p>${areWavesToCome ? next(last) : "The next visitor."}</p>`}
+      </section>
+    </div>
+    ${shown.map((one) => html`<section key=${one.id}>
+      <h2>${running.length ? "Session" : "Last session"} ${link(one)}</h2>
+      <${Timeline} session=${one} now=${isRunning(one) || (areWavesToCome && one === last) ? now : null} />
+    </section>`)}
+    <p class="visually-hidden" role="status">${announcement(room.connection, running[0] ?? last)}</p>`;
+}
+
+/** @param {{connection: import("./room.mjs").Connection}} props */
+export function ConnectionState({ connection }) {
+  const { connected, lostAt, backAt, replayed, gap, restarted } = connection;
+  if (!connected) {
+    return html`<p class="connection bad">${lostAt === null ? "Connecting to the server …"
+      : `No connection since ${clock(lostAt)}. What is below is of before; the page goes on trying by itself.`}</p>`;
+  }
+  const away = lostAt !== null && backAt !== null ? duration(Math.max(1000, backAt - lostAt)) : "";
+  return html`<p class="connection ${gap && !restarted ? "warn" : "good"}">Connected.
+    ${away && ` It was away for ${away} until ${clock(backAt ?? 0)}; ${plural(replayed, "missed event")} came again.`}
+    ${restarted && " The server was restarted meanwhile: sessions that ran then were interrupted."}
+    ${gap && !restarted && " Some missed events are lost; the pages of the sessions have the whole record."}</p>`;
+}
+
+/** @param {{session: RoomSession}} props */
+function Last({ session }) {
+  const { spoken, failed, withWaves, wavesToCome } = countsOf(session);
+  const took = session.finishedAt && duration(session.finishedAt - startOf(session));
+  return html`<p>${link(session)} ${session.interrupted ? "interrupted" : `took ${took}`}.
+    ${" "}${plural(spoken, "utterance")}, ${withWaves} with waves${wavesToCome > 0 && `, ${wavesToCome} to come`}.
+    ${failed > 0 && html` <span class="bad">${failed} failed.</span>`}</p>`;
+}
+
+/**
+ * The time of the server, which goes on while something does.
+ * @param {Room["connection"]} connection
+ * @param {boolean} isGoingOn
+ */
+function useServerTime({ connected, lostAt, aheadMs }, isGoingOn) {
+  const [time, setTime] = useState(Date.now);
+  useEffect(() => {
+    if (!isGoingOn || !connected) return;
+    const timer = setInterval(() => setTime(Date.now()), TICK_MS);
+    return () => clearInterval(timer);
+  }, [isGoingOn, connected]);
+  return (connected ? time : lostAt ?? time) + aheadMs;
+}
+
+/** @param {RoomSession} session */
+function link(session) {
+  return html`<a href="#/sessions/${session.id}">${clock(startOf(session))}</a>`;
+}
+
+/** @param {RoomSession} session */
+function stage(session) {
+  const { toCome, spoken, failed } = countsOf(session);
+  if (session.turnIndex === 0) return "begins.";
+  const turn = `turn ${session.turnIndex} of ${session.expected?.turns ?? 3}`;
+  return `${turn}: ${plural(spoken, "utterance")} spoken, ${toCome} in work${failed ? `, ${failed} failed` : ""}.`;
+}
+
+/** @param {RoomSession} session */
+function next(session) {
+  const { toCome, wavesToCome } = countsOf(session);
+  const { slots = [], turns = 3, medianReadyMs = null } = session.expected ?? {};
+  const silent = Object.values(session.utterances).filter((one) => one.at.error && !one.at.done).length;
+  const later = session.finishedAt === null ? KINDS.slice(session.turnIndex, turns) : [];
+  const lately = medianReadyMs ? ` (lately ${duration(medianReadyMs)} after the speech)` : "";
+  const parts = [
+    toCome > 0 && `${plural(toCome, KINDS[session.turnIndex - 1] ?? "utterance")} of this turn`,
+    ...later.map((kind) => (kind === "summary" ? "the summary" : `up to ${plural(slots.length - silent, kind)}`)),
+    wavesToCome > 0 && `waves of ${plural(wavesToCome, "utterance")}${lately}`,
+  ].filter(Boolean);
+  return parts.length ? `${parts.join(", then ")}.` : "the end of the session.";
+}
+
+/** What a screen reader says. @param {Room["connection"]} connection @param {RoomSession | undefined} session */
+function announcement({ connected, lostAt }, session) {
+  if (!connected) return lostAt === null ? "" : "Connection lost.";
+  if (!session) return "Waiting for a visitor.";
+  const { spoken, failed } = countsOf(session);
+  const failures = failed ? ` ${failed} failed.` : "";
+  if (isRunning(session)) return session.turnIndex ? `Turn ${session.turnIndex} runs.${failures}` : "A session begins.";
+  return `The session is over. ${plural(spoken, "utterance")}.${failures}`;
+}

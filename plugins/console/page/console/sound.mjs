@@ -1,0 +1,96 @@
+/** The sound of an utterance: voice and waves as curves and spectrograms, to play and to download. */
+
+import { html } from "htm/preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { ApiError, audioUrl, peaksOf } from "../api.mjs";
+import { TimeAxis } from "./axis.mjs";
+import { load, play } from "./player.mjs";
+import { Spectrogram } from "./spectrogram.mjs";
+import { Waveform } from "./waveform.mjs";
+
+const PEAKS = 800;
+const NAMES = ["Voice", "Wave 1", "Wave 2", "Wave 3"];
+const VOICE = { title: "Voice", colors: [[255, 255, 255]], fmax: 5000, windowS: 0.025 };
+const WAVES = { title: "Waves", colors: [[70, 170, 255], [255, 150, 40], [90, 255, 120]], fmax: 250, windowS: 0.3 };
+
+/** @param {{name: string, speech: string, waves: string[], onGone: () => void}} props `name` begins the files' names */
+export function Sound({ name, speech, waves, onGone }) {
+  const paths = [speech, ...waves];
+  const [peaks, setPeaks] = useState(/** @type {(import("./waveform.mjs").Peaks)[]} */ ([]));
+  const [tracks, setTracks] = useState(/** @type {AudioBuffer[]} */ ([]));
+  const [problem, setProblem] = useState("");
+  useEffect(() => {
+    const fail = (/** @type {Error} */ error) => {
+      setProblem(error.message);
+      if (error instanceof ApiError && error.status === 404) onGone();
+    };
+    Promise.all(paths.map((path) => peaksOf(path, PEAKS))).then(setPeaks, fail);
+    Promise.all(paths.map(load)).then(setTracks, fail);
+  }, [paths.join()]);
+  const seconds = Math.max(0.1, ...peaks.map((one) => one.durationS));
+  const player = usePlayer(seconds);
+  const voice = useMemo(() => tracks.slice(0, 1), [tracks]);
+  const three = useMemo(() => tracks.slice(1), [tracks]);
+  if (problem) return html`<p role="alert" class="bad">${problem}</p>`;
+  if (!peaks.length) return html`<p class="muted">Loading …</p>`;
+
+  const loudest = (/** @type {number[]} */ samples) => samples.reduce((a, b) => Math.max(a, Math.abs(b)), 0.001);
+  const full = peaks.map(({ min, max }) => loudest([...min, ...max]));
+  const edges = [full[0], ...full.slice(1).fill(Math.max(...full.slice(1)))];
+  return html`<div class="sound" style=${{ "--playhead": player.position / seconds }}>
+    <div class="buttons">
+      <button class="main" disabled=${!voice.length} onClick=${() => player.start(voice)}>Play voice</button>
+      <button class="main" disabled=${!three.length} onClick=${() => player.start(three)}>Play waves</button>
+      <button disabled=${!player.isPlaying} onClick=${player.stop}>Stop</button>
+    </div>
+    <div class="lanes">
+      ${peaks.map((one, n) => html`<div class="lane wave-${n}" key=${n}><span class="label">${NAMES[n]}</span>
+        <${Waveform} name=${NAMES[n]} peaks=${one} seconds=${seconds} full=${edges[n]} />
+      </div>`)}
+      <input type="range" min="0" max=${seconds} step="0.1" value=${player.position} aria-label="Position in seconds"
+        onInput=${(/** @type {any} */ event) => player.seek(Number(event.currentTarget.value))} />
+      <${TimeAxis} seconds=${seconds} />
+    </div>
+    ${tracks.length > 0 && html`<div class="spectrograms">
+      <${Spectrogram} ...${VOICE} tracks=${voice} seconds=${seconds} />
+      ${waves.length > 0 && html`<${Spectrogram} ...${WAVES} tracks=${three} seconds=${seconds} />`}
+    </div>`}
+    <p class="downloads">Download: ${paths.map((path, n) => html`<a href=${audioUrl(path)}
+      download="${name}_${path.split("/").slice(-2).join("_")}">${NAMES[n].toLowerCase()}</a>`)}</p>
+  </div>`;
+}
+
+/** What plays and where it is. @param {number} seconds */
+function usePlayer(seconds) {
+  const [position, setPosition] = useState(0);
+  const [isPlaying, setIsPlaying] = useState(false);
+  const playing = useRef(/** @type {import("./player.mjs").Playing | null} */ (null));
+  const tracks = useRef(/** @type {AudioBuffer[]} */ ([]));
+  useEffect(() => {
+    if (!isPlaying) return;
+    let frame = requestAnimationFrame(function move() {
+      if (playing.current) setPosition(Math.min(seconds, playing.current.position()));
+      frame = requestAnimationFrame(move);
+    });
+    return () => cancelAnimationFrame(frame);
+  }, [isPlaying, seconds]);
+  useEffect(() => () => playing.current?.stop(), []);
+
+  /** @param {AudioBuffer[]} wanted @param {number} [from] */
+  function start(wanted, from = position) {
+    tracks.current = wanted;
+    const mine = play(wanted, from, () => {
+      if (playing.current !== mine) return;
+      if (mine.position() >= seconds - 0.05) setPosition(0);
+      playing.current = null;
+      setIsPlaying(false);
+    });
+    playing.current = mine;
+    setIsPlaying(true);
+  }
+  const seek = (/** @type {number} */ to) => {
+    setPosition(to);
+    if (isPlaying) start(tracks.current, to);
+  };
+  return { position, isPlaying, start, seek, stop: () => playing.current?.stop() };
+}
