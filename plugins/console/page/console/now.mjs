@@ -54,7 +54,7 @@ export function ConnectionState({ connection }) {
     return html`<p class="connection bad">${lostAt === null ? "Connecting to the server …"
       : `No connection since ${clock(lostAt)}. What is below is of before; the page goes on trying by itself.`}</p>`;
   }
-  const away = lostAt !== null && backAt !== null ? duration(Math.max(1000, backAt - lostAt)) : "";
+  const away = lostAt !== null && backAt !== null ? duration(backAt - lostAt) : "";
   return html`<p class="connection ${gap && !restarted ? "warn" : "good"}">Connected.
     ${away && ` It was away for ${away} until ${clock(backAt ?? 0)}; ${plural(replayed, "missed event")} came again.`}
     ${restarted && " The server was restarted meanwhile: sessions that ran then were interrupted."}

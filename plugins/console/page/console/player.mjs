@@ -1,15 +1,13 @@
 /** Loads recordings and plays them, several at one time; what played before in the page is stopped. */
 
+import { useEffect, useState } from "preact/hooks";
 import { audioUrl, request } from "../api.mjs";
 
 const SAMPLE_RATE = 44_100;
-
-/** @typedef {{position: () => number, stop: () => void}} Playing `position` in seconds */
-
 /** @type {AudioContext | undefined} */
 let context;
-/** @type {Playing | undefined} */
-let current;
+/** Sets what the component plays that played last. @type {((tracks: AudioBuffer[]) => void) | undefined} */
+let setCurrent;
 
 /** @param {string} path @returns {Promise<AudioBuffer>} */
 export async function load(path) {
@@ -17,32 +15,49 @@ export async function load(path) {
   return new OfflineAudioContext(1, 1, SAMPLE_RATE).decodeAudioData(content);
 }
 
-/**
- * @param {AudioBuffer[]} tracks they start at the same time, each as loud as its share
- * @param {number} fromS
- * @param {() => void} onEnd also when something else is played
- * @returns {Playing}
- */
-export function play(tracks, fromS, onEnd) {
-  current?.stop();
-  const audio = (context ??= new AudioContext());
-  void audio.resume();
-  const gain = new GainNode(audio, { gain: 1 / tracks.length });
-  gain.connect(audio.destination);
-  const startAt = audio.currentTime + 0.05;
-  let playing = tracks.length;
-  for (const buffer of tracks) {
-    const source = new AudioBufferSourceNode(audio, { buffer });
-    source.connect(gain);
-    source.onended = () => --playing === 0 && stop();
-    source.start(startAt, Math.min(fromS, buffer.duration));
-  }
-  function stop() {
-    if (current !== mine) return;
-    current = undefined;
-    gain.disconnect();
-    onEnd();
-  }
-  const mine = { position: () => fromS + Math.max(0, audio.currentTime - startAt), stop };
-  return (current = mine);
+/** What a component plays, and where it is. @param {number} seconds the length of all there is */
+export function usePlayer(seconds) {
+  const [tracks, setTracks] = useState(/** @type {AudioBuffer[]} */ ([]));
+  const [from, setFrom] = useState(0);
+  const [position, setPosition] = useState(0);
+  useEffect(() => {
+    if (tracks.length === 0) return;
+    if (setCurrent !== setTracks) setCurrent?.([]);
+    setCurrent = setTracks;
+    const audio = (context ??= new AudioContext());
+    void audio.resume();
+    const gain = new GainNode(audio, { gain: 1 / tracks.length });
+    gain.connect(audio.destination);
+    const startAt = audio.currentTime + 0.05; // all tracks at the same time
+    for (const buffer of tracks) {
+      const source = new AudioBufferSourceNode(audio, { buffer });
+      source.connect(gain);
+      source.start(startAt, Math.min(from, buffer.duration));
+    }
+    let frame = requestAnimationFrame(function move() {
+      const now = from + Math.max(0, audio.currentTime - startAt);
+      setPosition(now < seconds ? now : 0);
+      if (now < seconds) frame = requestAnimationFrame(move);
+      else setTracks([]);
+    });
+    return () => {
+      cancelAnimationFrame(frame);
+      gain.disconnect();
+    };
+  }, [tracks, from]);
+  return {
+    position,
+    isPlaying: tracks.length > 0,
+    /** @param {AudioBuffer[]} wanted */
+    play(wanted) {
+      setFrom(position);
+      setTracks(wanted);
+    },
+    stop: () => setTracks([]),
+    /** @param {number} to seconds */
+    seek(to) {
+      setPosition(to);
+      setFrom(to);
+    },
+  };
 }

@@ -1,10 +1,10 @@
 /** The sound of an utterance: voice and waves as curves and spectrograms, to play and to download. */
 
 import { html } from "htm/preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { ApiError, audioUrl, peaksOf } from "../api.mjs";
 import { TimeAxis } from "./axis.mjs";
-import { load, play } from "./player.mjs";
+import { load, usePlayer } from "./player.mjs";
 import { Spectrogram } from "./spectrogram.mjs";
 import { Waveform } from "./waveform.mjs";
 
@@ -39,8 +39,8 @@ export function Sound({ name, speech, waves, onGone }) {
   const edges = [full[0], ...full.slice(1).fill(Math.max(...full.slice(1)))];
   return html`<div class="sound" style=${{ "--playhead": player.position / seconds }}>
     <div class="buttons">
-      <button class="main" disabled=${!voice.length} onClick=${() => player.start(voice)}>Play voice</button>
-      <button class="main" disabled=${!three.length} onClick=${() => player.start(three)}>Play waves</button>
+      <button class="main" disabled=${!voice.length} onClick=${() => player.play(voice)}>Play voice</button>
+      <button class="main" disabled=${!three.length} onClick=${() => player.play(three)}>Play waves</button>
       <button disabled=${!player.isPlaying} onClick=${player.stop}>Stop</button>
     </div>
     <div class="lanes">
@@ -58,39 +58,4 @@ export function Sound({ name, speech, waves, onGone }) {
     <p class="downloads">Download: ${paths.map((path, n) => html`<a href=${audioUrl(path)}
       download="${name}_${path.split("/").slice(-2).join("_")}">${NAMES[n].toLowerCase()}</a>`)}</p>
   </div>`;
-}
-
-/** What plays and where it is. @param {number} seconds */
-function usePlayer(seconds) {
-  const [position, setPosition] = useState(0);
-  const [isPlaying, setIsPlaying] = useState(false);
-  const playing = useRef(/** @type {import("./player.mjs").Playing | null} */ (null));
-  const tracks = useRef(/** @type {AudioBuffer[]} */ ([]));
-  useEffect(() => {
-    if (!isPlaying) return;
-    let frame = requestAnimationFrame(function move() {
-      if (playing.current) setPosition(Math.min(seconds, playing.current.position()));
-      frame = requestAnimationFrame(move);
-    });
-    return () => cancelAnimationFrame(frame);
-  }, [isPlaying, seconds]);
-  useEffect(() => () => playing.current?.stop(), []);
-
-  /** @param {AudioBuffer[]} wanted @param {number} [from] */
-  function start(wanted, from = position) {
-    tracks.current = wanted;
-    const mine = play(wanted, from, () => {
-      if (playing.current !== mine) return;
-      if (mine.position() >= seconds - 0.05) setPosition(0);
-      playing.current = null;
-      setIsPlaying(false);
-    });
-    playing.current = mine;
-    setIsPlaying(true);
-  }
-  const seek = (/** @type {number} */ to) => {
-    setPosition(to);
-    if (isPlaying) start(tracks.current, to);
-  };
-  return { position, isPlaying, start, seek, stop: () => playing.current?.stop() };
 }

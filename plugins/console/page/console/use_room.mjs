@@ -1,8 +1,11 @@
 /** The state of the room as a hook: every event is reduced at once, and drawn with the next frame. */
 
 import { useEffect, useState } from "preact/hooks";
+import { get } from "../api.mjs";
 import { followAll } from "../events.mjs";
-import { newRoom, reduce } from "./room.mjs";
+import { isRunning, newRoom, newestFirst, reduce } from "./room.mjs";
+
+/** @typedef {(told: import("./room.mjs").RoomEvent | import("./room.mjs").ConnectionState) => void} Hear */
 
 /** @returns {import("./room.mjs").Room} */
 export function useRoom() {
@@ -10,14 +13,15 @@ export function useRoom() {
   useEffect(() => {
     let latest = newRoom();
     let frame = 0;
-    /** @param {import("./room.mjs").RoomEvent | import("./room.mjs").ConnectionState} told */
-    function hear(told) {
+    /** @type {Hear} */
+    const hear = (told) => {
+      if ("gap" in told && told.gap && !latest.connection.gap) void askForEnds(latest, hear);
       latest = reduce(latest, told);
       frame ||= requestAnimationFrame(() => {
         frame = 0;
         setRoom(latest);
       });
-    }
+    };
     const stop = followAll({ event: hear, state: (state) => hear({ ...state, at: Date.now() }) });
     return () => {
       stop();
@@ -25,4 +29,13 @@ export function useRoom() {
     };
   }, []);
   return room;
+}
+
+/** Ask which sessions are over, where events are lost. @param {import("./room.mjs").Room} room @param {Hear} hear */
+async function askForEnds(room, hear) {
+  for (const { id } of newestFirst(room).filter(isRunning)) {
+    const { status, finishedAt } = await get(`/v1/sessions/${id}`).catch(({ status }) => ({ status }));
+    const at = Date.parse(finishedAt) || Date.now();
+    if (["finished", "interrupted", 404].includes(status)) hear({ type: "done", sessionId: id, payload: {}, at });
+  }
 }
