@@ -37,7 +37,7 @@ export function NowView({ room }) {
       </section>
       <section class="card"><h2>Next</h2>
         ${running.slice(0, SHOWN).map((one) => html`<p key=${one.id}>${link(one)} ${next(one)}</p>`)}
-        ${running.length === 0 && html`<p>${areWavesToCome ? next(last) : "The next visitor."}</p>`}
+        ${running.length === 0 && html`<p>${areWavesToCome ? html`${link(last)} ${next(last)}` : "The next visitor."}</p>`}
       </section>
     </div>
     ${shown.map((one) => html`<section key=${one.id}>
@@ -54,9 +54,9 @@ export function ConnectionState({ connection }) {
     return html`<p class="connection bad">${lostAt === null ? "Connecting to the server …"
       : `No connection since ${clock(lostAt)}. What is below is of before; the page goes on trying by itself.`}</p>`;
   }
-  const away = lostAt !== null && backAt !== null ? duration(backAt - lostAt) : "";
-  return html`<p class="connection ${gap && !restarted ? "warn" : "good"}">Connected.
-    ${away && ` It was away for ${away} until ${clock(backAt ?? 0)}; ${plural(replayed, "missed event")} came again.`}
+  const away = lostAt !== null && backAt !== null && ` It was lost for ${duration(backAt - lostAt)} until ${clock(backAt)}.`;
+  return html`<p class="connection ${gap && !restarted ? "warn" : "good"}">Connected.${away}
+    ${away && !restarted && ` ${plural(replayed, "missed event")} came again.`}
     ${restarted && " The server was restarted meanwhile: sessions that ran then were interrupted."}
     ${gap && !restarted && " Some missed events are lost; the pages of the sessions have the whole record."}</p>`;
 }
