@@ -103,7 +103,7 @@ def test_the_text_says_the_same_in_80_columns(tmp_path: Path) -> None:
     assert [] == [line for line in lines if len(line) > 80]
     for line in (
         *("tide_turned", "    The tide has turned.", "    sent by: plugin tides"),
-        *("    thread: tide watch", "    listeners: none", "    payload: TideTurned"),
+        *("    thread: tide watch", "    listeners: recorder", "    payload: TideTurned"),
         *(
             "        level_m: float",
             "    listeners: metrics, stream, show, recorder; off: osc, retention",
