@@ -8,17 +8,19 @@ import os
 import re
 from http import HTTPStatus
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 import structlog
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
+from pydantic.json_schema import SkipJsonSchema
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from backend.errors import ArtifactError
 from backend.http import problems
-from backend.http.problems import ProblemError
-from backend.storage import RECORDING_TYPES, Artifacts
+from backend.http.peaks import MAX_PEAKS, Peaks, peaks_of
+from backend.http.problems import JSON_TYPE, ProblemError
+from backend.storage import RECORDING_TYPES, Artifacts, WavError
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +29,7 @@ CACHED = "public, max-age=31536000, immutable"
 NOT_CACHED = "no-store"
 """What a visitor said is kept here and nowhere else."""
 _CONTENT: dict[str, dict[str, str]] = {kind: {} for kind in RECORDING_TYPES.values()}
+_CONTENT_OR_PEAKS = {**_CONTENT, JSON_TYPE: {"schema": Peaks.model_json_schema()}}
 _SINGLE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -39,13 +42,25 @@ def audio_router(artifacts: Artifacts) -> APIRouter:
         "/v1/audio/{path:path}",
         response_class=Response,
         responses={
-            200: {"content": _CONTENT, "description": "The recording."},
+            200: {"content": _CONTENT_OR_PEAKS, "description": "The recording, or its peaks."},
             206: {"content": _CONTENT, "description": "One range of the recording."},
             304: {"description": "The copy of the client is current."},
-            **problems.responses(404, 416),
+            **problems.responses(404, 415, 416, 422),
         },
     )
-    def audio(path: str, request: Request) -> Response:
+    def audio(
+        path: str,
+        request: Request,
+        peaks: Annotated[
+            int | SkipJsonSchema[None],
+            Query(
+                ge=1,
+                le=MAX_PEAKS,
+                description="Answer with the smallest and the largest sample of so many equal "
+                "parts of a WAV, instead of with the recording.",
+            ),
+        ] = None,
+    ) -> Response:
         """Serve a finished WAV below `tts/` or `waves/`, or a visitor's recording below `stt/`."""
         try:
             if not request.scope["path"].endswith(path):  # the route's regex drops a line break
@@ -56,7 +71,7 @@ def audio_router(artifacts: Artifacts) -> APIRouter:
             raise ProblemError(
                 HTTPStatus.NOT_FOUND, "No finished recording has that name."
             ) from error
-        return _answer(file, request, path)
+        return _answer(file, request, path, peaks)
 
     return router
 
@@ -69,7 +84,7 @@ def _open(artifacts: Artifacts, path: str) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def _answer(file: BinaryIO, request: Request, path: str) -> Response:
+def _answer(file: BinaryIO, request: Request, path: str, peaks: int | None) -> Response:
     status = os.fstat(file.fileno())
     size = status.st_size
     etag = f'"{status.st_mtime_ns:x}-{size:x}"'
@@ -84,6 +99,8 @@ def _answer(file: BinaryIO, request: Request, path: str) -> Response:
     if {tag.strip().removeprefix("W/") for tag in cached} & {etag, "*"}:
         file.close()
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    if peaks:
+        return _peaks(file, peaks, headers)
     wanted = request.headers.get("range", "")
     if request.headers.get("if-range", etag) != etag:
         wanted = ""
@@ -101,6 +118,18 @@ def _answer(file: BinaryIO, request: Request, path: str) -> Response:
     start, stop = span
     headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
     return _FileResponse(file, start, stop - start, HTTPStatus.PARTIAL_CONTENT, headers)
+
+
+def _peaks(file: BinaryIO, count: int, headers: dict[str, str]) -> Response:
+    with file:
+        try:
+            peaks = peaks_of(file, count)
+        except WavError as error:
+            raise ProblemError(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Only a WAV has peaks: {error}."
+            ) from error
+    headers = {**headers, "accept-ranges": "none", "content-type": JSON_TYPE}
+    return Response(peaks.model_dump_json(by_alias=True), headers=headers)
 
 
 def _span(header: str, size: int) -> tuple[int, int] | None:
