@@ -24,6 +24,7 @@ from backend.plugins import (
     Plugin,
     PluginSettings,
     PluginStatuses,
+    Switches,
     discover,
     enabled,
     running,
@@ -50,6 +51,9 @@ class Hosting:
     def __init__(self, settings: Settings, discovered: Iterable[Discovered] | None = None) -> None:
         found = discover() if discovered is None else list(discovered)
         _warn_about_unread_settings(settings, found)
+        self._discovered = found
+        self.switches: Switches | None = None
+        """Stops and starts plugins, while the installation runs."""
         self.settings = settings
         self.artifacts = Artifacts(settings.artifacts_dir)
         self.board = PluginStatuses()
@@ -98,8 +102,9 @@ class Hosting:
                         self.settings.base_url,
                         low_priority=low_priority,
                         ask=self.agents.judge,
+                        discovered=self._discovered,
                         kept_texts=KeptTexts(self.settings.keep_texts, self.settings.stt_keep),
-                    ),
+                    ) as self.switches,
                 ):
                     try:
                         yield

@@ -3,8 +3,9 @@
 from backend.config import Listed
 from backend.plugins.commands import Server, existing_artifacts, interruptible, server_in_settings
 from backend.plugins.contract import Host, KeptTexts, Plugin, PluginSettings
-from backend.plugins.loader import Discovered, discover, enabled, running
+from backend.plugins.loader import Discovered, discover, enabled
 from backend.plugins.status import Gauge, PluginStatus, PluginStatuses, State
+from backend.plugins.switches import Switches, running
 
 __all__ = [
     "Discovered",
@@ -18,6 +19,7 @@ __all__ = [
     "PluginStatuses",
     "Server",
     "State",
+    "Switches",
     "discover",
     "enabled",
     "existing_artifacts",

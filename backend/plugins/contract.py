@@ -4,7 +4,7 @@ A package offers a `Plugin` under the entry point group `reflective_resonance.pl
 
     discover()  ->  [Discovered]  ->  async with running(enabled(discovered, statuses), ...):
                                           each enabled plugin starts, in order
-                                          ... the host runs ...
+                                          ... the host runs; a plugin may be switched off or on ...
                                           each plugin stops, in reverse order
 
 An exception, a timeout or a wrong setting of a plugin is logged with its name and noted in
@@ -126,6 +126,8 @@ class Plugin:
         lists signals needs it; the log names signals that are missing in it.
     include_text : bool
         Whether `speech_heard` and `session_started` carry to all receivers what the visitor said.
+    refuses : callable or "module:attribute", optional
+        `refuses(service)` returns why the plugin may not be switched off at this moment, or "".
     presents : bool
         Whether a replay is sent to it: it shows or passes on what happens, and makes and removes no
         files.
@@ -143,6 +145,7 @@ class Plugin:
     outcomes: Any = None
     sends: Any = None
     listens: tuple[str, ...] | Callable[[Any], tuple[str, ...]] | None = None
+    refuses: Any = None
     include_text: bool = False
     presents: bool = False
     order: int = 100

@@ -26,7 +26,7 @@ from backend.plugins import (
     enabled,
     running,
 )
-from backend.plugins import loader as plugins
+from backend.plugins import switches as plugins
 from backend.plugins.loader import GROUP
 from backend.signals import EVENT_LOOP, define, emit
 from backend.storage import Artifacts
