@@ -62,9 +62,6 @@ class Hosting:
         self.registry = self.agents.registry
         self._threads = ThreadPoolExecutor(SPEECH_THREADS, thread_name_prefix="speech")
         self.speech = create_speech(settings, self.artifacts.temporary)
-        self.include_text = settings.stt_keep or any(
-            plugin.include_text for plugin, _ in self.plugins.values()
-        )
         self.hearing = create_hearing(settings, self.artifacts, include_text=self.include_text)
         workflow = Workflow(
             self.agents,
@@ -77,6 +74,10 @@ class Hosting:
             summary_agent=settings.summary_agent if settings.summary_turn else None,
         )
         self.runner = SessionRunner(workflow, settings.max_sessions)
+
+    def include_text(self) -> bool:
+        """Return whether signals carry what visitors say: it is kept, or a plugin asks for it."""
+        return self.settings.stt_keep or self.board.includes_text
 
     @asynccontextmanager
     async def running(

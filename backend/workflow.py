@@ -83,9 +83,9 @@ class Workflow:
     """Runs any number of sessions at the same time.
 
     Speech and files are written on the threads of `executor`. A `seed` makes sessions repeatable;
-    without it each draws its own. `include_text` puts the visitor's words into `session_started`;
-    without `keep_texts` the manifest has no texts. `summary_agent` speaks in turn 4, "" being the
-    agent of the first slot; if it is None, there is no turn 4.
+    without it each draws its own. `include_text()` says whether the visitor's words stand in
+    `session_started`; without `keep_texts` the manifest has no texts. `summary_agent` speaks in
+    turn 4, "" being the agent of the first slot; if it is None, there is no turn 4.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Workflow:
         executor: Executor,
         seed: int | None = None,
         *,
-        include_text: bool = False,
+        include_text: Callable[[], bool] = bool,
         keep_texts: bool = True,
         summary_agent: str | None = None,
     ) -> None:
@@ -143,7 +143,7 @@ class Workflow:
                 tuple(slot.slot_id for slot in slots),
                 started_at,
                 heard_id,
-                message if self._include_text else None,
+                message if self._include_text() else None,
                 self._turns,
                 session.seed,
             ),

@@ -28,7 +28,7 @@ async def transcribe(settings: Settings, file: Path, language: str) -> dict[str,
     if not re.match(LANGUAGE_CODE, language):
         raise UsageError(f"--language {language}: write a code such as en or de-AT")
     data = read(file)
-    hearing = create_hearing(settings, None, include_text=False)
+    hearing = create_hearing(settings, None)
     try:
         heard = await hearing.hear(data, language_code=language)
     finally:

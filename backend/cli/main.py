@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from backend.cli.group import PROGRAM, CommandGroup
+from backend.cli.plugins_command import app as plugins_app
 from backend.config import EffectiveSetting, Settings, effective
 from backend.errors import EXIT_FAILED, PluginError, SettingsError, UsageError
 from backend.logs import configure_logging
@@ -157,22 +158,7 @@ def doctor(artifacts: Artifacts = None, as_json: AsJson = False) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-@app.command()
-def plugins(as_json: AsJson = False) -> None:
-    """Show each plugin: on or off, its state, signals, routes and commands.
-
-    The state is what the running server reports. The exit code is 1 if a plugin has failed.
-    """
-    from backend.cli.plugins import installed_plugins, server_states
-    from backend.cli.plugins import show as show_plugins
-
-    found = installed_plugins(discover(), *server_states())
-    if as_json:
-        show_json([asdict(one) for one in found])
-    else:
-        show_plugins(found)
-    if not all(one.ok for one in found):
-        raise typer.Exit(EXIT_FAILED)
+app.add_typer(plugins_app, name="plugins")
 
 
 @app.command()

@@ -90,7 +90,7 @@ def hearing_engine_names(settings: Settings) -> list[str]:
 
 
 def create_hearing(
-    settings: Settings, artifacts: Artifacts | None, *, include_text: bool
+    settings: Settings, artifacts: Artifacts | None, *, include_text: Callable[[], bool] = bool
 ) -> Hearing:
     """Return hearing with the engines of `settings`; they share the time limit equally.
 

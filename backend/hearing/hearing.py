@@ -5,7 +5,7 @@ on this machine takes one at a time; behind others none takes longer than `MAX_W
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from math import ceil
 from time import monotonic
@@ -52,7 +52,7 @@ class Hearing:
     """Understands recordings with the first of `engines` that can; without engines it is off.
 
     `off_reason` says why there are none. `artifacts` is where recordings are kept, if they are.
-    `include_text` puts the words on the bus.
+    `include_text()` says whether the words are put on the bus.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Hearing:
         *,
         language: str,
         artifacts: Artifacts | None = None,
-        include_text: bool = False,
+        include_text: Callable[[], bool] = bool,
         decoder: Decoder | None = None,
         off_reason: str = TURNED_OFF,
     ) -> None:
@@ -113,7 +113,7 @@ class Hearing:
         )
         heard = await self._keep(heard, data, label, heard_at)
         language = transcript.language_code
-        text = transcript.text if self._include_text else None
+        text = transcript.text if self._include_text() else None
         event = SpeechHeard(heard.heard_id, decoded.duration_s, language, heard_at, text)
         emit(speech_heard, self, event)
         return heard

@@ -20,12 +20,13 @@ from backend.config import Settings
 from backend.http import hearing, problems
 from backend.http.access import Access, admitted_origins
 from backend.http.body_limit import BodyLimit, Limits
-from backend.http.models import CamelCase
+from backend.http.models import CamelCase, PartHealth
 from backend.http.pages import page_router
 from backend.http.problems import ProblemError
 from backend.http.recordings import audio_router
 from backend.http.slots import Arrangement, SlotChoices, known_slots, slots_router
-from backend.plugins import Discovered, State
+from backend.http.switches import PluginRoutes, switches_router
+from backend.plugins import Discovered
 from backend.runner import TooManySessionsError
 from backend.runtime import Hosting
 from backend.sessions import SessionStream
@@ -79,13 +80,6 @@ class Health(BaseModel):
     status: str = "ok"
 
 
-class PartHealth(BaseModel):
-    """The state of hearing, or of a plugin."""
-
-    state: State
-    reason: str
-
-
 class Readiness(BaseModel):
     """The host accepts sessions; hearing and each plugin have their own state."""
 
@@ -130,7 +124,10 @@ def create_app(
     app.include_router(slots_router(arrangement, hosting.agents))
     app.include_router(hearing.hearing_router(hosting, recent))
     app.include_router(audio_router(hosting.artifacts))
-    _add_plugin_routes(app, hosting)
+    routes = PluginRoutes(app, hosting)
+    app.include_router(switches_router(hosting, routes))
+    for plugin, _ in hosting.plugins.values():
+        routes.add(plugin)
     app.include_router(page_router(app, hosting))  # its `/` is there if no plugin has one
     return app
 
@@ -241,14 +238,3 @@ async def _frames(stream: SessionStream, *, session_start: bool) -> AsyncIterato
     """Yield the events; the page of the earlier version does not know `session.start`."""
     async for _, event in stream.read(after=0 if session_start else 1):
         yield ServerSentEvent(event.data(), event=event.name, sep="\n")
-
-
-def _add_plugin_routes(app: FastAPI, hosting: Hosting) -> None:
-    for name, (plugin, _) in hosting.plugins.items():
-        if plugin.router is None:
-            continue
-        try:
-            app.include_router(plugin.resolve("router"))
-        except Exception:
-            log.exception("routes of a plugin not added", plugin=name)
-            hosting.board.set(name, "degraded", "its routes could not be added; see the log")

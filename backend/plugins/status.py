@@ -33,6 +33,7 @@ class PluginStatuses:
     _gauges: dict[tuple[str, str], Gauge] = field(default_factory=dict)
     _services: dict[str, Any] = field(default_factory=dict)
     _presenting: set[str] = field(default_factory=set)
+    _reading: set[str] = field(default_factory=set)
     watch: Callable[[str, PluginStatus], None] | None = None
     """Called with name and status whenever one is set, on any thread."""
 
@@ -55,11 +56,20 @@ class PluginStatuses:
         """The numbers that the running plugins show, by plugin and name."""
         return tuple(gauge for _, gauge in sorted(self._gauges.items(), key=lambda item: item[0]))
 
-    def open_service(self, name: str, service: Any, *, presents: bool = False) -> None:
-        """Note what the plugin called `name` yielded, and whether a replay is sent to it."""
+    def open_service(
+        self, name: str, service: Any, *, presents: bool = False, include_text: bool = False
+    ) -> None:
+        """Note what the plugin called `name` yielded, and what it gets; see `Plugin`."""
         self._services[name] = service
         if presents:
             self._presenting.add(name)
+        if include_text:
+            self._reading.add(name)
+
+    @property
+    def includes_text(self) -> bool:
+        """Whether a running plugin asks for what visitors say."""
+        return bool(self._reading)
 
     @property
     def presenting(self) -> frozenset[str]:
@@ -78,6 +88,7 @@ class PluginStatuses:
         """Forget the service and the gauges of a plugin that stops."""
         self._services.pop(name, None)
         self._presenting.discard(name)
+        self._reading.discard(name)
         for key in [key for key in self._gauges if key[0] == name]:
             del self._gauges[key]
 

@@ -87,6 +87,10 @@ class Switches:
                     least_s = min(STOP_LIMIT_S, STOP_MINIMUM_S)
                     await self._stop(name, max(ends_at - monotonic(), least_s))
 
+    def plugin(self, name: str) -> Plugin | None:
+        """Return a plugin that is installed and can be loaded."""
+        return self._plugins.get(name)
+
     async def switch(self, name: str, *, enabled: bool) -> PluginStatus:
         """Stop a plugin, or start it with its settings read anew; return how it is then.
 
@@ -138,7 +142,9 @@ class Switches:
                 log.exception("plugin failed to start; the show goes on without it", plugin=name)
                 board.set(name, "failed", in_one_line(error))
                 return
-            board.open_service(name, service, presents=plugin.presents)
+            board.open_service(
+                name, service, presents=plugin.presents, include_text=plugin.include_text
+            )
             log.info("plugin started", plugin=name)
             _compare(plugin, settings, connected)
             run.started.set()

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -242,17 +243,22 @@ def test_a_disabled_plugin_is_not_started(tmp_path: Path, monkeypatch: pytest.Mo
     ("asks", "keeps", "included"),
     [(False, False, False), (True, False, True), (False, True, True)],
 )
-def test_words_are_on_the_bus_where_somebody_asks(
+async def test_words_are_on_the_bus_where_somebody_asks(
     tmp_path: Path, asks: bool, keeps: bool, included: bool
 ) -> None:
-    """Payloads include the visitor's words if an enabled plugin asks or recordings are kept."""
-    plugin = Plugin("tides", TidesSettings, "no.such:lifespan", include_text=asks)
-
+    """Payloads include the visitor's words if a running plugin asks or recordings are kept."""
+    plain = tides([]).plugin
+    assert plain is not None
+    plugin = replace(plain, include_text=asks)
     hosting = Hosting(
         Settings(artifacts_dir=tmp_path, stt_keep=keeps), [Discovered("tides", plugin)]
     )
 
-    assert included == hosting.include_text
+    async with hosting.running():
+        assert included == hosting.include_text()
+        assert hosting.switches is not None
+        await hosting.switches.switch("tides", enabled=False)
+        assert keeps == hosting.include_text()
 
 
 def test_settings_that_nothing_reads_are_warned_about(

@@ -447,7 +447,7 @@ async def test_a_session_tells_which_recording_began_it(stage: Stage) -> None:
 
 async def test_words_are_included_where_they_are_asked_for(stage: Stage) -> None:
     """With `include_text` the signal of the start has them; the manifest has them never."""
-    await stage.run(ScriptedAgents(), (1,), include_text=True)
+    await stage.run(ScriptedAgents(), (1,), include_text=lambda: True)
 
     (started,) = [entry for _, entry in stage.journal if isinstance(entry, SessionStarted)]
     assert (None, "canary words") == (started.heard_id, started.text)

@@ -281,7 +281,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         voices = dict(speakers(Path(folder), arguments.piper))
         table = Table("what", "figure", title="From the end of speech")
-        hearing = create_hearing(settings, None, include_text=False)
+        hearing = create_hearing(settings, None)
         hearing.warm_up()
         asyncio.run(latencies(hearing, voices["espeak"], table))
         hearing.close()

@@ -74,8 +74,8 @@ def test_a_language_that_no_engine_knows_is_a_wrong_setting() -> None:
     )
 
     with pytest.raises(SettingsError, match="RR_STT_LANGUAGE=de: embedded does not know"):
-        create_hearing(german, None, include_text=False)
-    create_hearing(both, None, include_text=False).close()
+        create_hearing(german, None)
+    create_hearing(both, None).close()
 
 
 def test_without_the_embedded_model_visitors_write(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,9 +86,9 @@ def test_without_the_embedded_model_visitors_write(monkeypatch: pytest.MonkeyPat
         update={"stt_fallback": ("elevenlabs",), "elevenlabs_api_key": SecretStr("sk-1")}
     )
 
-    hearing = create_hearing(alone, None, include_text=False)
+    hearing = create_hearing(alone, None)
     assert ("disabled", factory.NO_WHEEL) == hearing.state()
     hearing.close()
-    hearing = create_hearing(other, None, include_text=False)
+    hearing = create_hearing(other, None)
     assert ("warming", "") == hearing.state()
     hearing.close()

@@ -108,7 +108,7 @@ async def test_the_words_are_on_the_bus_where_somebody_asks(
         events.append(event)
 
     with speech_heard.connected_to(receive):
-        await made(decoder, StandIn(), include_text=True).hear(second)
+        await made(decoder, StandIn(), include_text=lambda: True).hear(second)
 
     assert [WORDS] == [event.text for event in events]
 
@@ -240,7 +240,7 @@ async def test_the_state_before_and_after_the_first_check(decoder: Decoder) -> N
 
 async def test_turned_off(second: bytes) -> None:
     """`RR_STT_ENGINE=none` is a state of its own, and no process is started."""
-    hearing = create_hearing(Settings(_env_file=None, stt_engine="none"), None, include_text=False)
+    hearing = create_hearing(Settings(_env_file=None, stt_engine="none"), None)
     hearing.warm_up()
 
     with pytest.raises(HearingError, match="turned off: RR_STT_ENGINE=none"):

@@ -350,6 +350,7 @@ def test_the_openapi_document_names_the_routes(server: LiveServer) -> None:
         "/v1/agents",
         "/v1/health",
         "/v1/health/ready",
+        "/v1/plugins/{name}",
         "/v1/reset",
         "/v1/slots",
         "/v1/slots/{slotId}/memory",

@@ -1,0 +1,180 @@
+"""A plugin is stopped and started while the server runs."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from fastapi import APIRouter
+from pydantic import SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from backend.config import Settings
+from backend.http.app import create_app
+from backend.plugins import Discovered, Host, Plugin, PluginSettings, discover
+from backend.signals import defined, tts_written
+from tests.live import LiveServer, get
+from tests.patience import until
+
+CYCLES = 100
+
+
+class TidesSettings(PluginSettings):
+    """Off until it is switched on."""
+
+    model_config = SettingsConfigDict(env_prefix="RR_TIDES_")
+
+    enabled: bool = False
+    level_m: float = 0.0
+
+
+router = APIRouter()
+
+
+@router.get("/v1/tide")
+def tide() -> str:
+    """Answer."""
+    return "high"
+
+
+@asynccontextmanager
+async def lifespan(_: Host, settings: TidesSettings) -> Any:
+    """Wait in a task group, which only the task that opened it may close."""
+    if settings.level_m < 0:
+        raise RuntimeError("no water")
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(asyncio.Event().wait())
+        with tts_written.connected_to(lambda _, *, event: None):
+            yield settings.level_m
+        task.cancel()
+
+
+def refuses(level_m: float) -> str:
+    """Refuse at high tide."""
+    return "the tide is high" if level_m > 5 else ""
+
+
+TIDES = Plugin("tides", TidesSettings, lifespan, router=router, refuses=refuses)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[LiveServer]:
+    app = create_app(Settings(artifacts_dir=tmp_path), [Discovered("tides", TIDES)])
+    with LiveServer(app) as live:
+        yield live
+
+
+def switch(server: LiveServer, name: str, on: object, **headers: str) -> tuple[int, Any]:
+    with server.client() as client:
+        answer = client.post(f"/v1/plugins/{name}", json={"enabled": on}, headers=headers)
+        return answer.status_code, answer.json()
+
+
+def test_a_plugin_that_was_off_is_switched_on_with_its_routes(server: LiveServer) -> None:
+    """It starts, its routes answer, and it stops again; its settings are not changed."""
+    assert 404 == get(server.port, "/v1/tide").status
+
+    assert (200, {"state": "ok", "reason": ""}) == switch(server, "tides", True)
+    assert 200 == get(server.port, "/v1/tide").status
+    assert (200, {"state": "ok", "reason": ""}) == switch(server, "tides", True)
+    assert 1 == len(tts_written.connections)
+    assert (200, "disabled") == (lambda done: (done[0], done[1]["state"]))(
+        switch(server, "tides", False)
+    )
+    assert 0 == len(tts_written.connections)
+
+
+def test_its_settings_are_read_anew(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong setting leaves it off and is told; a plugin that fails to start is `failed`."""
+    monkeypatch.setenv("RR_TIDES_LEVEL_M", "much")
+    status, problem = switch(server, "tides", True)
+    assert (409, True) == (status, "RR_TIDES_LEVEL_M" in problem["detail"])
+
+    monkeypatch.setenv("RR_TIDES_LEVEL_M", "-1")
+    assert (200, {"state": "failed", "reason": "RuntimeError: no water"}) == (
+        switch(server, "tides", True)
+    )
+    monkeypatch.setenv("RR_TIDES_LEVEL_M", "1")
+    assert (200, {"state": "ok", "reason": ""}) == switch(server, "tides", True)
+
+
+def test_a_plugin_may_refuse(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its reason is told, and it goes on."""
+    monkeypatch.setenv("RR_TIDES_LEVEL_M", "6")
+    switch(server, "tides", True)
+
+    status, problem = switch(server, "tides", False)
+
+    assert (409, "the plugin tides is not stopped: the tide is high") == (
+        status,
+        problem["detail"],
+    )
+    assert 1 == len(tts_written.connections)
+
+
+def test_only_who_may_can_switch(tmp_path: Path) -> None:
+    """With a token it is needed; an unknown plugin and a wrong body are told."""
+    settings = Settings(artifacts_dir=tmp_path, api_token=SecretStr("canary-token"))
+    with LiveServer(create_app(settings, [Discovered("tides", TIDES)])) as server:
+        assert 401 == switch(server, "tides", True)[0]
+        key = {"authorization": "Bearer canary-token"}
+        assert 200 == switch(server, "tides", True, **key)[0]
+        assert 404 == switch(server, "no", True, **key)[0]
+        assert 422 == switch(server, "tides", "maybe", **key)[0]
+
+
+def test_from_another_machine_nobody_can_switch_without_a_token(tmp_path: Path) -> None:
+    """On an open network, plugins are switched from this machine alone."""
+    app = create_app(Settings(artifacts_dir=tmp_path), [Discovered("tides", TIDES)])
+    with LiveServer(app, forwarded_allow_ips="*", proxy_headers=True) as server:
+        forwarded = {"x-forwarded-for": "192.0.2.1"}
+        status, problem = switch(server, "tides", True, **forwarded)
+
+    assert (403, True) == (status, "RR_API_TOKEN" in problem["detail"])
+
+
+def held() -> dict[str, int]:
+    """Return what this process holds now."""
+    me = psutil.Process()
+    return {
+        "threads": threading.active_count(),
+        "processes": len(me.children(recursive=True)),
+        "files": me.num_fds(),
+        "receivers": sum(len(signal.connections) for signal in defined()),
+    }
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("name", [one.name for one in discover()])
+def test_what_a_plugin_held_is_released(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After many switches there are as many threads, tasks, processes, files and receivers."""
+    monkeypatch.setenv("RR_OSC_TARGETS", "127.0.0.1:9")
+    app = create_app(Settings(artifacts_dir=tmp_path), discover())
+    with LiveServer(app) as server, server.client() as client:
+
+        def turn(on: bool) -> None:
+            answer = client.post(f"/v1/plugins/{name}", json={"enabled": on})
+            assert 200 == answer.status_code, answer.text
+
+        for on in (True, False) * 3:
+            turn(on)
+        before, tasks = held(), server.run(_tasks())
+        for on in (True, False) * CYCLES:
+            turn(on)
+
+        def is_released() -> bool:
+            now = held()
+            return all(now[key] <= before[key] for key in now)
+
+        until(is_released, f"{before} again, not {held()}")
+        assert server.run(_tasks()) <= tasks
+
+
+async def _tasks() -> int:
+    return len(asyncio.all_tasks())
