@@ -324,7 +324,7 @@ def _parse(arguments: list[str]) -> None:
     """Let the command line read `arguments` as it would, without running anything."""
     command: Any = typer.main.get_command(app)
     name: str | None = "reflective-resonance"
-    while isinstance(command, TyperGroup) and arguments != ["--help"]:
+    while isinstance(command, TyperGroup) and arguments and not arguments[0].startswith("-"):
         context = command.make_context(name, [], resilient_parsing=True)
         name, command, arguments = command.resolve_command(context, arguments)
     if arguments != ["--help"]:

@@ -149,17 +149,17 @@ def held() -> dict[str, int]:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("name", [one.name for one in discover()])
+@pytest.mark.parametrize("found", discover(), ids=lambda one: one.name)
 def test_what_a_plugin_held_is_released(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, found: Discovered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After many switches there are as many threads, tasks, processes, files and receivers."""
     monkeypatch.setenv("RR_OSC_TARGETS", "127.0.0.1:9")
-    app = create_app(Settings(artifacts_dir=tmp_path), discover())
+    app = create_app(Settings(artifacts_dir=tmp_path), [found])
     with LiveServer(app) as server, server.client() as client:
 
         def turn(on: bool) -> None:
-            answer = client.post(f"/v1/plugins/{name}", json={"enabled": on})
+            answer = client.post(f"/v1/plugins/{found.name}", json={"enabled": on})
             assert 200 == answer.status_code, answer.text
 
         for on in (True, False) * 3:
