@@ -6,73 +6,62 @@ import { clock, duration, plural } from "./format.mjs";
 import { countsOf, isRunning, newestFirst, startOf } from "./room.mjs";
 import { Timeline } from "./timeline.mjs";
 
-const SHOWN = 4;
+const SHOWN = 4; // sessions that run
 const TICK_MS = 200;
 const KINDS = ["response", "comment", "reply", "summary"]; // of the turns
 
-/**
- * @typedef {import("./room.mjs").Room} Room
- * @typedef {import("./room.mjs").RoomSession} RoomSession
- */
+/** @typedef {import("./room.mjs").RoomSession} RoomSession */
 
-/** @param {{room: Room}} props */
+/** @param {{room: import("./room.mjs").Room}} props */
 export function NowView({ room }) {
   const sessions = newestFirst(room);
   const running = sessions.filter(isRunning);
   const last = sessions.find((one) => !isRunning(one));
-  const areWavesToCome = last && !last.interrupted && countsOf(last).wavesToCome > 0;
-  const now = useServerTime(room.connection, running.length > 0 || Boolean(areWavesToCome));
+  const isUnsettled = last && !last.interrupted && countsOf(last).wavesToCome > 0;
+  const goingOn = [...running.slice(0, SHOWN), ...(isUnsettled ? [last] : [])];
+  const now = useServerTime(room.connection, goingOn.length > 0);
   const shown = running.length ? running.slice(0, SHOWN) : last ? [last] : [];
   return html`
     <h1>Now</h1>
     <${ConnectionState} connection=${room.connection} />
     <div class="cards">
       <section class="card"><h2>Last</h2>
-        ${last ? html`<${Last} session=${last} />` : html`<p>No session yet since the server was started.</p>`}
+        <p>${last ? html`${link(last)} ${outcome(last)}` : "No session yet since the server was started."}</p>
       </section>
       <section class="card"><h2>Now</h2>
-        ${running.length === 0 && html`<p>Waiting for a visitor.</p>`}
         ${running.slice(0, SHOWN).map((one) => html`<p key=${one.id}>${link(one)} ${stage(one)}</p>`)}
         ${running.length > SHOWN && html`<p>And ${plural(running.length - SHOWN, "more session")}.</p>`}
+        ${running.length === 0 && html`<p>Waiting for a visitor.</p>`}
       </section>
       <section class="card"><h2>Next</h2>
-        ${running.slice(0, SHOWN).map((one) => html`<p key=${one.id}>${link(one)} ${next(one)}</p>`)}
-        ${running.length === 0 && html`<p>${areWavesToCome ? html`${link(last)} ${next(last)}` : "The next visitor."}</p>`}
+        ${goingOn.map((one) => html`<p key=${one.id}>${link(one)} ${next(one)}</p>`)}
+        ${running.length === 0 && html`<p>The next visitor.</p>`}
       </section>
     </div>
     ${shown.map((one) => html`<section key=${one.id}>
-      <h2>${running.length ? "Session" : "Last session"} ${link(one)}</h2>
-      <${Timeline} session=${one} now=${isRunning(one) || (areWavesToCome && one === last) ? now : null} />
+      <h2>${isRunning(one) ? "Session" : "Last session"} ${link(one)}</h2>
+      <${Timeline} session=${one} now=${goingOn.includes(one) ? now : null} />
     </section>`)}
-    <p class="visually-hidden" role="status">${announcement(room.connection, running[0] ?? last)}</p>`;
+    <p class="visually-hidden" role="status">${announcement(room, running[0] ?? last)}</p>`;
 }
 
 /** @param {{connection: import("./room.mjs").Connection}} props */
-export function ConnectionState({ connection }) {
-  const { connected, lostAt, backAt, replayed, gap, restarted } = connection;
+export function ConnectionState({ connection: { connected, lostAt, backAt, replayed, gap, restarted } }) {
   if (!connected) {
     return html`<p class="connection bad">${lostAt === null ? "Connecting to the server …"
       : `No connection since ${clock(lostAt)}. What is below is of before; the page goes on trying by itself.`}</p>`;
   }
-  const away = lostAt !== null && backAt !== null && ` It was lost for ${duration(backAt - lostAt)} until ${clock(backAt)}.`;
-  return html`<p class="connection ${gap && !restarted ? "warn" : "good"}">Connected.${away}
-    ${away && !restarted && ` ${plural(replayed, "missed event")} came again.`}
+  const isBack = lostAt !== null && backAt !== null;
+  return html`<p class="connection ${gap && !restarted ? "warn" : "good"}">Connected.
+    ${isBack && ` It was lost for ${duration(backAt - lostAt)} until ${clock(backAt)}.`}
+    ${isBack && !restarted && ` ${plural(replayed, "missed event")} came again.`}
     ${restarted && " The server was restarted meanwhile: sessions that ran then were interrupted."}
     ${gap && !restarted && " Some missed events are lost; the pages of the sessions have the whole record."}</p>`;
 }
 
-/** @param {{session: RoomSession}} props */
-function Last({ session }) {
-  const { spoken, failed, withWaves, wavesToCome } = countsOf(session);
-  const took = session.finishedAt && duration(session.finishedAt - startOf(session));
-  return html`<p>${link(session)} ${session.interrupted ? "interrupted" : `took ${took}`}.
-    ${" "}${plural(spoken, "utterance")}, ${withWaves} with waves${wavesToCome > 0 && `, ${wavesToCome} to come`}.
-    ${failed > 0 && html` <span class="bad">${failed} failed.</span>`}</p>`;
-}
-
 /**
  * The time of the server, which goes on while something does.
- * @param {Room["connection"]} connection
+ * @param {import("./room.mjs").Connection} connection
  * @param {boolean} isGoingOn
  */
 function useServerTime({ connected, lostAt, aheadMs }, isGoingOn) {
@@ -88,6 +77,14 @@ function useServerTime({ connected, lostAt, aheadMs }, isGoingOn) {
 /** @param {RoomSession} session */
 function link(session) {
   return html`<a href="#/sessions/${session.id}">${clock(startOf(session))}</a>`;
+}
+
+/** @param {RoomSession} session */
+function outcome(session) {
+  const { spoken, failed, withWaves } = countsOf(session);
+  const took = session.interrupted ? "interrupted" : `took ${duration((session.finishedAt ?? 0) - startOf(session))}`;
+  return html`${took}: ${plural(spoken, "utterance")}, ${withWaves} with waves.
+    ${failed > 0 && html` <span class="bad">${failed} failed.</span>`}`;
 }
 
 /** @param {RoomSession} session */
@@ -110,15 +107,15 @@ function next(session) {
     ...later.map((kind) => (kind === "summary" ? "the summary" : `up to ${plural(slots.length - silent, kind)}`)),
     wavesToCome > 0 && `waves of ${plural(wavesToCome, "utterance")}${lately}`,
   ].filter(Boolean);
-  return parts.length ? `${parts.join(", then ")}.` : "the end of the session.";
+  return `${parts.join(", then ") || "the end of the session"}.`;
 }
 
-/** What a screen reader says. @param {Room["connection"]} connection @param {RoomSession | undefined} session */
-function announcement({ connected, lostAt }, session) {
+/** What a screen reader says. @param {import("./room.mjs").Room} room @param {RoomSession | undefined} session */
+function announcement({ connection: { connected, lostAt } }, session) {
   if (!connected) return lostAt === null ? "" : "Connection lost.";
   if (!session) return "Waiting for a visitor.";
   const { spoken, failed } = countsOf(session);
   const failures = failed ? ` ${failed} failed.` : "";
-  if (isRunning(session)) return session.turnIndex ? `Turn ${session.turnIndex} runs.${failures}` : "A session begins.";
+  if (isRunning(session)) return `Turn ${session.turnIndex} runs.${failures}`;
   return `The session is over. ${plural(spoken, "utterance")}.${failures}`;
 }

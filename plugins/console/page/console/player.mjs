@@ -26,14 +26,13 @@ export function usePlayer(seconds) {
     setCurrent = setTracks;
     const audio = (context ??= new AudioContext());
     void audio.resume();
-    const gain = new GainNode(audio, { gain: 1 / tracks.length });
-    gain.connect(audio.destination);
-    const startAt = audio.currentTime + 0.05; // all tracks at the same time
-    for (const buffer of tracks) {
+    const startAt = audio.currentTime + 0.05; // the same for all tracks
+    const sources = tracks.map((buffer) => {
       const source = new AudioBufferSourceNode(audio, { buffer });
-      source.connect(gain);
+      source.connect(audio.destination);
       source.start(startAt, Math.min(from, buffer.duration));
-    }
+      return source;
+    });
     let frame = requestAnimationFrame(function move() {
       const now = from + Math.max(0, audio.currentTime - startAt);
       setPosition(now < seconds ? now : 0);
@@ -42,7 +41,7 @@ export function usePlayer(seconds) {
     });
     return () => {
       cancelAnimationFrame(frame);
-      gain.disconnect();
+      for (const source of sources) source.disconnect();
     };
   }, [tracks, from]);
   return {

@@ -6,36 +6,16 @@ export const KEPT_SESSIONS = 50;
 const KEPT_OUTCOMES = 100;
 
 /**
- * @typedef {object} Expected what was said of a session when it began
- * @property {number[]} slots
- * @property {number} turns
- * @property {number | null} medianReadyMs how long waves took lately
- *
- * @typedef {object} Outcome of the decomposition of one utterance
- * @property {string[]} waves paths; empty if it failed
- * @property {string} reason why there are none
- * @property {number} at
- *
- * @typedef {object} More
- * @property {Expected | null} expected
- * @property {Record<string, number>} readyMs from speech to waves, by the key of the utterance
- * @property {boolean} interrupted the server was restarted before the session was over
+ * @typedef {{slots: number[], turns: number, medianReadyMs: number | null}} Expected as told when a session begins
+ * @typedef {{waves: string[], reason: string, at: number}} Outcome paths of the three waves, or why there are none
+ * @typedef {{expected: Expected | null, readyMs: Record<string, number>, interrupted: boolean}} More
+ *   `readyMs`: from speech to waves, by key; `interrupted`: the server was restarted before the session was over
  * @typedef {import("../session.mjs").Session & More} RoomSession
- *
- * @typedef {object} Connection
- * @property {boolean} connected
- * @property {number | null} lostAt by the clock of this machine, as `backAt`; of the latest loss
- * @property {number | null} backAt
- * @property {number} replayed how many events were missed and came again
- * @property {boolean} gap some that were missed are lost
- * @property {boolean} restarted it is another run of the server
- * @property {number} aheadMs by how much the server's clock is ahead of this machine's
- *
- * @typedef {object} Room
- * @property {Map<string, RoomSession>} sessions by id, the latest `KEPT_SESSIONS`
- * @property {Map<string, Outcome>} outcomes by the path of the speech, the latest; also of earlier sessions
- * @property {Connection} connection
- *
+ * @typedef {{connected: boolean, lostAt: number | null, backAt: number | null, replayed: number, gap: boolean,
+ *   restarted: boolean, aheadMs: number}} Connection
+ *   `lostAt`, `backAt`: the latest loss and its end, by this machine's clock; the others as `followAll` tells them
+ * @typedef {{sessions: Map<string, RoomSession>, outcomes: Map<string, Outcome>, connection: Connection}} Room
+ *   `sessions` by id; `outcomes` by the path of the speech, also of earlier sessions; the latest of each
  * @typedef {{type: string, sessionId: string, payload: any, at: number}} RoomEvent
  * @typedef {Partial<Connection> & {connected: boolean, at: number}} ConnectionState
  */

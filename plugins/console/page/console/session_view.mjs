@@ -4,22 +4,18 @@ import { html } from "htm/preact";
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { ApiError, get, send } from "../api.mjs";
 import { clock, day, plural, turnName } from "./format.mjs";
-import { countsOf } from "./room.mjs";
+import { isRunning } from "./room.mjs";
 import { Sound } from "./sound.mjs";
 import { Who } from "./timeline.mjs";
 import { wavesTrouble } from "./troubles.mjs";
 
-/**
- * @typedef {{turnIndex: number, kind: string, slotId: number, agentId: string, targetSlotId: number | null,
- *   text: string, voiceProfile: string, audioPath: string | null, durationS: number | null, waves: string[],
- *   wavesReason: string | null}} Kept
- * @typedef {{startedAt: string, status: string, spoken: boolean, slots: unknown[], utterances: Kept[]}} KeptSession
- * @typedef {import("./room.mjs").Outcome | undefined} MaybeOutcome
- */
+const GONE = "This session is not there: it was deleted.";
+
+/** @typedef {import("./room.mjs").Outcome | undefined} Outcome what was told of waves since the page was opened */
 
 /** @param {{room: import("./room.mjs").Room, sessionId: string}} props */
 export function SessionView({ room, sessionId }) {
-  const [session, setSession] = useState(/** @type {KeptSession | null} */ (null));
+  const [session, setSession] = useState(/** @type {any} */ (null)); // as the server tells it
   const [problem, setProblem] = useState("");
   const live = room.sessions.get(sessionId);
   const load = useCallback(async () => {
@@ -28,25 +24,29 @@ export function SessionView({ room, sessionId }) {
       setProblem("");
     } catch (error) {
       const isGone = error instanceof ApiError && error.status === 404;
-      setProblem(isGone ? "This session is not there: it was deleted." : /** @type {Error} */ (error).message);
+      setProblem(isGone ? GONE : /** @type {Error} */ (error).message);
       if (isGone) setSession(null);
     }
   }, [sessionId]);
-  useEffect(() => void load(), [load, live && countsOf(live).spoken, live?.finishedAt, room.connection.backAt]);
+  useEffect(() => void load(), [load, live?.turnIndex, live?.finishedAt, room.connection.backAt]);
 
   const back = html`<p><a href="#/sessions">All sessions</a></p>`;
   if (!session) {
-    return html`${back}<h1>Session</h1><p role="status" class=${problem && "bad"}>${problem || "Loading …"}</p>`;
+    const isNew = problem === GONE && live && isRunning(live);
+    return html`${back}<h1>Session</h1>
+      <p role="status">${isNew ? "The session has just begun." : problem || "Loading …"}</p>`;
   }
-  const turns = [...new Set(session.utterances.map((one) => one.turnIndex))];
+  /** @type {any[]} */
+  const utterances = session.utterances;
+  const turns = [...new Set(utterances.map((one) => one.turnIndex))];
   return html`${back}
     <h1>Session of ${day(session.startedAt)}, ${clock(session.startedAt)}</h1>
     <p class="muted">${session.status}, ${session.spoken ? "spoken" : "typed"} by the visitor,
-      ${" "}${plural(session.slots.length, "slot")}, ${plural(session.utterances.length, "utterance")}.
+      ${" "}${plural(session.slots.length, "slot")}, ${plural(utterances.length, "utterance")}.
       <span class="id"> ${sessionId}</span></p>
     ${problem && html`<p role="alert" class="bad">${problem}</p>`}
     ${turns.map((turnIndex) => {
-      const all = session.utterances.filter((one) => one.turnIndex === turnIndex);
+      const all = utterances.filter((one) => one.turnIndex === turnIndex);
       return html`<section key=${turnIndex}>
         <h2>${turnName(all[0])}</h2>
         ${all.map((one) => html`<${Utterance} key=${one.slotId} utterance=${one} sessionId=${sessionId} onGone=${load}
@@ -55,10 +55,7 @@ export function SessionView({ room, sessionId }) {
     })}`;
 }
 
-/**
- * @param {{utterance: Kept, sessionId: string, outcome: MaybeOutcome, onGone: () => void}} props
- *   `outcome`: what was told of its waves since the page was opened
- */
+/** @param {{utterance: any, sessionId: string, outcome: Outcome, onGone: () => void}} props */
 function Utterance({ utterance, sessionId, outcome, onGone }) {
   const [isOpen, setIsOpen] = useState(false);
   const { audioPath, durationS, text, voiceProfile, slotId } = utterance;
@@ -79,7 +76,7 @@ function Utterance({ utterance, sessionId, outcome, onGone }) {
   </article>`;
 }
 
-/** @param {{audioPath: string, outcome: MaybeOutcome}} props */
+/** @param {{audioPath: string, outcome: Outcome}} props */
 function MakeAgain({ audioPath, outcome }) {
   const [asked, setAsked] = useState(/** @type {{before?: number, problem: string} | null} */ (null));
   async function ask() {

@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { ApiError, audioUrl, peaksOf } from "../api.mjs";
-import { TimeAxis } from "./axis.mjs";
+import { Axis } from "./axis.mjs";
 import { load, usePlayer } from "./player.mjs";
 import { Spectrogram } from "./spectrogram.mjs";
 import { Waveform } from "./waveform.mjs";
@@ -49,7 +49,7 @@ export function Sound({ name, speech, waves, onGone }) {
       </div>`)}
       <input type="range" min="0" max=${seconds} step="0.1" value=${player.position} aria-label="Position in seconds"
         onInput=${(/** @type {any} */ event) => player.seek(Number(event.currentTarget.value))} />
-      <${TimeAxis} seconds=${seconds} />
+      <${Axis} length=${seconds} unit="s" />
     </div>
     ${tracks.length > 0 && html`<div class="spectrograms">
       <${Spectrogram} ...${VOICE} tracks=${voice} seconds=${seconds} />

@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { useEffect, useRef } from "preact/hooks";
-import { FrequencyAxis, TimeAxis } from "./axis.mjs";
+import { Axis } from "./axis.mjs";
 import { spectrogram } from "./fft.mjs";
 
 const COLUMNS = 400;
@@ -25,11 +25,11 @@ export function Spectrogram({ title, tracks, colors, fmax, windowS, seconds }) {
   }, [tracks]);
   return html`<figure class="spectrogram">
     <figcaption>${title}</figcaption>
-    <${FrequencyAxis} hertz=${fmax} />
+    <${Axis} length=${fmax} unit="Hz" isUpright />
     <div class="lane">
       <canvas ref=${canvas} width=${COLUMNS} height="1" role="img" aria-label="Spectrogram: ${title}"></canvas>
     </div>
-    <${TimeAxis} seconds=${seconds} />
+    <${Axis} length=${seconds} unit="s" />
   </figure>`;
 }
 
@@ -43,7 +43,7 @@ function drawLevels(canvas, images, colors) {
   const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const pixels = pen.createImageData(COLUMNS, rows);
   images.forEach(({ levels }, n) => {
-    const loudest = levels.reduce((a, b) => Math.max(a, b));
+    const loudest = levels.reduce((a, b) => Math.max(a, b), -RANGE_DB);
     levels.forEach((level, i) => {
       const pixel = 4 * ((rows - 1 - (i % rows)) * COLUMNS + Math.floor(i / rows));
       const light = Math.max(0, 1 - (loudest - level) / RANGE_DB) ** 2;

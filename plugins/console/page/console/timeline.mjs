@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useMemo } from "preact/hooks";
 import { inOrder } from "../session.mjs";
-import { TimeAxis } from "./axis.mjs";
+import { Axis } from "./axis.mjs";
 import { duration, turnName } from "./format.mjs";
 import { isRunning } from "./room.mjs";
 import { spansOf, stepOf } from "./scale.mjs";
@@ -40,7 +40,7 @@ function Turn({ rows, from, length, session }) {
   const share = (/** @type {number} */ value) => `${(100 * value) / length}%`;
   return html`<section class="turn" style=${{ "--step": share(stepOf(length)) }}>
     <h3>${turnName(rows[0].utterance)}</h3>
-    <${TimeAxis} seconds=${length / 1000} />
+    <${Axis} length=${length / 1000} unit="s" />
     <ol class="rows">
       ${rows.map(({ utterance, spans }) => html`<li key=${utterance.key}>
         <details>
