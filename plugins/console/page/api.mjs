@@ -14,6 +14,14 @@ export class ApiError extends Error {
   }
 }
 
+const unauthorized = new EventTarget();
+
+/** Call `react` when a request is refused for want of the token. @param {() => void} react @returns {() => void} stops it */
+export function onUnauthorized(react) {
+  unauthorized.addEventListener("401", react);
+  return () => unauthorized.removeEventListener("401", react);
+}
+
 /**
  * Send a request; throw ApiError unless the status is 2xx.
  * @param {string} path
@@ -29,6 +37,7 @@ export async function request(path, options = {}) {
     throw new ApiError(0, "The server does not answer.");
   }
   if (!response.ok) {
+    if (response.status === 401) unauthorized.dispatchEvent(new Event("401"));
     const problem = await response.json().catch(() => ({}));
     const detail = problem.detail || problem.title || response.statusText;
     throw new ApiError(response.status, detail, Number(response.headers.get("retry-after")) || 0);

@@ -1,5 +1,168 @@
-/** The artist's page: its views, and which of them the address names. */
+/** The artist's page: its views, which of them the address names, and the strip above them all. */
 
 import { html, render } from "htm/preact";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { get, onUnauthorized, send } from "../api.mjs";
+import { countsOf, isRunning, newestFirst } from "./room.mjs";
+import { plural } from "./format.mjs";
+import { useRoom } from "./use_room.mjs";
 
-render(html`<main><h1>Console</h1></main>`, /** @type {HTMLElement} */ (document.getElementById("app")));
+const RELOADED = "rr.reloaded";
+const READY_EVERY_MS = 10_000;
+
+/** @typedef {{room: import("./room.mjs").Room, sessionId: string}} ViewProps */
+/** @type {Record<string, {title: string, load: () => Promise<(props: ViewProps) => any>}>} */
+const VIEWS = {
+  now: { title: "Now", load: async () => (await import("./now.mjs")).NowView },
+  sessions: { title: "Sessions", load: async () => (await import("./sessions.mjs")).SessionsView },
+  session: { title: "Session", load: async () => (await import("./session_view.mjs")).SessionView },
+  slots: { title: "Slots and agents", load: async () => (await import("./slots.mjs")).SlotsView },
+  health: { title: "Health", load: async () => (await import("./health.mjs")).HealthView },
+};
+const MENU = ["now", "sessions", "slots", "health"];
+
+/** The view that the address names. @param {string} hash */
+export function viewOf(hash) {
+  const [, name = "", sessionId = ""] = hash.split("/");
+  if (name === "sessions" && sessionId) return { view: "session", sessionId: decodeURIComponent(sessionId) };
+  return { view: name in VIEWS ? name : "now", sessionId: "" };
+}
+
+/** What is wrong with a part of the server, the worst first. @param {any} ready as of /v1/health/ready */
+export function worstOf(ready) {
+  const parts = Object.entries({ hearing: ready.hearing, ...ready.plugins });
+  const ill = parts.filter(([, { state }]) => state === "failed" || state === "degraded");
+  return ill.sort(([, a], [, b]) => b.state.localeCompare(a.state)).map(([name, { state }]) => `${name} is ${state}`);
+}
+
+function App() {
+  const [page, setPage] = useState(/** @type {any} */ (null));
+  const [isAway, setAway] = useState(false);
+  const first = useRef("");
+  const ask = useCallback(async () => {
+    try {
+      const answer = await get("/v1/page");
+      first.current ||= answer.version;
+      if (answer.version !== first.current && sessionStorage.getItem(RELOADED) !== answer.version) {
+        sessionStorage.setItem(RELOADED, answer.version);
+        location.reload();
+      }
+      setPage(answer);
+      setAway(false);
+    } catch {
+      setAway(true);
+    }
+  }, []);
+  useEffect(() => {
+    void ask();
+    return onUnauthorized(ask);
+  }, []);
+  useEffect(() => {
+    if (!isAway) return;
+    const timer = setInterval(ask, 1000);
+    return () => clearInterval(timer);
+  }, [isAway]);
+  if (!page) return html`<main><p role="status">${isAway ? "The server does not answer. The page goes on trying." : ""}</p></main>`;
+  if (page.tokenRequired && !page.loggedIn) return html`<${LoginView} onDone=${ask} />`;
+  return html`<${Console} page=${page} ask=${ask} />`;
+}
+
+/** @param {{onDone: () => void}} props */
+function LoginView({ onDone }) {
+  const Form = useModule(async () => {
+    const [{ Login }, { loadTexts }] = await Promise.all([import("../login.mjs"), import("../texts.mjs")]);
+    const t = await loadTexts("en");
+    return () => html`<${Login} t=${t} onDone=${onDone} />`;
+  }, "login");
+  return html`<main class="narrow"><h1>Reflective Resonance</h1>${Form && html`<${Form} />`}</main>`;
+}
+
+/** @param {{page: any, ask: () => void}} props */
+function Console({ page, ask }) {
+  const room = useRoom();
+  const [{ view, sessionId }, setPlace] = useState(() => viewOf(location.hash));
+  const ready = useReadiness(room.connection.connected);
+  const main = useRef(/** @type {HTMLElement | null} */ (null));
+  const View = useModule(VIEWS[view].load, view);
+  useEffect(() => {
+    const follow = () => setPlace(viewOf(location.hash));
+    addEventListener("hashchange", follow);
+    return () => removeEventListener("hashchange", follow);
+  }, []);
+  const isFirst = useRef(true);
+  useEffect(() => {
+    document.title = `${VIEWS[view].title} · Reflective Resonance`;
+    if (!View) return;
+    if (!isFirst.current) main.current?.focus();
+    isFirst.current = false;
+  }, [view, sessionId, View !== null]);
+  const isLost = !room.connection.connected && room.connection.lostAt !== null;
+  useEffect(() => {
+    if (isLost || room.connection.restarted) ask(); // the token may be asked for again, or the page be old
+  }, [isLost, room.connection.restarted]);
+
+  return html`
+    <a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => {
+      event.preventDefault();
+      main.current?.focus();
+    }}>Skip to the content</a>
+    <header>
+      <nav aria-label="Views"><ul>${MENU.map((name) => {
+        const current = name === view || (name === "sessions" && view === "session");
+        return html`<li><a href="#/${name}" aria-current=${current ? "page" : null}>${VIEWS[name].title}</a></li>`;
+      })}</ul></nav>
+      <${Strip} room=${room} ready=${ready} />
+      <p class="links"><a href="/">Visitor's page</a>
+        ${page.tokenRequired && html` <button onClick=${() => send("/v1/logout").then(ask)}>Log out</button>`}</p>
+    </header>
+    <main id="main" ref=${main} tabindex="-1">
+      ${View ? html`<${View} room=${room} sessionId=${sessionId} />` : html`<p role="status">Loading …</p>`}
+    </main>`;
+}
+
+/** @param {{room: import("./room.mjs").Room, ready: any}} props */
+function Strip({ room, ready }) {
+  const { connected } = room.connection;
+  const running = newestFirst(room).filter(isRunning);
+  const failed = running.reduce((sum, one) => sum + countsOf(one).failed, 0);
+  const worst = ready ? worstOf(ready) : [];
+  return html`<p class="strip">
+    <span class=${connected ? "good" : "bad"}>${connected ? "connected" : "not connected"}</span>
+    <span>${running.length ? `${plural(running.length, "session")} running` : "no session"}</span>
+    ${failed > 0 && html`<span class="bad">${failed} failed</span>`}
+    ${worst.length ? html`<a class="bad" href="#/health">${worst.join(", ")}</a>` : ready && html`<span class="good">all parts well</span>`}
+  </p>`;
+}
+
+/** How the parts of the server are, asked for now and then. @param {boolean} connected */
+function useReadiness(connected) {
+  const [ready, setReady] = useState(null);
+  useEffect(() => {
+    if (!connected) return;
+    const ask = () => document.hidden || get("/v1/health/ready").then(setReady, () => {});
+    ask();
+    const timer = setInterval(ask, READY_EVERY_MS);
+    return () => clearInterval(timer);
+  }, [connected]);
+  return ready;
+}
+
+/**
+ * What a module gives, null until it is loaded; views are loaded when they are first shown.
+ * @template T
+ * @param {() => Promise<T>} load
+ * @param {string} name
+ * @returns {T | null}
+ */
+function useModule(load, name) {
+  const [loaded, setLoaded] = useState(/** @type {{name: string, value: T} | null} */ (null));
+  useEffect(() => {
+    let isWanted = true;
+    load().then((value) => isWanted && setLoaded({ name, value }));
+    return () => void (isWanted = false);
+  }, [name]);
+  return loaded?.name === name ? loaded.value : null;
+}
+
+const place = document.getElementById("app");
+if (place) render(html`<${App} />`, place);
