@@ -16,7 +16,7 @@ const VIEWS = {
   now: { title: "Now", load: async () => (await import("./now.mjs")).NowView },
   sessions: { title: "Sessions", load: async () => (await import("./sessions.mjs")).SessionsView },
   session: { title: "Session", load: async () => (await import("./session_view.mjs")).SessionView },
-  slots: { title: "Slots and agents", load: async () => (await import("./slots.mjs")).SlotsView },
+  slots: { title: "Slots", load: async () => (await import("./slots.mjs")).SlotsView },
   health: { title: "Health", load: async () => (await import("./health.mjs")).HealthView },
 };
 const MENU = ["now", "sessions", "slots", "health"];
