@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from backend.plugins import Host
+from plugins.console.archive import Archive
 from plugins.console.assets import Assets, load_assets
 from plugins.console.settings import ConsoleSettings
 
@@ -16,9 +17,10 @@ class Console:
     host: Host
     settings: ConsoleSettings
     assets: Assets
+    archive: Archive
 
 
 @asynccontextmanager
 async def lifespan(host: Host, settings: ConsoleSettings) -> AsyncIterator[Console]:
     """Serve the pages while the host runs."""
-    yield Console(host, settings, load_assets())
+    yield Console(host, settings, load_assets(), Archive(host.artifacts))

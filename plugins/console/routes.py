@@ -1,11 +1,14 @@
 """The routes of the console: `/`, `/console`, their files, and what the pages ask for."""
 
+from datetime import date
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic.json_schema import SkipJsonSchema
 
-from backend.http import ProblemError, service_of
+from backend.http import ProblemError, problems, service_of
+from plugins.console.archive import KeptSession, SessionPage
 from plugins.console.plugin import Console
 
 Service = Annotated[Console, Depends(service_of("console"))]
@@ -29,6 +32,33 @@ def artist(request: Request, console: Service) -> Response:
 def page(path: str, request: Request, console: Service) -> Response:
     """Send a file of the pages."""
     return _send(request, console, path)
+
+
+@router.get("/v1/sessions", responses=problems.responses(422, 503))
+def sessions(
+    console: Service,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    before: Annotated[
+        str, Query(max_length=200, description="Only earlier ones: `next` of the page before.")
+    ] = "",
+    day: Annotated[
+        date | SkipJsonSchema[None], Query(description="Only those begun on this day, UTC.")
+    ] = None,
+    q: Annotated[
+        str, Query(max_length=200, description="Words that all were said by the agents.")
+    ] = "",
+) -> SessionPage:
+    """List the sessions whose speech is kept, newest first."""
+    return console.archive.page(limit, before, day, q.casefold().split())
+
+
+@router.get("/v1/sessions/{sessionId}", responses=problems.responses(404, 503))
+def session(session_id: Annotated[str, Path(alias="sessionId")], console: Service) -> KeptSession:
+    """Return what is kept of a session."""
+    found = console.archive.session(session_id)
+    if found is None:
+        raise ProblemError(HTTPStatus.NOT_FOUND, "No session of that id is kept.")
+    return found
 
 
 def _send(request: Request, console: Console, name: str) -> Response:
