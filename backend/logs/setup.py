@@ -12,7 +12,7 @@ escaped, and the lines of a traceback are indented. No secret and no word of a v
 import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -23,6 +23,7 @@ import structlog
 from pydantic import SecretStr, ValidationError
 from structlog.typing import EventDict, ExcInfo, WrappedLogger
 
+from backend.logs.recent import MAX_CHARACTERS, LogLine, Value, keep
 from backend.logs.writer import LogWriter
 
 NOISY = (
@@ -47,16 +48,19 @@ def configure_logging(
     os.environ.update(SILENCED)
     logging.captureWarnings(True)
     handler = LogWriter(sys.stderr)
+    redact = partial(_redact, [secret.get_secret_value() for secret in secrets if secret])
     handler.setFormatter(
         _Redacting(
-            [secret.get_secret_value() for secret in secrets if secret],
+            redact,
             processors=[
                 _add_time_and_level,
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _escape_unprintable,
+                partial(_render_traceback, keep_texts=keep_texts),
+                partial(_keep_line, redact),
                 structlog.dev.ConsoleRenderer(
                     colors=_coloured(sys.stderr),
-                    exception_formatter=partial(_write_traceback, keep_texts=keep_texts),
+                    exception_formatter=structlog.dev.plain_traceback,
                 ),
             ],
         )
@@ -112,15 +116,18 @@ def unfailing(level: str) -> type[Any]:
 class _Redacting(structlog.stdlib.ProcessorFormatter):
     """Replace secrets in the formatted line, with its traceback."""
 
-    def __init__(self, secrets: list[str], **options: Any) -> None:
+    def __init__(self, redact: Callable[[str], str], **options: Any) -> None:
         super().__init__(**options)
-        self._secrets = secrets
+        self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
-        for secret in self._secrets:
-            line = line.replace(secret, REDACTED)
-        return line
+        return self._redact(super().format(record))
+
+
+def _redact(secrets: list[str], text: str) -> str:
+    for secret in secrets:
+        text = text.replace(secret, REDACTED)
+    return text
 
 
 def _keep_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -144,6 +151,35 @@ def _escape_unprintable(_: WrappedLogger, __: str, event: EventDict) -> EventDic
             event[key] = _indented(str(value))
         elif isinstance(value, str):
             event[key] = _escaped(value)
+    return event
+
+
+def _render_traceback(
+    _: WrappedLogger, __: str, event: EventDict, *, keep_texts: bool
+) -> EventDict:
+    """Render it before the line is kept; the error of a record is one, or a tuple of three."""
+    given = event.pop("exc_info", None)
+    error = given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        written = StringIO()
+        _write_traceback(written, (type(error), error, error.__traceback__), keep_texts=keep_texts)
+        event["exception"] = written.getvalue().lstrip("\n")
+    return event
+
+
+def _keep_line(
+    redact: Callable[[str], str], _: WrappedLogger, __: str, event: EventDict
+) -> EventDict:
+    """Keep a line in memory as it is written, with its values apart."""
+
+    def value(given: object) -> Value:
+        if given is None or isinstance(given, bool | int | float):
+            return given
+        return redact(str(given))[-MAX_CHARACTERS:]
+
+    fields = {key: value(given) for key, given in event.items()}
+    at = datetime.fromisoformat(str(fields.pop("timestamp"))).astimezone()
+    keep(LogLine(at, str(fields.pop("level")), str(fields.pop("event")), fields))
     return event
 
 

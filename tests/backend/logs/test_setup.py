@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import pytest
 import structlog
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from backend.logs import flush
+from backend.logs import LINES, flush, recent_lines
+from backend.logs.recent import MAX_CHARACTERS
 from backend.logs.setup import NOISY, OWN, SILENT, _write_traceback, configure_logging
 from tests.backend.serving import READY, Serving
 from tests.command import free_port, run
@@ -285,3 +287,32 @@ def listens(port: int) -> bool:
     """Tell whether somebody answers on `port`."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_the_last_lines_are_kept_with_their_values(said: Said) -> None:
+    """Each has its time, level, event and fields; secrets are replaced, in tracebacks too."""
+    said.log.info("waves were made", slot=3, agent=f"key {TOKEN}")
+    try:
+        raise ValueError(TOKEN)
+    except ValueError:
+        said.log.exception("it failed")
+    said.text()
+
+    made, failed = recent_lines()[-2:]
+
+    assert ("info", "waves were made") == (made.level, made.event)
+    assert {"slot": 3, "agent": "key **********"} == made.fields
+    assert abs(datetime.now(UTC) - made.at) < timedelta(minutes=1)
+    assert "ValueError: **********" in str(failed.fields["exception"])
+
+
+def test_only_the_last_lines_are_kept(said: Said) -> None:
+    """There are never more than 1,000, and a long value is cut."""
+    for number in range(LINES + 10):
+        said.log.info("counted", number=number, long="x" * 10_000)
+    said.text()
+
+    lines = recent_lines()
+
+    assert [*range(10, LINES + 10)] == [line.fields["number"] for line in lines]
+    assert {"x" * MAX_CHARACTERS} == {line.fields["long"] for line in lines}
