@@ -51,7 +51,7 @@ class Hosting:
     def __init__(self, settings: Settings, discovered: Iterable[Discovered] | None = None) -> None:
         found = discover() if discovered is None else list(discovered)
         _warn_about_unread_settings(settings, found)
-        self._discovered = found
+        self.discovered = found
         self.switches: Switches | None = None
         """Stops and starts plugins, while the installation runs."""
         self.settings = settings
@@ -103,7 +103,7 @@ class Hosting:
                         self.settings.base_url,
                         low_priority=low_priority,
                         ask=self.agents.judge,
-                        discovered=self._discovered,
+                        discovered=self.discovered,
                         kept_texts=KeptTexts(self.settings.keep_texts, self.settings.stt_keep),
                     ) as self.switches,
                 ):

@@ -27,9 +27,16 @@ class Finding:
 
 
 def examine(
-    settings: Settings, discovered: Iterable[Discovered], say: Callable[[str], None]
+    settings: Settings,
+    discovered: Iterable[Discovered],
+    say: Callable[[str], None],
+    *,
+    server_runs: bool = False,
 ) -> list[Finding]:
-    """Run every check and return the findings; `say` shows the progress of a check."""
+    """Run every check and return the findings; `say` shows the progress of a check.
+
+    With `server_runs` it is the server of `settings` that asks, so its port is in use.
+    """
     discovered = list(discovered)
     artifacts = Artifacts(settings.artifacts_dir)
     checks: list[tuple[str, Callable[[], str]]] = [
@@ -37,7 +44,7 @@ def examine(
         ("disk space", lambda: _disk(artifacts)),
         *_voices(settings, artifacts),
         *_hearing(settings),
-        ("port", lambda: _port(settings)),
+        ("port", lambda: _port(settings, server_runs=server_runs)),
         ("plugins", lambda: _plugins(discovered)),
     ]
     checks += _checks_of_plugins(discovered, artifacts, say)
@@ -132,16 +139,19 @@ def _check(create: Callable[[str], Engine], name: str) -> str:
         return engine.check()
 
 
-def _port(settings: Settings) -> str:
+def _port(settings: Settings, *, server_runs: bool) -> str:
     from backend.http.connections import listening
 
+    running = f"the server of this installation runs at {settings.base_url}"
+    if server_runs:
+        return running
     try:
         with listening(settings.host, settings.port):
             return f"{settings.host}:{settings.port} is free"
     except ListenError:
         if not _is_our_server(settings.base_url):
             raise
-        return f"the server of this installation runs at {settings.base_url}"
+        return running
 
 
 def _is_our_server(base_url: str) -> bool:

@@ -140,12 +140,16 @@ def config(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def doctor(artifacts: Artifacts = None, as_json: AsJson = False) -> None:
+def doctor(
+    artifacts: Artifacts = None,
+    as_json: AsJson = False,
+    server_runs: Annotated[bool, typer.Option("--server-runs", hidden=True)] = False,
+) -> None:
     """Check that this machine can run the installation."""
     settings, discovered = _load(artifacts_dir=artifacts)
     from backend.cli.doctor import examine
 
-    findings = examine(settings, discovered, messages().print)
+    findings = examine(settings, discovered, messages().print, server_runs=server_runs)
     if as_json:
         show_json([asdict(finding) for finding in findings])
     else:

@@ -2,7 +2,7 @@
 
 from backend.config.lists import Listed
 from backend.config.report import EffectiveSetting, Unread, effective, read_settings, unread
-from backend.config.settings import ENV_FILE, PREFIX, REPLACED, Settings, is_loopback
+from backend.config.settings import ENV_FILE, PREFIX, REPLACED, LogLevel, Settings, is_loopback
 from backend.config.wording import explain
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "REPLACED",
     "EffectiveSetting",
     "Listed",
+    "LogLevel",
     "Settings",
     "Unread",
     "effective",

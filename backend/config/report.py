@@ -28,6 +28,7 @@ class EffectiveSetting:
     value: str
     source: str
     description: str
+    default: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ def effective(settings: BaseSettings) -> list[EffectiveSetting]:
         elif written != variable:
             source = f"{source}, {written}"
         value = shown(getattr(settings, name))
-        rows.append(EffectiveSetting(variable, value, source, field.description or ""))
+        default = "" if field.is_required() else shown(field.get_default(call_default_factory=True))
+        rows.append(EffectiveSetting(variable, value, source, field.description or "", default))
     return rows
 
 

@@ -20,12 +20,15 @@ from backend.config import Settings
 from backend.http import hearing, problems
 from backend.http.access import Access, admitted_origins
 from backend.http.body_limit import BodyLimit, Limits
+from backend.http.doctor import doctor_router
 from backend.http.models import CamelCase, PartHealth
-from backend.http.pages import page_router
+from backend.http.operations import operations_router
+from backend.http.pages import links_router, page_router
 from backend.http.problems import ProblemError
 from backend.http.recordings import audio_router
 from backend.http.slots import Arrangement, SlotChoices, known_slots, slots_router
 from backend.http.switches import PluginRoutes, switches_router
+from backend.http.voices import voices_router
 from backend.plugins import Discovered
 from backend.runner import TooManySessionsError
 from backend.runtime import Hosting
@@ -124,11 +127,15 @@ def create_app(
     app.include_router(slots_router(arrangement, hosting.agents))
     app.include_router(hearing.hearing_router(hosting, recent))
     app.include_router(audio_router(hosting.artifacts))
+    app.include_router(operations_router(hosting))
+    app.include_router(doctor_router(hosting.settings, hosting.artifacts))
+    app.include_router(voices_router(hosting))
+    app.include_router(links_router(app.title))
     routes = PluginRoutes(app, hosting)
     app.include_router(switches_router(hosting, routes))
     for plugin, _ in hosting.plugins.values():
         routes.add(plugin)
-    app.include_router(page_router(app, hosting))  # its `/` is there if no plugin has one
+    app.include_router(page_router(app))  # its `/` is there if no plugin has one
     return app
 
 

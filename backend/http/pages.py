@@ -1,4 +1,4 @@
-"""The pages for a browser: the state of the server, the API, the README."""
+"""The pages of a server for a browser, without the console: links, the API, the README."""
 
 import json
 from base64 import b64encode
@@ -8,17 +8,21 @@ from html import escape
 from importlib.metadata import metadata
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
+from starlette.routing import Match
+from starlette.types import Scope
 
-from backend.runtime import Hosting
-
-REFRESH_S = 10
+SUMMARY = (
+    "The server of an art installation. A visitor speaks, six voices answer, and water moves with "
+    "them."
+)
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 46rem; margin: 0 auto; padding: 1rem; }
-dt, summary { font-weight: 600; overflow-wrap: anywhere; }
-dd { margin: 0 0 .6rem; }
+summary { font-weight: 600; overflow-wrap: anywhere; }
 pre { overflow-x: auto; padding: .6rem; border: 1px solid; font-size: .85rem; }
 details { margin: .4rem 0; }
 """
@@ -31,6 +35,7 @@ HEADERS = {
     "referrer-policy": "no-referrer",
 }
 LINKS = {
+    "/v1/health/ready": "The state of hearing and of each plugin",
     "/docs": "The API",
     "/v1/openapi.json": "The API as OpenAPI",
     "/metrics": "Figures for Prometheus",
@@ -38,31 +43,35 @@ LINKS = {
 }
 
 
-def page_router(app: FastAPI, hosting: Hosting) -> APIRouter:
-    """Return the routes `/`, `/docs` and `/readme`."""
-    router = APIRouter(include_in_schema=False)
-    protected = hosting.settings.api_token is not None
+class _ForPrograms(APIRoute):
+    """A route for clients that accept JSON; a browser that opens a page does not."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        accepted = Headers(scope=scope).get("accept", "")
+        return super().matches(scope) if "application/json" in accepted else (Match.NONE, {})
+
+
+def links_router(title: str) -> APIRouter:
+    """Return the route `/` as JSON, which is there beside the page of a plugin."""
+    router = APIRouter(include_in_schema=False, route_class=_ForPrograms)
 
     @router.get("/")
-    def home(request: Request) -> Response:
-        """Show what this server is, and the state of its plugins."""
-        if "application/json" in request.headers.get("accept", ""):
-            return JSONResponse({"name": app.title, "links": list(LINKS)}, headers=HEADERS)
-        state = "<p>Its state needs the token: <code>/v1/health/ready</code>.</p>"
-        if not protected:
-            plugins = [(name, status.state, status.reason) for name, status in hosting.board]
-            rows = (
-                f"<dt>{escape(name)}: {escape(state)}</dt><dd>{escape(reason or 'no problem')}</dd>"
-                for name, state, reason in [("hearing", *hosting.hearing.state()), *plugins]
-            )
-            state = f"<p>It accepts sessions. Its parts:</p><dl>{''.join(rows)}</dl>"
+    def links() -> JSONResponse:
+        """Tell what this server is and where its pages are."""
+        return JSONResponse({"name": title, "links": list(LINKS)}, headers=HEADERS)
+
+    return router
+
+
+def page_router(app: FastAPI) -> APIRouter:
+    """Return the routes `/`, `/docs` and `/readme`."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    def home() -> Response:
+        """Show what this server is, and where to go on."""
         links = "".join(f'<li><a href="{to}">{text}</a></li>' for to, text in LINKS.items())
-        body = (
-            "<p>The server of an art installation. A visitor speaks, six voices answer, "
-            "and water moves with them.</p>"
-            f"<h2>State</h2>{state}<h2>Links</h2><ul>{links}</ul>"
-        )
-        return _page(app.title, body, refresh=not protected)
+        return _page(app.title, f"<p>{SUMMARY}</p><ul>{links}</ul>")
 
     @router.get("/docs")
     def docs() -> Response:
@@ -102,12 +111,11 @@ def _code(value: object) -> str:
     return f"<pre>{escape(json.dumps(value, indent=2, ensure_ascii=False))}</pre>"
 
 
-def _page(title: str, body: str, *, refresh: bool = False) -> HTMLResponse:
-    again = f'<meta http-equiv="refresh" content="{REFRESH_S}">' if refresh else ""
+def _page(title: str, body: str) -> HTMLResponse:
     return HTMLResponse(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"{again}<title>{escape(title)}</title><style>{STYLE}</style></head>"
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
         f"<body><h1>{escape(title)}</h1>{body}</body></html>",
         headers=HEADERS,
     )

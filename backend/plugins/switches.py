@@ -63,6 +63,8 @@ class Switches:
         host_of: Callable[[str], Host],
     ) -> None:
         self._chosen = chosen
+        self.settings = {name: settings for name, (_, settings) in chosen.items()}
+        """Of each plugin that was started, as they were read then."""
         self._board = board
         self._host_of = host_of
         self._plugins = {one.name: one.plugin for one in discovered if one.plugin is not None}
@@ -118,6 +120,7 @@ class Switches:
 
     async def _start(self, name: str, plugin: Plugin, settings: PluginSettings) -> None:
         run = self._runs[name] = _Run()
+        self.settings[name] = settings
         run.task = asyncio.create_task(self._run(run, plugin, settings), name=f"plugin {name}")
         run.task.add_done_callback(lambda _: run.started.set())
         await run.started.wait()

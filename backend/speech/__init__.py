@@ -1,7 +1,7 @@
 """Text to speech: the interface, the voice profiles, the engines."""
 
 from backend.speech.engine import SpeechEngine, Spoken
-from backend.speech.factory import ENGINES, create_engine, create_speech, engine_names
+from backend.speech.factory import ENGINES, create_engine, create_speech, engine_names, voice_names
 from backend.speech.profiles import (
     DEFAULT_PROFILE,
     DESCRIPTIONS,
@@ -24,4 +24,5 @@ __all__ = [
     "engine_names",
     "load_voices",
     "resolve_profile",
+    "voice_names",
 ]

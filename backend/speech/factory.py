@@ -10,7 +10,7 @@ from backend.config import Settings
 from backend.errors import SettingsError, SpeechError
 from backend.services import elevenlabs, openai
 from backend.speech.engine import DEFAULT_TIMEOUT_S, SpeechEngine
-from backend.speech.profiles import EMBEDDED_VOICES
+from backend.speech.profiles import EMBEDDED_VOICES, VoiceProfile
 from backend.speech.voices import EngineVoices, load_voices
 
 
@@ -108,6 +108,21 @@ def create_speech(settings: Settings, temporary: Path) -> SpeechEngine:
     from backend.speech.fallback import FallbackEngine
 
     return FallbackEngine(engines, label="the voice", error=SpeechError)
+
+
+def voice_names(settings: Settings) -> dict[VoiceProfile, str]:
+    """Return the voice of each profile as the first engine names it; a file of Piper's by its stem.
+
+    Raises
+    ------
+    SettingsError
+        If `voices.toml` is wrong.
+    """
+    voices = load_voices(settings.voices_file)[settings.speech_engine].voices
+    if settings.speech_engine == "embedded":
+        return {name: one.voice or EMBEDDED_VOICES[name].voice for name, one in voices.items()}
+    default = settings.speech_piper_model or Path()
+    return {name: one.voice or Path(one.model or default).stem for name, one in voices.items()}
 
 
 def engine_names(settings: Settings) -> list[str]:

@@ -35,9 +35,11 @@ class Gate:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.opened = threading.Event()
+        self.waiting = 0
         speak = EmbeddedEngine.generate_wav_to_file
 
         def wait(engine: EmbeddedEngine, text: str, voice_profile: str, path: Path) -> Spoken:
+            self.waiting += 1
             assert self.opened.wait(LIMIT_S)
             return speak(engine, text, voice_profile, path)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backend.config import Settings
-from backend.http import hearing
+from backend.http import doctor, hearing
 from backend.http.app import create_app
 from tests.backend.hearing_stub import StandIn
 from tests.live import LiveServer
@@ -38,6 +38,7 @@ def test_what_is_answered_is_what_is_documented(
     ]
 
     monkeypatch.setattr(hearing, "PER_MINUTE", 10_000)
+    monkeypatch.setattr(doctor, "COMMAND", (sys.executable, "-c", "print('[]')"))
     app = create_app(Settings(artifacts_dir=tmp_path / "artifacts", max_sessions=64), [])
     app.state.hosting.hearing = StandIn()
 

@@ -1,18 +1,16 @@
-"""The pages for a browser: they tell how the installation is and need nothing from elsewhere."""
+"""The pages for a browser: they need nothing from elsewhere."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from backend.config import Settings
 from backend.http.app import create_app
 from backend.http.pages import LINKS
 from tests.live import LiveServer, get
 from tests.plugins.show.listening import found
-
-REASON = '<script>alert("1")</script>'
 
 
 def text_of(server: LiveServer, path: str) -> str:
@@ -29,17 +27,6 @@ def test_a_page_loads_nothing_and_runs_nothing(server: LiveServer, path: str) ->
     assert "text/html; charset=utf-8" == answer.headers["content-type"]
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert re.search(rb"<script|<img|<link|src=|href=\"(?!/)", answer.body) is None
-
-
-def test_the_first_page_tells_how_each_plugin_is(tmp_path: Path) -> None:
-    """It says what /v1/health/ready says, and escapes it."""
-    with LiveServer(create_app(Settings(artifacts_dir=tmp_path), found("show"))) as live:
-        live.app.state.hosting.board.set("show", "degraded", REASON)
-        page = text_of(live, "/")
-
-    assert "show: degraded" in page
-    assert "&lt;script&gt;" in page
-    assert REASON not in page
 
 
 def test_its_links_lead_somewhere(tmp_path: Path) -> None:
@@ -68,11 +55,13 @@ def test_the_readme_is_the_packages_own(server: LiveServer) -> None:
     assert text_of(server, "/readme").startswith("# Reflective Resonance")
 
 
-def test_strangers_learn_nothing_of_the_plugins(tmp_path: Path) -> None:
-    """Where a token is asked for, the first page is there without the states."""
-    settings = Settings(artifacts_dir=tmp_path, api_token=SecretStr("a-long-token"))
-    with LiveServer(create_app(settings, found("show"))) as live:
-        page = text_of(live, "/")
+def test_clients_get_json_beside_the_page_of_the_console(tmp_path: Path) -> None:
+    """A browser gets the visitor's page, a program the same links as without the console."""
+    browser = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    with LiveServer(create_app(Settings(artifacts_dir=tmp_path), found("console"))) as live:
+        page = get(live.port, "/", browser)
+        told = get(live.port, "/", "Accept: application/json")
 
-    assert "show" not in page
-    assert "/v1/health/ready" in page
+    assert "text/html; charset=utf-8" == page.headers["content-type"]
+    assert b"/page/" in page.body
+    assert {"name": "Reflective Resonance", "links": list(LINKS)} == json.loads(told.body)
