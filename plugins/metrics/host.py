@@ -24,13 +24,18 @@ class HostCollector(Collector):
     def __init__(self, board: PluginStatuses, disk: DiskUsage) -> None:
         self._board = board
         self._disk = disk
-        self._unreadable: set[str] = set()
+        self._unreadable: set[tuple[str, str]] = set()
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the current figures."""
         yield self._states()
         yield from self._gauges()
         yield from self._usage()
+
+    def gauges(self) -> dict[str, float]:
+        """Return the gauges that can be read, as `plugin.name`."""
+        read = {f"{one.plugin}.{one.name}": self._read(one) for one in self._board.gauges}
+        return {name: value for name, value in read.items() if value is not None}
 
     def _states(self) -> GaugeMetricFamily:
         family = GaugeMetricFamily(
@@ -48,12 +53,13 @@ class HostCollector(Collector):
         taken = set()
         for gauge in self._board.gauges:
             name = _UNFIT.sub("_", f"{PREFIX}_plugin_{gauge.plugin}_{gauge.name}")
-            value = self._read(gauge, name)
+            value = self._read(gauge)
             if value is not None and name not in taken:
                 taken.add(name)
                 yield GaugeMetricFamily(name, f"{gauge.plugin}: {gauge.doc}", value=value)
 
-    def _read(self, gauge: Gauge, name: str) -> float | None:
+    def _read(self, gauge: Gauge) -> float | None:
+        name = gauge.plugin, gauge.name
         try:
             return float(gauge.read())
         except Exception:

@@ -3,34 +3,63 @@
 session_*, tts_written, waves_* --> Recorder --+
                                                +--> registry --> exposition() --> GET /metrics
 board, gauges, disk ----------> HostCollector -+
+                                               +--> now, hour --> figures() --> GET /v1/figures
+event_published, waves_* ---------> History ---+
 
 Each start has a registry of its own: figures in the library's global one would survive a stop.
 """
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
 
 from backend.plugins import Host
 from plugins.metrics.disk import DiskUsage
+from plugins.metrics.history import History
 from plugins.metrics.host import HostCollector
 from plugins.metrics.recorder import Recorder
 from plugins.metrics.settings import MetricsSettings
 
 
 class Metrics:
-    """The plugin's service: all figures, as Prometheus reads them."""
+    """The plugin's service: all figures, as Prometheus and as a page reads them."""
 
-    def __init__(self, registry: CollectorRegistry, disk: DiskUsage) -> None:
+    def __init__(
+        self,
+        host: Host,
+        registry: CollectorRegistry,
+        disk: DiskUsage,
+        collector: HostCollector,
+        history: History,
+    ) -> None:
+        self._artifacts = host.artifacts
         self._registry = registry
+        self._collector = collector
+        self._history = history
         self.disk = disk
 
     async def exposition(self) -> bytes:
         """Return the current figures in Prometheus' text format."""
         await self.disk.refresh()
         return await asyncio.to_thread(generate_latest, self._registry)
+
+    async def figures(self) -> dict[str, Any]:
+        """Return the present figures, and those of the last hour."""
+        await self.disk.refresh()
+        space = await asyncio.to_thread(lambda: shutil.disk_usage(self._artifacts.temporary))
+        used = self.disk.usage.bytes if self.disk.usage else {}
+        return {
+            "now": {
+                "gauges": self._collector.gauges(),
+                "disk": {"free_bytes": space.free, "total_bytes": space.total, "used_bytes": used},
+                "sessions_running": self._history.sessions_running,
+            },
+            "hour": self._history.hour(),
+        }
 
 
 @asynccontextmanager
@@ -40,9 +69,11 @@ async def lifespan(host: Host, _: MetricsSettings) -> AsyncIterator[Metrics]:
     registry = CollectorRegistry()
     recorder = Recorder(registry)
     disk = DiskUsage(host.artifacts)
-    registry.register(HostCollector(host.board, disk))
+    collector = HostCollector(host.board, disk)
+    registry.register(collector)
+    history = History(lambda: int(collector.gauges().get("waves.queued", 0)))
     try:
-        with recorder.listening():
-            yield Metrics(registry, disk)
+        with recorder.listening(), history.listening():
+            yield Metrics(host, registry, disk, collector, history)
     finally:
         await disk.aclose()

@@ -20,9 +20,11 @@ from backend.signals import (
     Kind,
     SessionFinished,
     SessionStarted,
+    SpeechHeard,
     TtsWritten,
     session_finished,
     session_started,
+    speech_heard,
     tts_written,
 )
 from plugins.waves.signals import (
@@ -58,6 +60,9 @@ class Recorder:
             parent = Counter(name, doc, (label,), **options)
             return {value: parent.labels(value) for value in values}
 
+        self._heard = Histogram(
+            "heard_seconds", "Length of a recording that was understood.", **options
+        )
         self._started = Counter("sessions_started", "Sessions begun.", **options)
         self._finished = Counter(
             "sessions_finished", "Sessions ended, cut short or not.", **options
@@ -88,6 +93,7 @@ class Recorder:
         """Count while the block runs."""
         with ExitStack() as stack:
             for signal, receiver in (
+                (speech_heard, self._on_speech_heard),
                 (session_started, self._on_session_started),
                 (session_finished, self._on_session_finished),
                 (tts_written, self._on_tts_written),
@@ -96,6 +102,9 @@ class Recorder:
             ):
                 stack.enter_context(signal.connected_to(receiver))
             yield
+
+    def _on_speech_heard(self, _: object, *, event: SpeechHeard) -> None:
+        self._heard.observe(event.duration_s)
 
     def _on_session_started(self, _: object, *, event: SessionStarted) -> None:  # noqa: ARG002 - blinker's
         self._started.inc()

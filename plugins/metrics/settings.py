@@ -19,7 +19,7 @@ plugin = Plugin(
     commands="plugins.metrics.stats:app",
     command="stats",
     listens=(
-        *("session_started", "tts_written", "session_finished"),
+        *("speech_heard", "session_started", "tts_written", "session_finished", "event_published"),
         *("waves_written", "waves_failed"),
     ),
     order=5,  # before the waves, so that it hears the last of them

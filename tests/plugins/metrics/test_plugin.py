@@ -23,6 +23,7 @@ CAPACITY = 6
 UTTERANCES = 6
 """Of a session of two slots."""
 SERIES = {
+    "heard_seconds": "histogram",
     "sessions_started": "counter",
     "sessions_finished": "counter",
     "sessions_running": "gauge",
