@@ -12,6 +12,10 @@ import { clock, day } from "./format.mjs";
  *   failingSince: string | null, reason: string | null, answeredBy: string | null}} Agent
  */
 
+const REMEDIES = /** @type {Record<string, string>} */ ({
+  "no key": "It rehearses. Write the key of its provider into .env, and start the server again.",
+  failing: "Another model answers for it, or the rehearsal. Press Doctor under Health.",
+});
 const SENTENCE = "Good evening. The water is listening.";
 
 export function SlotsView() {
@@ -114,7 +118,7 @@ function AgentState({ agent }) {
   const since = failingSince && ` since ${clock(failingSince)}, ${day(failingSince)}`;
   return html`<li><h3>${name} <span class="muted">${provider}</span></h3>
     <p class="muted">${description}</p>
-    <p><b class=${state === "ok" ? "good" : "warn"}>${state}</b>${since}${reason && `: ${reason}`}
+    <p><b class=${state === "ready" ? "good" : "warn"}>${state}</b>${since}${reason && `: ${reason}`}. ${REMEDIES[state]}
       ${answeredBy && html` <span class="muted">Last answer by ${answeredBy}.</span>`}</p></li>`;
 }
 
