@@ -59,10 +59,10 @@ function Parts() {
   const parts = value ? [["hearing", value.hearing], ...Object.entries(value.plugins)] : [];
   return html`<h2>Parts</h2><${Problem} words=${problem || refused} />
     <ul class="parts">${parts.map(([name, { state, reason }]) => html`<li key=${name}>
+      <span class="switch">${name !== "hearing" && html`<input type="checkbox" role="switch" checked=${state !== "disabled"}
+        disabled=${switching !== ""} aria-label="Plugin ${name}" onChange=${(/** @type {any} */ event) => turn(name, event.target.checked)} />`}</span>
       <b>${name}</b> <span class=${COLOURS[state] ?? "muted"}>${state}</span>
-      ${name !== "hearing" && html`<label class="switch"><input type="checkbox" role="switch" checked=${state !== "disabled"}
-        disabled=${switching !== ""} aria-label="Plugin ${name}" onChange=${(/** @type {any} */ event) => turn(name, event.target.checked)} /></label>`}
-      <span class="muted">${reason}</span></li>`)}</ul>`;
+      ${reason && html`<span class="muted">${reason}</span>`}</li>`)}</ul>`;
 }
 
 function Figures() {
@@ -109,7 +109,8 @@ function Doctor() {
     <${Problem} words=${problem} />
     <p role="status">${isRunning ? "The checks run." : checks && (failed.length ? `${plural(failed.length, "check")} failed.` : "All checks passed.")}</p>
     ${checks && html`<ul class="parts">${[...failed, ...checks.filter((one) => one.ok)].map(({ check, ok, detail }) => html`<li>
-      <b>${check}</b> <span class=${ok ? "good" : "bad"}>${ok ? "ok" : "failed"}</span> <span class="muted">${detail}</span></li>`)}</ul>`}`;
+      <span class=${ok ? "good" : "bad"}>${ok ? "✓" : "✗"}</span> <b>${check}</b> <span class=${ok ? "good" : "bad"}>${ok ? "ok" : "failed"}</span>
+      <span class="muted">${detail}</span></li>`)}</ul>`}`;
 }
 
 function Log() {
