@@ -10,7 +10,7 @@ from typing import Annotated
 import anyio
 import structlog
 from fastapi import FastAPI
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.middleware.cors import CORSMiddleware
 
@@ -21,7 +21,7 @@ from backend.http import hearing, problems
 from backend.http.access import Access, admitted_origins
 from backend.http.body_limit import BodyLimit, Limits
 from backend.http.doctor import doctor_router
-from backend.http.models import CamelCase, PartHealth
+from backend.http.models import CamelCase, PartHealth, matching
 from backend.http.operations import operations_router
 from backend.http.pages import links_router, page_router
 from backend.http.problems import ProblemError
@@ -44,15 +44,21 @@ RETRY_AFTER_S = 10
 SESSION_ID_HEADER = "x-session-id"
 
 
+_HEARD_ID = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$"
+HeardId = Annotated[
+    str,
+    AfterValidator(matching(_HEARD_ID, "send it as /v1/stt answered it, or leave it out")),
+    Field(json_schema_extra={"pattern": _HEARD_ID}),
+]
+
+
 class ChatRequest(CamelCase):
     """What a visitor said, and the agents that answer; without `slots`, those of `/v1/slots`."""
 
     message: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
     slots: SlotChoices = Field(default_factory=list)
-    stt_session_id: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$",
-        description="The sttSessionId of the recording in which it was said.",
+    stt_session_id: HeardId | None = Field(
+        None, description="The sttSessionId of the recording in which it was said."
     )
     session_start: bool = Field(False, description="Whether the stream begins with session.start.")
 

@@ -16,7 +16,14 @@ from typing import Annotated, Final, Literal
 
 import structlog
 from fastapi import APIRouter, Request
-from pydantic import AliasPath, BaseModel, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasPath,
+    BaseModel,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -26,7 +33,7 @@ from backend.errors import HearingBusyError, HearingError, NotAudioError, NotHea
 from backend.hearing import LANGUAGE_CODE, Heard, Hearing
 from backend.http import problems
 from backend.http.body_limit import too_large
-from backend.http.models import CamelCase
+from backend.http.models import CamelCase, matching
 from backend.http.problems import FieldProblem, ProblemError
 from backend.http.rate_limit import RateLimit
 from backend.runtime import Hosting
@@ -61,7 +68,11 @@ class RecordingForm(BaseModel):
     """The fields of a request."""
 
     file: bytes
-    language_code: Annotated[str, StringConstraints(pattern=LANGUAGE_CODE)] = ""
+    language_code: Annotated[
+        str,
+        AfterValidator(matching(LANGUAGE_CODE, "write a code such as en, or leave it out")),
+        Field(json_schema_extra={"pattern": LANGUAGE_CODE}),
+    ] = ""
     session_label: Annotated[str, StringConstraints(max_length=MAX_LABEL)] = ""
 
 

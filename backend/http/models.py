@@ -1,5 +1,8 @@
 """The base of what routes take and answer."""
 
+import re
+from collections.abc import Callable
+
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
@@ -17,3 +20,14 @@ class PartHealth(BaseModel):
 
     state: State
     reason: str
+
+
+def matching(pattern: str, words: str) -> Callable[[str], str]:
+    """Return a validator that refuses a text without `pattern`; `words` say what to write."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(words)
+        return text
+
+    return check

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -12,23 +11,14 @@ from pydantic_settings import BaseSettings
 
 from backend.config import LogLevel, effective
 from backend.http import problems
-from backend.logs import LINES, recent_lines
+from backend.logs import LINES, LogLine, recent_lines
 from backend.runtime import Hosting
-
-
-class Line(BaseModel):
-    """A line of the log; the values are as they were logged, secrets replaced."""
-
-    at: datetime
-    level: str
-    event: str
-    fields: dict[str, str | int | float | bool | None]
 
 
 class Lines(BaseModel):
     """Lines of the log, newest last."""
 
-    lines: list[Line]
+    lines: list[LogLine]
 
 
 class SettingInfo(BaseModel):
@@ -58,9 +48,7 @@ def operations_router(hosting: Hosting) -> APIRouter:
         severity = logging.getLevelNamesMapping()
         least = severity[level.upper()]
         found = [
-            Line.model_validate(line, from_attributes=True)
-            for line in recent_lines()
-            if severity.get(line.level.upper(), least) >= least
+            line for line in recent_lines() if severity.get(line.level.upper(), least) >= least
         ]
         return Lines(lines=found[-limit:])
 

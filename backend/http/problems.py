@@ -87,7 +87,10 @@ def wrong(errors: Sequence[FieldProblem]) -> ProblemError:
 
 def fields(error: RequestValidationError | ValidationError) -> list[FieldProblem]:
     """Return the wrong fields that pydantic found."""
-    return [FieldProblem(field=_name(item), message=item["msg"]) for item in error.errors()]
+    return [
+        FieldProblem(field=_name(item), message=item["msg"].removeprefix("Value error, "))
+        for item in error.errors()
+    ]
 
 
 def _described(document: dict[str, Any]) -> dict[str, Any]:

@@ -6,22 +6,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel
 
-from backend.http import responses, service_of
+from backend.http import CamelCase, responses, service_of
 from plugins.metrics.plugin import Metrics
 
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 """What every version of Prometheus reads."""
 
 router = APIRouter()
-
-
-class CamelCase(BaseModel):
-    """A model whose fields have names in camelCase over HTTP."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
 class Span(BaseModel):

@@ -4,12 +4,11 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from backend.errors import ArtifactError
-from backend.http import ProblemError, problems, service_of
+from backend.http import CamelCase, ProblemError, problems, service_of
 from plugins.recorder.recording import RecordingError
 from plugins.recorder.replays import LAST, Replay, Replays
 
@@ -18,11 +17,7 @@ Service = Annotated[Replays, Depends(service_of("recorder"))]
 router = APIRouter(tags=["replays"])
 
 
-class _CamelCase(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
-
-class ReplayRequest(_CamelCase):
+class ReplayRequest(CamelCase):
     """What is to be replayed, how fast, and to whom."""
 
     session_id: str = Field(LAST, max_length=100, description="Id of the session, or `last`.")
@@ -34,7 +29,7 @@ class ReplayRequest(_CamelCase):
     to: list[str] = Field([], max_length=50, description="Plugins; by default all that present.")
 
 
-class ReplayState(_CamelCase):
+class ReplayState(CamelCase):
     """A replay; `sessionId` is that of its present round."""
 
     id: int
