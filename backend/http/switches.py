@@ -28,7 +28,10 @@ def switches_router(hosting: Hosting, routes: "PluginRoutes") -> APIRouter:
     router = APIRouter(tags=["plugins"])
     protected = hosting.settings.api_token is not None
 
-    @router.post("/v1/plugins/{name}", responses=problems.responses(403, 404, 409, 422, 503))
+    @router.post(
+        "/v1/plugins/{name}",
+        responses=problems.responses(400, 403, 404, 408, 409, 413, 415, 422, 503),
+    )
     async def switch(name: str, wanted: SwitchRequest, request: Request) -> PartHealth:
         """Stop a plugin in order, or start it again; the settings stay as they are."""
         client = request.client.host if request.client else ""
