@@ -423,4 +423,5 @@ def test_an_id_that_cannot_be_one_is_refused(live: LiveServer, heard_id: str) ->
 
     assert 422 == answer.status_code
     assert "sttSessionId" == answer.json()["errors"][0]["field"]
-    assert "send it as /v1/stt answered it, or leave it out" in answer.json()["detail"]
+    words = "send it as /v1/stt answered it, or leave it out"
+    assert f"The request is wrong in sttSessionId: {words}." == answer.json()["detail"]
