@@ -3,7 +3,7 @@
 tts_written --receive()--> Pool --> worker process
 (event loop)              ^  |
                           |  v   on a thread of the pool
-             Backfill ----+  log line, session.json --call_soon_threadsafe--> waves_written
+   Backfill, Remaking ----+  log line, session.json --call_soon_threadsafe--> waves_written
              (thread)                                 (event loop)            | waves_failed
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from backend.plugins import Host
 from backend.signals import TtsWritten, tts_written
 from plugins.waves import worker
-from plugins.waves.jobs import Backfill, WaveJob, WavesContext
+from plugins.waves.jobs import Backfill, Remaking, WaveJob, WavesContext
 from plugins.waves.pool import DiskSpace, OnState, Outcome, Pool
 from plugins.waves.preparing import prepare, usable_root
 from plugins.waves.settings import WavesSettings
@@ -26,7 +26,7 @@ SEARCH_LIMIT_S = 0.5
 
 
 @asynccontextmanager
-async def lifespan(host: Host, settings: WavesSettings) -> AsyncIterator[None]:
+async def lifespan(host: Host, settings: WavesSettings) -> AsyncIterator[Remaking]:
     """Subscribe to `tts_written` with a running pool; at the end unsubscribe, then drain."""
     context = WavesContext(host, settings, asyncio.get_running_loop())
     pool = create_pool(
@@ -51,7 +51,7 @@ async def lifespan(host: Host, settings: WavesSettings) -> AsyncIterator[None]:
         backfill.start()
     try:
         with tts_written.connected_to(receive):
-            yield
+            yield Remaking(context, pool)
     finally:
         if backfill is not None:
             backfill.end()

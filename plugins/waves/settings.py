@@ -70,6 +70,7 @@ plugin = Plugin(
     name="waves",
     settings=WavesSettings,
     lifespan="plugins.waves.plugin:lifespan",
+    router="plugins.waves.routes:router",
     commands="plugins.waves.cli.main:app",
     check="plugins.waves.preparing:check",
     outcomes="plugins.waves.signals:outcomes",
