@@ -61,7 +61,7 @@ def test_a_session_of_a_server_writes_no_text(tmp_path: Path) -> None:
     with Serving(tmp_path, LOUD) as server:
         server.wait_for(READY)
         said = _chat(server, chat_body(1, 2, message=MESSAGE))
-        for body in ({"message": WORD}, {**chat_body(1), "message": WORD * 500}, [WORD]):
+        for body in ({"slots": WORD}, {**chat_body(1), "message": WORD * 500}, [WORD]):
             assert 422 == _post(server, body).status
         assert 0 == server.stop()
 
