@@ -229,7 +229,11 @@ def test_no_signal_has_a_row_that_does_not_exist() -> None:
 def test_the_contract_is_in_the_readme(contract: type[Any], heading: str) -> None:
     """Every part of a plugin, and everything the host gives it, has its row, and nothing else."""
     methods = {name for name, value in vars(contract).items() if callable(value) and name[0] != "_"}
-    parts = {field.name for field in fields(contract)} | methods - {"resolve", "listens_to"}
+    parts = {field.name for field in fields(contract)} | methods - {
+        "resolve",
+        "listens_to",
+        "opens",
+    }
 
     assert parts == readme.table(*SUBSCRIBER, heading).keys()
 

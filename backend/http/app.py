@@ -21,6 +21,7 @@ from backend.http import hearing, problems
 from backend.http.access import Access, admitted_origins
 from backend.http.body_limit import BodyLimit, Limits
 from backend.http.doctor import doctor_router
+from backend.http.login import Logins, login_router
 from backend.http.models import CamelCase, PartHealth, matching
 from backend.http.operations import operations_router
 from backend.http.pages import links_router, page_router
@@ -126,10 +127,12 @@ def create_app(
     )
     app.state.hosting = hosting
     problems.install(app)
-    _guard(app, hosting.settings)
+    app.state.logins = logins = Logins(hosting.settings.api_token)
+    _guard(app, hosting, logins)
     recent = hearing.RecentTranscripts()
     arrangement = Arrangement(hosting.artifacts, hosting.registry)
     _add_routes(app, hosting, recent, arrangement)
+    app.include_router(login_router(logins))
     app.include_router(slots_router(arrangement, hosting.agents))
     app.include_router(hearing.hearing_router(hosting, recent))
     app.include_router(audio_router(hosting.artifacts))
@@ -145,8 +148,9 @@ def create_app(
     return app
 
 
-def _guard(app: FastAPI, settings: Settings) -> None:
+def _guard(app: FastAPI, hosting: Hosting, logins: Logins) -> None:
     """Add the middleware; a request passes the last one first."""
+    settings = hosting.settings
     recording = Limits(hearing.MAX_BODY_BYTES, hearing.BODY_LIMIT_S)
     app.add_middleware(
         BodyLimit,
@@ -162,7 +166,7 @@ def _guard(app: FastAPI, settings: Settings) -> None:
             allow_headers=["*"],
             expose_headers=[SESSION_ID_HEADER],
         )
-    app.add_middleware(Access, settings=settings)
+    app.add_middleware(Access, settings=settings, logins=logins, board=hosting.board)
 
 
 def _add_routes(

@@ -126,6 +126,9 @@ class Plugin:
         lists signals needs it; the log names signals that are missing in it.
     include_text : bool
         Whether `speech_heard` and `session_started` carry to all receivers what the visitor said.
+    open_paths : tuple of str, or callable, optional
+        Requests that need no token, such as "GET /v1/tide/*", or `open_paths(settings)` that
+        returns them. `*` is one part of a path, at the end any number of them.
     refuses : callable or "module:attribute", optional
         `refuses(service)` returns why the plugin may not be switched off at this moment, or "".
     presents : bool
@@ -145,6 +148,7 @@ class Plugin:
     outcomes: Any = None
     sends: Any = None
     listens: tuple[str, ...] | Callable[[Any], tuple[str, ...]] | None = None
+    open_paths: tuple[str, ...] | Callable[[Any], tuple[str, ...]] = ()
     refuses: Any = None
     include_text: bool = False
     presents: bool = False
@@ -158,3 +162,7 @@ class Plugin:
     def listens_to(self, settings: PluginSettings) -> tuple[str, ...] | None:
         """Return the names of the signals it listens to under `settings`, None if it tells none."""
         return self.listens(settings) if callable(self.listens) else self.listens
+
+    def opens(self, settings: PluginSettings) -> tuple[str, ...]:
+        """Return the requests that need no token under `settings`."""
+        return self.open_paths(settings) if callable(self.open_paths) else self.open_paths

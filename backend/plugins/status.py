@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Literal
 
 State = Literal["ok", "warming", "degraded", "disabled", "failed"]
@@ -34,6 +35,7 @@ class PluginStatuses:
     _services: dict[str, Any] = field(default_factory=dict)
     _presenting: set[str] = field(default_factory=set)
     _reading: set[str] = field(default_factory=set)
+    _open_paths: dict[str, tuple[str, ...]] = field(default_factory=dict)
     watch: Callable[[str, PluginStatus], None] | None = None
     """Called with name and status whenever one is set, on any thread."""
 
@@ -57,10 +59,17 @@ class PluginStatuses:
         return tuple(gauge for _, gauge in sorted(self._gauges.items(), key=lambda item: item[0]))
 
     def open_service(
-        self, name: str, service: Any, *, presents: bool = False, include_text: bool = False
+        self,
+        name: str,
+        service: Any,
+        *,
+        presents: bool = False,
+        include_text: bool = False,
+        open_paths: tuple[str, ...] = (),
     ) -> None:
         """Note what the plugin called `name` yielded, and what it gets; see `Plugin`."""
         self._services[name] = service
+        self._open_paths[name] = open_paths
         if presents:
             self._presenting.add(name)
         if include_text:
@@ -76,6 +85,11 @@ class PluginStatuses:
         """The running plugins to which a replay is sent."""
         return frozenset(self._presenting)
 
+    @property
+    def open_paths(self) -> Iterator[str]:
+        """The paths of the running plugins that need no token."""
+        return chain.from_iterable(self._open_paths.values())
+
     def service(self, name: str) -> Any:
         """Return what the plugin called `name` yielded, None unless it runs."""
         return self._services.get(name)
@@ -87,6 +101,7 @@ class PluginStatuses:
     def close(self, name: str) -> None:
         """Forget the service and the gauges of a plugin that stops."""
         self._services.pop(name, None)
+        self._open_paths.pop(name, None)
         self._presenting.discard(name)
         self._reading.discard(name)
         for key in [key for key in self._gauges if key[0] == name]:

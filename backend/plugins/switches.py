@@ -140,13 +140,18 @@ class Switches:
                 with _warning(name):
                     async with asyncio.timeout(START_LIMIT_S):
                         lifespan = plugin.resolve("lifespan")(self._host_of(name), settings)
+                        open_paths = plugin.opens(settings)
                         service = await lifespan.__aenter__()
             except (Exception, SystemExit) as error:
                 log.exception("plugin failed to start; the show goes on without it", plugin=name)
                 board.set(name, "failed", in_one_line(error))
                 return
             board.open_service(
-                name, service, presents=plugin.presents, include_text=plugin.include_text
+                name,
+                service,
+                presents=plugin.presents,
+                include_text=plugin.include_text,
+                open_paths=open_paths,
             )
             log.info("plugin started", plugin=name)
             _compare(plugin, settings, connected)

@@ -5,9 +5,10 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from backend.http import ProblemError, problems, service_of
+from backend.http import CamelCase, PartHealth, ProblemError, problems, service_of
 from plugins.console.archive import KeptSession, SessionPage
 from plugins.console.plugin import Console
 
@@ -32,6 +33,30 @@ def artist(request: Request, console: Service) -> Response:
 def page(path: str, request: Request, console: Service) -> Response:
     """Send a file of the pages."""
     return _send(request, console, path)
+
+
+class PageState(CamelCase):
+    """What a page needs to know before anything else; no token is needed for it."""
+
+    version: str = Field(description="Changes with any file of the pages.")
+    token_required: bool
+    logged_in: bool = Field(description="Whether the client has the cookie of /v1/login.")
+    visitor_open: bool = Field(description="Whether the visitor's page needs no token.")
+    hearing: PartHealth
+
+
+@router.get("/v1/page", responses=problems.responses(503))
+async def page_state(request: Request, console: Service) -> PageState:
+    """Return which pages these are, and what the client may do."""
+    hosting, logins = request.app.state.hosting, request.app.state.logins
+    state, reason = hosting.hearing.state()
+    return PageState(
+        version=console.assets.version,
+        token_required=logins.required,
+        logged_in=logins.knows(request.cookies),
+        visitor_open=console.settings.visitor_open,
+        hearing=PartHealth(state=state, reason=reason),
+    )
 
 
 @router.get("/v1/sessions", responses=problems.responses(422, 503))
