@@ -28,6 +28,7 @@
  *
  * @typedef {object} Session
  * @property {string} id
+ * @property {string} replayedFrom the session that is played again, empty if it is none
  * @property {number | null} startedAt
  * @property {number | null} finishedAt
  * @property {number} turnIndex the turn that runs, 0 before the first
@@ -40,7 +41,7 @@
 
 /** @param {string} id @returns {Session} */
 export function newSession(id) {
-  return { id, startedAt: null, finishedAt: null, turnIndex: 0, completedSlots: 0, turns: {}, utterances: {} };
+  return { id, replayedFrom: "", startedAt: null, finishedAt: null, turnIndex: 0, completedSlots: 0, turns: {}, utterances: {} };
 }
 
 /**
@@ -52,7 +53,7 @@ export function newSession(id) {
 export function reduce(session, { type, payload, at }) {
   switch (type) {
     case "session.start":
-      return session.startedAt ? session : { ...session, startedAt: at };
+      return session.startedAt ? session : { ...session, startedAt: at, replayedFrom: payload.replayedFrom ?? "" };
     case "turn.start":
       return withTurn({ ...session, turnIndex: Math.max(session.turnIndex, payload.turnIndex) }, payload.turnIndex, { startedAt: at });
     case "turn.done":

@@ -76,7 +76,8 @@ function useServerTime({ connected, lostAt, aheadMs }, isGoingOn) {
 
 /** @param {RoomSession} session */
 function link(session) {
-  return html`<a href="#/sessions/${session.id}">${clock(startOf(session))}</a>`;
+  const { id, replayedFrom } = session;
+  return html`<a href="#/sessions/${replayedFrom || id}">${clock(startOf(session))}</a>${replayedFrom && " (replay)"}`;
 }
 
 /** @param {RoomSession} session */

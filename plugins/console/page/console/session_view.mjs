@@ -4,6 +4,7 @@ import { html } from "htm/preact";
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { ApiError, get, send } from "../api.mjs";
 import { clock, day, plural, turnName } from "./format.mjs";
+import { ReplayButton } from "./replay.mjs";
 import { isRunning } from "./room.mjs";
 import { Sound } from "./sound.mjs";
 import { Who } from "./timeline.mjs";
@@ -44,6 +45,7 @@ export function SessionView({ room, sessionId }) {
     <p class="muted">${session.status}, ${session.spoken ? "spoken" : "typed"} by the visitor,
       ${" "}${plural(session.slots.length, "slot")}, ${plural(utterances.length, "utterance")}.
       <span class="id"> ${sessionId}</span></p>
+    <${ReplayButton} sessionId=${sessionId} />
     ${problem && html`<p role="alert" class="bad">${problem}</p>`}
     ${turns.map((turnIndex) => {
       const all = utterances.filter((one) => one.turnIndex === turnIndex);
