@@ -1,0 +1,23 @@
+/** The thread of the microphone: sends its samples to the page, 1,024 at a time. */
+
+const BLOCK = 1024;
+
+class Collector extends AudioWorkletProcessor {
+  block = new Float32Array(BLOCK);
+  filled = 0;
+
+  /** @param {Float32Array[][]} inputs */
+  process([[samples]]) {
+    if (!samples) return true; // the microphone has not begun
+    for (const sample of samples) {
+      this.block[this.filled++] = sample;
+      if (this.filled === BLOCK) {
+        this.port.postMessage(this.block);
+        this.filled = 0;
+      }
+    }
+    return true;
+  }
+}
+
+registerProcessor("collector", Collector);
