@@ -28,8 +28,10 @@ export function Dish({ t, slotId, slots, place, stage, shown, onOpen }) {
   const { envelopes, elapsedS } = shown;
   useEffect(() => {
     if (!canvas.current || !slot) return;
-    const kind = phase === "failed" ? "still" : phase;
-    const motion = { kind, envelope: () => envelopes.of(key), elapsedS: () => elapsedS(key) };
+    /** @type {import("./water.mjs").Motion} */
+    const motion = {
+      kind: phase === "failed" ? "still" : phase, envelope: () => envelopes.of(key), elapsedS: () => elapsedS(key),
+    };
     return fill(canvas.current, { color: slot.color, phase: (slotId * 0.37) % 1, motion });
   }, [slot?.color, phase, key, envelopes]);
 

@@ -1,8 +1,11 @@
 /** The thread of the microphone: sends its samples to the page, 1,024 at a time. */
 
+const scope = /** @type {any} */ (globalThis); // TypeScript has no types for the scope of worklets
+/** @type {new () => {port: MessagePort}} */
+const Processor = scope.AudioWorkletProcessor;
 const BLOCK = 1024;
 
-class Collector extends AudioWorkletProcessor {
+class Collector extends Processor {
   block = new Float32Array(BLOCK);
   filled = 0;
 
@@ -20,4 +23,4 @@ class Collector extends AudioWorkletProcessor {
   }
 }
 
-registerProcessor("collector", Collector);
+scope.registerProcessor("collector", Collector);

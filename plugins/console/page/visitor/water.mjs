@@ -61,7 +61,7 @@ function draw(canvas, { color, phase, motion }, timeS) {
   if (!context || !size) return;
   if (canvas.width !== size) canvas.width = canvas.height = size;
   context.clearRect(0, 0, size, size);
-  context.globalCompositeOperation = isDark.matches ? "lighter" : "source-over";
+  context.globalCompositeOperation = isDark.matches ? "lighter" : "multiply";
   context.strokeStyle = color;
   const radius = size / 2;
   const levels = levelsOf(motion, timeS, phase);
@@ -70,7 +70,7 @@ function draw(canvas, { color, phase, motion }, timeS) {
     for (let ring = 0; ring < rings; ring++) {
       const place = (ring + ((timeS * speed + phase) % 1)) / rings; // 0 in the middle, 1 at the rim
       const level = levels(place * CROSSING_S)[wave];
-      const alpha = (0.08 + 0.92 * level) * Math.sin(Math.PI * Math.min(1, place + 0.06)) ** 0.6;
+      const alpha = (isDark.matches ? 0.08 + 0.92 * level : 0.14 + 1.1 * level) * Math.sin(Math.PI * Math.min(1, place + 0.06)) ** 0.6;
       if (alpha < 0.015) continue;
       context.globalAlpha = Math.min(1, alpha);
       context.beginPath();
