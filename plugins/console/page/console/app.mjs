@@ -116,7 +116,7 @@ function Console({ page, ask }) {
         ${page.tokenRequired && html` <button onClick=${() => send("/v1/logout").then(ask)}>Log out</button>`}</p>
     </header>
     <main id="main" ref=${main} tabindex="-1">
-      ${View ? html`<${View} room=${room} sessionId=${sessionId} />` : html`<p role="status">Loading …</p>`}
+      ${View ? html`<${View} key=${sessionId} room=${room} sessionId=${sessionId} />` : html`<p role="status">Loading …</p>`}
     </main>`;
 }
 

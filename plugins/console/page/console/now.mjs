@@ -45,16 +45,16 @@ export function NowView({ room }) {
     <p class="visually-hidden" role="status">${announcement(room, running[0] ?? last)}</p>`;
 }
 
-/** @param {{connection: import("./room.mjs").Connection}} props */
-export function ConnectionState({ connection: { connected, lostAt, backAt, replayed, gap, restarted } }) {
+/** Nothing as long as the connection was never lost. @param {{connection: import("./room.mjs").Connection}} props */
+function ConnectionState({ connection: { connected, lostAt, backAt, replayed, gap, restarted } }) {
   if (!connected) {
     return html`<p class="connection bad">${lostAt === null ? "Connecting to the server …"
       : `No connection since ${clock(lostAt)}. What is below is of before; the page goes on trying by itself.`}</p>`;
   }
-  const isBack = lostAt !== null && backAt !== null;
-  return html`<p class="connection ${gap && !restarted ? "warn" : "good"}">Connected.
-    ${isBack && ` It was lost for ${duration(backAt - lostAt)} until ${clock(backAt)}.`}
-    ${isBack && !restarted && ` ${plural(replayed, "missed event")} came again.`}
+  if (lostAt === null || backAt === null) return null;
+  return html`<p class="connection ${gap && !restarted ? "warn" : "good"}">
+    Connected. It was lost for ${duration(backAt - lostAt)} until ${clock(backAt)}.
+    ${!restarted && ` ${plural(replayed, "missed event")} came again.`}
     ${restarted && " The server was restarted meanwhile: sessions that ran then were interrupted."}
     ${gap && !restarted && " Some missed events are lost; the pages of the sessions have the whole record."}</p>`;
 }

@@ -72,6 +72,8 @@ export function Who({ utterance: { slotId, agentId, targetSlotId } }) {
 /** @param {Utterance} utterance @param {boolean} isGoingOn */
 function stateOf({ phase, audioPath, waves, wavesReason }, isGoingOn) {
   if (phase === "failed") return "failed";
-  if (phase !== "spoken") return isGoingOn ? phase : "interrupted";
-  return waves.length ? "ready" : wavesReason ? "no waves" : audioPath ? "waves to come" : "spoken";
+  if (waves.length > 0) return "ready";
+  if (wavesReason) return "no waves";
+  if (!isGoingOn && !audioPath) return "interrupted";
+  return phase === "thinking" ? phase : audioPath ? "waves to come" : "speech to come";
 }
