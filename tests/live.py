@@ -48,7 +48,8 @@ class LiveServer:
         self._connections = connections or Connections(LIMIT_S)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        scheme = "https" if self._connections.tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
         self._listening = threading.Event()
         self._server = _Announcing(
             uvicorn.Config(

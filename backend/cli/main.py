@@ -1,6 +1,7 @@
 """The commands of the host; each imports what it needs when it runs, so that `--help` is quick."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
@@ -58,13 +59,30 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="TCP port to listen on.")] = None,
     artifacts: Artifacts = None,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Open the page in the browser once it is there.")
+    ] = False,
 ) -> None:
     """Run the server until Ctrl-C."""
     settings, discovered = _load(host=host, port=port, artifacts_dir=artifacts)
     configure_logging(settings.log_level, settings.secrets(), keep_texts=settings.keep_texts)
     from backend.http.server import run
 
-    raise typer.Exit(run(settings, discovered))
+    def show_address() -> None:
+        address = settings.base_url
+        parts = [f"open {address} in a browser"]
+        if any(_is_on(item) for item in discovered if item.name == "console"):
+            parts.append(f"{address}/console is the artist's page")
+        messages().print("; ".join(parts), soft_wrap=True)
+        if open_page:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    def on_thread() -> None:  # a terminal or a browser that hangs stops nothing else
+        threading.Thread(target=show_address, name="address", daemon=True).start()
+
+    raise typer.Exit(run(settings, discovered, on_thread))
 
 
 @app.command()
@@ -234,6 +252,10 @@ def hear(
         show_json(heard)
     else:
         output().print(heard["text"], soft_wrap=True, markup=False, highlight=False)
+
+
+def _is_on(item: Discovered) -> bool:
+    return item.plugin is not None and item.plugin.settings.load().enabled
 
 
 def _load(**overrides: object) -> tuple[Settings, list[Discovered]]:

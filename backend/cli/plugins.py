@@ -54,10 +54,9 @@ def server_states() -> tuple[Mapping[str, PluginStatus], str]:
     import httpx2
 
     server = server_in_settings()
-    headers = {"authorization": f"Bearer {server.token}"} if server.token else {}
     try:
-        with httpx2.Client(timeout=ANSWER_LIMIT_S, trust_env=False) as client:
-            answer = client.get(f"{server.base_url}/v1/health/ready", headers=headers)
+        with server.client(ANSWER_LIMIT_S) as client:
+            answer = client.get(f"{server.base_url}/v1/health/ready")
             plugins = answer.raise_for_status().json()["plugins"]
             return {name: PluginStatus(**status) for name, status in plugins.items()}, ""
     except httpx2.HTTPStatusError as error:

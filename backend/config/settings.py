@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backend.config.lists import Listed
 from backend.config.report import read_settings
+from backend.config.tls import server_context
 from backend.errors import SettingsError
 
 PREFIX = "RR_"
@@ -65,6 +66,10 @@ class Settings(BaseSettings):
         False,
         description="Listen on the network without a token; everybody there can use the server.",
     )
+    tls_certificate: Path | None = Field(
+        None, description="File of the certificate (PEM) with which the server speaks HTTPS."
+    )
+    tls_key: Path | None = Field(None, description="File of its private key (PEM).")
     log_level: LogLevel = Field("info", description="Least severe level that is logged.")
     trace_signals: bool = Field(
         False, description="Log every emission of a signal with its receivers and microseconds."
@@ -244,6 +249,35 @@ class Settings(BaseSettings):
             )
         return self
 
+    @field_validator("tls_certificate", "tls_key")
+    @classmethod
+    def _can_be_read(cls, value: Path | None) -> Path | None:
+        try:
+            if value is not None:
+                value.open("rb").close()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ValueError(f"{reason}: name a PEM file that this user may read") from error
+        return value
+
+    @model_validator(mode="after")
+    def _has_both_files_of_tls(self) -> Self:
+        certificate, key = self.tls_certificate, self.tls_key
+        if certificate is None and key is None:
+            return self
+        if certificate is None or key is None:
+            missing = "RR_TLS_KEY" if certificate else "RR_TLS_CERTIFICATE"
+            raise ValueError(f"HTTPS needs a certificate and its key: set {missing} too")
+        try:
+            server_context(certificate, key)
+        except OSError as error:
+            raise ValueError(
+                f"RR_TLS_CERTIFICATE={certificate} and RR_TLS_KEY={key} cannot be used together: "
+                "name two PEM files that were made together, the key without a password "
+                f"({getattr(error, 'reason', '') or error})"
+            ) from error
+        return self
+
     @model_validator(mode="after")
     def _keeps_no_transcripts_without_texts(self) -> Self:
         if self.stt_keep and not self.keep_texts:
@@ -271,7 +305,8 @@ class Settings(BaseSettings):
     def base_url(self) -> str:
         """The address of the server on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        scheme = "https" if self.tls_certificate else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def secrets(self) -> list[SecretStr]:
         """Return the values that must not be shown."""

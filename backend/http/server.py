@@ -18,14 +18,14 @@ no limit for a body or a WebSocket. Most of `backend.http.connections` would sta
 import os
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 import structlog
 import uvicorn
 
-from backend.config import Settings
+from backend.config import Settings, server_context
 from backend.errors import EXIT_FAILED
 from backend.http import hearing
 from backend.http.app import create_app
@@ -52,8 +52,15 @@ as often for each failure a second later: with more than one it is always busy (
 class BoundedServer(uvicorn.Server):
     """End the sessions first, and the process after `STOP_DEADLINE_S` at the latest."""
 
-    def __init__(self, config: uvicorn.Config, hosting: Hosting, connections: Connections) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        hosting: Hosting,
+        connections: Connections,
+        listening: Callable[[], None],
+    ) -> None:
         super().__init__(config)
+        self._tell_listening = listening
         self._hosting = hosting
         self._connections = connections
 
@@ -70,6 +77,7 @@ class BoundedServer(uvicorn.Server):
         for one in sockets or []:
             one.listen(WAITING_CONNECTIONS)
         log.info("listening", address=self._hosting.settings.base_url)
+        self._tell_listening()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """Begin the stop; a second signal changes nothing."""
@@ -88,20 +96,31 @@ class BoundedServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def run(settings: Settings, discovered: Iterable[Discovered]) -> int:
-    """Serve until a signal; return the exit code of the process."""
+def run(
+    settings: Settings,
+    discovered: Iterable[Discovered],
+    is_listening: Callable[[], None] = lambda: None,
+) -> int:
+    """Serve until a signal, call `is_listening` once; return the exit code of the process."""
     with (
         listening(settings.host, settings.port) as sockets,
         holding(Artifacts(settings.artifacts_dir), "reflective-resonance serve"),
     ):
-        return _serve(settings, discovered, sockets)
+        return _serve(settings, discovered, sockets, is_listening)
 
 
 def _serve(
-    settings: Settings, discovered: Iterable[Discovered], sockets: list[socket.socket]
+    settings: Settings,
+    discovered: Iterable[Discovered],
+    sockets: list[socket.socket],
+    is_listening: Callable[[], None],
 ) -> int:
     app = create_app(settings, discovered)
-    connections = Connections(settings.request_limit_s, {hearing.PATH: hearing.BODY_LIMIT_S})
+    tls = None
+    if settings.tls_certificate and settings.tls_key:
+        tls = server_context(settings.tls_certificate, settings.tls_key)
+    limits = {hearing.PATH: hearing.BODY_LIMIT_S}
+    connections = Connections(settings.request_limit_s, limits, tls=tls)
     config = uvicorn.Config(
         **connections.options(app),
         log_config=None,
@@ -110,7 +129,7 @@ def _serve(
         timeout_graceful_shutdown=GRACE_S,
         backlog=ACCEPTED_AT_ONCE,
     )
-    server = BoundedServer(config, app.state.hosting, connections)
+    server = BoundedServer(config, app.state.hosting, connections, is_listening)
     app.state.hosting.board.watch = _StateLog()
     log.info("starting", address=settings.base_url, artifacts=str(settings.artifacts_dir))
     try:

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from backend.config import Settings
+from backend.config import Settings, client_context
 from backend.errors import ServerError, UsageError
 from backend.storage import Artifacts
+
+if TYPE_CHECKING:
+    import httpx2
 
 ANSWER_LIMIT_S = 10.0
 
@@ -19,6 +22,19 @@ class Server:
 
     base_url: str
     token: str = field(repr=False)
+    certificate: Path | None = None
+    """That of a server with HTTPS."""
+
+    def client(self, limit_s: float = ANSWER_LIMIT_S) -> "httpx2.Client":
+        """Return an HTTP client that sends the token and trusts the server's certificate.
+
+        It ignores the proxy of the environment, which may not reach this machine's own programs.
+        """
+        import httpx2
+
+        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
+        verify = client_context(self.certificate) if self.certificate else True
+        return httpx2.Client(timeout=limit_s, trust_env=False, verify=verify, headers=headers)
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Return the JSON that the server answers with, None if it is empty.
@@ -30,13 +46,9 @@ class Server:
         """
         import httpx2
 
-        headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
         try:
-            # without the proxy of the environment, which may not reach this machine's own programs
-            with httpx2.Client(timeout=ANSWER_LIMIT_S, trust_env=False) as client:
-                answer = client.request(
-                    method, f"{self.base_url}{path}", headers=headers, json=body
-                )
+            with self.client() as client:
+                answer = client.request(method, f"{self.base_url}{path}", json=body)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise ServerError(
                 f"no server answers at {self.base_url} ({type(error).__name__}): start one with "
@@ -55,7 +67,8 @@ def server_in_settings() -> Server:
     """Return the server that the settings describe."""
     settings = Settings.load()
     token = settings.api_token
-    return Server(settings.base_url, token.get_secret_value() if token else "")
+    secret = token.get_secret_value() if token else ""
+    return Server(settings.base_url, secret, settings.tls_certificate)
 
 
 def existing_artifacts(directory: Path | None) -> Artifacts:

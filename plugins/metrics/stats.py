@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backend.errors import ReflectiveResonanceError
-from backend.plugins import server_in_settings
+from backend.plugins import Server, server_in_settings
 from backend.terminal import AsJson, duration, output, show_json, show_table
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ def stats(
     Exit code: 0 on success, 1 if no server answers with figures, 2 on wrong settings.
     """
     server = server_in_settings()
-    base = url or server.base_url
-    if "://" not in base:
-        base = f"http://{base}"
-    figures = _fetch(base, server.token)
+    if url:  # another one, whose certificate is checked as in a browser
+        server = Server(url if "://" in url else f"http://{url}", server.token)
+    base = server.base_url
+    figures = _fetch(server)
     if as_json:
         show_json({"url": base, "figures": figures})
     else:
@@ -48,17 +48,16 @@ def stats(
         _show(figures)
 
 
-def _fetch(base: str, token: str) -> "list[Figure]":
-    """Return the figures of the server at `base`."""
+def _fetch(server: Server) -> "list[Figure]":
+    """Return the figures of a server."""
     import httpx2
 
     from plugins.metrics.figures import read
 
-    headers = {"authorization": f"Bearer {token}"} if token else {}
+    base = server.base_url
     try:
-        # without the proxy of the environment, which may not reach this machine's own programs
-        with httpx2.Client(timeout=LIMIT_S, trust_env=False) as client:
-            answer = client.get(f"{base.rstrip('/')}/metrics", headers=headers)
+        with server.client(LIMIT_S) as client:
+            answer = client.get(f"{base.rstrip('/')}/metrics")
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise NoFiguresError(
             f"No server answers at {base} ({type(error).__name__}). Start one with "

@@ -32,7 +32,7 @@ def describe(base_url: str) -> dict[str, Any]:
         "servers": {
             "show": {
                 "host": urlsplit(base_url).netloc or "127.0.0.1",
-                "protocol": "ws",
+                "protocol": "wss" if base_url.startswith("https:") else "ws",
                 "security": [{"$ref": "#/components/securitySchemes/token"}],
             }
         },

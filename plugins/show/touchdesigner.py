@@ -29,13 +29,21 @@ def touchdesigner(
     server = urlsplit(server_in_settings().base_url)
     settings = ShowSettings.load()
     name = host or server.netloc.rpartition(":")[0]
-    output().out(callbacks(name, port or server.port or 80, settings.heartbeat_s), end="")
+    text = callbacks(name, port or server.port or 80, settings.heartbeat_s, server.scheme)
+    output().out(text, end="")
 
 
-def callbacks(host: str, port: int, heartbeat_s: float) -> str:
+def callbacks(host: str, port: int, heartbeat_s: float, scheme: str = "http") -> str:
     """Return the text for a server at `host`:`port`."""
     text = (files("plugins.show") / "touchdesigner.txt").read_text("ascii")
-    values = {"HOST": host, "PORT": port, "PATH": PATH, "HEARTBEAT_S": heartbeat_s}
+    values = {
+        "SCHEME": scheme,
+        "SECURE": "wss://" if scheme == "https" else "",
+        "HOST": host,
+        "PORT": port,
+        "PATH": PATH,
+        "HEARTBEAT_S": heartbeat_s,
+    }
     for name, value in values.items():
         text = text.replace(f"@{name}@", str(value))
     return text

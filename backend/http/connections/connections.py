@@ -5,7 +5,8 @@
                   +----- what the application does ---+   by way of the scope's `state`
 
     state      from, until                                              limit
-    waiting    connected or answered, until a request's head is whole   `request_s`
+    waiting    connected or answered, until a request's head is whole;  `request_s`
+               with TLS the handshake is a part of it
     reading    until its body is whole, or it is answered               that of its path, then 408
     busy       until its answer has been sent                           the application's own
     leaving    answered before the body was read; the rest is dropped   `leaving_s`
@@ -19,6 +20,7 @@ public parts of asyncio, ASGI and uvicorn are used.
 import asyncio
 import os
 import socket
+import ssl
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -70,6 +72,9 @@ class Connections:
     stalled_s: float = STALLED_S
     websocket_stalled_s: float = WEBSOCKET_STALLED_S
     websocket_close_s: float = WEBSOCKET_CLOSE_S
+    tls: ssl.SSLContext | None = None
+    """Of a server that speaks HTTPS. uvicorn is not told of it: it would not count or limit the
+    connections whose handshake is not finished."""
     most: int = field(default_factory=lambda: _most())
     open: "set[Connection]" = field(default_factory=set)
     stopped: bool = False
@@ -109,7 +114,7 @@ class Connections:
         """Abort connections whose client does not read, or whose answer is sent."""
         self.stopped = True
         for one in list(self.open):
-            if one.leaving or (one.upgraded and one.stalled):
+            if one.leaving or one.is_opening or (one.upgraded and one.stalled):
                 one.abort()
 
     def _connection(self, **given: Any) -> "Connection":
@@ -121,7 +126,13 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, connections: Connections, app_state: dict[str, Any], **given: Any) -> None:
         self._all = connections
-        self._protocol: asyncio.Protocol = H11Protocol(app_state={**app_state, KEY: self}, **given)
+        self._http = H11Protocol(app_state={**app_state, KEY: self}, **given)
+        self._protocol = asyncio.Protocol()
+        """Does nothing, until the connection is open for requests."""
+        self._handshake: asyncio.Task[None] | None = None
+        self._early = b""
+        self.is_opening = True
+        """Whether its TLS handshake is not finished."""
         self._idle, self._stall = Watchdog(self._end_idle), Watchdog(self.abort)
         self._unfinished = False
         """Whether the client has begun a request that will not be read to its end."""
@@ -170,18 +181,53 @@ class Connection(asyncio.Protocol):
         """Wait for a request, unless there are too many connections."""
         self.transport = cast("asyncio.Transport", transport)
         if not self._all.make_room():
-            self._protocol = asyncio.Protocol()  # which does nothing
             self.transport.abort()
             return
         self._all.open.add(self)
-        self.transport.set_write_buffer_limits(
-            high=0
-        )  # pause_writing() for every byte that is not sent
         self._idle.start(self._all.request_s)
-        self._protocol.connection_made(cast("asyncio.Transport", _Transport(self, self.transport)))
+        if self._all.tls is None:
+            self._opened(self.transport)
+            return
+        self.transport.pause_reading()
+        secure = self._secure(self._all.tls)
+        self._handshake = asyncio.get_running_loop().create_task(secure, name="TLS handshake")
+
+    async def _secure(self, context: ssl.SSLContext) -> None:
+        """Go on once TLS is spoken; a client that cannot is dropped."""
+        loop = asyncio.get_running_loop()
+        try:
+            transport = await loop.start_tls(
+                self.transport,
+                self,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=self._all.request_s,
+                ssl_shutdown_timeout=self._all.leaving_s,
+            )
+        except OSError as error:
+            log.debug("TLS handshake failed", reason=str(error))
+            transport = None
+        if transport is None:
+            self.abort()
+            self.connection_lost(None)
+        else:
+            self._opened(transport)
+
+    def _opened(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        # pause_writing() for every byte not sent; with TLS asyncio pauses at the limit already
+        transport.set_write_buffer_limits(high=1 if self._handshake else 0, low=0)
+        self.is_opening = False
+        self._protocol = self._http
+        self._protocol.connection_made(cast("asyncio.Transport", _Transport(self, transport)))
+        if self._early:
+            self.data_received(self._early)
 
     def data_received(self, data: bytes) -> None:
         """Pass data on; the time limit of a request begins with its first byte."""
+        if self.is_opening:  # sent with the end of the handshake
+            self._early += data
+            return
         if self.leaving:
             self._dropped += len(data)
             if self._dropped > LEAVING_BYTES:
@@ -231,7 +277,8 @@ class Connection(asyncio.Protocol):
             return
         self.leaving = True
         self._idle.start(self._all.leaving_s)
-        self.transport.write_eof()
+        if self.transport.can_write_eof():  # not with TLS
+            self.transport.write_eof()
         self.transport.resume_reading()
 
     def upgrade(self, protocol: asyncio.Protocol) -> None:

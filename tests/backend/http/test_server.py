@@ -1,6 +1,7 @@
 """`serve` as a process: it starts, says where, keeps visitors' words to itself, and stops."""
 
 import json
+import os
 import signal
 import socket
 import threading
@@ -47,6 +48,33 @@ def test_a_server_starts_answers_and_stops(tmp_path: Path) -> None:
     states = [line for line in serving.log if "plugin state" in line]
     assert 1 == sum("plugin=show " in line and "state=ok" in line for line in states)
     assert "Traceback" not in "".join(serving.log)
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no variable that names the browser")
+def test_the_address_is_shown_and_opened(tmp_path: Path) -> None:
+    """A line for people names both pages, and `--open` shows the first in the browser."""
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}\nexec sleep 60\n')
+    browser.chmod(0o700)
+    port = free_port()
+    env = {"RR_WAVES_ENABLED": "false", "BROWSER": f"{browser} %s"}
+    with Running("serve", "--open", "--port", str(port), cwd=tmp_path, env=env) as serving:
+        serving.wait_for("in a browser")
+        until(lambda: opened.exists() and opened.read_text() != "", "the browser is started")
+        code = serving.stop(signal.SIGTERM)
+    off = {"RR_WAVES_ENABLED": "false", "RR_CONSOLE_ENABLED": "false"}
+    with Serving(tmp_path, off) as without:
+        without.wait_for("in a browser")
+
+    url = f"http://127.0.0.1:{port}"
+    assert (f"{url}\n", 0) == (opened.read_text(), code)
+    shown = f"open {url} in a browser; {url}/console is the artist's page"
+    assert shown in [line.strip() for line in serving.log]
+    assert f"open http://127.0.0.1:{without.port} in a browser" in [
+        line.strip() for line in without.log
+    ]
 
 
 @pytest.mark.e2e
