@@ -348,6 +348,8 @@ def test_the_openapi_document_names_the_routes(server: LiveServer) -> None:
     assert {
         "/v1/chat",
         "/v1/agents",
+        "/v1/login",
+        "/v1/logout",
         "/v1/health",
         "/v1/health/ready",
         "/v1/plugins/{name}",
