@@ -1,6 +1,5 @@
 """The smallest and the largest sample of each part of a recording, for a picture of it."""
 
-import io
 import os
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -56,20 +55,7 @@ def peaks_of(stream: BinaryIO, count: int) -> Peaks:
 
 def _samples(stream: BinaryIO, header: riff.Header, n_frames: int) -> "npt.NDArray[np.float32]":
     """Return the next frames as samples [shape=(n_frames, n_channels)]."""
-    import soundfile as sf
-
-    data = stream.read(n_frames * header.channels * header.bits // 8)
-    y: npt.NDArray[np.float32]
-    y, _ = sf.read(
-        io.BytesIO(data),
-        dtype="float32",
-        always_2d=True,
-        format="RAW",
-        samplerate=header.rate,
-        channels=header.channels,
-        subtype=header.subtype,
-        endian="LITTLE",
-    )
+    y = riff.samples(stream.read(n_frames * header.channels * header.bits // 8), header)
     if len(y) < n_frames:
         raise WavError("truncated", f"{len(y)} of {n_frames} frames could be read")
     return y

@@ -11,11 +11,16 @@ References
 .. [2] Microsoft, "Multiple Channel Audio Data and WAVE Files", 2007 (WAVE_FORMAT_EXTENSIBLE).
 """
 
+import io
 import struct
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from backend.errors import ReflectiveResonanceError
+
+if TYPE_CHECKING:  # headers are read without it
+    import numpy as np
+    import numpy.typing as npt
 
 MAX_CHANNELS = 8
 MIN_RATE_HZ = 8_000
@@ -238,3 +243,21 @@ def pcm16_header(frames: int, rate: int) -> bytes:
     riff = struct.pack("<4sI4s", b"RIFF", PCM16_HEADER_BYTES - 8 + size, b"WAVE")
     fmt = struct.pack("<4sIHHIIHH", b"fmt ", _FMT_SIZE, PCM, 1, rate, rate * 2, 2, 16)
     return riff + fmt + struct.pack("<4sI", b"data", size)
+
+
+def samples(data: bytes, header: Header) -> "npt.NDArray[np.float32]":
+    """Return the bytes of whole frames as samples [shape=(n_frames, n_channels)], by libsndfile."""
+    import soundfile as sf
+
+    y: npt.NDArray[np.float32]
+    y, _ = sf.read(
+        io.BytesIO(data),
+        dtype="float32",
+        always_2d=True,
+        format="RAW",
+        samplerate=header.rate,
+        channels=header.channels,
+        subtype=header.subtype,
+        endian="LITTLE",
+    )
+    return y

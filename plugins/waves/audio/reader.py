@@ -5,7 +5,6 @@ cannot switch, and one that is written to meanwhile is refused. Our header reade
 the file is; libsndfile gets samples without a header.
 """
 
-import io
 import os
 import stat
 import time
@@ -17,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-import soundfile as sf
+import soundfile  # noqa: F401 - loaded here, since `riff` does so at the first sample
 
 from backend.storage import riff
 from plugins.waves.audio.resampling import Resampler
@@ -184,7 +183,7 @@ def _decode(stream: BinaryIO, header: riff.Header, rate: int) -> Samples:
     stream.seek(header.data_offset)
     while position < header.frames:
         count = min(_BLOCK_FRAMES, header.frames - position)
-        block = _samples(stream.read(count * frame_bytes), header)
+        block = riff.samples(stream.read(count * frame_bytes), header)
         position += len(block)
         if len(block) < count:
             raise AudioError("truncated", f"{position} of {header.frames} frames could be read")
@@ -201,19 +200,3 @@ def _decode(stream: BinaryIO, header: riff.Header, rate: int) -> Samples:
     if peak > MAX_PEAK:
         raise AudioError("out_of_range", f"peak of {peak:g} full scales; limit {MAX_PEAK:g}")
     return resampler.finish()
-
-
-def _samples(data: bytes, header: riff.Header) -> Samples:
-    """Return the bytes of a block as samples [shape=(n_frames, n_channels)], by libsndfile."""
-    samples: Samples
-    samples, _ = sf.read(
-        io.BytesIO(data),
-        dtype="float32",
-        always_2d=True,
-        format="RAW",
-        samplerate=header.rate,
-        channels=header.channels,
-        subtype=header.subtype,
-        endian="LITTLE",
-    )
-    return samples
