@@ -22,17 +22,18 @@ const VIEWS = {
 const MENU = ["now", "sessions", "slots", "health"];
 
 /** The view that the address names. @param {string} hash */
-export function viewOf(hash) {
+function viewOf(hash) {
   const [, name = "", sessionId = ""] = hash.split("/");
   if (name === "sessions" && sessionId) return { view: "session", sessionId: decodeURIComponent(sessionId) };
   return { view: name in VIEWS ? name : "now", sessionId: "" };
 }
 
-/** What is wrong with a part of the server, the worst first. @param {any} ready as of /v1/health/ready */
-export function worstOf(ready) {
+const STATES = ["failed", "degraded", "warming"];
+
+/** The parts of the server that are not well, the worst first. @param {any} ready as of /v1/health/ready */
+function unwell(ready) {
   const parts = Object.entries({ hearing: ready.hearing, ...ready.plugins });
-  const ill = parts.filter(([, { state }]) => state === "failed" || state === "degraded");
-  return ill.sort(([, a], [, b]) => b.state.localeCompare(a.state)).map(([name, { state }]) => `${name} is ${state}`);
+  return STATES.flatMap((state) => parts.filter(([, part]) => part.state === state).map(([name]) => `${name} is ${state}`));
 }
 
 function App() {
@@ -125,12 +126,12 @@ function Strip({ room, ready }) {
   const { connected } = room.connection;
   const running = newestFirst(room).filter(isRunning);
   const failed = running.reduce((sum, one) => sum + countsOf(one).failed, 0);
-  const worst = ready ? worstOf(ready) : [];
+  const worst = ready ? unwell(ready) : [];
   return html`<p class="strip">
     <span class=${connected ? "good" : "bad"}>${connected ? "connected" : "not connected"}</span>
     <span>${running.length ? `${plural(running.length, "session")} running` : "no session"}</span>
     ${failed > 0 && html`<span class="bad">${failed} failed</span>`}
-    ${worst.length ? html`<a class="bad" href="#/health">${worst.join(", ")}</a>` : ready && html`<span class="good">all parts well</span>`}
+    ${worst.length ? html`<a class="warn" href="#/health">${worst.join(", ")}</a>` : ready && html`<span class="good">all parts well</span>`}
   </p>`;
 }
 

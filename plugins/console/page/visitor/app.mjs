@@ -6,7 +6,7 @@ import { request } from "../api.mjs";
 import { chooseLanguage, loadTexts } from "../texts.mjs";
 import { DishDialog, spoken } from "./dish.mjs";
 import { isKiosk, restLater, startKiosk } from "./kiosk.mjs";
-import { Login } from "./login.mjs";
+import { Login } from "../login.mjs";
 import { unlock } from "./playback.mjs";
 import { createRecorder } from "./recorder.mjs";
 import { Ring } from "./ring.mjs";

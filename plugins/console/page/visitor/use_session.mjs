@@ -69,6 +69,7 @@ export function useSession({ loud, cameBack, audio }) {
           frame ||= requestAnimationFrame(show);
         },
         state(state) {
+          if (state === "lost" && latest.finishedAt) return; // the stream is over: what comes next is its end
           if (state === "ended") ended();
           else setLink(state);
           if (state === "open" && wasLost) cameBack();
