@@ -20,7 +20,6 @@ from backend.config import PREFIX, REPLACED, Settings, Unread, unread
 from backend.hearing import create_hearing
 from backend.plugins import (
     Discovered,
-    KeptTexts,
     Plugin,
     PluginSettings,
     PluginStatuses,
@@ -104,7 +103,7 @@ class Hosting:
                         low_priority=low_priority,
                         ask=self.agents.judge,
                         discovered=self.discovered,
-                        kept_texts=KeptTexts(self.settings.keep_texts, self.settings.stt_keep),
+                        keep_texts=self.settings.keep_texts,
                     ) as self.switches,
                 ):
                     try:

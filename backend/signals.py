@@ -49,8 +49,7 @@ SUMMARY_SLOT = 0
 AgentText = Annotated[str, "agent text"]
 """A field with what an agent says; it is written to no file without `RR_KEEP_TEXTS`."""
 VisitorText = Annotated[str, "visitor text"]
-"""A field with what a visitor says, or a part of it; it is written to no file without
-`RR_STT_KEEP`."""
+"""A field with what a visitor says, or a part of it; no subscriber writes it to a file."""
 
 
 @dataclass(frozen=True, slots=True)

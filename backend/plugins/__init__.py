@@ -2,7 +2,7 @@
 
 from backend.config import Listed
 from backend.plugins.commands import Server, existing_artifacts, interruptible, server_in_settings
-from backend.plugins.contract import Host, KeptTexts, Plugin, PluginSettings
+from backend.plugins.contract import Host, Plugin, PluginSettings
 from backend.plugins.loader import Discovered, discover, enabled
 from backend.plugins.status import Gauge, PluginStatus, PluginStatuses, State
 from backend.plugins.switches import Switches, running
@@ -11,7 +11,6 @@ __all__ = [
     "Discovered",
     "Gauge",
     "Host",
-    "KeptTexts",
     "Listed",
     "Plugin",
     "PluginSettings",

@@ -56,14 +56,6 @@ of the agent filled in, or raises AgentError; the rehearsal is never asked."""
 
 
 @dataclass(frozen=True, slots=True)
-class KeptTexts:
-    """Whether texts may be written to files: what agents say, and what visitors say."""
-
-    agents: bool = True
-    visitors: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Host:
     """What a plugin gets of the host when it starts."""
 
@@ -83,8 +75,8 @@ class Host:
     where somebody waits for their result."""
     ask: Ask | None = None
     """Asks an agent's models, outside of any session; None where there are no agents."""
-    kept_texts: KeptTexts = KeptTexts()
-    """Whether the plugin may write texts to files."""
+    keep_texts: bool = True
+    """Whether the plugin may write to files what agents say."""
 
     def gauge(self, name: str, doc: str, read: Callable[[], float]) -> None:
         """Show a number for as long as the plugin runs: `read()` is asked for it, on any thread."""

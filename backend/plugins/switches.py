@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from backend.errors import PluginError
-from backend.plugins.contract import Ask, Host, KeptTexts, Plugin, PluginSettings
+from backend.plugins.contract import Ask, Host, Plugin, PluginSettings
 from backend.plugins.loader import Discovered, in_one_line
 from backend.plugins.status import PluginStatus, PluginStatuses
 from backend.signals import connecting
@@ -178,14 +178,14 @@ async def running(
     discovered: Iterable[Discovered] = (),
     low_priority: bool = True,
     ask: Ask | None = None,
-    kept_texts: KeptTexts = KeptTexts(),  # noqa: B008 - it is frozen
+    keep_texts: bool = True,
 ) -> AsyncIterator[Switches]:
     """Run the chosen plugins; others of `discovered` can be switched on. Never raises for one."""
     leases = Leases()
 
     def host_of(name: str) -> Host:
         report = partial(board.set, name)
-        return Host(artifacts, report, name, base_url, board, leases, low_priority, ask, kept_texts)
+        return Host(artifacts, report, name, base_url, board, leases, low_priority, ask, keep_texts)
 
     switches = Switches(discovered, chosen, board, host_of)
     async with switches.running():

@@ -108,7 +108,7 @@ class Recorder:
             return
         at_s = sent.at - session.began_at
         try:
-            written = line(at_s, sent.signal, sent.event, root, self._host.kept_texts)
+            written = line(at_s, sent.signal, sent.event, root, keep_texts=self._host.keep_texts)
         except RecordingError as error:
             if sent.signal.name not in self._unwritable:
                 self._unwritable.add(sent.signal.name)

@@ -18,7 +18,6 @@ from typing import Any, get_args, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from backend.errors import ReflectiveResonanceError
-from backend.plugins import KeptTexts
 from backend.signals import AgentText, EventPublished, Signal, VisitorText, defined
 from backend.storage import Artifacts
 
@@ -63,8 +62,8 @@ def header(session_id: str) -> bytes:
     return _line({"schema": SCHEMA, "sessionId": session_id}, None)
 
 
-def line(at_s: float, signal: Signal[Any], event: Any, root: Path, kept: KeptTexts) -> bytes:
-    """Return the line of a signal, without the texts that are not kept.
+def line(at_s: float, signal: Signal[Any], event: Any, root: Path, *, keep_texts: bool) -> bytes:
+    """Return the line of a signal, without what the visitor says; `keep_texts`: with the rest.
 
     Raises
     ------
@@ -74,7 +73,7 @@ def line(at_s: float, signal: Signal[Any], event: Any, root: Path, kept: KeptTex
     if not is_dataclass(event):
         raise RecordingError(f"{type(event).__name__} is no dataclass")
     try:
-        payload = _adapter(type(event)).dump_python(_without_texts(event, kept))
+        payload = _adapter(type(event)).dump_python(_without_texts(event, keep_texts))
         row = {"t": round(at_s, 6), "signal": signal.name, "sender": signal.sender}
         return _line({**row, "payload": payload}, root)
     except Exception as error:
@@ -171,19 +170,13 @@ def _with_root(event: Any, root: Path) -> Any:
     return _changed(event, absolute)
 
 
-def _without_texts(event: Any, kept: KeptTexts) -> Any:
-    hidden = {
-        text
-        for text, keeps in ((AgentText, kept.agents), (VisitorText, kept.visitors))
-        if not keeps
-    }
-    if not hidden:
-        return event
+def _without_texts(event: Any, keep_texts: bool) -> Any:
+    hidden = {VisitorText} if keep_texts else {VisitorText, AgentText}
 
     def without(owner: Any, name: str, value: Any) -> Any:
         if value and hidden & _types(type(owner), name):
             return ""
-        if isinstance(owner, EventPublished) and name == "data" and AgentText in hidden:
+        if isinstance(owner, EventPublished) and name == "data" and not keep_texts:
             data = json.loads(value)
             return json.dumps({**data, "text": ""}) if "text" in data else value
         return value

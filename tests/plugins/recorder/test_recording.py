@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from backend.plugins import KeptTexts
 from backend.signals import (
     EventPublished,
     SessionStarted,
@@ -27,8 +26,6 @@ from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves
 
 ID = "20261122T180405Z-1f2e3d4c"
 NOW = datetime(2026, 11, 22, 18, 4, 5, tzinfo=UTC)
-ALL = KeptTexts(agents=True, visitors=True)
-NONE = KeptTexts(agents=False, visitors=False)
 
 
 @pytest.fixture
@@ -56,13 +53,15 @@ def test_what_is_written_is_read_again(artifacts: Artifacts) -> None:
     files = tuple(artifacts.root / f"{number}.wav" for number in (1, 2, 3))
     peaks = (0.5, 0.25, 0.125)
     waves = WavesWritten(source, files, 0.1, 1.5, 8000, 0, 0.5, 12_000, peaks, peaks, 1.0, 2.0)
-    started = SessionStarted(ID, (1, 2), NOW, None, "hello", 3, 7)
+    started = SessionStarted(ID, (1, 2), NOW, None, None, 3, 7)
     rows: list[tuple[Signal[Any], Any]] = [
         (session_started, started),
         (tts_written, source),
         (waves_written, waves),
     ]
-    write(artifacts, *(line(n, *row, artifacts.root, ALL) for n, row in enumerate(rows)))
+    write(
+        artifacts, *(line(n, *row, artifacts.root, keep_texts=True) for n, row in enumerate(rows))
+    )
 
     recording = read(artifacts, ID)
     assert rows == [(one.signal, one.event) for one in recording.signals]
@@ -73,7 +72,7 @@ def test_what_is_written_is_read_again(artifacts: Artifacts) -> None:
 def test_paths_follow_the_artifacts_root(artifacts: Artifacts, tmp_path: Path) -> None:
     """Files that were moved with their root are found where they are now."""
     moved = Artifacts(tmp_path / "moved")
-    written = line(0, tts_written, utterance(artifacts.root), artifacts.root, ALL)
+    written = line(0, tts_written, utterance(artifacts.root), artifacts.root, keep_texts=True)
     write(moved, written)
 
     (one,) = read(moved, ID).signals
@@ -84,29 +83,36 @@ def test_paths_follow_the_artifacts_root(artifacts: Artifacts, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("signal", "event"),
     [
-        (speech_heard, SpeechHeard("h", 1.0, "en", NOW, "secret words")),
-        (session_started, SessionStarted(ID, (1,), NOW, None, "secret words")),
         (tts_written, utterance(Path("/"), "secret words")),
-        (
-            waves_failed,
-            WavesFailed(utterance(Path("/"), "secret words"), "error", "it broke", 1.0, 2.0),
-        ),
-        (mood_read, MoodRead(ID, "positive", "secret words", "model")),
+        (waves_failed, FAILED),
         (event_published, EventPublished(ID, 2, "slot.done", '{"text": "secret words"}')),
     ],
 )
-def test_no_text_is_written_that_is_not_kept(signal: Signal[Any], event: Any) -> None:
-    """What agents and visitors say stands in a file only where the settings keep it."""
-    kept = line(0, signal, event, Path("/"), ALL)
-    not_kept = line(0, signal, event, Path("/"), NONE)
+def test_what_agents_say_is_written_where_it_is_kept(signal: Signal[Any], event: Any) -> None:
+    """Without `RR_KEEP_TEXTS` no words of theirs stand in the file, however deep."""
+    assert b"secret words" in line(0, signal, event, Path("/"), keep_texts=True)
+    assert b"secret" not in line(0, signal, event, Path("/"), keep_texts=False)
 
-    assert b"secret words" in kept
-    assert b"secret" not in not_kept
+
+@pytest.mark.parametrize("keep_texts", [True, False])
+@pytest.mark.parametrize(
+    ("signal", "event"),
+    [
+        (speech_heard, SpeechHeard("h", 1.0, "en", NOW, "secret words")),
+        (session_started, SessionStarted(ID, (1,), NOW, None, "secret words")),
+        (mood_read, MoodRead(ID, "positive", "secret words", "model")),
+    ],
+)
+def test_what_visitors_say_is_never_written(
+    signal: Signal[Any], event: Any, keep_texts: bool
+) -> None:
+    """The file is removed with the waves, which may stay for longer than the recording."""
+    assert b"secret" not in line(0, signal, event, Path("/"), keep_texts=keep_texts)
 
 
 def test_a_line_without_its_end_is_ignored(artifacts: Artifacts) -> None:
     """What a killed process left half written is forgotten, and a damaged line counted."""
-    whole = line(0, tts_written, utterance(artifacts.root), artifacts.root, ALL)
+    whole = line(0, tts_written, utterance(artifacts.root), artifacts.root, keep_texts=True)
     write(artifacts, whole, b"{broken\n", b'{"t":1,"signal":"tides"}\n', whole[:-1])
 
     recording = read(artifacts, ID)
@@ -140,7 +146,7 @@ def test_a_payload_that_cannot_be_written_is_named(artifacts: Artifacts) -> None
         tide: Tide
 
     with pytest.raises(RecordingError, match="Turned is not of plain types"):
-        line(0, tts_written, Turned(Tide()), artifacts.root, ALL)
+        line(0, tts_written, Turned(Tide()), artifacts.root, keep_texts=True)
 
 
 def test_every_signal_of_ours_can_be_written() -> None:
