@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
-from backend.cli.group import CommandGroup
 from backend.errors import EXIT_FAILED
 from backend.plugins import discover, server_in_settings
 from backend.terminal import AsJson, output, show_json
 
-app = typer.Typer(cls=CommandGroup, help="Show the plugins, or switch one while the server runs.")
+app = typer.Typer(help="Show the plugins, or switch one while the server runs.")
 
 Name = Annotated[str, typer.Argument(help="Name of the plugin, such as osc.")]
 

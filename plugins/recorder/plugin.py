@@ -1,6 +1,6 @@
 """The recorder plugin: writes the signals of each session to a file, and replays them.
 
-signals --receive()--> EventQueue --> a line of waves/sessions/<id>/signals.jsonl
+signals --receive()--> EventQueue --> a line of tts/sessions/<id>/signals.jsonl
 (event loop)           (one task)     (on a thread)
 POST /v1/replays --> Replays --> emit(..., to=the plugins that present)
 """

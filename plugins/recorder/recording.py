@@ -1,4 +1,4 @@
-"""The file of a session's signals, `signals.jsonl` beside its waves.
+"""The file of a session's signals, `signals.jsonl` beside its manifest.
 
     {"schema": 1, "sessionId": "20261122T180405Z-1f2e3d4c"}
     {"t": 0.0, "signal": "session_started", "sender": "workflow", "payload": {...}}
@@ -54,7 +54,7 @@ class Recording:
 
 def path_in(artifacts: Artifacts, session_id: str) -> Path:
     """Return the file of a session, which need not exist."""
-    return artifacts.session("waves", session_id) / FILE
+    return artifacts.session("tts", session_id) / FILE
 
 
 def header(session_id: str) -> bytes:
@@ -102,7 +102,7 @@ def read(artifacts: Artifacts, session_id: str) -> Recording:
 
 def recorded_sessions(artifacts: Artifacts) -> Iterator[str]:
     """Yield the ids of the sessions with recorded signals, newest first."""
-    names = sorted((entry.name for entry in artifacts.session_entries("waves")), reverse=True)
+    names = sorted((entry.name for entry in artifacts.session_entries("tts")), reverse=True)
     return (name for name in names if path_in(artifacts, name).is_file())
 
 
