@@ -2,8 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ from tests.patience import LIMIT_S
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
+
+Launch = Callable[..., AbstractContextManager["Browser"]]
 
 ASKED = os.environ.get("RR_TEST_CHROMIUM", "")
 """Where this is set, as in CI, a test fails without a browser; elsewhere it is skipped."""
@@ -35,11 +37,11 @@ def find_chromium() -> str:
 
 
 @contextmanager
-def running(*arguments: str) -> "Iterator[Browser]":
-    """Run a Chromium of its own, without a window.
+def launching() -> "Iterator[Launch]":
+    """Return what runs a Chromium without a window, with further arguments.
 
     Playwright leaves its event loop running in this thread meanwhile: no test that is a coroutine
-    can run until the browser is closed.
+    can run until it is left, and there is only one at a time.
     """
     path = find_chromium()
     if not ASKED:
@@ -47,11 +49,18 @@ def running(*arguments: str) -> "Iterator[Browser]":
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *arguments])
-        try:
-            yield browser
-        finally:
-            browser.close()
+
+        @contextmanager
+        def launch(*arguments: str) -> "Iterator[Browser]":
+            browser = playwright.chromium.launch(
+                executable_path=path, args=[*ARGUMENTS, *arguments]
+            )
+            try:
+                yield browser
+            finally:
+                browser.close()
+
+        yield launch
 
 
 @contextmanager

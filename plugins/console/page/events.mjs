@@ -49,6 +49,7 @@ export function followAll(on) {
   let attempt = 0;
   let stopped = false;
   let timer = 0;
+  let deadline = 0;
   let retry = 0;
   /** @type {WebSocket} */
   let socket;
@@ -58,18 +59,15 @@ export function followAll(on) {
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
     const mine = (socket = new WebSocket(address));
     const asked = cursor;
-    let heardAt = performance.now();
     let first = true;
 
     mine.onopen = () => {
       ask();
-      timer = window.setInterval(() => {
-        if (performance.now() - heardAt > LOST_AFTER_MS) lost();
-        else ask();
-      }, ASK_EVERY_MS);
+      expectMore();
+      timer = window.setInterval(ask, ASK_EVERY_MS);
     };
     mine.onmessage = ({ data }) => {
-      heardAt = performance.now();
+      expectMore();
       const message = JSON.parse(data);
       if (message.type === "hello.ack") {
         if (first) {
@@ -96,9 +94,15 @@ export function followAll(on) {
       }
     }
 
+    function expectMore() {
+      window.clearTimeout(deadline);
+      deadline = window.setTimeout(lost, LOST_AFTER_MS);
+    }
+
     function lost() {
       if (mine !== socket || stopped) return;
       window.clearInterval(timer);
+      window.clearTimeout(deadline);
       mine.onclose = null;
       mine.close();
       on.state({ connected: false });
@@ -110,6 +114,7 @@ export function followAll(on) {
   return () => {
     stopped = true;
     window.clearInterval(timer);
+    window.clearTimeout(deadline);
     window.clearTimeout(retry);
     socket.close();
   };

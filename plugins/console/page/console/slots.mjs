@@ -51,7 +51,7 @@ export function SlotsView() {
   }
   const nameOf = (/** @type {string} */ id) => agents.find((one) => one.id === id)?.name ?? id;
 
-  return html`<h1>Slots and agents</h1>
+  return html`<h1>Slots and agents</h1><h2 class="visually-hidden">Dishes</h2>
     ${problem && html`<p role="alert" class="bad">${problem}</p>`}
     <p class="muted">The next visitor meets them as they stand here. Drag one onto another to exchange them, or choose.</p>
     <ul class="dishes">${slots.map((one) => html`<${Dish} key=${one.slotId} slot=${one} slots=${slots} agents=${agents}

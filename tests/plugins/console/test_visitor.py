@@ -1,0 +1,279 @@
+"""The visitor's page in a real browser: whoever asks, by voice or in writing, is answered."""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from backend.agents.models import client
+from backend.agents.rehearsal import play
+from tests.browser import Launch, visiting
+from tests.live import LiveServer
+from tests.plugins.console.rooms import (
+    CAPTIONS,
+    MARKUP,
+    QUESTION,
+    hear_all,
+    kept,
+    latest_texts,
+    room,
+    wait_until,
+    write,
+)
+from tests.recordings import NEEDS_MOONSHINE, RATE, spoken
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page, Route
+
+pytestmark = pytest.mark.e2e
+
+SENTENCE = "What does the water remember of the winter?"
+WORDS = {"water", "remember", "winter"}
+PAUSE_S = 0.4
+RECORDED_S = "parseFloat(document.querySelector('.talk .time')?.textContent)"
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """Return a server that hears, with all that the pages listen to, but the waves."""
+    with room(tmp_path_factory.mktemp("artifacts"), stt_engine="embedded") as server:
+        yield server
+
+
+def open_page(context: "BrowserContext", address: str) -> "Page":
+    """Open the visitor's page, with a clock that the test can turn, and without sound."""
+    page = context.new_page()
+    page.add_init_script(CAPTIONS)
+    page.clock.install()
+    page.goto(address)
+    page.get_by_role("button", name="Sound on").click()
+    return page
+
+
+@NEEDS_MOONSHINE
+def test_a_visitor_speaks_and_is_answered_by_voices_and_waves(
+    launch: Launch, tmp_path: Path
+) -> None:
+    """What is said while the button is held is understood; every utterance comes with its waves."""
+    pause = np.zeros(round(PAUSE_S * RATE), np.float32)
+    recording = np.concatenate([pause, spoken(SENTENCE, tmp_path), pause])
+    soundfile.write(tmp_path / "microphone.wav", recording, RATE, subtype="PCM_16")
+    microphone = (
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={tmp_path / 'microphone.wav'}",
+    )
+    root = tmp_path / "artifacts"
+    peaks: list[str] = []
+    with (
+        room(root, with_waves=True, stt_engine="embedded") as server,
+        launch(*microphone) as browser,
+        visiting(browser, permissions=["microphone"]) as context,
+    ):
+        artist = context.new_page()
+        artist.goto(f"{server.url}/console#/now")
+        artist.get_by_text("connected", exact=True).wait_for()
+        context.on("response", lambda answer: peaks.append(answer.url) if answer.ok else None)
+        page = open_page(context, server.url)
+
+        page.get_by_role("button", name="Hold to talk").hover()
+        page.mouse.down()
+        wait_until(page, f"{RECORDED_S} >= {2 * len(recording) / RATE}")  # it may begin anywhere
+        page.mouse.up()
+        said = page.locator(".question").inner_text().lower()
+        captions = hear_all(page)
+        count = len(captions)
+        artist.get_by_text(f"{count} utterances, {count} with waves").first.wait_for()
+
+    assert len(WORDS & set(re.findall(r"\w+", said))) >= 2, said
+    assert latest_texts(root) == sorted(captions)
+    assert {1, 2, 3} == {one["turn_index"] for one in kept(root)[-1]["utterances"]}
+    waves = {url for url in peaks if re.search(r"/v1/audio/waves/.*wave[123]\.wav\?peaks=", url)}
+    assert 3 * count == len(waves)
+
+
+def test_two_visitors_who_write_at_once_each_hear_their_own_answers(
+    browser: "Browser", tmp_path: Path
+) -> None:
+    """Their questions stand on their own pages, and so does what was answered to each."""
+    questions = ("Where does the river begin?", "Why is the moon so bright?")
+    with (
+        room(tmp_path) as server,
+        visiting(browser) as first,
+        visiting(browser) as second,
+    ):
+        pages = [open_page(context, server.url) for context in (first, second)]
+        for page, question in zip(pages, questions, strict=True):
+            write(page, question)
+        for page, question in zip(pages, questions, strict=True):
+            assert question in page.locator(".question").inner_text()
+        captions = [hear_all(page) for page in pages]
+
+        pages[0].get_by_role("button", name=re.compile("^Dish 3:")).click()
+        words = pages[0].get_by_role("dialog").inner_text()
+
+    sessions = [sorted(one["text"] for one in session["utterances"]) for session in kept(tmp_path)]
+    assert sorted(sessions) == sorted(map(sorted, captions))
+    assert captions[0] != captions[1]
+    own = [one["text"] for s in kept(tmp_path) for one in s["utterances"] if one["slot_id"] == 3]
+    assert 2 <= sum(text in words for text in own) <= 3
+
+
+def test_what_visitors_and_agents_say_is_text(
+    context: "BrowserContext", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Markup in a question and in every answer is shown as it is, and does nothing."""
+
+    def play_with_markup(profile: Any, turn: Any) -> dict[str, object]:
+        said = play(profile, turn)
+        return {k: f"{v} {MARKUP}" if k in {"text", "comment"} else v for k, v in said.items()}
+
+    monkeypatch.setattr(client, "play", play_with_markup)
+    with room(tmp_path) as server:
+        page = open_page(context, server.url)
+        write(page, MARKUP)
+        page.locator(".question").get_by_text(MARKUP).wait_for()
+        captions = hear_all(page)
+        page.get_by_role("button", name=re.compile("^Dish 3:")).click()
+        page.get_by_role("dialog").get_by_text(MARKUP).first.wait_for()
+        (session,) = kept(tmp_path)
+        artist = context.new_page()
+        artist.goto(f"{server.url}/console#/now")
+        artist.get_by_text("took").first.wait_for()
+        artist.locator("details summary").first.click()
+        artist.get_by_text(MARKUP).first.wait_for()
+        artist.goto(f"{server.url}/console#/sessions/{session['session_id']}")
+        artist.locator("article").get_by_text(MARKUP).first.wait_for()
+
+    assert [one for one in captions if MARKUP in one] == captions != []
+    for one in (page, artist):
+        assert 0 == one.locator("main img, main p b:not(.slot)").count()
+        assert one.evaluate("globalThis.hacked") is None
+
+
+def offers_writing(page: "Page", says: str) -> None:
+    """Wait for what the page says, and ask in writing instead."""
+    page.get_by_role("alert").filter(has_text=says).wait_for()
+    page.mouse.up()
+    write(page)
+    page.locator(".caption").wait_for()
+
+
+def hold(page: "Page") -> None:
+    """Press the button that records."""
+    page.get_by_role("button", name="Hold to talk").hover()
+    page.mouse.down()
+
+
+def test_a_visitor_who_refuses_the_microphone_can_write(page: "Page", live: LiveServer) -> None:
+    """The page says where that can be changed, and takes written words."""
+    page.goto(live.url)
+    hold(page)
+
+    offers_writing(page, "The microphone is not allowed.")
+
+
+def test_a_visitor_without_a_microphone_can_write(launch: Launch, live: LiveServer) -> None:
+    """Where none is connected the page says so."""
+    with launch() as browser, visiting(browser, permissions=["microphone"]) as context:
+        page = context.new_page()
+        page.goto(live.url)
+        hold(page)
+
+        offers_writing(page, "No microphone was found.")
+
+
+def test_on_an_insecure_address_a_visitor_can_write(launch: Launch, tmp_path: Path) -> None:
+    """A browser gives no microphone to a page that came over plain HTTP from another machine."""
+    name = "water.example"
+    with (
+        room(tmp_path, stt_engine="embedded", allowed_hosts=(name,)) as server,
+        launch(f"--host-resolver-rules=MAP {name} 127.0.0.1") as browser,
+        visiting(browser) as context,
+    ):
+        page = context.new_page()
+        page.goto(f"http://{name}:{server.port}")
+        hold(page)
+
+        assert page.evaluate("isSecureContext") is False
+        offers_writing(page, "The microphone needs a secure address")
+
+
+def test_what_is_too_short_or_not_understood_is_said(browser: "Browser", live: LiveServer) -> None:
+    """Each has its own sentence, and the visitor may speak again or write."""
+    with visiting(browser, permissions=["microphone"]) as context:
+        page = context.new_page()
+        page.goto(live.url)
+        page.get_by_role("button", name="Hold to talk").click()
+        page.get_by_role("alert").filter(
+            has_text=re.compile("too short|Hold the button")
+        ).wait_for()
+
+        for status, says in ((422, "No words were understood."), (503, "Please write instead.")):
+            problem = {"title": "No", "status": status, "detail": "No."}
+            page.route("**/v1/stt", partial(_answer, status=status, problem=problem))
+            hold(page)
+            wait_until(page, f"{RECORDED_S} > 0.5")
+            page.mouse.up()
+            page.get_by_role("alert").filter(has_text=says).wait_for()
+
+        offers_writing(page, "Please write instead.")
+
+
+def _answer(route: "Route", *, status: int, problem: dict[str, object]) -> None:
+    route.fulfill(status=status, json=problem, content_type="application/problem+json")
+
+
+def test_while_the_server_is_away_a_question_is_kept(page: "Page", live: LiveServer) -> None:
+    """It can be sent again, as it was written."""
+    page.goto(live.url)
+    page.get_by_role("textbox").wait_for()
+    page.route("**/v1/chat", lambda route: route.abort())
+    write(page)
+    page.get_by_role("alert").filter(has_text="The installation does not answer.").wait_for()
+    page.unroute("**/v1/chat")
+
+    page.get_by_role("button", name="Try again").click()
+
+    page.locator(".question").get_by_text(QUESTION).wait_for()
+    page.locator(".caption").wait_for()
+
+
+def test_a_kiosk_has_no_links_and_goes_back_to_rest(
+    context: "BrowserContext", live: LiveServer
+) -> None:
+    """Once all was heard and nobody touched it for a minute, nothing of the session is shown."""
+    page = context.new_page()
+    page.add_init_script(CAPTIONS)
+    page.clock.install()
+    page.goto(f"{live.url}/?kiosk")
+    write(page)
+    hear_all(page)
+    page.clock.fast_forward(59_000)
+    assert page.locator(".question").is_visible()
+
+    page.clock.fast_forward(2_000)
+
+    page.get_by_text("Six voices answer").wait_for()
+    assert not page.locator(".question").is_visible()
+    assert 0 == page.get_by_role("link").count()
+
+
+def test_the_page_speaks_the_language_of_the_visitor(browser: "Browser", live: LiveServer) -> None:
+    """German is chosen by the browser or by the address; what is not known is English."""
+    for locale, path, language in (
+        ("de-AT", "/", "de"),
+        ("fr-FR", "/?lang=de", "de"),
+        ("fr-FR", "/", "en"),
+    ):
+        with visiting(browser, locale=locale) as context:
+            page = context.new_page()
+            page.goto(live.url + path)
+            page.locator("h1").wait_for()
+            assert language == page.evaluate("document.documentElement.lang")
+            german = "Oder hier schreiben"
+            assert (language == "de") == page.get_by_placeholder(german).is_visible()
