@@ -1,1 +1,1 @@
-"""The commands `waves decompose` and `waves backfill`; they import the pool when they run."""
+"""The commands `waves decompose`, `backfill` and `water`; they import the pool when they run."""

@@ -18,6 +18,7 @@ from backend.plugins import interruptible
 from backend.terminal import AsJson, duration, show_json, show_table
 from plugins.waves.cli.backfill import backfill
 from plugins.waves.cli.progress import Workers, of_size, results
+from plugins.waves.cli.water import water
 from plugins.waves.settings import WavesSettings
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 
 app.command()(backfill)
+app.command()(water)
 
 
 @dataclass(frozen=True, slots=True)
