@@ -19,12 +19,12 @@ from structlog.typing import EventDict
 
 from backend.config import Settings
 from backend.http.app import create_app
+from backend.plugins.testing import threads_that_stay
 from backend.runtime import SPEECH_THREADS
 from backend.signals import TtsWritten, tts_written
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
 from tests.live import LiveServer, Sequence, chat
 from tests.patience import LIMIT_S, until
-from tests.threads import threads_that_stay
 from tests.workers import workers_of
 
 pytestmark = pytest.mark.e2e

@@ -1,4 +1,4 @@
-"""The state of a session's utterances, its events for readers, and a queue for a plugin's work."""
+"""The state of a session's utterances, its events, its recording, and a queue for plugins' work."""
 
 from backend.tracking.event_log import EventLog
 from backend.tracking.events import (
@@ -12,15 +12,31 @@ from backend.tracking.events import (
     UtteranceMissing,
 )
 from backend.tracking.queue import EventQueue
+from backend.tracking.recording import (
+    RECORDING_FILE,
+    Recorded,
+    Recording,
+    RecordingError,
+    parse_recording,
+    read_recording,
+    recorded_sessions,
+    recording_header,
+    recording_line,
+    recording_path,
+)
 from backend.tracking.tracker import NOT_RUNNING, TRACKED_SIGNALS, SessionTracker
 
 __all__ = [
     "NOT_RUNNING",
+    "RECORDING_FILE",
     "TRACKED_SIGNALS",
     "DialogueOver",
     "EventLog",
     "EventQueue",
     "Missing",
+    "Recorded",
+    "Recording",
+    "RecordingError",
     "SessionExpected",
     "SessionOver",
     "SessionTracker",
@@ -28,4 +44,10 @@ __all__ = [
     "TurnOver",
     "UtteranceDone",
     "UtteranceMissing",
+    "parse_recording",
+    "read_recording",
+    "recorded_sessions",
+    "recording_header",
+    "recording_line",
+    "recording_path",
 ]

@@ -16,8 +16,13 @@ import structlog
 
 from backend.plugins import Host
 from backend.signals import EventPublished, SessionStarted, Signal, SpeechHeard, defined
-from backend.tracking import EventQueue
-from plugins.recorder.recording import RecordingError, header, line, path_in
+from backend.tracking import (
+    EventQueue,
+    RecordingError,
+    recording_header,
+    recording_line,
+    recording_path,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -108,15 +113,17 @@ class Recorder:
             return
         at_s = sent.at - session.began_at
         try:
-            written = line(at_s, sent.signal, sent.event, root, keep_texts=self._host.keep_texts)
+            written = recording_line(
+                at_s, sent.signal, sent.event, root, keep_texts=self._host.keep_texts
+            )
         except RecordingError as error:
             if sent.signal.name not in self._unwritable:
                 self._unwritable.add(sent.signal.name)
                 log.warning("a signal is not recorded", signal=sent.signal.name, reason=str(error))
             return
         try:
-            start = b"" if session.has_file else header(session.id)
-            path = path_in(self._host.artifacts, session.id)
+            start = b"" if session.has_file else recording_header(session.id)
+            path = recording_path(self._host.artifacts, session.id)
             await asyncio.to_thread(_append, path, start, written)
             session.has_file = True
         except OSError as error:  # it was removed meanwhile, or the disk is full

@@ -14,7 +14,13 @@ import structlog
 from backend.plugins import Host
 from backend.signals import EventPublished, SessionStarted, emit
 from backend.storage import new_session_id
-from plugins.recorder.recording import Recorded, Recording, RecordingError, read, recorded_sessions
+from backend.tracking import (
+    Recorded,
+    Recording,
+    RecordingError,
+    read_recording,
+    recorded_sessions,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +61,7 @@ class Replays:
             if latest is None:
                 raise RecordingError("no session was recorded yet")
             session_id = latest
-        return read(self._host.artifacts, session_id)
+        return read_recording(self._host.artifacts, session_id)
 
     def targets(self, names: Collection[str]) -> frozenset[str]:
         """Return the plugins to send to, by default all that present, or raise RecordingError."""

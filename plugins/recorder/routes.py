@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from backend.errors import ArtifactError
 from backend.http import CamelCase, ProblemError, problems, service_of
-from plugins.recorder.recording import RecordingError
+from backend.tracking import RecordingError
 from plugins.recorder.replays import LAST, Replay, Replays
 
 Service = Annotated[Replays, Depends(service_of("recorder"))]

@@ -14,6 +14,7 @@ import pytest
 from backend.config import Settings
 from backend.http.app import RETRY_AFTER_S, create_app
 from backend.plugins import discover
+from backend.plugins.testing import threads_that_stay
 from tests.backend.conftest import Gate
 from tests.live import (
     Answer,
@@ -28,7 +29,6 @@ from tests.live import (
     post,
 )
 from tests.patience import LIMIT_S
-from tests.threads import threads_that_stay
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 

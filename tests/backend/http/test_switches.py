@@ -1,13 +1,11 @@
 """A plugin is stopped and started while the server runs."""
 
 import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from fastapi import APIRouter
 from pydantic import SecretStr
@@ -16,13 +14,12 @@ from pydantic_settings import SettingsConfigDict
 from backend.config import Settings
 from backend.http.app import create_app
 from backend.plugins import Discovered, Host, Plugin, PluginSettings, discover
-from backend.signals import defined, tts_written
+from backend.plugins.testing import held
+from backend.signals import tts_written
 from tests.live import LiveServer, get
 from tests.patience import until
 
 CYCLES = 100
-SHARED = ("asyncio_", "AnyIO")
-"""Names of threads that are kept for whoever needs one next, a bounded number of them."""
 
 
 class TidesSettings(PluginSettings):
@@ -137,17 +134,6 @@ def test_from_another_machine_nobody_can_switch_without_a_token(tmp_path: Path) 
         status, problem = switch(server, "tides", True, **forwarded)
 
     assert (403, True) == (status, "RR_API_TOKEN" in problem["detail"])
-
-
-def held() -> dict[str, int]:
-    """Return what this process holds now."""
-    me = psutil.Process()
-    return {
-        "threads": sum(not thread.name.startswith(SHARED) for thread in threading.enumerate()),
-        "processes": len(me.children(recursive=True)),
-        "files": me.num_fds(),
-        "receivers": sum(len(signal.connections) for signal in defined()),
-    }
 
 
 @pytest.mark.e2e

@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from backend.errors import SpeechError
+from backend.plugins.testing import Clock
 from backend.services import PAUSE_AFTER, PAUSE_S
 from backend.speech import SpeechEngine, Spoken
 from backend.speech.children import EmbeddedEngine
@@ -37,15 +38,6 @@ class Failing:
 
     def close(self) -> None:
         self.closed = True
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def voices(

@@ -10,7 +10,7 @@ import pytest
 from backend.config import Settings
 from backend.http.app import create_app
 from backend.plugins import Discovered
-from plugins.recorder.recording import FILE
+from backend.tracking import RECORDING_FILE
 from plugins.recorder.settings import plugin as recorder
 from plugins.show.settings import plugin as show
 from plugins.stream.settings import plugin as stream
@@ -42,7 +42,7 @@ def server(root: Path) -> Iterator[LiveServer]:
 def recorded(server: LiveServer, root: Path) -> str:
     """Return a session whose signals are all written."""
     session_id: str = chat(server, 1, 2)[0][1]["sessionId"]
-    file = root / "tts" / "sessions" / session_id / FILE
+    file = root / "tts" / "sessions" / session_id / RECORDING_FILE
     until(lambda: file.exists() and file.read_bytes().count(b"waves_") >= 6, "its waves")
     return session_id
 
@@ -62,7 +62,7 @@ def files(root: Path) -> dict[Path, int]:
 
 def test_every_signal_of_a_session_is_recorded(root: Path, recorded: str) -> None:
     """The file has a header, then the signals in their order, with their times."""
-    lines = (root / "tts" / "sessions" / recorded / FILE).read_text("utf-8").splitlines()
+    lines = (root / "tts" / "sessions" / recorded / RECORDING_FILE).read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
 
     assert {"schema": 1, "sessionId": recorded} == rows[0]

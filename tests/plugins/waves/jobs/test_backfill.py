@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from backend.config import Settings
 from backend.http.app import create_app
 from backend.plugins import Host
+from backend.plugins.testing import threads_that_stay
 from backend.signals import TtsWritten, emit, tts_written
 from backend.storage import Artifacts
 from plugins.waves import worker
@@ -32,7 +33,6 @@ from tests.plugins.waves.pool.pools import Asked, Gate, all_ready
 from tests.plugins.waves.pool.pools import running as running_pool
 from tests.plugins.waves.speeches import check_all_whole, left, set_age, speak
 from tests.plugins.waves.test_plugin import Listener, running
-from tests.threads import threads_that_stay
 
 EVERY_S = 0.2
 """Between two searches."""

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from backend.plugins.testing import threads_that_stay
 from plugins.waves.pool import Outcome, Pool, lane
 from plugins.waves.pool.job import Job
 from plugins.waves.pool.queue import Backlog
@@ -28,7 +29,6 @@ from tests.plugins.waves.pool.pools import (
     running,
     wait_until_gone,
 )
-from tests.threads import threads_that_stay
 
 
 def test_a_job_runs_in_another_process_and_reports_its_times() -> None:

@@ -20,8 +20,14 @@ from backend.signals import (
     tts_written,
 )
 from backend.storage import Artifacts
+from backend.tracking import (
+    RecordingError,
+    read_recording,
+    recording_header,
+    recording_line,
+    recording_path,
+)
 from plugins.mood.signals import MoodRead, mood_read
-from plugins.recorder.recording import RecordingError, header, line, path_in, read
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
 
 ID = "20261122T180405Z-1f2e3d4c"
@@ -42,9 +48,9 @@ FAILED = WavesFailed(utterance(Path("/"), "secret words"), "error", "it broke", 
 
 
 def write(artifacts: Artifacts, *lines: bytes) -> None:
-    path = path_in(artifacts, ID)
+    path = recording_path(artifacts, ID)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(header(ID) + b"".join(lines))
+    path.write_bytes(recording_header(ID) + b"".join(lines))
 
 
 def test_what_is_written_is_read_again(artifacts: Artifacts) -> None:
@@ -60,10 +66,11 @@ def test_what_is_written_is_read_again(artifacts: Artifacts) -> None:
         (waves_written, waves),
     ]
     write(
-        artifacts, *(line(n, *row, artifacts.root, keep_texts=True) for n, row in enumerate(rows))
+        artifacts,
+        *(recording_line(n, *row, artifacts.root, keep_texts=True) for n, row in enumerate(rows)),
     )
 
-    recording = read(artifacts, ID)
+    recording = read_recording(artifacts, ID)
     assert rows == [(one.signal, one.event) for one in recording.signals]
     assert [0.0, 1.0, 2.0] == [one.at_s for one in recording.signals]
     assert {} == recording.skipped
@@ -72,10 +79,12 @@ def test_what_is_written_is_read_again(artifacts: Artifacts) -> None:
 def test_paths_follow_the_artifacts_root(artifacts: Artifacts, tmp_path: Path) -> None:
     """Files that were moved with their root are found where they are now."""
     moved = Artifacts(tmp_path / "moved")
-    written = line(0, tts_written, utterance(artifacts.root), artifacts.root, keep_texts=True)
+    written = recording_line(
+        0, tts_written, utterance(artifacts.root), artifacts.root, keep_texts=True
+    )
     write(moved, written)
 
-    (one,) = read(moved, ID).signals
+    (one,) = read_recording(moved, ID).signals
 
     assert moved.root / "tts" / "a.wav" == one.event.wav_path
 
@@ -90,8 +99,8 @@ def test_paths_follow_the_artifacts_root(artifacts: Artifacts, tmp_path: Path) -
 )
 def test_what_agents_say_is_written_where_it_is_kept(signal: Signal[Any], event: Any) -> None:
     """Without `RR_KEEP_TEXTS` no words of theirs stand in the file, however deep."""
-    assert b"secret words" in line(0, signal, event, Path("/"), keep_texts=True)
-    assert b"secret" not in line(0, signal, event, Path("/"), keep_texts=False)
+    assert b"secret words" in recording_line(0, signal, event, Path("/"), keep_texts=True)
+    assert b"secret" not in recording_line(0, signal, event, Path("/"), keep_texts=False)
 
 
 @pytest.mark.parametrize("keep_texts", [True, False])
@@ -107,15 +116,17 @@ def test_what_visitors_say_is_never_written(
     signal: Signal[Any], event: Any, keep_texts: bool
 ) -> None:
     """The file is removed with the waves, which may stay for longer than the recording."""
-    assert b"secret" not in line(0, signal, event, Path("/"), keep_texts=keep_texts)
+    assert b"secret" not in recording_line(0, signal, event, Path("/"), keep_texts=keep_texts)
 
 
 def test_a_line_without_its_end_is_ignored(artifacts: Artifacts) -> None:
     """What a killed process left half written is forgotten, and a damaged line counted."""
-    whole = line(0, tts_written, utterance(artifacts.root), artifacts.root, keep_texts=True)
+    whole = recording_line(
+        0, tts_written, utterance(artifacts.root), artifacts.root, keep_texts=True
+    )
     write(artifacts, whole, b"{broken\n", b'{"t":1,"signal":"tides"}\n', whole[:-1])
 
-    recording = read(artifacts, ID)
+    recording = read_recording(artifacts, ID)
 
     assert 1 == len(recording.signals)
     assert {"no signal None is defined here": 1, "no signal tides is defined here": 1} == (
@@ -126,13 +137,13 @@ def test_a_line_without_its_end_is_ignored(artifacts: Artifacts) -> None:
 def test_a_file_of_another_version_is_refused(artifacts: Artifacts) -> None:
     """A schema that is not known is not guessed at; a session without a file is named."""
     with pytest.raises(RecordingError, match=f"of the session {ID} no signals were recorded"):
-        read(artifacts, ID)
-    path = path_in(artifacts, ID)
+        read_recording(artifacts, ID)
+    path = recording_path(artifacts, ID)
     path.parent.mkdir(parents=True)
     path.write_bytes(b'{"schema": 2}\n')
 
     with pytest.raises(RecordingError, match="has the schema 2; this version reads 1"):
-        read(artifacts, ID)
+        read_recording(artifacts, ID)
 
 
 def test_a_payload_that_cannot_be_written_is_named(artifacts: Artifacts) -> None:
@@ -146,7 +157,7 @@ def test_a_payload_that_cannot_be_written_is_named(artifacts: Artifacts) -> None
         tide: Tide
 
     with pytest.raises(RecordingError, match="Turned is not of plain types"):
-        line(0, tts_written, Turned(Tide()), artifacts.root, keep_texts=True)
+        recording_line(0, tts_written, Turned(Tide()), artifacts.root, keep_texts=True)
 
 
 def test_every_signal_of_ours_can_be_written() -> None:

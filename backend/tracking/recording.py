@@ -22,7 +22,7 @@ from backend.signals import AgentText, EventPublished, Signal, VisitorText, defi
 from backend.storage import Artifacts
 
 SCHEMA = 1
-FILE = "signals.jsonl"
+RECORDING_FILE = "signals.jsonl"
 
 
 class RecordingError(ReflectiveResonanceError):
@@ -52,17 +52,19 @@ class Recording:
         return self.signals[-1].at_s if self.signals else 0.0
 
 
-def path_in(artifacts: Artifacts, session_id: str) -> Path:
+def recording_path(artifacts: Artifacts, session_id: str) -> Path:
     """Return the file of a session, which need not exist."""
-    return artifacts.session("tts", session_id) / FILE
+    return artifacts.session("tts", session_id) / RECORDING_FILE
 
 
-def header(session_id: str) -> bytes:
+def recording_header(session_id: str) -> bytes:
     """Return the first line."""
     return _line({"schema": SCHEMA, "sessionId": session_id}, None)
 
 
-def line(at_s: float, signal: Signal[Any], event: Any, root: Path, *, keep_texts: bool) -> bytes:
+def recording_line(
+    at_s: float, signal: Signal[Any], event: Any, root: Path, *, keep_texts: bool
+) -> bytes:
     """Return the line of a signal, without what the visitor says; `keep_texts`: with the rest.
 
     Raises
@@ -80,21 +82,28 @@ def line(at_s: float, signal: Signal[Any], event: Any, root: Path, *, keep_texts
         raise RecordingError(f"{type(event).__name__} is not of plain types: {error}") from error
 
 
-def read(artifacts: Artifacts, session_id: str) -> Recording:
+def read_recording(artifacts: Artifacts, session_id: str) -> Recording:
     """Return what was recorded of a session, or raise RecordingError."""
-    path = path_in(artifacts, session_id)
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last line end is cut off
+        contents = recording_path(artifacts, session_id).read_bytes()
     except FileNotFoundError:
         raise RecordingError(f"of the session {session_id} no signals were recorded") from None
+    return parse_recording(contents, session_id, artifacts.root)
+
+
+def parse_recording(contents: bytes, session_id: str, root: Path) -> Recording:
+    """Return the signals in the contents of a file, or raise RecordingError."""
+    lines = contents.split(b"\n")[:-1]  # what follows the last line end is cut off
     schema = _object(lines[0]).get("schema") if lines else None
     if schema != SCHEMA:
-        raise RecordingError(f"{path} has the schema {schema}; this version reads {SCHEMA}")
+        raise RecordingError(
+            f"the recording of {session_id} has the schema {schema}; this version reads {SCHEMA}"
+        )
     skipped: dict[str, int] = {}
     signals = []
     for row in lines[1:]:
         try:
-            signals.append(_recorded(_object(row), artifacts.root))
+            signals.append(_recorded(_object(row), root))
         except RecordingError as error:
             skipped[str(error)] = skipped.get(str(error), 0) + 1
     return Recording(session_id, tuple(signals), skipped)
@@ -103,7 +112,7 @@ def read(artifacts: Artifacts, session_id: str) -> Recording:
 def recorded_sessions(artifacts: Artifacts) -> Iterator[str]:
     """Yield the ids of the sessions with recorded signals, newest first."""
     names = sorted((entry.name for entry in artifacts.session_entries("tts")), reverse=True)
-    return (name for name in names if path_in(artifacts, name).is_file())
+    return (name for name in names if recording_path(artifacts, name).is_file())
 
 
 def _line(row: dict[str, Any], root: Path | None) -> bytes:
