@@ -1,9 +1,11 @@
 """The files of the two pages, read once and compressed once.
 
-Nothing of the disk is read for a request, so no path in an address can leave the folder.
+Nothing of the disk is read for a request, so no path in an address can leave the folder. A page
+names all modules that it imports: a browser asks for them at once, not for one level after another.
 """
 
 import gzip
+import json
 import re
 from base64 import b64encode
 from collections.abc import Mapping
@@ -12,7 +14,11 @@ from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from itertools import chain
+from posixpath import dirname, join, normpath
+from string import Template
 
+PAGES = ("visitor", "console")
+TEMPLATE = "page.html"
 MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -20,6 +26,7 @@ MEDIA_TYPES = {
     ".mjs": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+_IMPORTED = re.compile(r"""\b(?:import|export)\b[^"'();]*?\bfrom\s*["']([^"']+)""")
 _INLINE = re.compile(rb'<script type="importmap">(.*?)</script>', re.DOTALL)
 _POLICY = (
     "default-src 'self'; script-src 'self'{hashes}; img-src 'self' data:; media-src 'self' blob:; "
@@ -48,7 +55,10 @@ class Assets:
 
 def load_assets() -> Assets:
     """Read the files of the pages."""
-    found = {name: _asset(name, path.read_bytes()) for name, path in _walk(_FOLDER, "")}
+    content = {name: path.read_bytes() for name, path in _walk(_FOLDER, "")}
+    template = content.pop(TEMPLATE)
+    content |= {f"{page}.html": _page(template, page, content) for page in PAGES}
+    found = {name: _asset(name, one) for name, one in content.items()}
     digest = sha256("".join(f"{name}{one.etag}" for name, one in sorted(found.items())).encode())
     return Assets(found, digest.hexdigest()[:16])
 
@@ -65,6 +75,21 @@ def _walk(folder: Traversable, prefix: str) -> "chain[tuple[str, Traversable]]":
         for entry in entries
         if entry.is_dir() or "." + entry.name.rpartition(".")[2] in MEDIA_TYPES
     )
+
+
+def _page(template: bytes, page: str, content: Mapping[str, bytes]) -> bytes:
+    """Return the page that starts `<page>/app.mjs`."""
+    (importmap,) = _INLINE.findall(template)
+    addresses: dict[str, str] = json.loads(importmap)["imports"]
+    modules = [f"/page/{page}/app.mjs"]
+    for module in modules:  # which grows
+        text = content[module.removeprefix("/page/")].decode()
+        for name in _IMPORTED.findall(text):
+            imported = addresses.get(name) or normpath(join(dirname(module), name))
+            if imported not in modules:
+                modules.append(imported)
+    preloads = "\n".join(f'<link rel="modulepreload" href="{one}">' for one in modules)
+    return Template(template.decode()).substitute(page=page, preloads=preloads).encode()
 
 
 def _asset(name: str, content: bytes) -> Asset:

@@ -1,4 +1,4 @@
-"""The two pages in a real browser: they start, and nothing is asked of another host."""
+"""The two pages in a real browser: they start, ask for what they name, and nobody else."""
 
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,13 @@ pytestmark = pytest.mark.e2e
 
 @pytest.mark.parametrize("path", ["/", "/console"])
 def test_a_page_starts_by_itself(page: "Page", server: LiveServer, path: str) -> None:
-    """It shows a heading, and every request it makes is to the server it came from."""
+    """Every request is to the server it came from, and every module is named in the page itself."""
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
 
     page.goto(server.url + path)
 
-    page.get_by_role("heading", level=1).first.wait_for()
+    page.locator(".writing, .strip").first.wait_for()
+    named = page.locator("link[rel=modulepreload]").evaluate_all("all => all.map(one => one.href)")
     assert [] == [url for url in asked if not url.startswith((server.url, "data:", "blob:"))]
+    assert sorted(named) == sorted(url for url in asked if url.endswith(".mjs"))

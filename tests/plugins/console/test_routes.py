@@ -13,12 +13,7 @@ import pytest
 from plugins.console import assets
 from tests.live import LiveServer, get
 
-FOLDER = Path(assets.__file__).parent / "page"
-FILES = {
-    path.relative_to(FOLDER).as_posix(): path
-    for path in sorted(FOLDER.rglob("*"))
-    if path.suffix in assets.MEDIA_TYPES
-}
+FILES = {name: one.content for name, one in assets.load_assets().files.items()}
 PAGES = {"/": "visitor.html", "/console": "console.html"}
 ADDRESSES = {**{f"/page/{name}": name for name in FILES}, **PAGES}
 IMPORT = re.compile(r"""(?:\bfrom|\bimport)\s*\(?\s*["']([^"']+)["']""")
@@ -34,8 +29,8 @@ def test_every_file_is_sent_as_it_is(server: LiveServer) -> None:
         answer = get(server.port, address)
 
         assert 200 == answer.status, address
-        assert FILES[name].read_bytes() == answer.body, address
-        assert assets.MEDIA_TYPES[FILES[name].suffix] == answer.headers["content-type"], address
+        assert FILES[name] == answer.body, address
+        assert assets.MEDIA_TYPES[Path(name).suffix] == answer.headers["content-type"], address
         assert "nosniff" == answer.headers["x-content-type-options"]
         assert "no-cache" == answer.headers["cache-control"]
         assert "no-referrer" == answer.headers["referrer-policy"]
@@ -49,7 +44,7 @@ def test_a_browser_that_understands_gzip_gets_less(server: LiveServer) -> None:
 
         assert "gzip" == answer.headers["content-encoding"]
         assert "accept-encoding" in answer.headers["vary"]
-        assert FILES[name].read_bytes() == gzip.decompress(answer.body), address
+        assert FILES[name] == gzip.decompress(answer.body), address
 
 
 def test_a_file_that_has_not_changed_is_not_sent_again(server: LiveServer) -> None:
@@ -108,14 +103,14 @@ def test_the_pages_can_only_be_read(server: LiveServer) -> None:
 def needed() -> dict[str, set[str]]:
     """Return the files that each file names: imports, links, styles, and what it loads later."""
     found: dict[str, set[str]] = {}
-    for name, path in FILES.items():
-        if name.startswith("vendor/") or path.suffix == ".json":
+    for name in FILES:
+        if name.startswith("vendor/") or name.endswith(".json"):
             continue
-        text = path.read_text(encoding="utf-8")
+        text = read(name)
         names = {
             one for pair in FETCHED.findall(text) + LOADED.findall(text) for one in pair if one
         }
-        if path.suffix == ".mjs":
+        if name.endswith(".mjs"):
             names = {one for pair in LOADED.findall(text) for one in pair if one}
             names |= {mapped(one) for one in IMPORT.findall(text)}
         found[name] = {one for one in names if not one.startswith(("data:", "#"))}
@@ -133,7 +128,7 @@ def mapped(name: str) -> str:
 
 def read(name: str) -> str:
     """Return a file's text."""
-    return FILES[name].read_text(encoding="utf-8")
+    return FILES[name].decode()
 
 
 def test_what_a_file_names_is_there() -> None:
@@ -159,31 +154,3 @@ def test_no_file_names_another_host() -> None:
     }
 
     assert set() == named
-
-
-def test_the_languages_have_the_same_texts() -> None:
-    """Every key of one language is in the others, with the same values to be filled in."""
-    languages = {
-        name: json.loads(read(name)) for name in FILES if re.fullmatch(r"texts/\w+\.json", name)
-    }
-    shapes = {
-        name: {key: sorted(re.findall(r"\{\w+\}", text)) for key, text in texts.items()}
-        for name, texts in languages.items()
-    }
-
-    assert {"texts/de.json", "texts/en.json"} <= set(shapes)
-    (first, *others) = shapes.values()
-    assert [first] * len(others) == others
-    assert all(text.strip() for texts in languages.values() for text in texts.values())
-
-
-def test_every_text_that_the_page_asks_for_exists() -> None:
-    """A key in the code of the visitor's page is a key of the texts."""
-    used = {
-        key
-        for name in FILES
-        if name.startswith("visitor/") and name.endswith(".mjs")
-        for key in re.findall(r"\bt\(\"([\w.-]+)\"", read(name))
-    }
-
-    assert set() == used - set(json.loads(read("texts/en.json")))

@@ -273,7 +273,7 @@ def test_the_page_speaks_the_language_of_the_visitor(browser: "Browser", live: L
         with visiting(browser, locale=locale) as context:
             page = context.new_page()
             page.goto(live.url + path)
-            page.locator("h1").wait_for()
+            page.get_by_role("textbox").wait_for()
             assert language == page.evaluate("document.documentElement.lang")
             german = "Oder hier schreiben"
             assert (language == "de") == page.get_by_placeholder(german).is_visible()

@@ -5,6 +5,7 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { get, onUnauthorized, send } from "../api.mjs";
 import { countsOf, isRunning, newestFirst } from "./room.mjs";
 import { plural } from "./format.mjs";
+import { NowView } from "./now.mjs";
 import { useRoom } from "./use_room.mjs";
 
 const RELOADED = "rr.reloaded";
@@ -13,7 +14,7 @@ const READY_EVERY_MS = 10_000;
 /** @typedef {{room: import("./room.mjs").Room, sessionId: string}} ViewProps */
 /** @type {Record<string, {title: string, load: () => Promise<(props: ViewProps) => any>}>} */
 const VIEWS = {
-  now: { title: "Now", load: async () => (await import("./now.mjs")).NowView },
+  now: { title: "Now", load: async () => NowView },
   sessions: { title: "Sessions", load: async () => (await import("./sessions.mjs")).SessionsView },
   session: { title: "Session", load: async () => (await import("./session_view.mjs")).SessionView },
   slots: { title: "Slots", load: async () => (await import("./slots.mjs")).SlotsView },

@@ -265,6 +265,17 @@ def test_one_that_leaves_a_little_is_cut_too() -> None:
         until(lambda: server.connections == 0, "the connection is cut")
 
 
+def test_no_part_of_an_answer_waits_for_an_acknowledgement() -> None:
+    """The system sends each part at once, also what is small."""
+    connections = Connections(LIMIT_S)
+    with LiveServer(FastAPI(), connections) as server, server.client() as client:
+        client.get("/")
+        (one,) = connections.open
+        raw = one.transport.get_extra_info("socket")
+
+        assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_client_that_reads_on_is_not(root: Path) -> None:
     """One that paused and went on has its whole answer, and the connection after the limit too."""
     stalled_s = 3.0
