@@ -50,6 +50,7 @@ AgentText = Annotated[str, "agent text"]
 """A field with what an agent says; it is written to no file without `RR_KEEP_TEXTS`."""
 VisitorText = Annotated[str, "visitor text"]
 """A field with what a visitor says, or a part of it; no subscriber writes it to a file."""
+TEXTS: Final = (AgentText, VisitorText)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The state of a session's utterances, its events, its recording, and a queue for plugins' work."""
+"""A session's utterances, events and recording, payloads as JSON, and a queue for plugins' work."""
 
 from backend.tracking.event_log import EventLog
 from backend.tracking.events import (
@@ -11,6 +11,7 @@ from backend.tracking.events import (
     UtteranceDone,
     UtteranceMissing,
 )
+from backend.tracking.payloads import PayloadError, from_plain, to_json
 from backend.tracking.queue import EventQueue
 from backend.tracking.recording import (
     RECORDING_FILE,
@@ -34,6 +35,7 @@ __all__ = [
     "EventLog",
     "EventQueue",
     "Missing",
+    "PayloadError",
     "Recorded",
     "Recording",
     "RecordingError",
@@ -44,10 +46,12 @@ __all__ = [
     "TurnOver",
     "UtteranceDone",
     "UtteranceMissing",
+    "from_plain",
     "parse_recording",
     "read_recording",
     "recorded_sessions",
     "recording_header",
     "recording_line",
     "recording_path",
+    "to_json",
 ]

@@ -10,23 +10,21 @@ artifacts root are relative to it. A line without its end, of a process that was
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from backend.errors import ReflectiveResonanceError
-from backend.signals import AgentText, EventPublished, Signal, VisitorText, defined
+from backend.signals import TEXTS, Signal, VisitorText, defined
 from backend.storage import Artifacts
+from backend.tracking.payloads import PayloadError, from_plain, to_json
 
 SCHEMA = 1
 RECORDING_FILE = "signals.jsonl"
 
 
 class RecordingError(ReflectiveResonanceError):
-    """A payload cannot be written, or a file cannot be read; the message says why."""
+    """A file cannot be read; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ def recording_path(artifacts: Artifacts, session_id: str) -> Path:
 
 def recording_header(session_id: str) -> bytes:
     """Return the first line."""
-    return _line({"schema": SCHEMA, "sessionId": session_id}, None)
+    return to_json({"schema": SCHEMA, "sessionId": session_id}) + b"\n"
 
 
 def recording_line(
@@ -69,17 +67,13 @@ def recording_line(
 
     Raises
     ------
-    RecordingError
+    PayloadError
         If the payload is no dataclass of plain types.
     """
     if not is_dataclass(event):
-        raise RecordingError(f"{type(event).__name__} is no dataclass")
-    try:
-        payload = _adapter(type(event)).dump_python(_without_texts(event, keep_texts))
-        row = {"t": round(at_s, 6), "signal": signal.name, "sender": signal.sender}
-        return _line({**row, "payload": payload}, root)
-    except Exception as error:
-        raise RecordingError(f"{type(event).__name__} is not of plain types: {error}") from error
+        raise PayloadError(f"{type(event).__name__} is no dataclass")
+    row = {"t": round(at_s, 6), "signal": signal.name, "sender": signal.sender, "payload": event}
+    return to_json(row, root, hidden=(VisitorText,) if keep_texts else TEXTS) + b"\n"
 
 
 def read_recording(artifacts: Artifacts, session_id: str) -> Recording:
@@ -115,19 +109,6 @@ def recorded_sessions(artifacts: Artifacts) -> Iterator[str]:
     return (name for name in names if recording_path(artifacts, name).is_file())
 
 
-def _line(row: dict[str, Any], root: Path | None) -> bytes:
-    def plain(value: object) -> str:
-        if isinstance(value, Path):
-            inside = root is not None and value.is_relative_to(root)
-            return value.relative_to(root).as_posix() if inside and root else str(value)
-        if isinstance(value, datetime):
-            return value.isoformat()
-        raise TypeError(f"{type(value).__name__} is no plain type")
-
-    text = json.dumps(row, default=plain, ensure_ascii=False, separators=(",", ":"))
-    return text.encode() + b"\n"
-
-
 def _object(row: bytes) -> dict[str, Any]:
     try:
         found = json.loads(row)
@@ -141,59 +122,7 @@ def _recorded(row: dict[str, Any], root: Path) -> Recorded:
     if signal is None:
         raise RecordingError(f"no signal {row.get('signal')} is defined here")
     try:
-        event = _adapter(signal.payload).validate_python(row["payload"])
-        return Recorded(float(row["t"]), signal, _with_root(event, root))
-    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        event = from_plain(signal.payload, row["payload"], root)
+        return Recorded(float(row["t"]), signal, event)
+    except (KeyError, TypeError, ValueError, PayloadError) as error:
         raise RecordingError(f"not a payload of {signal.name}") from error
-
-
-_adapters: dict[type[Any], TypeAdapter[Any]] = {}
-
-
-def _adapter(payload: type[Any]) -> TypeAdapter[Any]:
-    """Return what reads and writes payloads of a class; building it takes a millisecond."""
-    if payload not in _adapters:
-        _adapters[payload] = TypeAdapter(payload)
-    return _adapters[payload]
-
-
-def _changed(event: Any, change: Any) -> Any:
-    """Return `event` with `change(name, value)` of each field, also in payloads within it."""
-    values = {one.name: getattr(event, one.name) for one in fields(event)}
-    new = {
-        name: _changed(value, change) if is_dataclass(value) else change(event, name, value)
-        for name, value in values.items()
-    }
-    changed = {name: value for name, value in new.items() if value is not values[name]}
-    return replace(event, **changed) if changed else event
-
-
-def _with_root(event: Any, root: Path) -> Any:
-    def absolute(_: object, __: str, value: Any) -> Any:
-        if isinstance(value, Path):
-            return root / value
-        if isinstance(value, tuple) and any(isinstance(one, Path) for one in value):
-            return tuple(root / one if isinstance(one, Path) else one for one in value)
-        return value
-
-    return _changed(event, absolute)
-
-
-def _without_texts(event: Any, keep_texts: bool) -> Any:
-    hidden = {VisitorText} if keep_texts else {VisitorText, AgentText}
-
-    def without(owner: Any, name: str, value: Any) -> Any:
-        if value and hidden & _types(type(owner), name):
-            return ""
-        if isinstance(owner, EventPublished) and name == "data" and not keep_texts:
-            data = json.loads(value)
-            return json.dumps({**data, "text": ""}) if "text" in data else value
-        return value
-
-    return _changed(event, without)
-
-
-def _types(payload: type[Any], name: str) -> frozenset[Any]:
-    """Return the type of a field, and those that it is a union of."""
-    hint = get_type_hints(payload, include_extras=True)[name]
-    return frozenset({hint, *get_args(hint)})

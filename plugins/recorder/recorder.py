@@ -18,7 +18,7 @@ from backend.plugins import Host
 from backend.signals import EventPublished, SessionStarted, Signal, SpeechHeard, defined
 from backend.tracking import (
     EventQueue,
-    RecordingError,
+    PayloadError,
     recording_header,
     recording_line,
     recording_path,
@@ -116,7 +116,7 @@ class Recorder:
             written = recording_line(
                 at_s, sent.signal, sent.event, root, keep_texts=self._host.keep_texts
             )
-        except RecordingError as error:
+        except PayloadError as error:
             if sent.signal.name not in self._unwritable:
                 self._unwritable.add(sent.signal.name)
                 log.warning("a signal is not recorded", signal=sent.signal.name, reason=str(error))

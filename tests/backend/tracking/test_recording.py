@@ -21,6 +21,7 @@ from backend.signals import (
 )
 from backend.storage import Artifacts
 from backend.tracking import (
+    PayloadError,
     RecordingError,
     read_recording,
     recording_header,
@@ -156,7 +157,7 @@ def test_a_payload_that_cannot_be_written_is_named(artifacts: Artifacts) -> None
     class Turned:
         tide: Tide
 
-    with pytest.raises(RecordingError, match="Turned is not of plain types"):
+    with pytest.raises(PayloadError, match="Turned is not of plain types"):
         recording_line(0, tts_written, Turned(Tide()), artifacts.root, keep_texts=True)
 
 
