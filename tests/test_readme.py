@@ -61,8 +61,9 @@ def clean(package: Path) -> dict[str, str]:
         call("uv", "build", "--quiet", "--wheel", "--out-dir", work / "dist", cwd=project)
     call("uv", "venv", "--quiet", "--python", sys.executable, work / "venv", cwd=work)
     python = work / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    wheels = sorted((work / "dist").glob("*.whl"))
-    call("uv", "pip", "install", "--quiet", "--python", python, "pytest", *wheels, cwd=work)
+    ours, theirs = sorted((work / "dist").glob("*.whl"))
+    install = ("uv", "pip", "install", "--quiet", "--python", python)
+    call(*install, f"{ours}[testing]", theirs, cwd=work)
     path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
     return {"PATH": path, "PYTHONPATH": "", "VIRTUAL_ENV": str(work / "venv")}
 
@@ -105,6 +106,27 @@ def test_the_subscriber_passes_its_own_test(package: Path, clean: dict[str, str]
     assert all((root / row[3]).is_file() for row in rows)
     assert 6 == len({tuple(row) for row in rows})
     assert 3 * 6 == len(list((root / "waves").rglob("*.wav")))
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("more", [(), ("--signal",)])
+def test_a_plugin_that_is_written_passes_its_own_test(
+    more: tuple[str, ...], clean: dict[str, str], tmp_path: Path
+) -> None:
+    """The two commands that `plugins new` prints install it and test it; then it is found."""
+    command = Path(clean["PATH"].partition(os.pathsep)[0]) / "reflective-resonance"
+    name = "tide_table_of_a_moon"
+    write: tuple[str | Path, ...] = (command, "plugins", "new", name, "--directory", tmp_path, *more)
+
+    install, test = call(*write, cwd=tmp_path, **clean).splitlines()
+    call(*shlex.split(install), cwd=tmp_path, **clean)
+    told = call(*shlex.split(test.removeprefix("uv run ")), cwd=tmp_path, **clean)
+    listed = json.loads(call(command, "plugins", "--json", cwd=tmp_path, **clean))
+    call("uv", "pip", "uninstall", "--quiet", f"rr-{name}", cwd=tmp_path, **clean)
+
+    assert "2 passed" in told
+    (found,) = [one for one in listed if one["name"] == name]
+    assert [f"{name}_noted"] * len(more) == found["sends"]
 
 
 @pytest.mark.e2e

@@ -1,6 +1,7 @@
-"""The command `plugins`: shows what is installed, and switches plugins of the server that runs."""
+"""The command `plugins`: shows, switches and begins plugins."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +10,7 @@ from backend.errors import EXIT_FAILED
 from backend.plugins import discover, server_in_settings
 from backend.terminal import AsJson, output, show_json
 
-app = typer.Typer(help="Show the plugins, or switch one while the server runs.")
+app = typer.Typer(help="Show the plugins, switch one while the server runs, or begin a new one.")
 
 Name = Annotated[str, typer.Argument(help="Name of the plugin, such as osc.")]
 
@@ -44,6 +45,24 @@ def enable(name: Name, as_json: AsJson = False) -> None:
 def disable(name: Name, as_json: AsJson = False) -> None:
     """Stop a plugin on the server that runs; its setting stays as it is."""
     _switch(name, as_json, enabled=False)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the new plugin, such as tide_table.")],
+    directory: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where its folder is made.")
+    ] = Path(".."),
+    signal: Annotated[bool, typer.Option("--signal", help="It sends a signal.")] = False,
+) -> None:
+    """Write the package of a new plugin, with a test that it passes.
+
+    What is printed are the next two commands: they install and test it.
+    """
+    from backend.cli.new_plugin import write_plugin
+
+    folder = write_plugin(name, directory, [one.name for one in discover()], signal=signal)
+    output().out(f"uv pip install --editable {folder}\nuv run pytest {folder}")
 
 
 def _switch(name: str, as_json: bool, *, enabled: bool) -> None:

@@ -42,7 +42,7 @@ class PluginSettings(BaseSettings):
         frozen=True,
     )
 
-    enabled: bool = Field(True, description="Whether the plugin is started.")
+    enabled: bool = Field(default=True, description="Whether the plugin is started.")
 
     @classmethod
     def load(cls) -> Self:
