@@ -116,9 +116,9 @@ def test_a_plugin_that_is_written_passes_its_own_test(
     """The two commands that `plugins new` prints install it and test it; then it is found."""
     command = Path(clean["PATH"].partition(os.pathsep)[0]) / "reflective-resonance"
     name = "tide_table_of_a_moon"
-    write: tuple[str | Path, ...] = (command, "plugins", "new", name, "--directory", tmp_path, *more)
+    write = ("plugins", "new", name, "--directory", str(tmp_path), *more)
 
-    install, test = call(*write, cwd=tmp_path, **clean).splitlines()
+    install, test = call(command, *write, cwd=tmp_path, **clean).splitlines()
     call(*shlex.split(install), cwd=tmp_path, **clean)
     told = call(*shlex.split(test.removeprefix("uv run ")), cwd=tmp_path, **clean)
     listed = json.loads(call(command, "plugins", "--json", cwd=tmp_path, **clean))
