@@ -31,6 +31,8 @@ def service_of(name: str) -> Callable[[HTTPConnection], Any]:
             return service
         known = board.get(name)
         detail = f"The plugin {name!r} is not running: {known.state if known else 'not installed'}."
+        if known and known.state == "disabled":
+            detail += f" Switch it on: reflective-resonance plugins enable {name}"
         if connection.scope["type"] == "websocket":
             raise WebSocketException(status.WS_1013_TRY_AGAIN_LATER, detail)
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail)

@@ -72,3 +72,13 @@ def test_routes_of_a_plugin_that_failed_say_so(tmp_path: Path) -> None:
         answer.status_code,
         answer.json()["detail"],
     )
+
+
+def test_routes_of_a_plugin_that_was_switched_off_say_how_to_get_it_back(tmp_path: Path) -> None:
+    """Who opens a page of it in a browser reads the command."""
+    with server(tmp_path, starts=True) as live, live.client() as client:
+        client.post("/v1/plugins/tide", json={"enabled": False}).raise_for_status()
+        answer = client.get("/v1/tide")
+
+    assert 503 == answer.status_code
+    assert "reflective-resonance plugins enable tide" in answer.json()["detail"]
