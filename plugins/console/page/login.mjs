@@ -17,7 +17,7 @@ export function Login({ t, onDone }) {
     } catch (error) {
       const { status, retryAfterS } = error instanceof ApiError ? error : { status: 0, retryAfterS: 0 };
       const key = status === 0 ? "trouble.away" : status === 429 ? "trouble.often" : "wrongToken";
-      setWrong(t(key, { seconds: retryAfterS || 5 }));
+      setWrong(status === 429 ? `${t(key)} ${t("wait", { seconds: retryAfterS || 5 })}` : t(key));
     }
   }
   return html`<form class="login" onSubmit=${submit}>

@@ -243,6 +243,63 @@ def test_while_the_server_is_away_a_question_is_kept(page: "Page", live: LiveSer
     page.locator(".caption").wait_for()
 
 
+def test_a_recording_that_could_not_be_sent_is_sent_again(
+    browser: "Browser", live: LiveServer
+) -> None:
+    """Whatever fails on the way, the visitor need not say it a second time."""
+    sent: list[bytes] = []
+
+    def answer(route: "Route") -> None:
+        sent.append((route.request.post_data_buffer or b"").partition(b"RIFF")[2])
+        if len(sent) == 1:
+            route.abort()
+        elif len(sent) == 2:
+            _answer(route, status=502, problem={"title": "No"})
+        else:
+            route.fulfill(json={"transcript": QUESTION, "sttSessionId": None})
+
+    with visiting(browser, permissions=["microphone"]) as context:
+        page = context.new_page()
+        page.goto(live.url)
+        page.route("**/v1/stt", answer)
+        hold(page)
+        wait_until(page, f"{RECORDED_S} > 0.5")
+        page.mouse.up()
+        for says in ("The installation does not answer.", "Speech cannot be understood"):
+            page.get_by_role("alert").filter(has_text=says).wait_for()
+            page.get_by_role("button", name="Try again").click()
+        page.locator(".question").get_by_text(QUESTION).wait_for()
+        page.locator(".caption").wait_for()
+
+    assert {3: 1} == {len(sent): len({one[:10_000] for one in sent})}
+    assert len(sent[0]) > 0.5 * 2 * 16_000
+
+
+def test_a_visitor_sees_how_long_to_wait(page: "Page", live: LiveServer) -> None:
+    """The seconds are counted down; then the same question can be sent."""
+    page.clock.install()
+    page.goto(live.url)
+    page.get_by_role("textbox").wait_for()
+    page.route(
+        "**/v1/chat", lambda route: route.fulfill(status=503, headers={"retry-after": "3"}, json={})
+    )
+    write(page)
+    timer, again = page.get_by_role("timer"), page.get_by_role("button", name="Try again")
+    timer.get_by_text("Please wait 3 s.").wait_for()
+    assert again.is_disabled()
+    page.unroute("**/v1/chat")
+
+    page.clock.run_for(1000)
+    timer.get_by_text("Please wait 2 s.").wait_for()
+    page.clock.run_for(1000)
+    timer.get_by_text("Please wait 1 s.").wait_for()
+    page.clock.run_for(1000)
+    page.get_by_role("alert").get_by_text("Now it can be tried again.").wait_for()
+    again.click()
+
+    page.locator(".caption").wait_for()
+
+
 def test_a_kiosk_has_no_links_and_goes_back_to_rest(
     context: "BrowserContext", live: LiveServer
 ) -> None:

@@ -12,7 +12,7 @@ const { createEnvelopes, levelsAt, scaled } = await of("visitor/envelopes.mjs");
 const { nextOf } = await of("visitor/playback.mjs");
 const { MicrophoneError } = await of("visitor/recorder.mjs");
 const { commentsOf, isOver, stageOf } = await of("visitor/stage.mjs");
-const { troubleOf } = await of("visitor/trouble.mjs");
+const { aSecondLater, canRepeat, troubleOf } = await of("visitor/trouble.mjs");
 const { encodeWav, levelOf } = await of("visitor/wav.mjs");
 
 const texts = (language) => JSON.parse(readFileSync(new URL(`texts/${language}.json`, PAGE), "utf8"));
@@ -147,4 +147,12 @@ test("each problem has its own sentence", () => {
   assert.deepEqual(troubleOf(new ApiError(429, "", 7), "hear"), { key: "often", seconds: 7 });
   assert.equal(troubleOf(new MicrophoneError("refused"), "hear").key, "refused");
   assert.equal(troubleOf(new TypeError("x"), "ask").key, "unexpected");
+});
+
+test("a wait is counted down, and what was not understood is not sent again", () => {
+  const { key, seconds } = troubleOf(new ApiError(503, "", 2), "ask");
+  assert.deepEqual(aSecondLater({ key, seconds }), { key: "busy", seconds: 1 });
+  assert.deepEqual(aSecondLater({ key, seconds: 1 }), { key: "over", seconds: 0 });
+  const repeats = (status, doing) => canRepeat(troubleOf(new ApiError(status, ""), doing));
+  assert.deepEqual([0, 429, 502, 503, 422].map((status) => repeats(status, "hear")), [true, true, true, true, false]);
 });

@@ -12,11 +12,14 @@ import { createRecorder } from "./recorder.mjs";
 import { Ring } from "./ring.mjs";
 import { isOver, stageOf } from "./stage.mjs";
 import { TalkButton, Writing } from "./talk.mjs";
-import { troubleOf } from "./trouble.mjs";
+import { aSecondLater, canRepeat, troubleOf } from "./trouble.mjs";
 import { usePage } from "./use_page.mjs";
 import { useSession } from "./use_session.mjs";
 
-/** @typedef {import("./trouble.mjs").Trouble} Trouble @typedef {{text: string, sttSessionId?: string}} Question */
+/**
+ * @typedef {import("./trouble.mjs").Trouble} Trouble
+ * @typedef {{text: string, sttSessionId?: string, wav?: Blob}} Question `wav`: it is not understood yet
+ */
 
 const SOUND = "rr.sound";
 const language = chooseLanguage(location.search, navigator.languages);
@@ -42,6 +45,12 @@ function Visitor() {
     if (isKiosk && !isBusy && (session || trouble || opened)) return restLater(rest);
   }, [isBusy, session, trouble, opened]);
 
+  useEffect(() => {
+    if (!trouble?.seconds) return;
+    const timer = setTimeout(() => setTrouble(aSecondLater(trouble)), 1000);
+    return () => clearTimeout(timer);
+  }, [trouble]);
+
   function rest() {
     shown.leave();
     setTrouble(null);
@@ -51,13 +60,13 @@ function Visitor() {
 
   /** @param {Blob} wav */
   async function hear(wav) {
+    setUnsent({ text: "", wav });
     const body = new FormData();
     body.append("file", wav, "recording.wav");
     body.append("language_code", language);
     await attempt("hear", async () => {
       const response = await request("/v1/stt", { method: "POST", body });
       const { transcript, sttSessionId } = await response.json();
-      setUnsent({ text: transcript, sttSessionId });
       await start({ text: transcript, sttSessionId });
     });
   }
@@ -113,14 +122,16 @@ function Visitor() {
             onRecording=${setRecording} onRecorded=${hear} onTrouble=${setTrouble} />`}
     <//>
     <section class="below">
-      ${(shown.question || unsent) && html`<p class="question">${t("youSaid")} <q>${unsent?.text ?? shown.question}</q></p>`}
+      ${(unsent?.text || shown.question) && html`<p class="question">${t("youSaid")} <q>${unsent?.text || shown.question}</q></p>`}
       ${current && html`<p class=${`caption ${current.slotId ? "" : "all"}`}>
         <span class="name">${nameOf(current.slotId)}</span> <span class="does">${spoken(t, page.slots, current)}</span>
         <span class="text">${current.text}</span></p>`}
       ${link === "lost" && html`<p class="notice" role="status">${t("connectionLost")}</p>`}
       ${page.access === "away" && link !== "lost" && !problem && html`<p class="notice" role="status">${t("trouble.away")}</p>`}
-      ${problem && html`<p class="notice" role="alert">${t(`trouble.${problem.key}`, { seconds: problem.seconds })}</p>`}
-      ${problem && again && !isSending && html`<button onClick=${() => start(again)}>${t("tryAgain")}</button>`}
+      ${problem && html`<p class="notice" role="alert">${t(`trouble.${problem.key}`)}
+        ${problem.seconds > 0 && html` <span role="timer">${t("wait", { seconds: problem.seconds })}</span>`}</p>`}
+      ${problem && again && canRepeat(problem) && !isSending && html`<button disabled=${problem.seconds > 0}
+        onClick=${() => (again.wav ? hear(again.wav) : start(again))}>${t("tryAgain")}</button>`}
       ${!session && !problem && !unsent && html`<p class="hint">${t(canTalk ? "hint" : "hintWrite")}</p>`}
       ${!isAnswering && html`<${Writing} t=${t} isSending=${isSending} onWritten=${(/** @type {string} */ text) => start({ text })} />`}
       ${isHeard && html`<button class="quiet" onClick=${rest}>${t("finish")}</button>`}

@@ -28,6 +28,16 @@ export function troubleOf(error, doing) {
   return trouble(doing === "hear" ? "hearingFailed" : "unexpected");
 }
 
+/** What a wait is a second later; in the end it can be tried again. @param {Trouble} before @returns {Trouble} */
+export function aSecondLater({ key, seconds }) {
+  return seconds > 1 ? { key, seconds: seconds - 1 } : trouble("over");
+}
+
+/** Whether the same recording or question may be sent again. @param {Trouble} problem */
+export function canRepeat({ key }) {
+  return key !== "notUnderstood" && key !== "notAccepted";
+}
+
 /** @param {string} key @returns {Trouble} */
 export function trouble(key) {
   return { key, seconds: 0 };
