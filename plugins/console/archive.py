@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,13 +107,13 @@ class Archive:
     def __init__(self, artifacts: Artifacts) -> None:
         self._artifacts = artifacts
 
-    def page(self, limit: int, before: str, day: date | None, words: list[str]) -> SessionPage:
+    def page(self, limit: int, since: str, before: str, words: list[str]) -> SessionPage:
         """Return at most `limit` sessions of which each word was said, and where to go on.
 
         Manifests are read until the page is full: their names sort by time.
         """
         found: list[SessionSummary] = []
-        for session_id in self._ids(before, day):
+        for session_id in self._ids(since, before):
             if len(found) == limit:
                 return SessionPage(sessions=found, next=found[-1].session_id)
             manifest = self._manifest(session_id)
@@ -132,12 +132,11 @@ class Archive:
             utterance.waves_reason = None if waves else reasons.get(utterance.audio_path or "")
         return KeptSession(**manifest.head, utterances=manifest.utterances)
 
-    def _ids(self, before: str, day: date | None) -> list[str]:
-        prefix = f"{day:%Y%m%d}T" if day else ""
+    def _ids(self, since: str, before: str) -> list[str]:
         chosen = [
             name
             for name in _names(self._artifacts.sessions("tts"))
-            if name.startswith(prefix) and (not before or name < before) and is_plain_name(name)
+            if since <= name and (not before or name < before) and is_plain_name(name)
         ]
         return sorted(chosen, reverse=True)
 

@@ -1,12 +1,10 @@
 """The routes of the console: `/`, `/console`, their files, and what the pages ask for."""
 
-from datetime import date
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import Field
-from pydantic.json_schema import SkipJsonSchema
 
 from backend.http import CamelCase, PartHealth, ProblemError, problems, service_of
 from plugins.console.archive import KeptSession, SessionPage
@@ -64,17 +62,17 @@ def sessions(
     console: Service,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     before: Annotated[
-        str, Query(max_length=200, description="Only earlier ones: `next` of the page before.")
+        str, Query(max_length=200, description="Only ids before: `next` of the page before.")
     ] = "",
-    day: Annotated[
-        date | SkipJsonSchema[None], Query(description="Only those begun on this day, UTC.")
-    ] = None,
+    since: Annotated[
+        str, Query(max_length=200, description="Only ids from here, such as 20261129T000000Z.")
+    ] = "",
     q: Annotated[
         str, Query(max_length=200, description="Words that all were said by the agents.")
     ] = "",
 ) -> SessionPage:
     """List the sessions whose speech is kept, newest first."""
-    return console.archive.page(limit, before, day, q.casefold().split())
+    return console.archive.page(limit, since, before, q.casefold().split())
 
 
 @router.get("/v1/sessions/{sessionId}", responses=problems.responses(404, 503))

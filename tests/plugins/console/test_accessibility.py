@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import pytest
 from pydantic import SecretStr
 
@@ -17,6 +18,16 @@ pytestmark = pytest.mark.e2e
 WIDTHS = (360, 1440)
 HEIGHT = 900
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+COLORS = """() => {
+  const pen = document.createElement("canvas").getContext("2d");
+  const behind = getComputedStyle(document.documentElement).backgroundColor;
+  const rims = [...document.querySelectorAll(".seat .dish")]
+    .map((one) => getComputedStyle(one).borderTopColor);
+  return [behind, ...rims].map((color) => {
+    for (pen.fillStyle of [behind, color]) pen.fillRect(0, 0, 1, 1);
+    return [...pen.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  });
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +113,29 @@ def test_a_view_is_accessible(
     view(page)
 
     assert [] == found(page)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_colours_of_all_agents_can_be_seen(
+    page: "Page", live: LiveServer, scheme: Literal["light", "dark"]
+) -> None:
+    """The rim of a dish has at least 3:1 against what is behind it."""
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    page.goto(live.url)
+    page.get_by_role("button", name="Dish 6:").wait_for()
+
+    colors = page.evaluate(COLORS)
+    behind, *rims = [_luminance(color) for color in colors]
+
+    assert 6 == len(rims)
+    for rim in rims:
+        assert (max(rim, behind) + 0.05) / (min(rim, behind) + 0.05) >= 3, colors
+
+
+def _luminance(color: list[int]) -> float:
+    """Return the relative luminance of WCAG of red, green and blue up to 255."""
+    linear = [((c / 255 + 0.055) / 1.055) ** 2.4 if c > 10 else c / 3294 for c in color]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
 
 
 def test_the_forms_for_the_token_are_accessible(

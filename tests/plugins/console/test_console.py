@@ -28,6 +28,7 @@ PAGE = 50
 LATEST = datetime(2026, 11, 29, 10, tzinfo=UTC)
 EVENTS = 1000
 BATCH = 50
+FOCUSED = "document.activeElement.textContent.trim()"
 AGENT = "o'brien \"&<b>"
 """An agent whose id is in the name of its files."""
 
@@ -179,11 +180,12 @@ def test_the_artists_page_needs_no_mouse(page: "Page", live: LiveServer) -> None
     page.goto(f"{live.url}/console#/now")
     page.get_by_text("connected", exact=True).wait_for()
     for name in ("Sessions", "Slots", "Health", "Now", "Sessions"):
-        _press_until(page, f"document.activeElement.textContent.trim().startsWith('{name}')")
+        _press_until(page, f"document.activeElement.matches('nav a') && {FOCUSED} === '{name}'")
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert "none" != outline, name
         page.keyboard.press("Enter")
-        page.get_by_role("heading", level=1).filter(has_text=name).first.wait_for()
+        wait_until(page, f"document.activeElement.matches('h1') && {FOCUSED}.startsWith('{name}')")
+        page.get_by_role("status").get_by_text(name).first.wait_for(state="attached")
 
     page.locator("a.row").first.wait_for()
     _press_until(page, "document.activeElement.matches('a.row')")

@@ -3,12 +3,12 @@
 import { html, render } from "htm/preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { get, onUnauthorized, send } from "../api.mjs";
+import { reloadIfNewer } from "../version.mjs";
 import { countsOf, isRunning, newestFirst } from "./room.mjs";
 import { plural } from "./format.mjs";
 import { NowView } from "./now.mjs";
 import { useRoom } from "./use_room.mjs";
 
-const RELOADED = "rr.reloaded";
 const READY_EVERY_MS = 10_000;
 
 /** @typedef {{room: import("./room.mjs").Room, sessionId: string}} ViewProps */
@@ -40,15 +40,10 @@ function unwell(ready) {
 function App() {
   const [page, setPage] = useState(/** @type {any} */ (null));
   const [isAway, setAway] = useState(false);
-  const first = useRef("");
   const ask = useCallback(async () => {
     try {
       const answer = await get("/v1/page");
-      first.current ||= answer.version;
-      if (answer.version !== first.current && sessionStorage.getItem(RELOADED) !== answer.version) {
-        sessionStorage.setItem(RELOADED, answer.version);
-        location.reload();
-      }
+      reloadIfNewer(answer.version);
       setPage(answer);
       setAway(false);
     } catch {
@@ -95,9 +90,14 @@ function Console({ page, ask }) {
   useEffect(() => {
     document.title = `${VIEWS[view].title} · Reflective Resonance`;
     if (!View) return;
-    if (!isFirst.current) main.current?.focus();
+    if (!isFirst.current) goToHeading();
     isFirst.current = false;
   }, [view, sessionId, View !== null]);
+  function goToHeading() {
+    const heading = main.current?.querySelector("h1");
+    heading?.setAttribute("tabindex", "-1");
+    heading?.focus();
+  }
   const isLost = !room.connection.connected && room.connection.lostAt !== null;
   useEffect(() => {
     if (isLost || room.connection.restarted) ask(); // the token may be asked for again, or the page be old
@@ -106,7 +106,7 @@ function Console({ page, ask }) {
   return html`
     <a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => {
       event.preventDefault();
-      main.current?.focus();
+      goToHeading();
     }}>Skip to the content</a>
     <header>
       <nav aria-label="Views"><ul>${MENU.map((name) => {
@@ -117,7 +117,8 @@ function Console({ page, ask }) {
       <p class="links"><a href="/">Visitor's page</a>
         ${page.tokenRequired && html` <button onClick=${() => send("/v1/logout").then(ask)}>Log out</button>`}</p>
     </header>
-    <main id="main" ref=${main} tabindex="-1">
+    <p class="visually-hidden" role="status">${VIEWS[view].title}</p>
+    <main id="main" ref=${main}>
       ${View ? html`<${View} key=${sessionId} room=${room} sessionId=${sessionId} />` : html`<p role="status">Loading …</p>`}
     </main>`;
 }

@@ -1,4 +1,4 @@
-/** Moving agents between slots. */
+/** Moving agents between slots, and saving where they are. */
 
 /** @typedef {{slotId: number, agentId: string}} Choice */
 
@@ -9,4 +9,23 @@ export function exchanged(slots, from, to) {
     const other = one.slotId === from ? to : one.slotId === to ? from : one.slotId;
     return { ...one, agentId: agentOf(other) };
   });
+}
+
+/**
+ * Return a function that saves one value after the other; of those that come meanwhile only the last is saved.
+ * @template T
+ * @param {(value: T, isLast: () => boolean) => Promise<void>} save never fails; `isLast`: nothing waits
+ * @returns {(value: T) => Promise<void>}
+ */
+export function oneAfterAnother(save) {
+  /** @type {T[]} */
+  let waiting = [];
+  let isSaving = false;
+  return async (value) => {
+    waiting = [value];
+    if (isSaving) return;
+    isSaving = true;
+    for (let next; (next = waiting.pop()) !== undefined; ) await save(next, () => waiting.length === 0);
+    isSaving = false;
+  };
 }

@@ -15,6 +15,14 @@ export function day(at) {
   return new Date(at).toLocaleDateString("en-GB", { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 }
 
+/** The part of the sessions' ids that a day has, by this machine's clock. @param {string} date such as 2026-11-29 */
+export function idsOfDay(date) {
+  const [year, month, dayOfMonth] = date.split("-").map(Number);
+  const idAt = (/** @type {number} */ dayOfIt) =>
+    new Date(year, month - 1, dayOfIt).toISOString().replace(/[-:]|\.\d+/g, "");
+  return { since: idAt(dayOfMonth), before: idAt(dayOfMonth + 1) };
+}
+
 /** @param {{turnIndex: number, kind: string}} utterance one of the turn */
 export function turnName({ turnIndex, kind }) {
   return `Turn ${turnIndex}: ${kind === "summary" ? kind : plural(2, kind).slice(2)}`;

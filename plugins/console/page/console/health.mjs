@@ -12,16 +12,18 @@ const SPANS = [["agentMs", "Agents", "agent"], ["speechMs", "Speech", "speech"],
 const COLOURS = /** @type {Record<string, string>} */ ({ ok: "good", warming: "warn", degraded: "warn", failed: "bad" });
 
 export function HealthView() {
+  const settings = usePolled("/v1/settings", 0); // they change with a start alone
   return html`<h1>Health</h1>
-    <${Parts} /><${Figures} /><${Doctor} /><${Log} /><${SettingsInForce} />`;
+    <${Parts} onSwitched=${settings.ask} /><${Figures} /><${Doctor} /><${Log} /><${SettingsInForce} ...${settings} />`;
 }
 
 /**
- * What a route answers, asked again every few seconds while the page is visible.
+ * What a route answers, asked again every few seconds while the page is visible; with `everyMs` 0 it is asked once.
  * @param {string} path
+ * @param {number} [everyMs]
  * @returns {{value: any, problem: string, ask: () => Promise<void>}}
  */
-function usePolled(path) {
+function usePolled(path, everyMs = EVERY_MS) {
   const [told, setTold] = useState({ value: /** @type {any} */ (null), problem: "" });
   const ask = useCallback(async () => {
     try {
@@ -33,7 +35,8 @@ function usePolled(path) {
   }, [path]);
   useEffect(() => {
     void ask();
-    const timer = setInterval(() => document.hidden || ask(), EVERY_MS);
+    if (!everyMs) return;
+    const timer = setInterval(() => document.hidden || ask(), everyMs);
     return () => clearInterval(timer);
   }, [ask]);
   return { ...told, ask };
@@ -44,7 +47,8 @@ function Problem({ words }) {
   return words ? html`<p role="alert" class="bad">${words}</p>` : null;
 }
 
-function Parts() {
+/** @param {{onSwitched: () => void}} props */
+function Parts({ onSwitched }) {
   const { value, problem, ask } = usePolled("/v1/health/ready");
   const [refused, setRefused] = useState("");
   const [switching, setSwitching] = useState("");
@@ -54,6 +58,7 @@ function Parts() {
     setSwitching(name);
     await send(`/v1/plugins/${name}`, { enabled }).then(() => setRefused(""), (error) => setRefused(error.message));
     setSwitching("");
+    onSwitched();
     await ask();
   }
   const parts = value ? [["hearing", value.hearing], ...Object.entries(value.plugins)] : [];
@@ -132,9 +137,9 @@ function Log() {
       ${" "}${event} <span class="muted">${Object.entries(fields).map(([name, one]) => `${name}=${one}`).join("  ")}</span></li>`)}</ol>`;
 }
 
-function SettingsInForce() {
+/** @param {{value: any, problem: string}} props */
+function SettingsInForce({ value, problem }) {
   const [words, setWords] = useState("");
-  const { value, problem } = usePolled("/v1/settings");
   const rows = (value?.settings ?? []).filter((/** @type {any} */ { name, value: present, meaning }) =>
     `${name} ${present} ${meaning}`.toLowerCase().includes(words.trim().toLowerCase()));
   return html`<h2>Settings</h2>

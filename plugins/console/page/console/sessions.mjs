@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get } from "../api.mjs";
-import { clock, day, plural } from "./format.mjs";
+import { clock, day, idsOfDay, plural } from "./format.mjs";
 import { isRunning, newestFirst } from "./room.mjs";
 
 const PAGE = 50;
@@ -27,7 +27,8 @@ export function SessionsView({ room }) {
     const mine = ++asked.current;
     setIsLoading(true);
     const query = new URLSearchParams({ limit: String(PAGE) });
-    const wanted = { ...filter, before: before.at(-1)?.sessionId };
+    const wanted = { q: filter.q, ...(filter.day && idsOfDay(filter.day)) };
+    if (before.length) wanted.before = before[before.length - 1].sessionId;
     for (const [name, value] of Object.entries(wanted)) if (value) query.set(name, value);
     try {
       const page = await get(`/v1/sessions?${query}`);

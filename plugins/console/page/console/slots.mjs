@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get, request, send } from "../api.mjs";
-import { exchanged } from "./exchange.mjs";
+import { exchanged, oneAfterAnother } from "./exchange.mjs";
 import { clock, day } from "./format.mjs";
 
 /**
@@ -23,6 +23,15 @@ export function SlotsView() {
   const [agents, setAgents] = useState(/** @type {Agent[]} */ ([]));
   const [told, setTold] = useState("");
   const [problem, setProblem] = useState("");
+  const saved = useRef(slots);
+  const save = useRef(oneAfterAnother(async (/** @type {{wanted: Choice[], words: string}} */ { wanted, words }, isLast) => {
+    const body = { slots: wanted.map(({ slotId, agentId }) => ({ slotId, agentId })) };
+    const answer = await attempt(() => send("/v1/slots", body, "PUT"));
+    if (answer) saved.current = answer.slots;
+    if (!isLast()) return;
+    setSlots(saved.current);
+    setTold(answer ? words : "Not saved; it is as before.");
+  }));
 
   /** @template T @param {() => Promise<T>} action */
   async function attempt(action) {
@@ -36,18 +45,14 @@ export function SlotsView() {
   useEffect(() => {
     void attempt(async () => {
       setAgents((await get("/v1/agents")).agents);
-      setSlots((await get("/v1/slots")).slots);
+      setSlots((saved.current = (await get("/v1/slots")).slots));
     });
   }, []);
 
   /** @param {Choice[]} wanted @param {string} words */
-  async function arrange(wanted, words) {
-    const before = slots;
+  function arrange(wanted, words) {
     setSlots(wanted);
-    const body = { slots: wanted.map(({ slotId, agentId }) => ({ slotId, agentId })) };
-    const saved = await attempt(async () => (await send("/v1/slots", body, "PUT")).slots);
-    setSlots(saved ?? before);
-    setTold(saved ? words : "Not saved; it is as before.");
+    void save.current({ wanted, words });
   }
   const nameOf = (/** @type {string} */ id) => agents.find((one) => one.id === id)?.name ?? id;
 

@@ -32,8 +32,8 @@ export function Dish({ t, slotId, slots, place, stage, shown, onOpen }) {
     const motion = {
       kind: phase === "failed" ? "still" : phase, envelope: () => envelopes.of(key), elapsedS: () => elapsedS(key),
     };
-    return fill(canvas.current, { color: slot.color, phase: (slotId * 0.37) % 1, motion });
-  }, [slot?.color, phase, key, envelopes]);
+    return fill(canvas.current, { phase: (slotId * 0.37) % 1, motion });
+  }, [slot !== undefined, phase, key, envelopes]);
 
   const style = { "--x": place.x.toFixed(4), "--y": place.y.toFixed(4), "--color": slot?.color ?? "transparent" };
   if (!slot) return html`<li class="seat empty" style=${style} aria-hidden="true"><span class="dish"></span></li>`;

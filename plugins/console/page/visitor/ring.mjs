@@ -37,7 +37,7 @@ export function Ring({ t, slots, shown, onOpen, children }) {
   return html`<section class="ring" aria-label=${t("dishes")}>
     <svg class="lines" viewBox="-50 -50 100 100" preserveAspectRatio="none" aria-hidden="true">
       ${commentsOf(session, current, heard).map((one) => html`<path key=${one.key}
-        class=${one === current ? "now" : ""} stroke=${colorOf(one.slotId)}
+        class=${one === current ? "now" : ""} style=${{ "--color": colorOf(one.slotId) }}
         pathLength="1" d=${lineBetween(one.slotId, one.targetSlotId ?? one.slotId)} />`)}
     </svg>
     <ol>${SEATS.map((slotId) => html`<${Dish} key=${slotId} t=${t} slotId=${slotId} slots=${slots} place=${placeOf(slotId)}

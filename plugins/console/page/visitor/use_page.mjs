@@ -2,6 +2,7 @@
 
 import { useCallback, useEffect, useState } from "preact/hooks";
 import { ApiError, get } from "../api.mjs";
+import { reloadIfNewer } from "../version.mjs";
 
 /**
  * @typedef {{slotId: number, agentId: string, name: string, color: string, description: string}} Slot
@@ -14,7 +15,6 @@ import { ApiError, get } from "../api.mjs";
 
 const ASK_EVERY_MS = 20_000;
 const ASK_AGAIN_MS = 3_000;
-const RELOADED = "rr.reloaded";
 
 /** @param {boolean} isIdle nobody speaks and nothing is shown: a new version may be loaded */
 export function usePage(isIdle) {
@@ -25,26 +25,19 @@ export function usePage(isIdle) {
       const { version, tokenRequired, loggedIn, visitorOpen, hearing } = await get("/v1/page");
       const isClosed = tokenRequired && !loggedIn && !visitorOpen;
       const { slots } = isClosed ? { slots: [] } : await get("/v1/slots");
-      setPage((before) => ({
+      setPage({
         access: isClosed ? "closed" : "ready",
         hears: hearing.state !== "disabled",
         slots,
-        version: before.version || version,
-        ...(before.version && before.version !== version ? { newer: version } : {}),
-      }));
+        version,
+      });
     } catch (error) {
       const isClosed = error instanceof ApiError && error.status === 401;
       setPage((before) => ({ ...before, access: isClosed ? "closed" : "away" }));
     }
   }, []);
 
-  const newer = /** @type {{newer?: string}} */ (page).newer;
-  useEffect(() => {
-    if (!newer || !isIdle || sessionStorage.getItem(RELOADED) === newer) return;
-    sessionStorage.setItem(RELOADED, newer);
-    location.reload();
-  }, [newer, isIdle]);
-
+  useEffect(() => reloadIfNewer(page.version, isIdle), [page.version, isIdle]);
   useEffect(() => {
     ask();
   }, []);

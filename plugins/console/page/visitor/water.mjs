@@ -12,7 +12,6 @@ import { levelsAt, meanLevels } from "./envelopes.mjs";
  * @property {() => number | null} [elapsedS] of what is spoken
  *
  * @typedef {object} Dish
- * @property {string} color
  * @property {number} phase differs from dish to dish, so that they do not breathe together
  * @property {Motion} motion
  */
@@ -55,14 +54,14 @@ function tick() {
 }
 
 /** @param {HTMLCanvasElement} canvas @param {Dish} dish @param {number} timeS */
-function draw(canvas, { color, phase, motion }, timeS) {
+function draw(canvas, { phase, motion }, timeS) {
   const size = Math.round(canvas.clientWidth * Math.min(2, devicePixelRatio));
   const context = canvas.getContext("2d");
   if (!context || !size) return;
   if (canvas.width !== size) canvas.width = canvas.height = size;
   context.clearRect(0, 0, size, size);
   context.globalCompositeOperation = isDark.matches ? "lighter" : "multiply";
-  context.strokeStyle = color;
+  context.strokeStyle = getComputedStyle(canvas).color;
   const radius = size / 2;
   const levels = levelsOf(motion, timeS, phase);
   WAVES.forEach(({ rings, width, speed }, wave) => {
