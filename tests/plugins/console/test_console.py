@@ -205,3 +205,24 @@ def _press_until(page: "Page", condition: str) -> None:
         if page.evaluate(condition):
             return
     raise AssertionError(f"no key leads to where {condition}")
+
+
+def test_settings_are_read_when_they_are_opened_and_after_a_switch(
+    page: "Page", tmp_path: Path
+) -> None:
+    """What is measured is asked for again and again; the settings are not."""
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url.partition("/v1/")[2]))
+    page.clock.install()
+    with room(tmp_path) as server:
+        page.goto(f"{server.url}/console#/health")
+        page.get_by_text("RR_PORT").first.wait_for()
+        page.clock.run_for(11_000)
+        with page.expect_response("**/v1/health/ready"):
+            page.clock.run_for(11_000)
+        assert 1 == asked.count("settings")
+        assert 3 <= asked.count("health/ready")
+
+        with page.expect_response("**/v1/settings"):
+            page.get_by_role("switch", name="Plugin stream").click()
+    assert 2 == asked.count("settings")
