@@ -46,7 +46,7 @@ class Logins:
     def check(self, given: bytes, client: str) -> None:
         """Raise ProblemError unless `given` is the token: 401, or 429 after too many wrong ones.
 
-        The right one passes always: who guesses shares the address of who knows it, behind a router.
+        The right one passes always: behind a router, who guesses has the address of who knows it.
         """
         hashed = _hash(given)
         if self._token is None or compare_digest(hashed, self._token):
