@@ -69,7 +69,7 @@ function draw(canvas, { phase, motion }, timeS) {
     for (let ring = 0; ring < rings; ring++) {
       const place = (ring + ((timeS * speed + phase) % 1)) / rings; // 0 in the middle, 1 at the rim
       const level = levels(place * CROSSING_S)[wave];
-      const alpha = (isDark.matches ? 0.08 + 0.92 * level : 0.14 + 1.1 * level) * Math.sin(Math.PI * Math.min(1, place + 0.06)) ** 0.6;
+      const alpha = (isDark.matches ? 0.14 + 0.86 * level : 0.14 + 1.1 * level) * Math.sin(Math.PI * Math.min(1, place + 0.06)) ** 0.6;
       if (alpha < 0.015) continue;
       context.globalAlpha = Math.min(1, alpha);
       context.beginPath();
