@@ -340,6 +340,10 @@ class _Deliveries(threading.local):
     present: list[tuple[Signal[Any], Any, object]] | None = None
     to: Collection[str] | None = None
     """The plugins that get them; None: everybody."""
+    connection: Connection | None = None
+    """The receiver that is called."""
+    full: bool = False
+    """Whether an event was dropped."""
 
 
 _deliveries = _Deliveries()
@@ -370,11 +374,14 @@ def emit(
     if (deliveries := _deliveries.present) is not None:
         if len(deliveries) <= MAX_WAITING:
             deliveries.append((signal, sender, event))
-        else:
-            _log("error", "receivers emit in a circle; an event is dropped", signal)
+        elif not _deliveries.full:  # one line, however many follow
+            _deliveries.full = True
+            problem = "receivers emit in a circle, or too much; events are dropped"
+            _log("error", problem, signal, _deliveries.connection)
         return
     _deliveries.present = deliveries = [(signal, sender, event)]
     _deliveries.to = to
+    _deliveries.full = False
     try:
         for delivery in deliveries:  # which becomes longer meanwhile
             _deliver(*delivery)
@@ -398,6 +405,7 @@ def _deliver(signal: Signal[Any], sender: Any, event: object) -> None:
         if not connection.hears(sender) or (to is not None and connection.plugin not in to):
             continue
         result = None
+        _deliveries.connection = connection
         started = perf_counter()
         try:
             result = connection.receiver(sender, event=event)

@@ -4,6 +4,9 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -12,8 +15,9 @@ from structlog.testing import capture_logs
 
 from backend.config import Settings
 from backend.http.app import create_app
-from backend.plugins import Discovered, discover
+from backend.plugins import Discovered, Host, Plugin, PluginSettings, discover, switches
 from backend.plugins.loader import GROUP
+from backend.plugins.testing import zoo
 from tests import installed
 from tests.command import environment
 from tests.live import LiveServer, chat_body, chunks, post
@@ -22,40 +26,39 @@ from tests.patience import LIMIT_S
 pytestmark = pytest.mark.e2e
 
 SESSION_ID = re.compile(rb"\d{8}T\d{6}Z-[0-9a-f]{8}")
-TROUBLES = {
-    "at_import:plugin": "failed",
-    "exits_at_import:plugin": "failed",
-    "missing:plugin": "failed",
-    "plugins:missing": "failed",
-    "plugins:is_no_plugin": "failed",
-    "plugins:raises_at_start": "failed",
-    "plugins:exits_at_start": "failed",
-    "plugins:has_no_lifespan": "failed",
-    "plugins:is_no_context_manager": "failed",
-    "plugins:has_wrong_settings": "failed",
-    "plugins:has_no_routes": "degraded",
-    "plugins:raises_at_stop": "ok",
-    "plugins:raises_in_receiver": "ok",
-    "plugins:blocks_in_receiver": "ok",
-    "plugins:receives_more": "ok",
-    "plugins:receives_less": "ok",
-    "plugins:receives_async": "ok",
-    "plugins:changes_events": "ok",
+NOT_LOADED = (
+    "at_import:plugin",
+    "exits_at_import:plugin",
+    "missing:plugin",
+    ":missing",
+    ":__doc__",
+)
+"""Entry points of `tests.data.troubles` behind which there is no plugin."""
+FAILED = {
+    "has_wrong_settings",
+    "has_no_lifespan",
+    "is_no_context_manager",
+    "raises_at_start",
+    "exits_at_start",
+    "hangs_at_start",
 }
+UNSEEN = {"forks", "leaks", "deletes_the_artifacts"}
+"""What no host sees: its process may do so."""
+AUDIO = b"event: slot.audio"
 SELECTIONS = [*((name,) for name in installed.NAMES), installed.NAMES]
 
 
 def streams(
     root: Path, found: list[Discovered]
 ) -> tuple[list[bytes], list[bytes], dict[str, str], list[str]]:
-    """Return the chunks of a session of 1 and of 6 slots, the plugins' states, and the log."""
+    """Return the chunks of sessions of 1 and 6 slots, the states, and whom the log names."""
     settings = Settings(artifacts_dir=root, seed=1)
     with capture_logs() as logs, LiveServer(create_app(settings, found)) as live:
         one, six = (session(live, *slots) for slots in ((1,), (1, 2, 3, 4, 5, 6)))
         with live.client() as client:
             plugins = client.get("/v1/health/ready").json()["plugins"]
     states = {name: plugin["state"] for name, plugin in plugins.items()}
-    told = [log["event"] for log in logs if log["log_level"] in {"error", "warning"}]
+    told = [log.get("plugin", "") for log in logs if log["log_level"] in {"error", "warning"}]
     return one, sorted(six, key=turn_and_slot), states, told
 
 
@@ -74,6 +77,12 @@ def turn_and_slot(chunk: bytes) -> tuple[int, int]:
     return data.get("turnIndex", end), data.get("slotId", last)
 
 
+def ends(chunks: list[bytes]) -> list[bytes]:
+    """Return the names of the events; speech that could not be written counts as speech."""
+    names = [chunk.partition(b"\n")[0] for chunk in chunks]
+    return sorted(AUDIO if name == b"event: slot.error" else name for name in names)
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[bytes], list[bytes]]:
     """Return the sessions of a host that has no plugin."""
@@ -83,25 +92,69 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[bytes], list[b
     return one, six
 
 
-@pytest.mark.parametrize("trouble", TROUBLES)
-def test_a_troubled_plugin_changes_nothing(
-    trouble: str, plain: tuple[list[bytes], list[bytes]], tmp_path: Path
+@pytest.mark.parametrize("value", NOT_LOADED)
+def test_a_plugin_that_cannot_be_loaded_changes_nothing(
+    value: str, plain: tuple[list[bytes], list[bytes]], tmp_path: Path
 ) -> None:
-    """The stream is that of a host without plugins, the plugin's state is shown, the log has it."""
-    point = EntryPoint("troubled", f"tests.data.troubles.{trouble}", GROUP)
+    """The stream is that of a host without plugins, its state is shown, the log has it."""
+    point = EntryPoint("troubled", f"tests.data.troubles{value}", GROUP)
     with capture_logs() as logs:
-        found = [Discovered("troubled", item.plugin, item.problem) for item in discover([point])]
+        found = discover([point])
 
-    one, six, states, told = streams(tmp_path, found)
+    one, six, states, _ = streams(tmp_path, found)
 
     assert plain == (one, six)
-    assert {"troubled": TROUBLES[trouble]} == states
-    assert told or logs, "nobody was told"
+    assert {"troubled": "failed"} == states
+    assert logs, "nobody was told"
 
 
-@pytest.mark.parametrize(
-    "on", [*((name,) for name in installed.NAMES), installed.NAMES], ids="+".join
-)
+@pytest.fixture
+def witness() -> Iterator[tuple[Discovered, Counter[str]]]:
+    """Return a plugin that counts the signals it hears after the bad one."""
+    heard: Counter[str] = Counter()
+
+    def receive(_: object, *, event: object) -> None:
+        heard[type(event).__name__] += 1
+
+    @asynccontextmanager
+    async def lifespan(_: Host, __: PluginSettings) -> AsyncIterator[None]:
+        with ExitStack() as stack:
+            for signal in zoo.SIGNALS:
+                stack.enter_context(signal.connected_to(receive))
+            yield
+
+    yield Discovered("witness", Plugin("witness", PluginSettings, lifespan)), heard
+    zoo.release()
+
+
+@pytest.mark.parametrize("name", zoo.ZOO)
+def test_the_zoo_changes_nothing(
+    name: str,
+    plain: tuple[list[bytes], list[bytes]],
+    witness: tuple[Discovered, Counter[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The stream is that of a host without plugins, others hear all, the log names the plugin."""
+    monkeypatch.setattr(switches, "START_LIMIT_S", 0.5)
+    monkeypatch.setattr(switches, "STOP_LIMIT_S", 0.5)
+    good, heard = witness
+
+    one, six, states, told = streams(tmp_path, [Discovered(name, zoo.ZOO[name]), good])
+
+    if name == "deletes_the_artifacts":  # what is being written at that moment is lost
+        assert [*map(ends, plain)] == [*map(ends, (one, six))]
+    else:
+        assert plain == (one, six)
+    state = {"has_no_routes": "degraded"}.get(name, "failed" if name in FAILED else "ok")
+    assert {name: state, "witness": "ok"} == states
+    spoken = sum(chunk.startswith(AUDIO) for chunk in one + six)
+    sent = {"SessionStarted": 2, "TtsWritten": spoken, "TurnFinished": 6, "SessionFinished": 2}
+    assert sent == heard
+    assert name in UNSEEN or name in told, "nobody was told"
+
+
+@pytest.mark.parametrize("on", SELECTIONS, ids="+".join)
 def test_plugins_that_run_change_nothing(
     on: tuple[str, ...],
     plain: tuple[list[bytes], list[bytes]],

@@ -500,17 +500,24 @@ def test_each_thread_delivers_its_own(signal: Signal[Any]) -> None:
 
 
 def test_receivers_that_emit_in_a_circle_come_to_an_end(signal: Signal[Any]) -> None:
-    """A receiver that emits its own signal is called a bounded number of times, and it is told."""
+    """Who emits its own signal is called a bounded number of times, and is named once each time."""
     good = Receiver()
 
     def emits_again(_: object, *, event: object) -> None:
         emit(signal, None, EVENT)
-
-    with signal.connected_to(emits_again), signal.connected_to(good), capture_logs() as logs:
         emit(signal, None, EVENT)
 
-    assert 1 + signals.MAX_WAITING == len(good.events)
-    assert [signal.name] == [entry["signal"] for entry in logs if "circle" in entry["event"]]
+    with (
+        signal.connected_to(good),
+        connecting(1, "tides"),
+        signal.connected_to(emits_again),
+        capture_logs() as logs,
+    ):
+        emit(signal, None, EVENT)
+        emit(signal, None, EVENT)
+
+    assert 2 * (1 + signals.MAX_WAITING) == len(good.events)
+    assert 2 * ["tides"] == [entry["plugin"] for entry in logs if "circle" in entry["event"]]
 
 
 WRONG: Any = SessionStarted("s", (1,), datetime.now(UTC))
