@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -47,11 +47,14 @@ class Agents:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         prompts: Prompts | None = None,
         states: States | None = None,
+        rehearsing: Iterable[str] = (),
         memory_tokens: int = MAX_TOKENS,
         build: Callable[[], None] | None = None,
         on_close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.registry = registry
+        self.rehearsing = frozenset(rehearsing if model_factory else registry.ids)
+        """The ids of the agents that no model answers for, so that they cost nothing."""
         self._states = states or States()
         self._client = Client(
             model_factory or (lambda *_: [Candidate()]),  # the rehearsal

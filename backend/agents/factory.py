@@ -52,6 +52,7 @@ def create_agents(settings: Settings, retry_policy: RetryPolicy | None = None) -
         timeout_s=settings.agent_timeout_s,
         prompts=prompts,
         states=States(chains.without_key),
+        rehearsing=chains.rehearsing,
         memory_tokens=settings.agent_memory_tokens,
         build=partial(chains.build, providers) if chains.has_models else None,
         on_close=providers.aclose,

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.middleware.cors import CORSMiddleware
 
-from backend.agents import AgentProfile, AgentState
+from backend.agents import AgentProfile, Agents
 from backend.agents import State as AgentCondition
 from backend.config import Settings
 from backend.http import hearing, problems
@@ -65,7 +65,10 @@ class ChatRequest(CamelCase):
 
 
 class AgentInfo(CamelCase):
-    """One agent and its state; `answered_by` is the model of its last answer, maybe a fallback."""
+    """One agent and its state; `answered_by` is the model of its last answer, maybe a fallback.
+
+    `rehearses`: no model can answer, so it costs nothing.
+    """
 
     id: str
     name: str
@@ -76,6 +79,7 @@ class AgentInfo(CamelCase):
     failing_since: datetime | None
     reason: str | None
     answered_by: str | None
+    rehearses: bool
 
 
 class AgentList(BaseModel):
@@ -208,11 +212,7 @@ def _add_routes(
     @app.get("/v1/agents", tags=["agents"])
     async def agents() -> AgentList:
         """List the agents a slot may be given."""
-        return AgentList(
-            agents=[
-                _agent_info(agent, hosting.agents.state(agent.id)) for agent in hosting.registry
-            ]
-        )
+        return AgentList(agents=[_agent_info(agent, hosting.agents) for agent in hosting.registry])
 
     @app.get("/v1/health", tags=["health"])
     async def health() -> Health:
@@ -237,7 +237,8 @@ def _add_routes(
         return ResetResult(cleared_slots=hosting.agents.reset())
 
 
-def _agent_info(agent: AgentProfile, state: AgentState) -> AgentInfo:
+def _agent_info(agent: AgentProfile, agents: Agents) -> AgentInfo:
+    state = agents.state(agent.id)
     return AgentInfo(
         id=agent.id,
         name=agent.name,
@@ -248,6 +249,7 @@ def _agent_info(agent: AgentProfile, state: AgentState) -> AgentInfo:
         failing_since=state.since,
         reason=state.reason,
         answered_by=state.answered_by,
+        rehearses=agent.id in agents.rehearsing,
     )
 
 

@@ -1,4 +1,4 @@
-"""Figures that are read on request: the states of plugins, their gauges, the disk."""
+"""Figures that are read on request: the states of plugins, their gauges, memory, the disk."""
 
 import re
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from backend.plugins import Gauge, PluginStatuses, State
 from plugins.metrics.disk import DiskUsage
+from plugins.metrics.memory import resident_bytes
 from plugins.metrics.recorder import PREFIX
 
 log = structlog.get_logger(__name__)
@@ -30,6 +31,7 @@ class HostCollector(Collector):
         """Yield the current figures."""
         yield self._states()
         yield from self._gauges()
+        yield self._memory()
         yield from self._usage()
 
     def gauges(self) -> dict[str, float]:
@@ -67,6 +69,14 @@ class HostCollector(Collector):
                 self._unreadable.add(name)
                 log.exception("gauge cannot be read", plugin=gauge.plugin, gauge=gauge.name)
             return None
+
+    def _memory(self) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(
+            f"{PREFIX}_memory_bytes", "Resident memory.", labels=("process",)
+        )
+        for process, value in resident_bytes().items():
+            family.add_metric((process,), value)
+        return family
 
     def _usage(self) -> Iterator[GaugeMetricFamily]:
         usage = self._disk.usage

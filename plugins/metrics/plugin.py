@@ -2,7 +2,7 @@
 
 session_*, tts_written, waves_* --> Recorder --+
                                                +--> registry --> exposition() --> GET /metrics
-board, gauges, disk ----------> HostCollector -+
+board, gauges, memory, disk --> HostCollector -+
                                                +--> now, hour --> figures() --> GET /v1/figures
 event_published, waves_* ---------> History ---+
 
@@ -21,6 +21,7 @@ from backend.plugins import Host
 from plugins.metrics.disk import DiskUsage
 from plugins.metrics.history import History
 from plugins.metrics.host import HostCollector
+from plugins.metrics.memory import resident_bytes
 from plugins.metrics.recorder import Recorder
 from plugins.metrics.settings import MetricsSettings
 
@@ -51,11 +52,18 @@ class Metrics:
         """Return the present figures, and those of the last hour."""
         await self.disk.refresh()
         space = await asyncio.to_thread(lambda: shutil.disk_usage(self._artifacts.temporary))
-        used = self.disk.usage.bytes if self.disk.usage else {}
+        memory = await asyncio.to_thread(resident_bytes)
+        usage = self.disk.usage
         return {
             "now": {
                 "gauges": self._collector.gauges(),
-                "disk": {"free_bytes": space.free, "total_bytes": space.total, "used_bytes": used},
+                "disk": {
+                    "free_bytes": space.free,
+                    "total_bytes": space.total,
+                    "used_bytes": usage.bytes if usage else {},
+                    "age_s": usage.age_s if usage else None,
+                },
+                "memory_bytes": memory,
                 "sessions_running": self._history.sessions_running,
             },
             "hour": self._history.hour(),

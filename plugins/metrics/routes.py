@@ -37,11 +37,12 @@ class Minute(CamelCase):
 
 
 class Disk(CamelCase):
-    """The disk of the artifacts; `usedBytes` is what each tree takes, empty until measured."""
+    """The disk of the artifacts; `usedBytes` is what each tree takes, as it was `ageS` ago."""
 
     free_bytes: int
     total_bytes: int
     used_bytes: dict[str, int]
+    age_s: float | None
 
 
 class Now(CamelCase):
@@ -49,6 +50,7 @@ class Now(CamelCase):
 
     gauges: dict[str, float]
     disk: Disk
+    memory_bytes: dict[str, int]
     sessions_running: int
 
 

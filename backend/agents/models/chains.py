@@ -51,7 +51,16 @@ class Chains:
     @property
     def has_models(self) -> bool:
         """Whether any model may answer, not only the rehearsal."""
-        return any(not choice.is_offline for chain in self._chains.values() for choice, _ in chain)
+        return self.rehearsing < self._chains.keys()
+
+    @property
+    def rehearsing(self) -> set[str]:
+        """The ids of the agents that no model answers for, only the rehearsal."""
+        return {
+            agent_id
+            for agent_id, chain in self._chains.items()
+            if all(choice.is_offline for choice, _ in chain)
+        }
 
     def build(self, providers: "Providers") -> None:
         """Build the models, which imports the libraries of their providers: a second each."""

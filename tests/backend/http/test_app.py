@@ -202,7 +202,7 @@ def test_agents_show_how_they_are(server: LiveServer) -> None:
     with server.client() as client:
         listed = {agent["id"]: agent for agent in client.get("/v1/agents").json()["agents"]}
 
-    assert {"no key"} == {agent["state"] for agent in listed.values()}
+    assert {("no key", True)} == {(one["state"], one["rehearses"]) for one in listed.values()}
     assert "rehearsal" == listed["gpt-5.2"]["answeredBy"]
     assert {None} == {agent["failingSince"] for agent in listed.values()}
 

@@ -36,6 +36,7 @@ SERIES = {
     "plugin_state": "gauge",
     "plugin_waves_queued": "gauge",
     "plugin_waves_workers": "gauge",
+    "memory_bytes": "gauge",
     "disk_bytes": "gauge",
     "disk_files": "gauge",
     "disk_age_seconds": "gauge",

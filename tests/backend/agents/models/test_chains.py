@@ -155,6 +155,18 @@ async def test_without_a_key_the_rehearsal_answers(stub: Stub, tmp_path: Path) -
     assert [] == stub.calls
 
 
+@pytest.mark.parametrize(("keys", "rehearsing"), [({"GOOGLE_API_KEY": None}, ""), (NO_KEYS, "a")])
+def test_only_agents_without_any_model_rehearse(
+    keys: dict[str, Any], rehearsing: str, stub: Stub, tmp_path: Path
+) -> None:
+    """An agent without its key costs nothing only if no fallback has one, either."""
+    toml = entry("a", "google", stub, '["openai:other", "rehearsal"]')
+
+    agents = create_agents(settings_for(tmp_path, toml, **keys))
+
+    assert frozenset(rehearsing) == agents.rehearsing
+
+
 async def test_without_a_key_and_without_a_fallback_the_slot_is_silent(
     stub: Stub, tmp_path: Path
 ) -> None:
