@@ -72,6 +72,9 @@ SHOWN = {
 JSON = "Content-Type: application/json"
 SESSIONS = [f"20261128T18020{number}-a-session-with-a-long-name" for number in range(3)]
 
+A_MOMENT = ("--hours", "0.01", "--per-hour", "400", "--seed", "2")
+"""A simulation of a few visitors."""
+
 STOP_AT = """
 import os, sys, time
 
@@ -104,7 +107,7 @@ def _options(words: Words) -> set[str]:
     return {word for param in COMMANDS[words].params for word in param.opts if word[:2] == "--"}
 
 
-ASKING = {("plugins", "enable"), ("plugins", "disable")}
+ASKING = {("plugins", "enable"), ("plugins", "disable"), ("simulate",)}
 """They leave everything to the server, and load no plugin."""
 LOADED = [
     (words, module)
@@ -170,7 +173,7 @@ def call(words: Words) -> list[str]:
             line.append("mood")
         elif param.required:
             line += [param.opts[0], "made"] if param.opts[0][:1] == "-" else ["recordings"]
-    return line
+    return [*line, *A_MOMENT] if words == ("simulate",) else line
 
 
 def screen(line: Sequence[str], cwd: Path, env: dict[str, str], columns: int) -> tuple[int, str]:

@@ -12,6 +12,7 @@ import typer
 
 from backend.cli.group import PROGRAM, CommandGroup
 from backend.cli.plugins_command import app as plugins_app
+from backend.cli.simulate import simulate
 from backend.config import EffectiveSetting, Settings, effective
 from backend.errors import EXIT_FAILED, PluginError, SettingsError, UsageError
 from backend.logs import configure_logging
@@ -127,6 +128,9 @@ def rehearse(
         show_paragraph(progress, problem, style="red")
     if report.problems:
         raise typer.Exit(EXIT_FAILED)
+
+
+app.command()(simulate)
 
 
 @app.command()

@@ -32,9 +32,19 @@ class Server:
         """
         import httpx2
 
+        return httpx2.Client(**self._options(limit_s))
+
+    def async_client(self, limit_s: float = ANSWER_LIMIT_S) -> "httpx2.AsyncClient":
+        """Return the same for asyncio, with the address, for any number of connections."""
+        import httpx2
+
+        limits = httpx2.Limits(max_connections=None)
+        return httpx2.AsyncClient(base_url=self.base_url, limits=limits, **self._options(limit_s))
+
+    def _options(self, limit_s: float) -> dict[str, Any]:
         headers = {"authorization": f"Bearer {self.token}"} if self.token else {}
         verify = client_context(self.certificate) if self.certificate else True
-        return httpx2.Client(timeout=limit_s, trust_env=False, verify=verify, headers=headers)
+        return {"timeout": limit_s, "trust_env": False, "verify": verify, "headers": headers}
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Return the JSON that the server answers with, None if it is empty.

@@ -13,6 +13,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
 from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
@@ -61,7 +62,8 @@ class Metrics:
                     "free_bytes": space.free,
                     "total_bytes": space.total,
                     "used_bytes": usage.bytes if usage else {},
-                    "age_s": usage.age_s if usage else None,
+                    "used_files": usage.files if usage else {},
+                    "age_s": monotonic() - usage.started if usage else None,
                 },
                 "memory_bytes": memory,
                 "sessions_running": self._history.sessions_running,

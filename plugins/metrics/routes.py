@@ -37,11 +37,12 @@ class Minute(CamelCase):
 
 
 class Disk(CamelCase):
-    """The disk of the artifacts; `usedBytes` is what each tree takes, as it was `ageS` ago."""
+    """The disk of the artifacts; what each tree used is at most `ageS` old."""
 
     free_bytes: int
     total_bytes: int
     used_bytes: dict[str, int]
+    used_files: dict[str, int]
     age_s: float | None
 
 

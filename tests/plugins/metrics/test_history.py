@@ -167,5 +167,6 @@ def test_the_figures_of_a_session_are_answered(tmp_path: Path) -> None:
     disk = told["now"]["disk"]
     assert 0 < disk["freeBytes"] <= disk["totalBytes"]
     assert disk["usedBytes"]["tts"] > 0
+    assert disk["usedFiles"]["tts"] >= 6
     assert disk["ageS"] >= 0
     assert told["now"]["memoryBytes"]["server"] > 10e6
