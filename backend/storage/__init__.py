@@ -23,6 +23,7 @@ from backend.storage.names import (
     new_session_id,
     plain_name,
     turn_index_of,
+    wave_name,
     wave_names,
 )
 from backend.storage.riff import MAX_RATE_HZ, MIN_RATE_HZ, WavError, read_header
@@ -55,6 +56,7 @@ __all__ = [
     "riff",
     "turn_index_of",
     "walk",
+    "wave_name",
     "wave_names",
     "write_bytes",
 ]

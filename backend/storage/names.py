@@ -7,6 +7,7 @@ tts/sessions/<session_id>/session.json
                           turn_4/slot-0_summary_<agent>_<voice>.wav
 waves/sessions/<session_id>/session.json
                             turn_<N>/<name of the speech>_v3_wave{1,2,3}.wav
+                                     <name of the speech>_<profile>_wave<i>.wav
 stt/sessions/<heard_id>/input.<one of RECORDING_TYPES>    and others, see `backend.hearing.keeping`
 """
 
@@ -40,7 +41,7 @@ _SPEECH = re.compile(
     r"(?:comment_to_slot-(?P<target>[1-9][0-9]{0,3})_|(?P<reply>reply)_)?)"
     r"(?P<agent>[^_]+)_(?P<voice>.+)\.wav"
 )
-_WAVE = re.compile(r".+_v3_wave[123]\.wav")
+_WAVE = re.compile(r".+_(?:v3_wave[123]|(?!v3)[a-z][a-z0-9]*_wave[1-9])\.wav")
 
 
 def is_plain_name(name: str) -> bool:
@@ -110,8 +111,13 @@ class SpeechName:
 
 def wave_names(base: str) -> tuple[str, str, str]:
     """Return the file names of the three waves of a recording called `base` + `.wav`."""
-    first, second, third = (f"{base}_v3_wave{number}{WAV_SUFFIX}" for number in WAVE_NUMBERS)
+    first, second, third = (wave_name(base, "v3", number) for number in WAVE_NUMBERS)
     return first, second, third
+
+
+def wave_name(base: str, profile: str, number: int) -> str:
+    """Return the file name of a wave by a profile."""
+    return f"{base}_{profile}_wave{number}{WAV_SUFFIX}"
 
 
 def is_served_name(tree: str, name: str) -> bool:

@@ -23,8 +23,8 @@ from backend.tracking import (
 from plugins.mood.signals import MoodRead
 from plugins.show import messages, original
 from plugins.show.hub import Hub
-from plugins.show.messages import Absent, Cue, Status, Utterance, Wave
-from plugins.waves.signals import WavesWritten
+from plugins.show.messages import Absent, Cue, ProfileWave, Status, Utterance, Wave
+from plugins.waves.signals import ProfileWaves, WavesWritten
 
 log = structlog.get_logger(__name__)
 
@@ -134,28 +134,38 @@ class Announcer:
         known = self._known.get(key)
         if known is None:
             await asyncio.to_thread(_check_there, outcome.files)
-            waves = self._waves(outcome)
+            waves = [Wave(**one) for one in self._waves(outcome, outcome)]
+            more = [
+                ProfileWave(**wave, profile=one.profile, target_slot_id=target or None)
+                for one in outcome.profiles
+                for wave, target in zip(self._waves(outcome, one), one.target_slot_ids, strict=True)
+            ]
             known = Utterance(
-                **self._voice(outcome.source), duration_ms=waves[0].duration_ms, waves=waves
+                **self._voice(outcome.source),
+                duration_ms=waves[0].duration_ms,
+                waves=waves,
+                profile_waves=more,
             )
             self._known[key] = known
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         return known
 
-    def _waves(self, outcome: WavesWritten) -> list[Wave]:
-        each = zip(outcome.files, outcome.peaks, outcome.rms, strict=True)
+    def _waves(
+        self, outcome: WavesWritten, made: WavesWritten | ProfileWaves
+    ) -> list[dict[str, Any]]:
+        each = zip(made.files, made.peaks, made.rms, strict=True)
         return [
-            Wave(
-                wave=number,
-                path=str(path),
-                url=self._url(self._artifacts.relative(path)),
-                duration_ms=round(outcome.frames * 1000 / outcome.sample_rate),
-                sample_rate=outcome.sample_rate,
-                frames=outcome.frames,
-                peak=peak,
-                rms=rms,
-            )
+            {
+                "wave": number,
+                "path": str(path),
+                "url": self._url(self._artifacts.relative(path)),
+                "duration_ms": round(outcome.frames * 1000 / outcome.sample_rate),
+                "sample_rate": outcome.sample_rate,
+                "frames": outcome.frames,
+                "peak": peak,
+                "rms": rms,
+            }
             for number, (path, peak, rms) in enumerate(each, start=1)
         ]
 

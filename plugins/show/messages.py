@@ -53,6 +53,13 @@ class Wave(Payload):
     rms: float = Field(description="Root mean square, full scale being 1.")
 
 
+class ProfileWave(Wave):
+    """A track by a profile beside V3; `wave` counts from 1 within its profile."""
+
+    profile: str
+    target_slot_id: int | None = Field(description="The dish it is made for; null: any.")
+
+
 class Voice(Payload):
     """Who said something to whom, and the recording of it."""
 
@@ -71,6 +78,11 @@ class Utterance(Voice):
 
     duration_ms: int
     waves: list[Wave]
+    profile_waves: list[ProfileWave] = Field(
+        default=[],
+        exclude_if=lambda waves: not waves,
+        description="Left out unless RR_WAVES_PROFILES names more than v3.",
+    )
 
 
 class Cue(Utterance):

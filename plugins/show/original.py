@@ -4,8 +4,8 @@
      "ts": "2026-11-22T18:04:09.120Z", "payload": {...}}
 
 `seq` counts these messages alone. Nothing else is sent but `hello.ack`, which has no envelope. An
-utterance plays its waves 1 and 2 in its own slot and in the next one. The summary plays in all
-slots at once, each with one of its three waves.
+utterance plays the two waves of the profile `slots`, or waves 1 and 2 of V3, in its own slot and in
+the next one. The summary plays in all slots at once: six waves, or each with one of V3's three.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,15 @@ from typing import Any, ClassVar, Literal
 
 from backend.tracking import DialogueOver, TrackedEvent, TurnOver
 from plugins.mood.signals import MoodRead
-from plugins.show.messages import HelloAck, Message, Payload, Status, UserSentiment, Utterance
+from plugins.show.messages import (
+    HelloAck,
+    Message,
+    Payload,
+    Status,
+    UserSentiment,
+    Utterance,
+    Wave,
+)
 
 SLOTS = 6
 SERVER = "reflective-resonance"
@@ -136,19 +144,28 @@ def write(payload: Message, session_id: str | None, seq: int | None, _: int, ts:
 
 
 def _slot(utterance: Utterance, root: PurePath) -> Slot:
-    first, second, _ = (wave.path for wave in utterance.waves)
+    slot_id = utterance.slot_id
+    (first, target), (second, next_target) = _played(utterance, (slot_id, slot_id % SLOTS + 1))
     return Slot(
-        slot_id=utterance.slot_id,
+        slot_id=slot_id,
         agent_id=utterance.agent_id,
         voice_profile=utterance.voice_profile,
-        wave1_path_abs=first,
-        wave1_path_rel=_relative(first, root),
-        wave1_target_slot_id=utterance.slot_id,
-        wave2_path_abs=second,
-        wave2_path_rel=_relative(second, root),
-        wave2_target_slot_id=utterance.slot_id % SLOTS + 1,
+        wave1_path_abs=first.path,
+        wave1_path_rel=_relative(first.path, root),
+        wave1_target_slot_id=target,
+        wave2_path_abs=second.path,
+        wave2_path_rel=_relative(second.path, root),
+        wave2_target_slot_id=next_target,
         duration_ms=utterance.duration_ms,
     )
+
+
+def _played(utterance: Utterance, slot_ids: Sequence[int]) -> list[tuple[Wave, int]]:
+    """Return a wave for each slot: those of the profile `slots` if there are, else those of V3."""
+    made = [wave for wave in utterance.profile_waves if wave.profile == "slots"]
+    if made:
+        return [(wave, wave.target_slot_id or 0) for wave in made]
+    return list(zip(2 * utterance.waves, slot_ids, strict=False))
 
 
 def _dialogue(slots: Sequence[Slot]) -> DialogueReady:
@@ -176,7 +193,7 @@ def _summary(event: TurnOver, utterances: Sequence[Utterance], root: PurePath) -
             wave_path_rel=_relative(wave.path, root),
             duration_ms=wave.duration_ms,
         )
-        for slot_id, wave in zip(range(1, SLOTS + 1), 2 * utterance.waves, strict=True)
+        for wave, slot_id in _played(utterance, range(1, SLOTS + 1))
     ]
     info = WaveInfo(voice_profile=utterance.voice_profile, waves=waves)
     return SummaryReady(status="complete", text=text, wave_info=info)

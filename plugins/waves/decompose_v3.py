@@ -114,15 +114,20 @@ def decompose(y: Float32, sr: int = PROCESSING_SR, *, engine: Engine = "exact") 
     return Decomposition(y, PROCESSING_SR, waves, waves.sum(axis=0), rmse, voiced_ratio)
 
 
-def decompose_pcm16(y: Float32, *, engine: Engine = "exact") -> PcmDecomposition:
-    """Decompose a voice of 8000 Hz as `decompose` does, into 16 bits and with little memory."""
+def decompose_pcm16(
+    y: Float32, *, engine: Engine = "exact", pitch: synthesis.Pitch | None = None
+) -> PcmDecomposition:
+    """Decompose a voice of 8000 Hz as `decompose` does, into 16 bits and with little memory.
+
+    `pitch` is that of `synthesis.track_pitch`, if it is known.
+    """
     if engine != "exact":
         result = decompose(y, engine=engine)
         converted = [pcm16.to_pcm16(wave) for wave in result.waves]
         pcm = np.stack([samples for samples, _ in converted])
         clipped = sum(count for _, count in converted)
         return PcmDecomposition(pcm, clipped, result.rmse, result.voiced_ratio)
-    blocks = Synthesis(y)
+    blocks = Synthesis(y, pitch)
     pcm, clipped = blocks.pcm16()
     return PcmDecomposition(pcm, clipped, blocks.rmse, blocks.voiced_ratio)
 

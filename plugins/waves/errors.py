@@ -4,6 +4,7 @@
     └── WavesError
         ├── AudioError      the input is refused; `reason` says why in one word
         ├── KernelError     compiled code cannot be had, or must not be run; librosa does the work
+        ├── ProfileError    there is no such profile, or what it makes are no waves
         ├── PitchError      samples or parameters that no pitch can be tracked with; a ValueError
         └── PublishError    the output could not be written whole; nothing of it is left
 
@@ -48,6 +49,10 @@ class AudioError(WavesError):
         """Keep the one-word `reason` beside the message."""
         super().__init__(message)
         self.reason: AudioReason = reason
+
+
+class ProfileError(WavesError):
+    """There is no such profile, or what it made are no waves."""
 
 
 class PublishError(WavesError):

@@ -3,13 +3,14 @@
 Light on purpose: a host with the plugin switched off imports this module and nothing else of it.
 """
 
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from backend.plugins import Plugin, PluginSettings
+from backend.plugins import Listed, Plugin, PluginSettings
 
 V3_SAMPLE_RATE = 8000
 """The V3 algorithm's frame sizes, pitch range and output are defined at this rate, in Hertz."""
@@ -50,11 +51,68 @@ class WavesSettings(PluginSettings):
     stop_limit_s: float = Field(
         3, ge=0, le=4, description="Seconds that running utterances get to end when the host stops."
     )
-
+    profiles: Listed[str] = Field(
+        ("v3",), description="Which waves are made: v3, and beside it slots, faraday or others."
+    )
+    faraday_lowest_hz: float = Field(
+        20, ge=10, le=60, description="Hertz of slot 1: low ones need the least force."
+    )
+    faraday_detune_hz: float = Field(
+        1, ge=0, le=10, description="Hertz from slot to slot: no two dishes look alike."
+    )
+    faraday_follow: float = Field(
+        0.05, ge=0, le=0.1, description="How far the voice's pitch moves the frequency, of itself."
+    )
+    faraday_glide_hz_per_s: float = Field(
+        1, ge=0.5, le=3, description="Hertz a second at most: faster glides leave the water still."
+    )
+    faraday_attack_s: float = Field(
+        0.03, ge=0.02, le=0.04, description="Seconds to rise: slower looks late, faster knocks."
+    )
+    faraday_release_s: float = Field(
+        0.8, ge=0.3, le=1, description="Seconds to fall: water needs longer than a syllable."
+    )
+    faraday_fade_s: float = Field(
+        0.06, ge=0.06, le=1, description="Seconds of soft start and end: nothing knocks."
+    )
+    faraday_ceiling_db: float = Field(
+        -1, ge=-40, le=-1, description="dBFS that no sample exceeds: what the dish bears."
+    )
+    faraday_high_pass_hz: float = Field(
+        10, ge=1, le=15, description="Hertz below which a transducer only travels."
+    )
+    faraday_notch_hz: float = Field(
+        0, ge=0, le=100, description="Hertz of the transducer's resonance, taken out; 0 is off."
+    )
+    faraday_notch_db: float = Field(
+        -12, ge=-40, le=0, description="dB at the resonance, where it throws the dish."
+    )
+    faraday_notch_width_hz: float = Field(
+        2, ge=0.2, le=20, description="Hertz of the notch at half its depth, as the resonance is."
+    )
     kernel_cache: Path | None = Field(
         None,
         description="Directory of compiled code; if empty, the user's cache directory.",
     )
+
+    def of_profile(self, profile: str) -> dict[str, Any]:
+        """Return the settings of a profile, by what follows its name."""
+        prefix = f"{profile}_"
+        found = self.model_dump().items()
+        return {key.removeprefix(prefix): value for key, value in found if key.startswith(prefix)}
+
+    @field_validator("profiles")
+    @classmethod
+    def _are_installed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = {
+            "v3",
+            *(point.name for point in entry_points(group="reflective_resonance.profiles")),
+        }
+        if unknown := sorted(set(value) - known):
+            raise ValueError(f"no profile {unknown[0]!r}: choose of {', '.join(sorted(known))}")
+        if value[:1] != ("v3",) or len(set(value)) < len(value):
+            raise ValueError("v3 is always made and comes first; name each of the others once")
+        return value
 
     @field_validator("processing_sr")
     @classmethod

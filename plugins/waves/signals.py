@@ -1,6 +1,7 @@
 """What the waves plugin tells: every utterance handed to it ends in exactly one of two signals."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from backend.signals import EVENT_LOOP, WorkDone, WorkFailed, define
@@ -28,6 +29,27 @@ DROPPED: tuple[Reason, ...] = ("queue_full", "stopped", "quarantined")
 
 
 @dataclass(frozen=True, slots=True)
+class ProfileWaves:
+    """What a profile beside V3 made of an utterance."""
+
+    profile: str
+    files: tuple[Path, ...]
+    """Its waves, whole and in place; none if it failed."""
+    target_slot_ids: tuple[int, ...]
+    """The dish that each file is for; 0: any."""
+    peaks: tuple[float, ...]
+    rms: tuple[float, ...]
+    clipped_samples: int = 0
+    nrmse: float = 0.0
+    """Distance of the sum of the waves from the voice, over the voice's standard deviation."""
+    snr_db: float = 0.0
+    envelope_correlation: float = 0.0
+    """Of the sum of the waves with the voice."""
+    problem: str = ""
+    """Why it failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class WavesWritten(WorkDone):
     """Payload of `waves_written`; `files` are wave 1, 2 and 3, whole and in place."""
 
@@ -46,6 +68,8 @@ class WavesWritten(WorkDone):
     running_ms: float
     backfill: bool = False
     """Whether these were made up for later; nobody waits for them then."""
+    profiles: tuple[ProfileWaves, ...] = ()
+    """What the profiles of `RR_WAVES_PROFILES` beside V3 made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,22 @@ the top imports nothing heavy: the audio libraries are imported where they are u
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from plugins.waves.errors import AudioError, PublishError
+from plugins.waves.errors import AudioError, ProfileError, PublishError
 from plugins.waves.process import Report
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from plugins.waves.audio import pcm16
     from plugins.waves.decompose_v3 import Engine
+    from plugins.waves.profiles import Voice
 
 
 NOT_FINAL = ("missing", "unreadable", "changed")
@@ -27,12 +33,18 @@ class Order:
     """What is to be decomposed, and where the waves go; sent to a worker."""
 
     wav_path: str
-    targets: tuple[str, str, str]
+    directory: str
+    """Where the waves go."""
     temporary: str
     root: str | None
     """The recording must lie below it with every link followed; None: it may lie anywhere."""
     max_duration_s: float
     engine: "Engine"
+    slot_id: int = 1
+    """The dish whose agent speaks, for profiles that make a difference; 0: all of them."""
+    profiles: tuple[tuple[str, Mapping[str, Any]], ...] = (("v3", {}),)
+    """At least one, with its settings. A job whose first profile fails has failed; a further one
+    that fails is reported."""
 
 
 def warm_up(
@@ -61,28 +73,19 @@ def warm_up(
 
 
 def decompose(order: Order) -> Report:
-    """Decompose one recording and publish its waves; report a refusal, do not raise it."""
-    from plugins.waves import decompose_v3
-    from plugins.waves.audio import pcm16, reader
-    from plugins.waves.files import publishing
+    """Make the waves of one recording and publish them; report a refusal, do not raise it."""
+    from plugins.waves.audio import reader
     from plugins.waves.v3 import PROCESSING_SR
 
-    source, sr = Path(order.wav_path), PROCESSING_SR
+    source = Path(order.wav_path)
     identity = _identity(source)
     try:
         if order.root is not None:
             reader.check_source(source, order.root)
-        wave = reader.read(source, max_duration_s=order.max_duration_s, rate=sr)
-        engine = decompose_v3.usable_engine(order.engine)
-        result = decompose_v3.decompose_pcm16(wave.samples, engine=engine)
-        if not source.exists():  # nobody wants its waves
-            raise AudioError("missing", "the recording was deleted while it was decomposed")
-        published = publishing.publish(
-            list(result.waves),
-            sr,
-            [Path(target) for target in order.targets],
-            Path(order.temporary),
-        )
+        wave = reader.read(source, max_duration_s=order.max_duration_s, rate=PROCESSING_SR)
+        voice = _voice(wave.samples, order)
+        first, *more = order.profiles
+        made = _make(voice, *first, order)
     except AudioError as error:
         if order.root is not None and not source.parent.parent.is_dir():
             return Report("session_gone", f"the session was deleted: {error}")
@@ -90,21 +93,100 @@ def decompose(order: Order) -> Report:
         return Report("invalid_audio", str(error), data=identity if final else {})
     except PublishError as error:
         return Report("publish_failed", str(error))
+    except ProfileError as error:
+        return Report("error", str(error))
     return Report(
         data={
-            "files": tuple(
-                (str(file.path), file.size, file.sha256, *pcm16.level(samples))
-                for file, samples in zip(published, result.waves, strict=True)
-            ),
-            "frames": len(result.waves[0]),
-            "rmse": float(result.rmse),
+            "frames": len(wave.samples),
             "duration_s": wave.duration_s,
-            "sample_rate": sr,
-            "clipped_samples": int(result.clipped),
-            "voiced_ratio": float(result.voiced_ratio),
+            "sample_rate": PROCESSING_SR,
             "warnings": tuple(wave.warnings),
+            **made,
+            "more": tuple(_try_to_make(voice, *one, order) for one in more),
         }
     )
+
+
+def _try_to_make(
+    voice: "Voice", profile: str, numbers: Mapping[str, Any], order: Order
+) -> dict[str, Any]:
+    """Make the waves of a further profile; if that fails, return why."""
+    try:
+        return _make(voice, profile, numbers, order)
+    except Exception as error:  # noqa: BLE001 - the first set stands, whatever the code of others does
+        problem = f"{type(error).__name__}: {error}"
+        return {"profile": profile, "files": (), "targets": (), "problem": problem}
+
+
+def _voice(samples: "npt.NDArray[np.float32]", order: Order) -> "Voice":
+    from plugins.waves import decompose_v3, profiles
+
+    if decompose_v3.usable_engine(order.engine) == "exact":
+        return profiles.Voice(samples, order.slot_id)
+    from plugins.waves.v3 import reference
+
+    return profiles.Voice(samples, order.slot_id, reference.track_pitch)
+
+
+def _make(voice: "Voice", profile: str, numbers: Mapping[str, Any], order: Order) -> dict[str, Any]:
+    """Make and publish the waves of a profile; return its files and figures."""
+    from plugins.waves.audio import pcm16
+    from plugins.waves.files import publishing, targets_in
+    from plugins.waves.v3 import PROCESSING_SR
+
+    if profile == "v3":
+        waves, figures = _made_by_v3(voice, order)
+    else:
+        waves, figures = _made_by_profile(voice, profile, numbers)
+    source = Path(order.wav_path)
+    if not source.exists():  # nobody wants its waves
+        raise AudioError("missing", "the recording was deleted while it was decomposed")
+    targets = targets_in(Path(order.directory), source, profile, len(waves))
+    published = publishing.publish(waves, PROCESSING_SR, targets, Path(order.temporary))
+    files = zip(published, waves, strict=True)
+    return {
+        "profile": profile,
+        "files": tuple(
+            (str(one.path), one.size, one.sha256, *pcm16.level(pcm)) for one, pcm in files
+        ),
+        **figures,
+    }
+
+
+def _made_by_v3(voice: "Voice", order: Order) -> "tuple[Sequence[pcm16.Pcm16], dict[str, Any]]":
+    from plugins.waves import decompose_v3
+
+    engine = decompose_v3.usable_engine(order.engine)
+    pitch = voice.pitch if engine == "exact" else None
+    result = decompose_v3.decompose_pcm16(voice.samples, engine=engine, pitch=pitch)
+    return list(result.waves), {
+        "rmse": float(result.rmse),
+        "clipped_samples": int(result.clipped),
+        "voiced_ratio": float(result.voiced_ratio),
+    }
+
+
+def _made_by_profile(
+    voice: "Voice", name: str, numbers: Mapping[str, Any]
+) -> "tuple[Sequence[pcm16.Pcm16], dict[str, Any]]":
+    import numpy as np
+
+    from plugins.waves import profiles
+    from plugins.waves.audio import pcm16
+
+    profile = profiles.find(name)
+    targets = profile.targets(voice.slot_id)
+    waves = profile.make(voice, numbers)
+    shape = (len(targets), voice.samples.size)
+    if waves.shape != shape or not np.isfinite(waves).all():
+        raise ProfileError(f"{name} made an array of {waves.shape}, not {shape} finite numbers")
+    converted = [pcm16.to_pcm16(wave) for wave in waves]
+    return [pcm for pcm, _ in converted], {
+        **profiles.figures(voice, waves),
+        "targets": targets,
+        "clipped_samples": sum(clipped for _, clipped in converted),
+        "voiced_ratio": float(voice.pitch[1].mean()),
+    }
 
 
 def _identity(source: Path) -> dict[str, object]:

@@ -19,11 +19,17 @@ from backend.terminal import AsJson, duration, show_json, show_table
 from plugins.waves.cli.backfill import backfill
 from plugins.waves.cli.progress import Workers, of_size, results
 from plugins.waves.cli.water import water
+from plugins.waves.errors import ProfileError
 from plugins.waves.settings import WavesSettings
 
 if TYPE_CHECKING:
     from plugins.waves.pool import Outcome
     from plugins.waves.worker import Order
+
+FIGURES = (
+    *("rmse", "nrmse", "snr_db", "envelope_correlation"),
+    *("clipped_samples", "voiced_ratio"),
+)
 
 app = typer.Typer(
     name="waves", no_args_is_help=True, help="Make waves from recordings, without a server."
@@ -35,10 +41,28 @@ app.command()(water)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A recording, and the directory for its waves."""
+    """A recording, the directory for its waves, and the slot that its name says."""
 
     path: Path
     directory: Path
+
+    @property
+    def slot_id(self) -> int:
+        """Return the slot that the file's name says; 1 if it says none."""
+        from backend.storage import SpeechName
+
+        named = SpeechName.parse(self.path.name)
+        return named.slot_id if named else 1
+
+    def targets(self, profile: str) -> tuple[Path, ...]:
+        """Return where its waves by a profile go."""
+        from plugins.waves import profiles
+        from plugins.waves.files import targets_in
+
+        if profile == "v3":
+            return targets_in(self.directory, self.path)
+        count = len(profiles.find(profile).targets(self.slot_id))
+        return targets_in(self.directory, self.path, profile, count)
 
 
 @dataclass(slots=True, eq=False)
@@ -72,10 +96,14 @@ def decompose(
             help="The directory for the waves; created if it does not exist.",
         ),
     ],
+    profile: Annotated[
+        list[str] | None,
+        typer.Option("--profile", help="v3, slots, faraday or one of a package; repeat it."),
+    ] = None,
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make three waves of each recording.
+    """Make the waves of each recording: by v3 three of them.
 
     The waves of a file are written to --out, those of a file in a directory to the same place below
     --out. A recording that is given twice, also by a link of the same name, is done once. Two
@@ -85,14 +113,28 @@ def decompose(
     Exit code: 0 on success, 1 if a file failed, 2 on wrong usage, 130 on Ctrl-C.
     """
     settings = WavesSettings.load()
-    sources = _check(_find(paths, out), paths)
-    rows = _run(sources, out, settings, workers)
+    chosen = _profiles(profile)
+    sources = _check(_find(paths, out), paths, chosen)
+    rows = _run(sources, chosen, out, settings, workers)
     failed = sum(not row["ok"] for row in rows)
     if as_json:
         show_json({"files": rows, "done": len(rows) - failed, "failed": failed})
     else:
         _show(rows)
     raise typer.Exit(EXIT_FAILED if failed else 0)
+
+
+def _profiles(named: Sequence[str] | None) -> Sequence[str]:
+    from plugins.waves import profiles
+
+    chosen = list(dict.fromkeys(named or ["v3"]))
+    try:
+        for name in chosen:
+            if name != "v3":
+                profiles.find(name)
+    except ProfileError as error:
+        raise UsageError(f"--profile: {error}") from error
+    return chosen
 
 
 def _find(paths: Sequence[Path], out: Path) -> Iterator[Source]:
@@ -109,12 +151,12 @@ def _find(paths: Sequence[Path], out: Path) -> Iterator[Source]:
                 yield Source(found, out / found.parent.relative_to(path))
 
 
-def _check(found: Iterable[Source], paths: Sequence[Path]) -> list[Source]:
+def _check(found: Iterable[Source], paths: Sequence[Path], profiles: Sequence[str]) -> list[Source]:
     """Return each recording once; refuse two that would write the same waves, or none at all.
 
     Names that differ in case or Unicode normal form count as the same, as on some disks.
     """
-    from plugins.waves.files import base_name, targets_in
+    from plugins.waves.files import base_name
 
     named: dict[str, Source] = {}
     taken: dict[str, Source] = {}
@@ -134,16 +176,20 @@ def _check(found: Iterable[Source], paths: Sequence[Path]) -> list[Source]:
         raise UsageError(f"no WAV file in {', '.join(map(str, paths))}")
     real = {os.path.realpath(source.path): source.path for source in named.values()}
     for source in named.values():
-        for target in targets_in(source.directory, source.path):
+        for target in (target for name in profiles for target in source.targets(name)):
             if (lost := real.get(os.path.realpath(target))) is not None:
                 raise UsageError(f"the waves of {source.path} would overwrite {lost}")
     return list(named.values())
 
 
 def _run(
-    sources: Sequence[Source], out: Path, settings: WavesSettings, workers: int | None
+    sources: Sequence[Source],
+    profiles: Sequence[str],
+    out: Path,
+    settings: WavesSettings,
+    workers: int | None,
 ) -> list[dict[str, Any]]:
-    """Decompose `sources` with a progress bar; return a row for each, in their order."""
+    """Decompose with a progress bar; return a row for each source and profile, in their order."""
     from plugins.waves.plugin import create_pool
 
     ended: SimpleQueue[tuple[str, Outcome]] = SimpleQueue()
@@ -154,44 +200,53 @@ def _run(
         raise UsageError(f"cannot write to {out}: {error}") from error
     sized = of_size(settings, len(sources), workers)
     create = partial(create_pool, sized, Path(temporary), low_priority=False)
-    orders = (_order(source, temporary, settings) for source in sources)
+    orders = (_order(source, profiles, temporary, settings) for source in sources)
     jobs = (Recording(order.wav_path, order, ended) for order in orders)
     try:
         with interruptible("the waves made so far are whole"):
             done = dict(results(create, jobs, len(sources), ended))
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return [_row(source, done[_absolute(source.path)]) for source in sources]
+    return [
+        row for source in sources for row in _rows(source, profiles, done[_absolute(source.path)])
+    ]
 
 
-def _order(source: Source, temporary: str, settings: WavesSettings) -> "Order":
+def _order(
+    source: Source, profiles: Sequence[str], temporary: str, settings: WavesSettings
+) -> "Order":
     from plugins.waves import worker
-    from plugins.waves.files import targets_in
 
-    first, second, third = map(_absolute, targets_in(source.directory, source.path))
     return worker.Order(
         wav_path=_absolute(source.path),
-        targets=(first, second, third),
+        directory=_absolute(source.directory),
         temporary=_absolute(Path(temporary)),
         root=None,
         max_duration_s=settings.max_duration_s,
         engine=settings.engine,
+        slot_id=source.slot_id,
+        profiles=tuple((name, settings.of_profile(name)) for name in profiles),
     )
 
 
-def _row(source: Source, outcome: "Outcome") -> dict[str, Any]:
+def _rows(source: Source, profiles: Sequence[str], outcome: "Outcome") -> Iterator[dict[str, Any]]:
+    """Yield a row for each profile; a recording of which nothing was made has one."""
     data = outcome.report.data
-    files: Any = data.get("files", ())
-    figures = ("duration_s", "rmse", "clipped_samples", "voiced_ratio", "warnings")
-    return {
-        "path": str(source.path),
-        "ok": not outcome.reason,
-        "reason": outcome.reason,
-        "message": outcome.message,
-        "files": [path for path, *_ in files],
-        **{name: data.get(name) for name in figures},
-        "running_ms": round(outcome.running_ms, 1),
-    }
+    more: Any = data.get("more", ())
+    for profile, made in zip(profiles, (data, *more), strict=False):
+        files: Any = made.get("files", ())
+        problem = made.get("problem", "")
+        yield {
+            "path": str(source.path),
+            "profile": profile,
+            "ok": not (outcome.reason or problem),
+            "reason": outcome.reason or ("error" if problem else ""),
+            "message": outcome.message or problem,
+            "files": [path for path, *_ in files],
+            **{name: data.get(name) for name in ("duration_s", "warnings")},
+            **{name: made.get(name) for name in FIGURES},
+            "running_ms": round(outcome.running_ms, 1),
+        }
 
 
 def _show(rows: Sequence[dict[str, Any]]) -> None:
@@ -205,7 +260,7 @@ def _show(rows: Sequence[dict[str, Any]]) -> None:
                 f"{row['rmse']:.4f}",
                 str(row["clipped_samples"]),
             )
-            result = "three waves"
+            result = f"{len(row['files'])} of {row['profile']}"
         table.append((row["path"], *figures, duration(row["running_ms"] / 1000), result))
     show_table(("File", "Length", "RMSE", "Clipped", "Took", "Result"), table)
 

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from backend.storage import WAV_SUFFIX, plain_name, turn_index_of, wave_names
+from backend.storage import WAV_SUFFIX, WAVE_NUMBERS, plain_name, turn_index_of, wave_name
 from plugins.waves.errors import WavesError
 
-Targets = tuple[Path, Path, Path]
+Targets = tuple[Path, ...]
 
 
 def session_targets(wav_path: Path, root: Path) -> Targets:
@@ -31,10 +31,12 @@ def session_targets(wav_path: Path, root: Path) -> Targets:
     return targets_in(root / "waves" / Path(*parts[1:4]), wav_path)
 
 
-def targets_in(directory: Path, wav_path: Path) -> Targets:
-    """Return where the waves of `wav_path` go when they are to stand in `directory`."""
-    first, second, third = (directory / name for name in wave_names(base_name(wav_path)))
-    return first, second, third
+def targets_in(
+    directory: Path, wav_path: Path, profile: str = "v3", count: int = len(WAVE_NUMBERS)
+) -> Targets:
+    """Return where the `count` waves of `wav_path` go when they are to stand in `directory`."""
+    base = base_name(wav_path)
+    return tuple(directory / wave_name(base, profile, number) for number in range(1, count + 1))
 
 
 def base_name(wav_path: Path) -> str:

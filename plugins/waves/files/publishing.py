@@ -1,4 +1,4 @@
-"""Publish the three waves of a recording: all of them or none.
+"""Publish the waves of a recording: all of them or none. V3 has three, a profile one to nine.
 
     temporary/.waves-<pid>-<token>-targets.json         the journal: where the waves go
     temporary/.waves-<pid>-<token>-1.wav -2.wav -3.wav  the drafts
@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 
 PREFIX = ".waves-"
 JOURNAL = "-targets.json"
-DRAFTS = tuple(f"-{number}.wav" for number in WAVE_NUMBERS)
-OLDS = tuple(f"-old{number}.wav" for number in WAVE_NUMBERS)
+MOST = 9
+DRAFTS = tuple(f"-{number}.wav" for number in range(1, MOST + 1))
+OLDS = tuple(f"-old{number}.wav" for number in range(1, MOST + 1))
 SLOW_FLUSH_S = 0.001
 _latest_flush_s = SLOW_FLUSH_S
 _UNFLUSHABLE = (errno.EINVAL, errno.ENOTSUP)  # some network file systems cannot flush a directory
@@ -92,7 +93,7 @@ def publish(
 
 
 def complete(targets: Sequence[Path]) -> bool:
-    """Tell whether `targets` are regular files of one size, as three waves of one recording are."""
+    """Tell whether `targets` are regular files of one size, as waves of one recording are."""
     try:
         states = [os.lstat(target) for target in targets]
     except (OSError, ValueError):
@@ -157,7 +158,7 @@ def _publish(contents: Sequence[bytes], targets: Sequence[Path], temporary: Path
 def _write(contents: Sequence[bytes], targets: Sequence[Path], publisher: str) -> Sequence[str]:
     """Write journal and drafts, flush them and read them back; return the drafts' hashes."""
     journal = json.dumps([os.path.abspath(target) for target in targets]).encode()
-    files = list(zip((JOURNAL, *DRAFTS), (journal, *contents), strict=True))
+    files = list(zip((JOURNAL, *DRAFTS[: len(contents)]), (journal, *contents), strict=True))
     descriptors: list[int] = []
     try:
         for name, data in files:
@@ -199,7 +200,7 @@ def _hashes(contents: Sequence[bytes]) -> Sequence[str]:
 @cache
 def _threads() -> ThreadPoolExecutor:
     """Return the threads that flush; to start them each time costs as much as a flush."""
-    return ThreadPoolExecutor(1 + len(DRAFTS), "waves-flush")
+    return ThreadPoolExecutor(1 + len(WAVE_NUMBERS), "waves-flush")
 
 
 def _flushes_wait() -> bool:
@@ -211,10 +212,11 @@ def _move_in(targets: Sequence[Path], publisher: str) -> Sequence[str]:
     names = [os.fspath(target) for target in targets]
     aside = [
         (name, f"{publisher}{old}")
-        for name, old in zip(names, OLDS, strict=True)
+        for name, old in zip(names, OLDS[: len(names)], strict=True)
         if os.path.lexists(name)
     ]
-    drafts = [(f"{publisher}{draft}", name) for draft, name in zip(DRAFTS, names, strict=True)]
+    ours = zip(DRAFTS[: len(names)], names, strict=True)
+    drafts = [(f"{publisher}{draft}", name) for draft, name in ours]
     moved = []
     try:
         for source, target in aside + drafts:
@@ -248,7 +250,7 @@ def _read_journal(publisher: str) -> list[Path]:
         targets = [Path(name) for name in json.loads(Path(publisher + JOURNAL).read_bytes())]
     except (FileNotFoundError, ValueError, TypeError):
         return []  # torn: nothing was moved yet
-    is_ours = len(targets) == len(DRAFTS) and all(is_wave_name(target.name) for target in targets)
+    is_ours = len(targets) <= MOST and all(is_wave_name(target.name) for target in targets)
     return targets if is_ours else []
 
 

@@ -63,6 +63,8 @@ class Utterance:
     """UTC, ISO 8601."""
     files: tuple[WaveEntry, ...] = ()
     algorithm: str = "v3"
+    profiles: tuple[Mapping[str, Any], ...] = ()
+    """What further profiles made: `profile`, `files`, `targets` and figures, or a `problem`."""
     duration_s: float | None = None
     sample_rate: int | None = None
     rmse: float | None = None
@@ -185,6 +187,8 @@ def _plain(entry: Utterance | WaveEntry) -> dict[str, Any]:
     plain = {field.name: getattr(entry, field.name) for field in fields(entry)}
     if isinstance(entry, Utterance):
         plain["files"] = [_plain(file) for file in entry.files]
+        if not entry.profiles:
+            del plain["profiles"]
     return plain
 
 
@@ -194,7 +198,8 @@ def _parse(data: Mapping[str, Any]) -> dict[str, Utterance]:
     utterances = {}
     for item in data["utterances"]:
         files = tuple(WaveEntry(**file) for file in item["files"])
-        utterance = Utterance(**{**item, "files": files})
+        profiles = tuple(item.get("profiles", ()))
+        utterance = Utterance(**{**item, "files": files, "profiles": profiles})
         utterances[str(utterance.source)] = utterance
     return utterances
 

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from plugins.waves.pool import Outcome, identity
 from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import (
     DROPPED,
+    ProfileWaves,
     Reason,
     WavesFailed,
     WavesWritten,
@@ -31,6 +32,8 @@ log = structlog.get_logger(__name__)
 SENDER = "waves"
 FIGURES = ("duration_s", "sample_rate", "rmse", "clipped_samples", "voiced_ratio")
 """What the worker reports, and a signal and a record both say."""
+PROFILE_FIGURES = ("clipped_samples", "nrmse", "snr_db", "envelope_correlation", "problem")
+"""What the signal says of a further profile."""
 
 
 @dataclass(slots=True, eq=False)
@@ -76,21 +79,22 @@ class WaveJob:
 
     def begin(self, queued_ms: float) -> worker.Order:
         """Log the start; return what the worker gets."""
-        targets = self._targets()
+        targets, settings = self._targets(), self.context.settings
         log.info(
             "decomposition started",
             **self._log_fields(),
             output_dir=str(targets[0].parent),
             queued_ms=round(queued_ms, 1),
         )
-        first, second, third = map(str, targets)
         return worker.Order(
             wav_path=self.path,
-            targets=(first, second, third),
+            directory=str(targets[0].parent),
             temporary=str(self.context.host.artifacts.temporary),
             root=str(self.context.host.artifacts.root),
-            max_duration_s=self.context.settings.max_duration_s,
-            engine=self.context.settings.engine,
+            max_duration_s=settings.max_duration_s,
+            engine=settings.engine,
+            slot_id=self.event.slot_id,
+            profiles=tuple((name, settings.of_profile(name)) for name in settings.profiles),
         )
 
     def end(self, outcome: Outcome) -> None:
@@ -138,8 +142,9 @@ class WaveJob:
         first, second, third = files = [Path(name) for name in names]
         for warning in data["warnings"]:
             log.warning("the recording is odd", **self._log_fields(), warning=warning)
-        if not self._record("written", data["files"], **figures, **times):
-            _take_back(files)
+        more = [self._of_profile(one) for one in data["more"]]
+        if not self._record("written", data["files"], **figures, **times, profiles=data["more"]):
+            _take_back([*files, *(path for one in more for path in one.files)])
             return None
         log.info(
             "decomposition finished",
@@ -152,7 +157,20 @@ class WaveJob:
         )
         return WavesWritten(
             self.event, (first, second, third), peaks=peaks, rms=rms, frames=data["frames"],
-            **figures, **times, backfill=self.backfill,
+            **figures, **times, backfill=self.backfill, profiles=tuple(more),
+        )  # fmt: skip
+
+    def _of_profile(self, made: dict[str, Any]) -> ProfileWaves:
+        """Log what a further profile made, or why it made nothing; return it for the signal."""
+        said = {name: value for name, value in made.items() if name != "files"}
+        names, *_, peaks, rms = zip(*made["files"], strict=True) if made["files"] else ((), (), ())
+        if "problem" in said:
+            log.error("a profile failed", **self._log_fields(), **said)
+        else:
+            log.info("waves of a profile written", **self._log_fields(), **said)
+        return ProfileWaves(
+            said["profile"], tuple(map(Path, names)), tuple(said["targets"]), peaks, rms,
+            **{name: said[name] for name in PROFILE_FIGURES if name in said},
         )  # fmt: skip
 
     def _keep_failure(self, failed: WavesFailed, outcome: Outcome) -> None:
@@ -181,19 +199,31 @@ class WaveJob:
             )
 
     def _record(
-        self, status: record.Status, published: Sequence[tuple[Any, ...]] = (), **fields: Any
+        self,
+        status: record.Status,
+        published: Sequence[tuple[Any, ...]] = (),
+        profiles: Sequence[dict[str, Any]] = (),
+        **fields: Any,
     ) -> bool:
         """Write the utterance into `session.json`; tell whether its session still exists."""
         artifacts = self.context.host.artifacts
+
+        def entries(files: Sequence[tuple[Any, ...]]) -> tuple[record.WaveEntry, ...]:
+            return tuple(
+                record.WaveEntry(artifacts.relative(Path(path)), *figures)
+                for path, *figures in files
+            )
+
         try:
             utterance = record.Utterance(
                 source=artifacts.relative(self.event.wav_path),
                 status=status,
                 app_version=self.context.app_version,
                 finished_at=record.now(),
-                files=tuple(
-                    record.WaveEntry(artifacts.relative(Path(path)), *figures)
-                    for path, *figures in published
+                files=entries(published),
+                profiles=tuple(
+                    {**one, "files": [asdict(file) for file in entries(one["files"])]}
+                    for one in profiles
                 ),
                 **fields,
             )

@@ -58,8 +58,8 @@ Plain = str | int | float | bool | None
 class Report:
     """What a task did: all that ever crosses back to the parent.
 
-    `reason` is empty when the task succeeded; `data` then holds its results, plain values or tuples
-    of them. `detail` is a traceback for the log.
+    `reason` is empty when the task succeeded; `data` then holds its results, plain values, or
+    tuples and dicts of them. `detail` is a traceback for the log.
     """
 
     reason: str = ""
@@ -214,6 +214,8 @@ def _plain(value: object) -> object:
     """Return `value` as built-in types, so that the parent needs no library to read it."""
     if isinstance(value, tuple | list):
         return tuple(_plain(item) for item in value)
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
     if value is None:
         return None
     for kind in (bool, int, float, str):

@@ -31,6 +31,7 @@ LOOKAHEAD = 2 * HOP_LENGTH
 """Samples by which the loudness at a block's end looks ahead."""
 
 FloatArray = npt.NDArray[np.float64]
+Pitch = tuple[FloatArray, npt.NDArray[np.bool_]]
 
 
 def load_kernels() -> None:
@@ -44,15 +45,21 @@ def load_kernels() -> None:
         loader.load(module)
 
 
-class Synthesis:
-    """Steps 2 to 7 for one voice of 8000 Hz, block by block."""
+def track_pitch(y: npt.NDArray[np.float32]) -> Pitch:
+    """Step 1: return f0 in Hertz, 0 where unvoiced, and the voiced flag, for each frame."""
+    f0, voiced_flag, _ = pyin(
+        y, fmin=FMIN, fmax=FMAX, sr=PROCESSING_SR, hop_length=HOP_LENGTH, fill_na=0.0
+    )
+    return f0, voiced_flag
 
-    def __init__(self, y: npt.NDArray[np.float32]) -> None:
+
+class Synthesis:
+    """Steps 2 to 7 for one voice of 8000 Hz, block by block; `pitch` is that of `track_pitch`."""
+
+    def __init__(self, y: npt.NDArray[np.float32], pitch: Pitch | None = None) -> None:
         self.y = y
         self._squared_error = 0.0
-        f0, voiced_flag, _ = pyin(
-            y, fmin=FMIN, fmax=FMAX, sr=PROCESSING_SR, hop_length=HOP_LENGTH, fill_na=0.0
-        )
+        f0, voiced_flag = pitch or track_pitch(y)
         self.voiced_ratio = float(np.mean(voiced_flag))
         """Voiced frames over all frames, 0 to 1."""
         self._f0 = f0

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from plugins.waves import worker
-from plugins.waves.files import publishing
+from plugins.waves.files import paths, publishing
 from plugins.waves.pool import Pool
 from tests.benchmarks.reliability import figures
 from tests.benchmarks.reliability.figures import Figure
@@ -54,7 +54,7 @@ def judge(
     outcomes = [(job, job.outcome()) for job in asked]
     written = refused = wrong = 0
     for job, outcome in outcomes:
-        whole = publishing.complete([Path(target) for target in job.order.targets])
+        whole = publishing.complete(paths.session_targets(Path(job.path), root))
         if outcome.reason == "":
             written += 1
             wrong += not whole

@@ -33,9 +33,8 @@ def measure(folder: Path) -> list[Figure]:
 
 def order(path: Path, root: Path) -> worker.Order:
     """Return what the plugin would send to a worker."""
-    first, second, third = map(str, paths.session_targets(path, root))
-    targets = (first, second, third)
-    return worker.Order(str(path), targets, str(root / ".tmp"), str(root), 600, "exact")
+    directory = str(paths.session_targets(path, root)[0].parent)
+    return worker.Order(str(path), directory, str(root / ".tmp"), str(root), 600, "exact")
 
 
 class Decomposition(Asked):

@@ -8,7 +8,7 @@ import pytest
 from backend.signals import TtsWritten
 from backend.tracking import DialogueOver, Missing, SessionExpected, SessionOver, TurnOver
 from plugins.mood.signals import MoodRead
-from plugins.show.messages import HelloAck, HelloRefused, Utterance, Wave
+from plugins.show.messages import HelloAck, HelloRefused, ProfileWave, Utterance, Wave
 from plugins.show.original import message, write
 from tests.simulated import KINDS, done, spoken
 
@@ -91,6 +91,23 @@ def test_a_slot_plays_two_waves_its_own_and_in_the_next_one(root: PurePath, abso
         slot["wave1TargetSlotId"], slot["wave2TargetSlotId"], slot["durationMs"]
     )  # fmt: skip
     assert slot["wave1PathAbs"].endswith("6_v3_wave1.wav")
+
+
+def test_the_profile_slots_says_what_plays_where() -> None:
+    """Its two waves are told instead of V3's, with the slots that they are made for."""
+    plain = utterance(1, 3)
+    told = {**dict(plain.waves[0]), "profile": "slots"}
+    more = [
+        ProfileWave(**{**told, "path": f"{ROOT}/3_slots_wave{n}.wav", "target_slot_id": n + 2})
+        for n in (1, 2)
+    ]
+
+    (slot,) = data(
+        TurnOver("s", (), (), 1, slot_ids=(3,)), plain.model_copy(update={"profile_waves": more})
+    )["slots"]
+
+    assert ("3_slots_wave1.wav", 3) == (slot["wave1PathRel"], slot["wave1TargetSlotId"])
+    assert ("3_slots_wave2.wav", 4) == (slot["wave2PathRel"], slot["wave2TargetSlotId"])
 
 
 def test_a_dialogue_needs_its_reply() -> None:

@@ -143,6 +143,42 @@ async def test_a_real_recording_gets_its_three_waves(
 
 
 @pytest.mark.e2e
+async def test_profiles_are_made_beside_v3(
+    artifacts: Artifacts, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has its files, dishes and figures; one that fails is named, and V3's waves stand."""
+    (tmp_path / "tides.py").write_text("profile = 'no profile'", encoding="utf-8")
+    info = tmp_path / "tides-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tides\nVersion: 1.0\n")
+    points = "[reflective_resonance.profiles]\ntides = tides:profile\n"
+    (info / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(tmp_path)
+    profiles = ("v3", "slots", "tides", "faraday")
+    event = utterance(artifacts, "slot-3_gpt_calm")
+
+    with capture_logs() as logs:
+        async with running(artifacts, max_workers=1, profiles=profiles):
+            send(event)
+            (done,) = await listener.wait_for(1)
+
+    assert isinstance(done, WavesWritten)
+    slots, tides, faraday = done.profiles
+    turn = artifacts.turn("waves", "session-1", 1)
+    names = sorted(path.name.removeprefix("slot-3_gpt_calm_") for path in turn.iterdir())
+    assert ["faraday_wave1.wav", "slots_wave1.wav", "slots_wave2.wav"] == names[:3]
+    assert [f"v3_wave{number}.wav" for number in (1, 2, 3)] == names[3:]
+    assert ((3, 4), (3,)) == (slots.target_slot_ids, faraday.target_slot_ids)
+    assert 0.5 < slots.envelope_correlation <= 1
+    assert slots.nrmse > 0
+    assert ((), "ProfileError: tides:profile is no Profile") == (tides.files, tides.problem)
+    assert ["tides"] == [line["profile"] for line in logs if line["log_level"] == "error"]
+    (kept,) = record.read(artifacts, "session-1").values()
+    assert ["slots", "tides", "faraday"] == [one["profile"] for one in kept.profiles]
+    assert artifacts.relative(faraday.files[0]) == kept.profiles[2]["files"][0]["path"]
+
+
+@pytest.mark.e2e
 @pytest.mark.faults
 async def test_the_first_start_ever(
     artifacts: Artifacts, listener: Listener, tmp_path: Path

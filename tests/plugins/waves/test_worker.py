@@ -12,10 +12,9 @@ from plugins.waves.worker import Order
 
 def order(tmp_path: Path, source: Path, root: Path | None = None) -> Order:
     """Return what the plugin would send for `source`."""
-    first, second, third = (str(tmp_path / "out" / f"a_v3_wave{n}.wav") for n in (1, 2, 3))
     return Order(
         wav_path=str(source),
-        targets=(first, second, third),
+        directory=str(tmp_path / "out"),
         temporary=str(tmp_path / ".tmp"),
         root=None if root is None else str(root),
         max_duration_s=1.0,

@@ -67,6 +67,22 @@ def test_real_recordings_and_a_bad_one(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.e2e
+def test_profiles_are_made_by_name(tmp_path: Path) -> None:
+    """Each has a row with its files; an unknown one is refused before anything is made."""
+    times = np.arange(16_000) / 8000
+    sf.write(tmp_path / "slot-6_gpt_calm.wav", 0.3 * np.sin(2 * np.pi * 150 * times), 8000)
+    named = (str(tmp_path / "slot-6_gpt_calm.wav"), "--out", str(tmp_path / "out"))
+
+    result = decompose(*named, "--profile", "slots", "--profile", "faraday", "--json")
+    unknown = decompose(*named, "--profile", "tides")
+
+    rows = json.loads(result.stdout)["files"]
+    assert [("slots", 2), ("faraday", 1)] == [(row["profile"], len(row["files"])) for row in rows]
+    assert 3 == len(list((tmp_path / "out").glob("slot-6_gpt_calm_*_wave?.wav")))
+    assert (2, True) == (unknown.exit_code, "no profile 'tides': choose" in unknown.stderr)
+
+
 @pytest.mark.usefixtures("stand_in")
 def test_a_folder_keeps_its_shape(folder: Path, tmp_path: Path) -> None:
     """Folders are searched; what is found keeps its place; waves and other files are left out."""
@@ -77,7 +93,7 @@ def test_a_folder_keeps_its_shape(folder: Path, tmp_path: Path) -> None:
     assert found == [Path(f"a_v3_wave{n}.wav") for n in (1, 2, 3)] + [
         Path(f"sub/b_v3_wave{n}.wav") for n in (1, 2, 3)
     ]
-    assert "three waves" in result.stdout
+    assert "3 of v3" in result.stdout
     assert "decomposing" in result.stderr
 
 

@@ -54,10 +54,14 @@ def decompose_in_pool(
     """
 
     def ask(name: object, wav: Path) -> Asked:
-        first, second, third = (str(folder / f"{name}_wave{h}.wav") for h in (1, 2, 3))
         job = Asked(folder / f"{name}.wav")
         job.payload = worker.Order(
-            str(wav), (first, second, third), str(folder / ".tmp"), None, 60, "exact"
+            str(wav),
+            str(folder / str(name)),
+            str(folder / ".tmp"),
+            None,
+            60,
+            "exact",
         )
         pool.submit(job)
         return job
@@ -80,7 +84,7 @@ def decompose_in_pool(
     expected = decompose_v3.decompose_pcm16(wavefile.read(wav, rate=8000).samples).waves
     for index in range(N_LANES):
         for h in (1, 2, 3):
-            written, _ = sf.read(folder / f"{index}_wave{h}.wav", dtype="int16")
+            written, _ = sf.read(folder / f"{index}/{wav.stem}_v3_wave{h}.wav", dtype="int16")
             assert abs(written.astype(int) - expected[h - 1]).max() <= 1
     return [entry["event"] for entry in logs if entry["log_level"] == "warning"]
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from plugins.waves.files import targets_in
 from plugins.waves.process.worker_main import AUTOGROUP, Report, _NoteHandler
 from plugins.waves.worker import decompose as _real_decompose
 from tests import scheduling as timeslice
@@ -218,13 +219,15 @@ def decompose(order: "Order") -> Report:
         CATALOGUE[name](*arguments)
     if name == "invalid":
         return Report("invalid_audio", "0 frames")
-    for target in map(Path, order.targets):
+    targets = targets_in(Path(order.directory), Path(order.wav_path))
+    for target in targets:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(b"RIFF")
     return Report(
         data={
-            "files": tuple((target, 4, "0" * 64, 0.5, 0.25) for target in order.targets),
+            "files": tuple((str(target), 4, "0" * 64, 0.5, 0.25) for target in targets),
             "frames": 12_000,
+            "more": (),
             "rmse": 0.25,
             "duration_s": 1.5,
             "sample_rate": 8000,

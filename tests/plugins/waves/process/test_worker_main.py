@@ -11,20 +11,20 @@ from tests.plugins.waves.pool import tasks as jobs
 def test_what_a_task_returns_becomes_plain() -> None:
     """Subclasses of built-in types, such as numpy's, reach the parent as what they are made of."""
     report = run(
-        lambda: Report(data={"rmse": np.float64(0.5), "files": [("a", 1, True)], "x": None})
+        lambda: Report(data={"rmse": np.float64(0.5), "files": [("a", 1, True)], "x": {"y": None}})
     )
 
-    assert report == Report(data={"rmse": 0.5, "files": (("a", 1, True),), "x": None})
+    assert report == Report(data={"rmse": 0.5, "files": (("a", 1, True),), "x": {"y": None}})
     assert type(report.data["rmse"]) is float
 
 
-@pytest.mark.parametrize("value", [object(), np.float32(1), np.zeros(2), {"a": 1}, b"bytes"])
+@pytest.mark.parametrize("value", [object(), np.float32(1), np.zeros(2), {"a": {1}}, b"bytes"])
 def test_what_is_not_plain_is_an_error(value: object) -> None:
     """A value that only a library could read fails its job."""
     report = run(lambda: Report(data={"value": value}))
 
     assert report.reason == "error"
-    assert type(value).__name__ in report.message
+    assert "a report holds plain values" in report.message
 
 
 @pytest.mark.parametrize(

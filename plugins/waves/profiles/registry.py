@@ -1,0 +1,70 @@
+"""The profiles that are installed: entry points of the group `reflective_resonance.profiles`.
+
+Another package adds one with an entry point `tide = "tides:profile"`, where `profile` is a
+`Profile`. It runs in the worker process, so it imports no library of the server.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import numpy as np
+
+from plugins.waves.errors import ProfileError
+from plugins.waves.profiles.voice import Array, Voice, rms
+
+MAX_WAVES = 9
+_NAME = re.compile(r"[a-z][a-z0-9]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A way to make waves of a voice."""
+
+    make: Callable[[Voice, Mapping[str, Any]], Array]
+    """`make(voice, numbers)` returns the waves [shape=(number of targets, n)], full scale +-1, at
+    the voice's rate; `numbers` are the settings `RR_WAVES_<PROFILE>_*`."""
+    targets: Callable[[int], tuple[int, ...]]
+    """`targets(slot_id)` returns the dish of each wave: 1 to 6, or 0 for any."""
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the profiles that are installed, sorted."""
+    return tuple(sorted({point.name for point in _points()}))
+
+
+def find(name: str) -> Profile:
+    """Return a profile, or raise ProfileError."""
+    point = next((point for point in _points() if point.name == name), None)
+    if point is None or _NAME.fullmatch(name) is None:
+        raise ProfileError(f"no profile {name!r}: choose one of {', '.join(('v3', *names()))}")
+    profile = point.load()
+    if not isinstance(profile, Profile):
+        raise ProfileError(f"{point.value} is no Profile")
+    return profile
+
+
+def figures(voice: Voice, waves: Array) -> dict[str, float]:
+    """Return how near the sum of the waves is to the voice: rmse, nrmse, snr_db, correlation.
+
+    nRMSE is the RMSE over the standard deviation of the voice; the correlation is that of the two
+    envelopes. A figure that is not defined, as of silence, is 0.
+    """
+    y = voice.samples.astype(np.float64)
+    mix = waves.sum(axis=0)
+    error, power = float(np.mean((y - mix) ** 2)), float(np.mean(y**2))
+    deviation = float(y.std())
+    envelopes = np.stack([voice.loudness, rms(mix)])
+    is_flat = (envelopes.std(axis=1) < 1e-9).any()
+    return {
+        "rmse": error**0.5,
+        "nrmse": error**0.5 / deviation if deviation else 0.0,
+        "snr_db": float(10 * np.log10(power / error)) if power and error else 0.0,
+        "envelope_correlation": 0.0 if is_flat else float(np.corrcoef(envelopes)[0, 1]),
+    }
+
+
+def _points() -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group="reflective_resonance.profiles"))
