@@ -196,7 +196,7 @@ def _sentences(data: Report) -> Iterator[str]:
     if waited or later:
         yield (
             f"the server was too slow for this speed: {waited} visitors waited for more than 1 s, "
-            f"{later} utterances found the queue of the waves full and got theirs later"
+            f"{later} utterances found the queue of the waves full and get theirs later"
         )
     for what in ("refused", "dropped"):
         counts = [f"{number:.0f} times {name}" for name, number in data[what].items()]
