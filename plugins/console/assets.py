@@ -11,12 +11,11 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-from itertools import chain
+from pathlib import Path
 from posixpath import dirname, join, normpath
 from string import Template
 
+FOLDER = Path(__file__).parent / "page"
 PAGES = ("visitor", "console")
 TEMPLATE = "page.html"
 MEDIA_TYPES = {
@@ -55,26 +54,16 @@ class Assets:
 
 def load_assets() -> Assets:
     """Read the files of the pages."""
-    content = {name: path.read_bytes() for name, path in _walk(_FOLDER, "")}
+    content = {
+        path.relative_to(FOLDER).as_posix(): path.read_bytes()
+        for path in FOLDER.rglob("*")
+        if path.suffix in MEDIA_TYPES
+    }
     template = content.pop(TEMPLATE)
     content |= {f"{page}.html": _page(template, page, content) for page in PAGES}
     found = {name: _asset(name, one) for name, one in content.items()}
     digest = sha256("".join(f"{name}{one.etag}" for name, one in sorted(found.items())).encode())
     return Assets(found, digest.hexdigest()[:16])
-
-
-_FOLDER = files("plugins.console") / "page"
-
-
-def _walk(folder: Traversable, prefix: str) -> "chain[tuple[str, Traversable]]":
-    entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
-    return chain.from_iterable(
-        _walk(entry, f"{prefix}{entry.name}/")
-        if entry.is_dir()
-        else [(f"{prefix}{entry.name}", entry)]
-        for entry in entries
-        if entry.is_dir() or "." + entry.name.rpartition(".")[2] in MEDIA_TYPES
-    )
 
 
 def _page(template: bytes, page: str, content: Mapping[str, bytes]) -> bytes:
@@ -99,7 +88,7 @@ def _asset(name: str, content: bytes) -> Asset:
     return Asset(
         content,
         gzip.compress(content, mtime=0),
-        MEDIA_TYPES["." + name.rpartition(".")[2]],
+        MEDIA_TYPES[Path(name).suffix],
         f'"{sha256(content).hexdigest()[:32]}"',
         _POLICY.format(hashes=hashes) if name.endswith(".html") else "",
     )

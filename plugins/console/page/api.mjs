@@ -50,15 +50,15 @@ export async function get(path) {
   return (await request(path)).json();
 }
 
-/**
- * @param {string} path
- * @param {object} [body]
- * @param {string} [method]
- * @returns {Promise<any>} null if the answer is empty
- */
-export async function send(path, body, method = "POST") {
-  const options = { method, headers: { "content-type": "application/json" } };
-  const response = await request(path, body ? { ...options, body: JSON.stringify(body) } : { method });
+/** Send JSON, if there is any. @param {string} path @param {object} [body] @param {string} [method] */
+export function post(path, body, method = "POST") {
+  const headers = { "content-type": "application/json" };
+  return request(path, body ? { method, headers, body: JSON.stringify(body) } : { method });
+}
+
+/** @param {Parameters<typeof post>} sent @returns {Promise<any>} the JSON of the answer, null if it is empty */
+export async function send(...sent) {
+  const response = await post(...sent);
   return response.status === 204 ? null : response.json();
 }
 

@@ -2,7 +2,7 @@
 
 import { get } from "./api.mjs";
 
-export const LANGUAGES = ["en", "de"];
+const LANGUAGES = ["en", "de"];
 
 /** @typedef {(key: string, values?: Record<string, string | number>) => string} Translate */
 

@@ -1,8 +1,10 @@
 /** The artist's page: its views, which of them the address names, and the strip above them all. */
 
 import { html, render } from "htm/preact";
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { get, onUnauthorized, send } from "../api.mjs";
+import { Login } from "../login.mjs";
+import { loadTexts } from "../texts.mjs";
 import { reloadIfNewer } from "../version.mjs";
 import { countsOf, isRunning, newestFirst } from "./room.mjs";
 import { plural } from "./format.mjs";
@@ -50,7 +52,7 @@ function App() {
       setAway(true);
     }
   }, []);
-  useEffect(() => {
+  useLayoutEffect(() => { // before the first paint, as all that a start waits for
     void ask();
     return onUnauthorized(ask);
   }, []);
@@ -66,12 +68,8 @@ function App() {
 
 /** @param {{onDone: () => void}} props */
 function LoginView({ onDone }) {
-  const Form = useModule(async () => {
-    const [{ Login }, { loadTexts }] = await Promise.all([import("../login.mjs"), import("../texts.mjs")]);
-    const t = await loadTexts("en");
-    return () => html`<${Login} t=${t} onDone=${onDone} />`;
-  }, "login");
-  return html`<main class="narrow"><h1>Reflective Resonance</h1>${Form && html`<${Form} />`}</main>`;
+  const t = useModule(() => loadTexts("en"), "texts");
+  return html`<main class="narrow"><h1>Reflective Resonance</h1>${t && html`<${Login} t=${t} onDone=${onDone} />`}</main>`;
 }
 
 /** @param {{page: any, ask: () => void}} props */
@@ -140,7 +138,7 @@ function Strip({ room, ready }) {
 /** How the parts of the server are, asked for now and then. @param {boolean} connected */
 function useReadiness(connected) {
   const [ready, setReady] = useState(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!connected) return;
     const ask = () => document.hidden || get("/v1/health/ready").then(setReady, () => {});
     ask();
@@ -159,7 +157,7 @@ function useReadiness(connected) {
  */
 function useModule(load, name) {
   const [loaded, setLoaded] = useState(/** @type {{name: string, value: T} | null} */ (null));
-  useEffect(() => {
+  useLayoutEffect(() => {
     let isWanted = true;
     load().then((value) => isWanted && setLoaded({ name, value }));
     return () => void (isWanted = false);
@@ -167,5 +165,4 @@ function useModule(load, name) {
   return loaded?.name === name ? loaded.value : null;
 }
 
-const place = document.getElementById("app");
-if (place) render(html`<${App} />`, place);
+render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById("app")));

@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { get, request, send } from "../api.mjs";
+import { get, post, send } from "../api.mjs";
 import { exchanged, oneAfterAnother } from "./exchange.mjs";
 import { clock, day } from "./format.mjs";
 
@@ -141,9 +141,7 @@ function Voices({ attempt }) {
   async function hear(voiceProfile) {
     setTrying(voiceProfile);
     await attempt(async () => {
-      const headers = { "content-type": "application/json" };
-      const body = JSON.stringify({ voiceProfile, text });
-      const wav = await (await request("/v1/voices/try", { method: "POST", headers, body })).blob();
+      const wav = await (await post("/v1/voices/try", { voiceProfile, text })).blob();
       URL.revokeObjectURL(audio.current.src);
       audio.current.src = URL.createObjectURL(wav);
       await audio.current.play();

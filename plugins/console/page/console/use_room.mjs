@@ -1,6 +1,6 @@
 /** The state of the room as a hook: every event is reduced at once, and drawn with the next frame. */
 
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { get } from "../api.mjs";
 import { followAll } from "../events.mjs";
 import { isRunning, newRoom, newestFirst, reduce } from "./room.mjs";
@@ -10,7 +10,7 @@ import { isRunning, newRoom, newestFirst, reduce } from "./room.mjs";
 /** @returns {import("./room.mjs").Room} */
 export function useRoom() {
   const [room, setRoom] = useState(newRoom);
-  useEffect(() => {
+  useLayoutEffect(() => {
     let latest = newRoom();
     let frame = 0;
     /** @type {Hear} */

@@ -2,7 +2,7 @@
 
 import { html, render } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
-import { request } from "../api.mjs";
+import { post, request } from "../api.mjs";
 import { chooseLanguage, loadTexts } from "../texts.mjs";
 import { DishDialog, spoken } from "./dish.mjs";
 import { isKiosk, restLater, startKiosk } from "./kiosk.mjs";
@@ -75,8 +75,8 @@ function Visitor() {
   async function start(question) {
     setUnsent(question);
     await attempt("ask", async () => {
-      const body = JSON.stringify({ message: question.text, sttSessionId: question.sttSessionId, sessionStart: true });
-      const response = await request("/v1/chat", { method: "POST", headers: { "content-type": "application/json" }, body });
+      const { text: message, sttSessionId } = question;
+      const response = await post("/v1/chat", { message, sttSessionId, sessionStart: true });
       response.body?.cancel(); // the events are read from the session's own stream, which can be read again
       shown.begin(response.headers.get("x-session-id") ?? "", question.text);
       setUnsent(null);
@@ -90,7 +90,9 @@ function Visitor() {
     try {
       await work();
     } catch (error) {
-      setTrouble(troubleOf(error, doing));
+      const failure = troubleOf(error, doing);
+      setTrouble(failure);
+      if (!canRepeat(failure)) setUnsent(null);
       ask();
     } finally {
       setSending(false);
@@ -130,7 +132,7 @@ function Visitor() {
       ${page.access === "away" && link !== "lost" && !problem && html`<p class="notice" role="status">${t("trouble.away")}</p>`}
       ${problem && html`<p class="notice" role="alert">${t(`trouble.${problem.key}`)}
         ${problem.seconds > 0 && html` <span role="timer">${t("wait", { seconds: problem.seconds })}</span>`}</p>`}
-      ${problem && again && canRepeat(problem) && !isSending && html`<button disabled=${problem.seconds > 0}
+      ${problem && again && !isSending && html`<button disabled=${problem.seconds > 0}
         onClick=${() => (again.wav ? hear(again.wav) : start(again))}>${t("tryAgain")}</button>`}
       ${!session && !problem && !unsent && html`<p class="hint">${t(canTalk ? "hint" : "hintWrite")}</p>`}
       ${!isAnswering && html`<${Writing} t=${t} isSending=${isSending} onWritten=${(/** @type {string} */ text) => start({ text })} />`}

@@ -4,17 +4,17 @@ import { html } from "htm/preact";
 import { Dish } from "./dish.mjs";
 import { commentsOf, stageOf } from "./stage.mjs";
 
-export const SEATS = [1, 2, 3, 4, 5, 6];
+const SEATS = [1, 2, 3, 4, 5, 6];
 const DISTANCE = 38; // of a dish from the middle, in hundredths of the ring's width
 
 /** Where a dish stands, the first one at the top; 1 is the distance to the middle. @param {number} slotId */
-export function placeOf(slotId) {
+function placeOf(slotId) {
   const angle = ((slotId - 1) / SEATS.length - 0.25) * 2 * Math.PI;
   return { x: Math.cos(angle), y: Math.sin(angle) };
 }
 
 /** A line from dish to dish that bends around the middle. @param {number} from @param {number} to */
-export function lineBetween(from, to) {
+function lineBetween(from, to) {
   const [a, b] = [placeOf(from), placeOf(to)];
   const [x, y] = [(a.x + b.x) / 2, (a.y + b.y) / 2];
   const isOpposite = Math.hypot(x, y) < 0.1;

@@ -7,7 +7,7 @@ import { trouble, troubleOf } from "./trouble.mjs";
 
 /** @typedef {import("../texts.mjs").Translate} Translate @typedef {import("./trouble.mjs").Trouble} Trouble */
 
-export const LONGEST_TEXT = 2000;
+const LONGEST_TEXT = 2000;
 
 /**
  * @param {object} props

@@ -1,6 +1,6 @@
 /** What the page must know of the server, as a hook: access, hearing, version, who is in which dish. */
 
-import { useCallback, useEffect, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useState } from "preact/hooks";
 import { ApiError, get } from "../api.mjs";
 import { reloadIfNewer } from "../version.mjs";
 
@@ -38,7 +38,7 @@ export function usePage(isIdle) {
   }, []);
 
   useEffect(() => reloadIfNewer(page.version, isIdle), [page.version, isIdle]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     ask();
   }, []);
   useEffect(() => {
