@@ -11,14 +11,8 @@ import { fill } from "./water.mjs";
  */
 
 /**
- * @param {object} props
- * @param {Translate} props.t
- * @param {number} props.slotId
- * @param {Slot[]} props.slots
- * @param {{x: number, y: number}} props.place
- * @param {Stage} props.stage
- * @param {ReturnType<typeof import("./use_session.mjs").useSession>} props.shown
- * @param {(slotId: number) => void} props.onOpen
+ * @param {{t: Translate, slotId: number, slots: Slot[], place: {x: number, y: number}, stage: Stage,
+ *   shown: ReturnType<typeof import("./use_session.mjs").useSession>, onOpen: (slotId: number) => void}} props
  */
 export function Dish({ t, slotId, slots, place, stage, shown, onOpen }) {
   const canvas = useRef(/** @type {HTMLCanvasElement | null} */ (null));
@@ -56,12 +50,7 @@ export function spoken(t, slots, utterance) {
 
 /**
  * All that a dish has said in this session, as a dialog.
- * @param {object} props
- * @param {Translate} props.t
- * @param {Slot} props.slot
- * @param {Slot[]} props.slots
- * @param {Stage} props.stage
- * @param {() => void} props.onClose
+ * @param {{t: Translate, slot: Slot, slots: Slot[], stage: Stage, onClose: () => void}} props
  */
 export function DishDialog({ t, slot, slots, stage, onClose }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));

@@ -73,7 +73,7 @@ export function createPlayback({ durationOf, changed, heard, audio, loud }) {
   function schedule() {
     window.clearTimeout(timer);
     if (!current || stopped) return;
-    const leftMs = 1000 * (durationS - elapsedS(current.key)) + (isAloud() ? STALLED_MS : 0);
+    const leftMs = 1000 * (durationS - (elapsed(current.key) ?? 0)) + (isAloud() ? STALLED_MS : 0);
     timer = window.setTimeout(finish, Math.max(0, leftMs));
   }
 
@@ -95,14 +95,12 @@ export function createPlayback({ durationOf, changed, heard, audio, loud }) {
 
   /** Seconds since an utterance began; null if it has not. @param {string} key */
   function elapsed(key) {
-    return startedAt.has(key) ? elapsedS(key) : null;
-  }
-
-  /** @param {string} key */
-  function elapsedS(key) {
     const now = performance.now();
-    if (current?.key === key && isAloud()) startedAt.set(key, now - 1000 * audio.currentTime);
-    return (now - (startedAt.get(key) ?? now)) / 1000;
+    const began = startedAt.get(key);
+    if (began === undefined) return null;
+    if (current?.key !== key || !isAloud()) return (now - began) / 1000;
+    startedAt.set(key, now - 1000 * audio.currentTime);
+    return audio.currentTime;
   }
 
   return {
@@ -111,8 +109,9 @@ export function createPlayback({ durationOf, changed, heard, audio, loud }) {
     /** @param {boolean} on */
     async setLoud(on) {
       loud = on;
-      if (!current || !startedAt.has(current.key)) return;
-      if (on) await speak(elapsedS(current.key));
+      const fromS = current && elapsed(current.key);
+      if (fromS === null) return;
+      if (on) await speak(fromS);
       else audio.pause();
       schedule();
     },

@@ -24,12 +24,8 @@ function lineBetween(from, to) {
 }
 
 /**
- * @param {object} props
- * @param {import("../texts.mjs").Translate} props.t
- * @param {import("./use_page.mjs").Slot[]} props.slots
- * @param {ReturnType<typeof import("./use_session.mjs").useSession>} props.shown
- * @param {(slotId: number) => void} props.onOpen
- * @param {any} props.children what is in the middle
+ * @param {{t: import("../texts.mjs").Translate, slots: import("./use_page.mjs").Slot[], onOpen: (slotId: number) => void,
+ *   shown: ReturnType<typeof import("./use_session.mjs").useSession>, children: any}} props `children`: in the middle
  */
 export function Ring({ t, slots, shown, onOpen, children }) {
   const { session, current, heard } = shown;

@@ -10,14 +10,9 @@ import { trouble, troubleOf } from "./trouble.mjs";
 const LONGEST_TEXT = 2000;
 
 /**
- * @param {object} props
- * @param {Translate} props.t
- * @param {import("./recorder.mjs").Recorder} props.recorder
- * @param {boolean} props.isSending
- * @param {boolean} props.isQuiet there is still something to hear
- * @param {(isOn: boolean) => void} props.onRecording
- * @param {(wav: Blob) => void} props.onRecorded
- * @param {(trouble: Trouble) => void} props.onTrouble
+ * @param {{t: Translate, recorder: import("./recorder.mjs").Recorder, isSending: boolean, isQuiet: boolean,
+ *   onRecording: (isOn: boolean) => void, onRecorded: (wav: Blob) => void, onTrouble: (trouble: Trouble) => void}} props
+ *   `isQuiet`: there is still something to hear
  */
 export function TalkButton({ t, recorder, isSending, isQuiet, onRecording, onRecorded, onTrouble }) {
   const [heard, setHeard] = useState({ level: 0, durationS: 0 });
