@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import structlog
 from structlog.contextvars import bind_contextvars
@@ -31,11 +32,17 @@ class SessionRunner:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(
-        self, message: str, slots: Sequence[Slot], heard_id: str | None = None
+        self,
+        message: str,
+        slots: Sequence[Slot],
+        heard_id: str | None = None,
+        *,
+        keep_message: bool = False,
     ) -> SessionStream:
         """Start a session and return its stream, or raise TooManySessionsError.
 
-        `heard_id` is the id of the recording in which `message` was said.
+        `heard_id` is the id of the recording in which `message` was said. With `keep_message`,
+        never for a visitor's, it stands in the manifest.
         """
         if len(self._tasks) >= self._max_sessions:
             raise TooManySessionsError(
@@ -43,7 +50,8 @@ class SessionRunner:
             )
         stream = SessionStream(new_session_id())
         task = asyncio.create_task(
-            self._run(stream, message, slots, heard_id), name=f"session {stream.session_id}"
+            self._run(stream, message, slots, heard_id=heard_id, keep_message=keep_message),
+            name=f"session {stream.session_id}",
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -66,14 +74,12 @@ class SessionRunner:
             log.error("sessions did not end", sessions=len(self._tasks))
 
     async def _run(
-        self, stream: SessionStream, message: str, slots: Sequence[Slot], heard_id: str | None
+        self, stream: SessionStream, message: str, slots: Sequence[Slot], **options: Any
     ) -> None:
         bind_contextvars(session_id=stream.session_id)  # for each line that the session logs
         log.info("session started", session_id=stream.session_id, slots=len(slots))
         try:
-            await self._workflow.run(
-                stream.session_id, message, slots, stream.publish, heard_id=heard_id
-            )
+            await self._workflow.run(stream.session_id, message, slots, stream.publish, **options)
             log.info("session finished", session_id=stream.session_id)
         except asyncio.CancelledError:
             log.warning("session interrupted: the host stops", session_id=stream.session_id)

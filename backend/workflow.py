@@ -118,20 +118,24 @@ class Workflow:
         publish: Publish,
         *,
         heard_id: str | None = None,
+        keep_message: bool = False,
     ) -> None:
         """Run the turns; `publish` gets every event, `done` last, whatever happens."""
         started_at = _now()
+        seed = random.getrandbits(62) if self._seed is None else self._seed
         session = _Session(
             id=session_id,
             message=message,
             slots=slots,
-            seed=random.getrandbits(62) if self._seed is None else self._seed,
+            seed=seed,
             publish=publish,
             manifest=Manifest(
                 session_id,
                 {s.slot_id: s.agent_id for s in slots},
                 started_at.isoformat(),
                 heard_id=heard_id,
+                seed=seed,
+                message=message if keep_message else None,
             ),
         )
         publish(SessionStart(session_id=session_id))
@@ -145,7 +149,7 @@ class Workflow:
                 heard_id,
                 message if self._include_text() else None,
                 self._turns,
-                session.seed,
+                seed,
             ),
         )
         try:

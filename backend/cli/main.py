@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 DEFAULT_WORDS = "Good evening. I am one of six voices, and the water is listening."
 DEFAULT_MESSAGE = "What does the water remember?"
+MAX_SLOTS = 6
 
 app = typer.Typer(
     name=PROGRAM,
@@ -88,13 +89,31 @@ def serve(
 
 @app.command()
 def rehearse(
-    message: Annotated[str, typer.Argument(help="What the visitor says.")] = DEFAULT_MESSAGE,
-    slots: Annotated[int, typer.Option(min=1, max=6, help="Number of speakers that answer.")] = 6,
+    message: Annotated[
+        str | None, typer.Argument(help="What the visitor says.", show_default=DEFAULT_MESSAGE)
+    ] = None,
+    slots: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MAX_SLOTS,
+            help="Number of speakers that answer.",
+            show_default=str(MAX_SLOTS),
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Makes the session repeatable.")] = None,
     artifacts: Artifacts = None,
     speak: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A recording of what the visitor says, not a message."),
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SESSION",
+            help="An earlier session, or `last`, whose message, slots and seed are kept; what is "
+            "given beside it wins.",
+        ),
     ] = None,
     verbose: Annotated[
         bool,
@@ -106,19 +125,31 @@ def rehearse(
 ) -> None:
     """Run one session without a server, and wait for its waves."""
     settings, discovered = _load(artifacts_dir=artifacts, seed=seed)
+    from backend.cli.rehearse import earlier, show
     from backend.cli.rehearse import rehearse as run
-    from backend.cli.rehearse import show
 
     recording = b""
     if speak is not None:
         from backend.cli.hear import read
 
-        if message != DEFAULT_MESSAGE:
+        if message is not None:
             raise UsageError("either a message or --speak FILE: leave one of them out")
         recording = read(speak)
+    placed: int | dict[int, str] = slots or MAX_SLOTS
+    if like is not None:
+        session = earlier(settings.artifacts_dir, like)
+        placed = slots or session.slots
+        if message is None and not recording and (message := session.message) is None:
+            raise UsageError(
+                f"of the session {session.session_id} no message is kept, as what visitors say "
+                f'never is: write it yourself, as in `rehearse "Good evening" --like {like}`'
+            )
+        if seed is None:
+            settings = settings.model_copy(update={"seed": session.seed})
+    words = DEFAULT_MESSAGE if message is None else message
     progress = messages()
     report = asyncio.run(
-        run(settings, discovered, message, slots, progress, recording=recording, verbose=verbose)
+        run(settings, discovered, words, placed, progress, recording=recording, verbose=verbose)
     )
     if as_json:
         show_json(report.to_dict())

@@ -1,7 +1,7 @@
 """Run one session without a server, until every utterance has its waves."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -14,14 +14,25 @@ from rich.console import Console
 
 from backend.agents import Slot
 from backend.config import Settings
+from backend.errors import ArtifactError, UsageError
 from backend.plugins import Discovered, PluginStatus
 from backend.runtime import Hosting
-from backend.sessions import Done, SlotAudio, SlotDone, SlotError, TurnStart
+from backend.sessions import (
+    Done,
+    Manifest,
+    SlotAudio,
+    SlotDone,
+    SlotError,
+    TurnStart,
+    earlier_sessions,
+    read,
+)
 from backend.signals import TURN_KINDS, TtsWritten, WorkDone, WorkFailed, tts_written
-from backend.storage import WAVE_NUMBERS, holding, read_header
+from backend.storage import WAVE_NUMBERS, Artifacts, holding, read_header
 from backend.terminal import duration, output, show_paragraph, show_table
 
 WAVES = "waves"
+LAST = "last"
 WAIT_LIMIT_S = 300.0
 """Longer than any job may wait and run."""
 
@@ -104,27 +115,41 @@ class _Watch:
         return (self.ended[path][1] - self.written[path][1]) * 1000
 
 
+def earlier(root: Path, session: str) -> Manifest:
+    """Return the manifest of a session, by its id or as `last`, or raise UsageError."""
+    artifacts = Artifacts(root)
+    if session == LAST:
+        session = next(iter(earlier_sessions(artifacts)), LAST)
+    try:
+        found = read(artifacts, session)
+    except ArtifactError as error:
+        raise UsageError(f"--like {session}: {error}") from error
+    if found.seed is None:
+        raise UsageError(f"--like {session}: it has no seed, as those of earlier versions")
+    return found
+
+
 async def rehearse(
     settings: Settings,
     discovered: Iterable[Discovered],
     message: str,
-    slot_count: int,
+    slots: int | Mapping[int, str],
     progress: Console,
     *,
     recording: bytes = b"",
     verbose: bool = False,
 ) -> Report:
-    """Run a session with `slot_count` slots, show it on `progress`, and wait for its waves.
+    """Run a session, show it on `progress`, and wait for its waves.
 
-    What is heard in a `recording` takes the place of `message`.
+    `slots` is how many there are, or which agent is in each. What is heard in a `recording` takes
+    the place of `message`.
     """
     hosting = Hosting(settings, discovered)
     hosting.board.watch = partial(_show_warming, progress)
     watch = _Watch()
-    slots = [
-        Slot(number, agent.id)
-        for number, agent in zip(range(1, slot_count + 1), cycle(hosting.registry), strict=False)
-    ]
+    if isinstance(slots, int):
+        slots = dict(zip(range(1, slots + 1), cycle(hosting.registry.ids), strict=False))
+    placed = [Slot(number, agent_id) for number, agent_id in slots.items()]
     with ExitStack() as connections:
         connections.enter_context(holding(hosting.artifacts, "reflective-resonance rehearse"))
         connections.enter_context(tts_written.connected_to(watch.on_written))
@@ -138,9 +163,9 @@ async def rehearse(
                 heard_id, message = heard.heard_id, heard.transcript.text
                 show_paragraph(progress, f"heard by {heard.transcript.engine}: {message}")
             following = asyncio.create_task(watch.follow(progress, verbose=verbose))
-            stream = hosting.runner.start(message, slots, heard_id)
+            stream = hosting.runner.start(message, placed, heard_id, keep_message=not recording)
             watch.session_id = stream.session_id
-            problems, texts = await _follow(stream, progress, slot_count, verbose=verbose)
+            problems, texts = await _follow(stream, progress, len(placed), verbose=verbose)
             status = hosting.board.get(WAVES)
             if status is None or status.state in {"failed", "disabled"}:
                 reason = f"{status.state}, {status.reason}" if status else "not installed"

@@ -17,6 +17,7 @@ from backend.sessions.manifest import (
     Utterance,
     earlier_sessions,
     mark_interrupted,
+    read,
     save,
 )
 from backend.sessions.stream import SessionStream
@@ -37,5 +38,6 @@ __all__ = [
     "Utterance",
     "earlier_sessions",
     "mark_interrupted",
+    "read",
     "save",
 ]

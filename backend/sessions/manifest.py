@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 import structlog
+from pydantic import TypeAdapter, ValidationError
 
+from backend.errors import ArtifactError
 from backend.signals import Kind
 from backend.storage import (
     DRAFT_PREFIX,
@@ -54,6 +56,9 @@ class Manifest:
     finished_at: str | None = None
     heard_id: str | None = None
     """The id of the recording that the visitor spoke; None if the message was typed."""
+    seed: int | None = None
+    message: str | None = None
+    """What an artist rehearses; None for what a visitor says."""
     utterances: list[Utterance] = field(default_factory=list)
     version: int = MANIFEST_VERSION
 
@@ -64,8 +69,10 @@ class Manifest:
     def to_json(self, *, keep_texts: bool = True) -> bytes:
         """Return the bytes to write, utterances in the order of turn and slot, maybe no texts."""
         content = asdict(self)
-        for row in () if keep_texts else content["utterances"]:
-            row["text"] = ""
+        if not keep_texts:
+            content["message"] = None
+            for row in content["utterances"]:
+                row["text"] = ""
         content["utterances"].sort(key=lambda row: (row["turn_index"], row["slot_id"]))
         return json.dumps(content, ensure_ascii=False, indent=2).encode() + b"\n"
 
@@ -74,6 +81,15 @@ def save(manifest: Manifest, artifacts: Artifacts, *, keep_texts: bool = True) -
     """Write the manifest atomically."""
     content = manifest.to_json(keep_texts=keep_texts)
     write_bytes(manifest.path(artifacts), content, artifacts.temporary)
+
+
+def read(artifacts: Artifacts, session_id: str) -> Manifest:
+    """Return the manifest of a session, or raise ArtifactError if none can be read."""
+    path = artifacts.session("tts", session_id) / SESSION_FILE
+    try:
+        return TypeAdapter(Manifest).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ArtifactError(f"there is no session {session_id} in {artifacts.root}") from error
 
 
 def earlier_sessions(artifacts: Artifacts) -> list[str]:

@@ -143,6 +143,7 @@ class Stage:
         muted: dict[str, Trouble] | None = None,
         seed: int | None = 7,
         heard_id: str | None = None,
+        keep_message: bool = False,
         **options: Any,
     ) -> None:
         speech = Muting(self.engine, muted or {})
@@ -157,6 +158,7 @@ class Stage:
                 slots,
                 lambda event: self.journal.append((event.name, event)),
                 heard_id=heard_id,
+                keep_message=keep_message,
             )
 
     def _keep(self, name: str) -> Callable[..., None]:
@@ -455,10 +457,11 @@ async def test_words_are_included_where_they_are_asked_for(stage: Stage) -> None
 
 
 async def test_a_manifest_without_texts(stage: Stage) -> None:
-    """Without `keep_texts` the manifest has every utterance with an empty text."""
-    await stage.run(ScriptedAgents(), (1, 2), keep_texts=False)
+    """Without `keep_texts` it has every utterance with an empty text, and no rehearsed message."""
+    await stage.run(ScriptedAgents(), (1, 2), keep_texts=False, keep_message=True)
 
     assert [""] * 6 == [utterance["text"] for utterance in stage.manifest()["utterances"]]
+    assert stage.manifest()["message"] is None
     assert all(said.text for said in stage.of(SlotDone))
 
 

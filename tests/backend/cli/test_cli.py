@@ -34,7 +34,7 @@ COMMANDS = {
         "waves",
     ],
     ("serve",): ["--host", "--port", "--artifacts"],
-    ("rehearse",): ["message", "--slots", "--seed", "--artifacts", "--json"],
+    ("rehearse",): ["message", "--slots", "--seed", "--like", "--artifacts", "--json"],
     ("voices",): ["--say", "--out", "--json"],
     ("config",): ["--json"],
     ("doctor",): ["--artifacts", "--json"],

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from backend.cli import main
 from backend.cli.rehearse import Report, rehearse, show
 from backend.config import Settings
 from backend.errors import SpeechError
 from backend.plugins import Discovered, Host, Plugin, PluginSettings
+from backend.sessions import Manifest, save
 from backend.signals import (
     EVENT_LOOP,
     TtsWritten,
@@ -25,8 +27,10 @@ from backend.signals import (
 )
 from backend.speech import Spoken
 from backend.speech.children import EmbeddedEngine
+from backend.storage import Artifacts
 from backend.terminal import duration
 from backend.workflow import Workflow
+from tests.command import invoke
 
 made = define("rehearsal_test_made", WorkDone, "For tests.", sender="tests", thread=EVENT_LOOP)
 failed = define(
@@ -123,6 +127,60 @@ async def test_the_same_seed_says_the_same(tmp_path: Path) -> None:
 
     assert first == again
     assert first != other
+
+
+def typed(root: Path, *arguments: str, **env: str) -> list[tuple[object, ...]]:
+    """Return what is said in which slot, by whom, in a rehearsal that is typed."""
+    done = invoke("rehearse", *arguments, "--json", "--artifacts", str(root), **env)
+    assert 0 == done.exit_code, done.stderr
+    return [
+        tuple(row[key] for key in ("turn_index", "slot_id", "agent_id", "text", "voice_profile"))
+        for row in json.loads(done.stdout)["utterances"]
+    ]
+
+
+def test_a_rehearsal_like_another_says_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the message, the slots and the seed of that one; what is given beside it wins."""
+    monkeypatch.setattr(main, "discover", lambda: [waves(three_files)])
+    slots = {5: "gemini-3", 2: "gpt-4o"}
+    save(Manifest("1", slots, "now", seed=7, message="Rain on the roof"), Artifacts(tmp_path))
+
+    first = typed(tmp_path, "--like", "1")
+    again = typed(tmp_path, "--like", "last", RR_SEED="1")
+    other = typed(tmp_path, "Snow", "--like", "1", "--slots", "1", "--seed", "8")
+
+    assert first == again
+    assert {(5, "gemini-3"), (2, "gpt-4o")} == {row[1:3] for row in first}
+    assert any("roof" in str(row[3]) for row in first)
+    assert [(1, 1, "claude-sonnet-4-5")] == [row[:3] for row in other]
+    kept = [json.loads(path.read_bytes()) for path in tmp_path.rglob("2*/session.json")]
+    assert [("Rain on the roof", 7)] * 2 + [("Snow", 8)] == sorted(
+        (one["message"], one["seed"]) for one in kept
+    )
+
+
+@pytest.mark.parametrize(
+    ("like", "words"),
+    [
+        ("last", "--like last: there is no session last in"),
+        ("20200101T000000Z-00000000", "there is no session 20200101T000000Z-00000000 in"),
+        ("../..", "'../..' cannot be part of a path"),
+        ("earlier", "--like earlier: it has no seed"),
+        ("visit", "of the session visit no message is kept, as what visitors say never is"),
+    ],
+)
+def test_what_cannot_be_rehearsed_again_is_told(tmp_path: Path, like: str, words: str) -> None:
+    """No such session, one without a seed, one of a visitor without words beside it."""
+    for name, seed in (("earlier", None), ("visit", 1)):
+        if like == name:
+            save(Manifest(name, {1: "gpt-4o"}, "now", seed=seed), Artifacts(tmp_path))
+
+    done = invoke("rehearse", "--like", like, "--artifacts", str(tmp_path))
+
+    assert (2, "", 1) == (done.exit_code, done.stdout, len(done.stderr.splitlines()))
+    assert words in done.stderr
 
 
 async def test_a_failed_decomposition_is_told(tmp_path: Path) -> None:

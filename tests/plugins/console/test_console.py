@@ -51,7 +51,7 @@ def keep(root: Path, number: int, text: str, *, agent: str = "gpt-4o", speech: b
     said = Utterance(1, "response", 1, agent, text, "calm_soothing", None, path, 1.0, written)
     finished = (at + timedelta(seconds=9)).isoformat()
     save(
-        Manifest(session_id, {1: agent}, at.isoformat(), "finished", finished, None, [said]),
+        Manifest(session_id, {1: agent}, at.isoformat(), "finished", finished, utterances=[said]),
         artifacts,
     )
     return session_id
