@@ -26,16 +26,21 @@ class Gauge:
     read: Callable[[], float]
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    service: Any
+    presents: bool
+    include_text: bool
+    open_paths: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class PluginStatuses:
     """The state of every plugin by name, the gauges and the services of those that run."""
 
     _statuses: dict[str, PluginStatus] = field(default_factory=dict)
     _gauges: dict[tuple[str, str], Gauge] = field(default_factory=dict)
-    _services: dict[str, Any] = field(default_factory=dict)
-    _presenting: set[str] = field(default_factory=set)
-    _reading: set[str] = field(default_factory=set)
-    _open_paths: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _running: dict[str, _Running] = field(default_factory=dict)
     watch: Callable[[str, PluginStatus], None] | None = None
     """Called with name and status whenever one is set, on any thread."""
 
@@ -68,42 +73,34 @@ class PluginStatuses:
         open_paths: tuple[str, ...] = (),
     ) -> None:
         """Note what the plugin called `name` yielded, and what it gets; see `Plugin`."""
-        self._services[name] = service
-        self._open_paths[name] = open_paths
-        if presents:
-            self._presenting.add(name)
-        if include_text:
-            self._reading.add(name)
+        self._running[name] = _Running(service, presents, include_text, open_paths)
 
     @property
     def includes_text(self) -> bool:
         """Whether a running plugin asks for what visitors say."""
-        return bool(self._reading)
+        return any(one.include_text for one in self._running.values())
 
     @property
     def presenting(self) -> frozenset[str]:
         """The running plugins to which a replay is sent."""
-        return frozenset(self._presenting)
+        return frozenset(name for name, one in self._running.items() if one.presents)
 
     @property
     def open_paths(self) -> Iterator[str]:
         """The paths of the running plugins that need no token."""
-        return chain.from_iterable(self._open_paths.values())
+        return chain.from_iterable(one.open_paths for one in self._running.values())
 
     def service(self, name: str) -> Any:
         """Return what the plugin called `name` yielded, None unless it runs."""
-        return self._services.get(name)
+        return one.service if (one := self._running.get(name)) else None
 
     def runs(self, name: str) -> bool:
         """Tell whether the plugin called `name` has started and not begun to stop."""
-        return name in self._services
+        return name in self._running
 
     def close(self, name: str) -> None:
         """Forget the service and the gauges of a plugin that stops."""
-        self._services.pop(name, None)
-        self._open_paths.pop(name, None)
-        self._presenting.discard(name)
-        self._reading.discard(name)
+        self._running.pop(name, None)
         for key in [key for key in self._gauges if key[0] == name]:
             del self._gauges[key]
 
