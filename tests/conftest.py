@@ -12,6 +12,9 @@ from hypothesis import settings
 
 from backend import signals
 from backend.logs.setup import NOISY, OWN, SILENT
+from backend.speech import Spoken
+from backend.speech.children import EmbeddedEngine
+from backend.storage import write_bytes
 
 # Each test process compiles librosa's functions for itself: cold processes that share numba's cache
 # can leave a function in it that crashes every later process (numba/numba issue 10128).
@@ -41,8 +44,8 @@ KEYS = (
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many test processes there are: one more than cores, since many tests wait."""
-    return (os.cpu_count() or 1) + 1
+    """Return how many test processes there are: two more than cores, since many tests wait."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -84,6 +87,28 @@ def _log_setup() -> tuple[object, ...]:
         configuration["cache_logger_on_first_use"],
         *(logging.getLogger(name).level for name in ("", *OWN, *NOISY, *SILENT)),
     )
+
+
+_spoken: dict[tuple[str, str], tuple[bytes, Spoken]] = {}
+
+
+@pytest.fixture(scope="module")
+def spoken_once() -> Iterator[None]:
+    """Speak each text in each voice once: said again it is the same file, without a process."""
+    speak = EmbeddedEngine.generate_wav_to_file
+
+    def once(engine: EmbeddedEngine, text: str, voice_profile: str, path: Path) -> Spoken:
+        key = text, voice_profile
+        if key in _spoken:
+            write_bytes(path, _spoken[key][0], engine.temporary)
+        else:
+            spoken = speak(engine, text, voice_profile, path)
+            _spoken[key] = path.read_bytes(), spoken
+        return _spoken[key][1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EmbeddedEngine, "generate_wav_to_file", once)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,8 @@ from backend.storage import Artifacts
 from backend.workflow import Workflow
 from tests.patience import LIMIT_S, until
 
+pytestmark = pytest.mark.usefixtures("spoken_once")
+
 SESSION = "20261122T000000Z-00000000"
 AGENT_IDS = Registry().ids
 VOICE = "calm_soothing"

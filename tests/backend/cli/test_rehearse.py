@@ -32,6 +32,8 @@ from backend.terminal import duration
 from backend.workflow import Workflow
 from tests.command import invoke
 
+pytestmark = pytest.mark.usefixtures("spoken_once")
+
 made = define("rehearsal_test_made", WorkDone, "For tests.", sender="tests", thread=EVENT_LOOP)
 failed = define(
     "rehearsal_test_failed", WorkFailed, "For tests.", sender="tests", thread=EVENT_LOOP

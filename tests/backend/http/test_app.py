@@ -23,6 +23,8 @@ from tests.live import (
     post,
 )
 
+pytestmark = pytest.mark.usefixtures("spoken_once")
+
 SLOT = {"sessionId", "turnIndex", "kind", "slotId", "agentId"}
 FIELDS = {
     "session.start": {"sessionId"},

@@ -97,6 +97,7 @@ def test_a_client_that_leaves_ends_its_checks(
     assert b"running already" in busy.body
 
 
+@pytest.mark.e2e
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no process groups to kill")
 def test_a_stop_of_the_server_ends_the_checks(
     live: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -118,6 +119,7 @@ def test_a_stop_of_the_server_ends_the_checks(
     assert [503] == [answer.status for answer in answers]
 
 
+@pytest.mark.e2e
 def test_checks_that_hang_are_ended(
     live: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

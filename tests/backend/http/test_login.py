@@ -1,5 +1,6 @@
 """The cookie that counts as the token, and how wrong tokens are slowed down."""
 
+import socket
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
@@ -18,8 +19,9 @@ from backend.http.app import create_app
 from backend.http.login import COOKIE, LIFE_S, MAX_LOGINS, WRONG_PER_MINUTE, Logins
 from backend.http.problems import ProblemError
 from backend.plugins import Discovered, Host, Plugin, PluginSettings
-from tests.live import Answer, LiveServer, exchange, post
+from tests.live import Answer, LiveServer, parse, post
 from tests.live import get as asked
+from tests.patience import LIMIT_S
 
 TOKEN = "canary-token"
 BEARER = f"Authorization: Bearer {TOKEN}"
@@ -91,10 +93,11 @@ def status(server: LiveServer, target: str, *headers: str, method: str = "GET") 
 
 
 def socket_status(server: LiveServer, target: str, *headers: str) -> int:
-    """Return the status of a WebSocket's handshake."""
+    """Return the status of a WebSocket's handshake, and go away."""
     lines = [f"GET {target} HTTP/1.1", "Host: 127.0.0.1", "Connection: Upgrade", *UPGRADE]
-    request = "\r\n".join([*lines, *headers, "", ""]).encode()
-    return exchange(server.port, request + b"\x88\x80\0\0\0\0").status
+    with socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT_S) as connection:
+        connection.sendall("\r\n".join([*lines, *headers, "", ""]).encode())
+        return parse(connection.recv(65_536)).status
 
 
 def test_the_cookie_of_a_login_counts_as_the_token(server: LiveServer) -> None:

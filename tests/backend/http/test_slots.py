@@ -15,6 +15,8 @@ from backend.http.slots import SLOTS_FILE, Arrangement, SlotsRequest
 from backend.storage import Artifacts
 from tests.live import LiveServer, events
 
+pytestmark = pytest.mark.usefixtures("spoken_once")
+
 FIRST = [(number, agent.id) for number, agent in enumerate(DEFAULT_PROFILES, start=1)]
 OTHER = [(5, "gpt-4o"), (2, "gemini-3")]
 

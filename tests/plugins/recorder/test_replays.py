@@ -19,6 +19,8 @@ from tests.live import LiveServer, chat, get
 from tests.patience import until
 from tests.plugins.show.listening import Listener
 
+pytestmark = pytest.mark.e2e
+
 PLUGINS = [
     Discovered("waves", waves),
     Discovered("show", show),

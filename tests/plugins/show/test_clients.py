@@ -138,6 +138,7 @@ def test_a_stalled_client_does_not_hold_up_the_stop(root: Path) -> None:
     assert 0 == hub.clients
 
 
+@pytest.mark.e2e
 @pytest.mark.faults
 @pytest.mark.parametrize("message", ["x" * 20_000_000, b"x" * 20_000_000], ids=["text", "binary"])
 def test_a_message_of_20_mb_harms_nobody(

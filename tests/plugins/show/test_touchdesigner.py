@@ -161,6 +161,7 @@ def test_it_waits_for_a_server_that_is_not_there(server: LiveServer) -> None:
     assert [{"type": "hello"}] == designer.sent
 
 
+@pytest.mark.e2e
 def test_a_restarted_server_is_no_reason_to_play_again(tmp_path: Path) -> None:
     """What was told before is not played again; what happens from then on is, numbered anew."""
     with simulating(tmp_path) as first:

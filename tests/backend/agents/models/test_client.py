@@ -129,7 +129,9 @@ async def test_a_model_that_hangs_is_a_timeout() -> None:
         raise AssertionError
 
     with pytest.raises(AgentError) as caught:
-        await asyncio.wait_for(agents_with(hang, timeout_s=2).respond(SLOT, WORDS, seed=1), SOON_S)
+        await asyncio.wait_for(
+            agents_with(hang, timeout_s=0.2).respond(SLOT, WORDS, seed=1), SOON_S
+        )
 
     assert caught.value.type == "timeout"
     assert cancelled.is_set()

@@ -143,6 +143,7 @@ def test_ssml_is_text(engine: EmbeddedEngine, tmp_path: Path) -> None:
     assert spoken.duration_s < 20
 
 
+@pytest.mark.e2e
 def test_speech_ends_at_two_minutes(engine: EmbeddedEngine, tmp_path: Path) -> None:
     """A script that is spelt out is cut at 120 s of audio, with a warning."""
     text = "".join(chr(0x4E00 + i) for i in range(600))
@@ -155,6 +156,7 @@ def test_speech_ends_at_two_minutes(engine: EmbeddedEngine, tmp_path: Path) -> N
     assert text[:10] not in str(logs)
 
 
+@pytest.mark.e2e
 @pytest.mark.skipif(sys.platform != "linux", reason="where the overflow is caught differs")
 def test_text_that_kills_the_engine(engine: EmbeddedEngine, tmp_path: Path) -> None:
     """Text that overflows espeak-ng kills one child; the next utterance is spoken."""
@@ -256,6 +258,7 @@ def test_the_text_is_on_stdin_only(temporary: Path, tmp_path: Path) -> None:
     assert "[False, True]" in refusal(saying(code, temporary), tmp_path / "a.wav")
 
 
+@pytest.mark.e2e
 def test_six_at_once(engine: EmbeddedEngine, tmp_path: Path) -> None:
     """Six slots speak at once from six threads, each as long as it does alone."""
     alone = {
