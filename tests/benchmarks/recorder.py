@@ -24,7 +24,7 @@ from backend.config import Settings
 from backend.logs import configure_logging
 from backend.runtime import Hosting
 from backend.signals import EventPublished, Signal, connecting, emit, event_published, tts_written
-from plugins.recorder.recording import path_in, read, recorded_sessions
+from backend.tracking import recorded_sessions, recording_path
 from plugins.recorder.replays import Replays
 from tests import installed
 from tests.benchmarks.bus import BURST, UTTERANCES_PER_SESSION, plugins_on, session_ms
@@ -69,7 +69,7 @@ async def sessions_recorded(hosting: Hosting) -> list[Path]:
         while len(files) < number or any(map(_lacks_waves, files)):
             await asyncio.sleep(0.05)
             ids = recorded_sessions(hosting.artifacts)
-            files = [path_in(hosting.artifacts, session_id) for session_id in ids]
+            files = [recording_path(hosting.artifacts, session_id) for session_id in ids]
     return files
 
 
@@ -95,12 +95,13 @@ async def replay_offsets_ms(hosting: Hosting) -> list[float]:
     replays: Replays = hosting.board.service("recorder")
     offsets: list[float] = []
     for session_id in list(recorded_sessions(hosting.artifacts)):
-        recorded = read(hosting.artifacts, session_id).signals
+        recording = replays.read(session_id)
+        recorded = recording.signals
         arrivals = Arrivals()
         with ExitStack() as stack, connecting(1, "show"):
             for signal in {one.signal for one in recorded}:
                 stack.enter_context(signal.connected_to(partial(arrivals.receive, signal)))
-            replay = replays.start(replays.read(session_id))
+            replay = replays.start(recording)
             assert replay.task is not None
             await replay.task
         assert [one.signal for one in recorded] == [signal for signal, _ in arrivals.came]
