@@ -100,7 +100,7 @@ def _problems(error: ValidationError, settings: type[BaseSettings]) -> str:
             lines.append(problem["msg"].removeprefix("Value error, "))
             continue
         variable, _ = _written(settings, name)
-        secret = "KEY" in variable or "TOKEN" in variable
+        secret = any(word in variable for word in ("KEY", "TOKEN", "SECRET", "PASSWORD"))
         value = REDACTED if secret else repr(problem["input"])[:80]
         written = "" if problem["type"] == "missing" else f"={value}"
         why = explain(problem["type"], problem["msg"], settings.model_fields[name])

@@ -31,7 +31,7 @@ def shown(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, SecretStr):
-        return REDACTED
+        return REDACTED if value else ""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):

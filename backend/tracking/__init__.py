@@ -12,7 +12,7 @@ from backend.tracking.events import (
     UtteranceMissing,
 )
 from backend.tracking.payloads import PayloadError, from_plain, to_json
-from backend.tracking.queue import EventQueue
+from backend.tracking.queue import EventQueue, Sent
 from backend.tracking.recording import (
     RECORDING_FILE,
     Recorded,
@@ -39,6 +39,7 @@ __all__ = [
     "Recorded",
     "Recording",
     "RecordingError",
+    "Sent",
     "SessionExpected",
     "SessionOver",
     "SessionTracker",

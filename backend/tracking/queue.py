@@ -6,15 +6,25 @@
             ...
 
 `receive` and `put` return at once and keep the order. Call them on the event loop's thread, where
-receivers of the host's signals run.
+receivers of the host's signals run. For several signals, and those of any thread:
+
+    queue: EventQueue[Sent] = EventQueue(handle, host.gauge)
+    async with queue.running():
+        with queue.listening(("tts_written", "session_finished")):
+            ...
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Generic, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import structlog
+
+from backend.errors import PluginError
+from backend.signals import defined
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +35,14 @@ DRAIN_LIMIT_S = 1.0
 T = TypeVar("T")
 ShowGauge = Callable[[str, str, Callable[[], float]], None]
 """`Host.gauge` of a plugin."""
+
+
+class Sent(NamedTuple):
+    """An event of a signal, and when it was sent."""
+
+    signal: str
+    event: Any
+    at: datetime
 
 
 class EventQueue(Generic[T]):
@@ -64,6 +82,28 @@ class EventQueue(Generic[T]):
                 kind=type(event).__name__,
                 dropped=self._dropped,
             )
+
+    @contextmanager
+    def listening(self: "EventQueue[Sent]", names: Collection[str]) -> Iterator[None]:
+        """Put the events of several signals in the queue while the block runs.
+
+        Raises
+        ------
+        PluginError
+            If a signal of one of these names is not defined.
+        """
+        loop = asyncio.get_running_loop()
+        signals = {signal.name: signal for signal in defined() if signal.name in names}
+        if unknown := ", ".join(sorted(set(names) - signals.keys())):
+            raise PluginError(f"no plugin that runs has a signal called {unknown}")
+
+        def receive(name: str, _: object, *, event: Any) -> None:
+            loop.call_soon_threadsafe(self.put, Sent(name, event, datetime.now(UTC)))
+
+        with ExitStack() as stack:
+            for name, signal in signals.items():
+                stack.enter_context(signal.connected_to(partial(receive, name)))
+            yield
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

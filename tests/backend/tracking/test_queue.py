@@ -6,11 +6,12 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
-from backend.signals import TtsWritten, emit, tts_written
-from backend.tracking import EventQueue
+from backend.errors import PluginError
+from backend.signals import TtsWritten, TurnFinished, emit, tts_written, turn_finished
+from backend.tracking import EventQueue, Sent
 from backend.tracking import queue as queue_module
 from tests.patience import LIMIT_S
-from tests.simulated import spoken
+from tests.simulated import NOW, spoken
 
 
 class Gauges(dict[str, Callable[[], float]]):
@@ -111,3 +112,35 @@ async def test_a_task_that_hangs_does_not_hold_up_the_end(monkeypatch: pytest.Mo
     queue = EventQueue(handle, Gauges().show)
     async with asyncio.timeout(LIMIT_S), queue.running():
         queue.put(0)
+
+
+async def test_several_signals_of_any_thread_are_listened_to() -> None:
+    """Each event comes with its signal's name, in order; afterwards nobody listens any more."""
+    handled: list[Sent] = []
+
+    async def handle(sent: Sent) -> None:
+        handled.append(sent)
+
+    queue: EventQueue[Sent] = EventQueue(handle, Gauges().show)
+    async with queue.running():
+        with queue.listening({"tts_written", "turn_finished"}):
+            emit(tts_written, None, spoken("s", 1, 1))
+            event = TurnFinished("s", 1, (1,), NOW)
+            await asyncio.to_thread(emit, turn_finished, None, event)
+        emit(tts_written, None, spoken("s", 2, 1))
+
+    assert ["tts_written", "turn_finished"] == [one.signal for one in handled]
+    assert event == handled[1].event
+    assert handled[0].at <= handled[1].at
+
+
+async def test_a_signal_that_is_not_defined_is_named() -> None:
+    """Nobody waits for what never comes, and nothing else is listened to then."""
+    queue: EventQueue[Sent] = EventQueue(print, Gauges().show)  # type: ignore[arg-type]  # not called
+
+    with (
+        pytest.raises(PluginError, match="has a signal called ebb, tides"),
+        queue.listening(("tides", "tts_written", "ebb")),
+    ):
+        pass
+    assert () == tts_written.connections
