@@ -5,8 +5,15 @@ from backend.plugins import discover
 NAMES = tuple(item.name for item in discover() if item.plugin)
 
 
-NEEDED = {"RR_OSC_TARGETS": "127.0.0.1:9"}
+NEEDED = {
+    "RR_OSC_TARGETS": "127.0.0.1:9",
+    "RR_WEBHOOK_URLS": "http://127.0.0.1:9/",
+    "RR_WEBHOOK_SECRET": "bm9ib2R5IGlzIHRvbGQgYSBzZWNyZXQgaGVyZQ==",
+    "RR_MQTT_URL": "mqtt://127.0.0.1:9",
+}
 """What a plugin needs besides being on; port 9 is where what is sent is thrown away."""
+ALONE = frozenset({"mqtt", "webhook"})
+"""Those that are `degraded` where nobody answers."""
 
 
 def switches(*on: str) -> dict[str, str]:

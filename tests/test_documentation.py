@@ -197,6 +197,7 @@ LISTENING: dict[str, dict[str, Any]] = {
     **{name: {} for name in PLUGINS},
     "osc": {"targets": ("127.0.0.1:9",)},
     "stream, with waves": {"waves": True},
+    "webhook": {"urls": ("http://127.0.0.1:9/",), "secret": "bm9ib2R5IGlzIHRvbGQ="},
     "waves": {"engine": "librosa", "max_workers": 1, "stop_limit_s": 0},
 }
 

@@ -50,10 +50,11 @@ def test_plugins_listen_that_are_on() -> None:
         for done in (invoke("signals", "--json"), invoke("signals", "--json", **env))
     )
 
-    assert (["metrics", "waves", "stream", "show", "recorder"], ["osc", "retention"]) == (
-        *(plain["tts_written"]["listeners"], plain["tts_written"]["off"]),
-    )
-    assert (["metrics", "waves", "recorder"], ["osc", "show", "retention"]) == (
+    assert (
+        ["metrics", "waves", "stream", "show", "recorder"],
+        ["mqtt", "osc", "retention", "webhook"],
+    ) == (*(plain["tts_written"]["listeners"], plain["tts_written"]["off"]),)
+    assert (["metrics", "waves", "recorder"], ["mqtt", "osc", "show", "retention", "webhook"]) == (
         *(changed["tts_written"]["listeners"], changed["tts_written"]["off"]),
     )
 
@@ -106,7 +107,7 @@ def test_the_text_says_the_same_in_80_columns(tmp_path: Path) -> None:
         *("    thread: tide watch", "    listeners: recorder", "    payload: TideTurned"),
         *(
             "        level_m: float",
-            "    listeners: metrics, stream, show, recorder; off: osc, retention",
+            "    listeners: metrics, stream, show, recorder; off: mqtt, osc, retention,",
         ),
         "silent is on and does not tell what it listens to",
     ):

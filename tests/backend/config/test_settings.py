@@ -12,9 +12,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from backend.config import PREFIX, REPLACED, Settings, effective, read_settings, unread
 from backend.config.report import variables
 from backend.config.wording import REDACTED
-from backend.errors import SettingsError
+from backend.errors import PluginError, SettingsError
 from backend.plugins import PluginSettings, discover
 from plugins.osc.settings import OscSettings
+from plugins.webhook.settings import WebhookSettings
 
 LISTS = {
     "cors_origins": ("http://localhost:5173", "https://show.example"),
@@ -22,6 +23,9 @@ LISTS = {
     "speech_fallback": ("openai", "embedded"),
     "stt_fallback": ("openai", "embedded"),
     "targets": ("127.0.0.1:7000", "[::1]:9000"),
+    "urls": ("https://a.org/hook", "http://[::1]:9000/"),
+    "signals": ("tts_written", "session_finished"),
+    "profiles": ("slots", "faraday"),
 }
 """Each setting that holds several values, and two of them."""
 
@@ -190,6 +194,24 @@ def test_a_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "canary" not in repr(settings) + repr(effective(settings))
 
 
+def test_a_secret_of_a_plugin_is_redacted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is shown neither where it is right nor where it is wrong; one that is not set is empty."""
+
+    class TideSettings(LightSettings):
+        secret: SecretStr = Field(SecretStr(""), max_length=9)
+        password: SecretStr = Field(SecretStr(""))
+
+    monkeypatch.setenv("RR_LIGHT_SECRET", "canary")
+    shown = {row.variable: row.value for row in effective(TideSettings.load())}
+    monkeypatch.setenv("RR_LIGHT_SECRET", "canary too long")
+
+    assert (REDACTED, "") == (shown["RR_LIGHT_SECRET"], shown["RR_LIGHT_PASSWORD"])
+    with pytest.raises(PluginError) as caught:
+        TideSettings.load()
+    assert "RR_LIGHT_SECRET" in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("settings", "name", "field"),
     [
@@ -197,6 +219,8 @@ def test_a_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         (Settings, "RR_ALLOWED_HOSTS", "allowed_hosts"),
         (Settings, "RR_SPEECH_FALLBACK", "speech_fallback"),
         (OscSettings, "RR_OSC_TARGETS", "targets"),
+        (WebhookSettings, "RR_WEBHOOK_URLS", "urls"),
+        (WebhookSettings, "RR_WEBHOOK_SIGNALS", "signals"),
     ],
 )
 def test_every_list_is_separated_by_commas_or_json(
@@ -207,7 +231,7 @@ def test_every_list_is_separated_by_commas_or_json(
     found = []
     for written in (f"{one}, {other}", f'["{one}", "{other}"]', "[]", "none"):
         monkeypatch.setenv(name, written)
-        found.append(getattr(settings(), field))
+        found.append(tuple(map(str, getattr(settings(), field))))
     assert [(one, other), (one, other), (), ()] == found
 
     for wrong in (f'["{one}"', f"['{one}']", "[1]"):

@@ -1,0 +1,1 @@
+"""Tells an MQTT broker how the installation is and what happens in it."""

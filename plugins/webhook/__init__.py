@@ -1,0 +1,1 @@
+"""Posts chosen signals as signed JSON to URLs."""
