@@ -24,7 +24,7 @@ LIFE_S = 12 * 60 * 60
 MAX_LOGINS = 1_000
 """Browsers that are logged in at once; of more, those that came first have to log in again."""
 WRONG_PER_MINUTE = 10
-"""Wrong tokens of one client; after these it is told to wait."""
+"""Wrong tokens of one client; after these its tokens are not compared for a while."""
 MAX_WRONG = 1_000
 """Wrong tokens that are remembered: a client with an old one may send it as often as it likes."""
 
@@ -44,20 +44,23 @@ class Logins:
         return self._token is not None
 
     def check(self, given: bytes, client: str) -> None:
-        """Raise ProblemError unless `given` is the token: 401, or 429 after too many wrong ones.
+        """Raise ProblemError unless `given` is the token, or without comparing it: 401, 429.
 
-        The right one passes always: behind a router, who guesses has the address of who knows it.
+        A right one that passed always would let a client guess as fast as it can.
         """
         hashed = _hash(given)
-        if self._token is None or compare_digest(hashed, self._token):
+        if self._token is None:
             return
         if hashed not in self._wrong:
-            if wait_s := self._rate.wait_s(client):
+            if wait_s := self._rate.wait_s(client, counts=False):
                 raise ProblemError(
                     HTTPStatus.TOO_MANY_REQUESTS,
                     f"Too many wrong tokens came from {client}: wait {ceil(wait_s)} s.",
                     headers={"retry-after": str(ceil(wait_s))},
                 )
+            if compare_digest(hashed, self._token):
+                return
+            self._rate.wait_s(client)
             log.warning("wrong token", client=client, limit_per_minute=WRONG_PER_MINUTE)
             _make_room(self._wrong, MAX_WRONG)
             self._wrong[hashed] = None

@@ -15,13 +15,13 @@ class RateLimit:
         self._due_at: dict[str, float] = {}
         """When each client has used up nothing of its minute."""
 
-    def wait_s(self, client: str) -> float:
+    def wait_s(self, client: str, *, counts: bool = True) -> float:
         """Return 0 if a request is admitted, and count it; else the seconds until one would be."""
         now = monotonic()
         due_at = max(self._due_at.get(client, now), now)
         wait_s = due_at - self._burst_s - now
-        if wait_s > 0:
-            return wait_s
+        if wait_s > 0 or not counts:
+            return max(wait_s, 0.0)
         if client not in self._due_at and len(self._due_at) >= MAX_CLIENTS:
             del self._due_at[next(iter(self._due_at))]
         self._due_at[client] = due_at + self._interval_s
