@@ -201,6 +201,23 @@ async def test_a_refusal_is_told(passwords: str, tmp_path: Path) -> None:
             await becomes(board, "ok")
 
 
+@pytest.mark.filterwarnings("ignore:.*ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning")
+# paho-mqtt leaves the socket of a handshake that failed to the garbage collector
+async def test_a_broker_over_tls_has_to_be_trusted(
+    tmp_path: Path, project_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate that the system does not know is refused; a variable names one that it does."""
+    tls = project_root / "tests/data/tls"
+    files = f"certfile {tls / 'certificate.pem'}\nkeyfile {tls / 'key.pem'}"
+    with Broker(tmp_path, f"allow_anonymous true\n{files}") as broker:
+        url = f"mqtts://localhost:{broker.port}"
+        async with publishing(tmp_path, url) as board:
+            await becomes(board, "degraded", "no connection to mqtts://")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tls / "certificate.pem"))
+        async with publishing(tmp_path, url) as board:
+            await becomes(board, "ok")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 async def test_a_broker_that_hangs_delays_nobody(tmp_path: Path) -> None:
     """Emitting stays as quick, and the plugin stops in time."""
