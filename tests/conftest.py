@@ -35,7 +35,7 @@ settings.register_profile(
 )
 settings.load_profile("repeatable")
 
-pytest_plugins = ("tests.counts",)
+pytest_plugins = ("tests.counts", "backend.plugins.testing.fixtures")
 
 KEYS = (
     *("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "GEMINI_API_KEY"),

@@ -20,7 +20,9 @@ _SIZE = re.compile(r"([0-9.]+)x([0-9.]+)")
 def water(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="WAV files, and directories to search for waves.", exists=True),
+        typer.Argument(
+            help="WAV files, or directories: their waves, else all WAV files.", exists=True
+        ),
     ],
     dish: Annotated[
         str, typer.Option(metavar="RADIUSxDEPTH", help="Of the water in the dish, in millimetres.")
@@ -52,7 +54,7 @@ def water(
     shaken = _dish(dish, liquid)
     files = [file for path in paths for file in _found(path)]
     if not files:
-        raise UsageError(f"no waves in {', '.join(map(str, paths))}")
+        raise UsageError(f"no WAV file in {', '.join(map(str, paths))}")
     with interruptible("nothing is changed"):
         rows = [_row(file, shaken, gain) for file in files]
         if picture is not None and rows[-1]["ok"]:
@@ -72,7 +74,8 @@ def _found(path: Path) -> list[Path]:
 
     if not path.is_dir():
         return [path]
-    return sorted(file for file in path.rglob("*.wav") if is_wave_name(file.name))
+    found = sorted(path.rglob("*.wav"))
+    return [file for file in found if is_wave_name(file.name)] or found
 
 
 def _dish(size: str, liquid: str) -> "Dish":

@@ -37,7 +37,6 @@ def serving(port: int, tmp_path: Path) -> Iterator[Serving]:
         yield server
 
 
-@pytest.mark.e2e
 def test_a_server_starts_answers_and_stops(tmp_path: Path) -> None:
     """The whole process, without its waves: it listens, answers, and ends well when it is told."""
     with Serving(tmp_path, {"RR_WAVES_ENABLED": "false"}) as serving:

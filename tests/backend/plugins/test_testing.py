@@ -20,7 +20,13 @@ import plugins.mood.signals
 import plugins.waves.signals
 from backend import signals
 from backend.plugins import Host, Plugin, PluginSettings
-from backend.plugins.testing import check_contract, contract, holding, recorded_session
+from backend.plugins.testing import (
+    RecordedSession,
+    check_contract,
+    contract,
+    holding,
+    recorded_session,
+)
 from backend.signals import (
     EventPublished,
     SessionStarted,
@@ -255,10 +261,8 @@ def test_what_is_off_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert words in done.stderr
 
 
-def test_the_session_has_every_signal_and_its_files(tmp_path: Path) -> None:
+def test_the_session_has_every_signal_and_its_files(host: Host, session: RecordedSession) -> None:
     """A signal that is new, or a payload that has changed, needs a new recording."""
-    session = recorded_session(tmp_path)
-
     sent = [one.signal for one in session.signals]
     assert {one for one in vars(signals).values() if isinstance(one, Signal)} <= {*sent}
     assert [speech_heard, event_published, session_started] == sent[:3]
@@ -268,7 +272,10 @@ def test_the_session_has_every_signal_and_its_files(tmp_path: Path) -> None:
     assert len(lines) - 1 == len(sent)
     for one in session.signals:
         if one.signal is tts_written:
-            assert one.event.audio_path == one.event.wav_path.relative_to(tmp_path).as_posix()
+            assert (
+                one.event.audio_path
+                == one.event.wav_path.relative_to(host.artifacts.root).as_posix()
+            )
             with wave.open(str(one.event.wav_path), "rb") as file:
                 assert 2000 == file.getnframes()
 
