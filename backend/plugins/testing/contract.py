@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import MISSING, fields, is_dataclass, make_dataclass, replace
 from functools import cache
@@ -29,7 +29,13 @@ from structlog.testing import capture_logs
 
 from backend.plugins.contract import Plugin, PluginSettings
 from backend.plugins.switches import START_LIMIT_S, STOP_LIMIT_S
-from backend.plugins.testing.holding import LIMIT_S, files_written, held, threads_that_stay
+from backend.plugins.testing.holding import (
+    LIMIT_S,
+    child_pids,
+    files_written,
+    held,
+    threads_that_stay,
+)
 from backend.plugins.testing.session import host_of, recorded_session
 from backend.signals import SLOW_RECEIVER_S, EventPublished, Signal, connecting, defined
 from backend.tracking import Recorded
@@ -136,13 +142,14 @@ class _Contract:
         """Check two runs; what the second leaves, beyond what the first left, would grow."""
         threads = threading.enumerate()
         before: dict[str, int] = {}
+        known = child_pids()
         allowed = [self._root, *(path for _, path in settings if isinstance(path, Path))]
         for _ in range(2):
             with capture_logs([format_exc_info]) as logs, files_written() as files:
                 asyncio.run(self._run(settings))
             stay = threads_that_stay(threads)
             self._must(not stay, f"the threads {stay} stay after its stop: end and join them")
-            now = _settled(before)
+            now = _settled(before, known)
             more = [f"{now[key]} {key}, not {n}" for key, n in before.items() if now[key] > n]
             self._must(not more, f"after its second stop there are {more}: close what it opens")
             before = now
@@ -292,11 +299,11 @@ async def _tasks_that_stay() -> list[str]:
     return []
 
 
-def _settled(before: Mapping[str, int]) -> dict[str, int]:
+def _settled(before: Mapping[str, int], known: Collection[int]) -> dict[str, int]:
     """Return what is held, once it is no more than `before`, or for the last time."""
     deadline = monotonic() + LIMIT_S
     while True:
-        now = held()
+        now = held(known)
         if monotonic() >= deadline or all(now[key] <= n for key, n in before.items()):
             return now
         sleep(0.05)

@@ -21,13 +21,21 @@ LIMIT_S = 60.0
 """What stops may take so long on a busy machine."""
 
 
-def held() -> dict[str, int]:
-    """Return how many threads, processes, files and receivers there are, without those of pools."""
+def child_pids() -> set[int]:
+    """Return the processes that this one has started, and those that they have."""
+    return {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+def held(known: Collection[int] = ()) -> dict[str, int]:
+    """Return how many threads, processes, files and receivers there are, without those of pools.
+
+    Child processes that are `known`, by their pids, are not counted.
+    """
     gc.collect()
     me = psutil.Process()
     return {
         "threads": sum(not thread.name.startswith(POOLS) for thread in threading.enumerate()),
-        "child processes": len(me.children(recursive=True)),
+        "child processes": len(child_pids().difference(known)),
         "open files": getattr(me, "num_handles" if os.name == "nt" else "num_fds")(),
         "receivers": sum(len(signal.connections) for signal in defined()),
     }
