@@ -41,7 +41,7 @@ PLUGINS: dict[str, Plugin] = {
 """Those of this project: a third party's has documents of its own."""
 README_LINES = 150
 README_SECTIONS = [
-    "Two commands",
+    "Three commands",
     "What you see",
     "The pieces",
     "Your keys and voices",

@@ -1,6 +1,7 @@
 """The commands of the host; each imports what it needs when it runs, so that `--help` is quick."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
@@ -75,6 +76,8 @@ def serve(
         parts = [f"open {address} in a browser"]
         if any(_is_on(item) for item in discovered if item.name == "console"):
             parts.append(f"{address}/console is the artist's page")
+        if settings.host == "0.0.0.0":  # noqa: S104 - compared, not bound
+            parts.append(f"other machines open {address.replace('127.0.0.1', _own_address())}")
         messages().print("; ".join(parts), soft_wrap=True)
         if open_page:
             import webbrowser
@@ -85,6 +88,16 @@ def serve(
         threading.Thread(target=show_address, name="address", daemon=True).start()
 
     raise typer.Exit(run(settings, discovered, on_thread))
+
+
+def _own_address() -> str:
+    """Return the address of this machine on its network; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:  # no network
+            return socket.gethostname()
+        return str(probe.getsockname()[0])
 
 
 @app.command()

@@ -68,6 +68,8 @@ def simulate(
     server = server_in_settings()
     if url:
         server = Server(url.rstrip("/") if "://" in url else f"http://{url}", server.token)
+    if picture is not None and picture.suffix.lower() != ".svg":
+        raise UsageError(f"--picture {picture}: it is an SVG: let the name end in .svg")
     if picture is not None and not picture.absolute().parent.is_dir():
         raise UsageError(f"--picture {picture}: {picture.parent} is not a directory")
     settings = _checked(server, allow_remote=allow_remote, allow_costs=allow_costs)
@@ -80,6 +82,7 @@ def simulate(
         show(data)
     if picture is not None:
         picture.write_text(drawn(data), encoding="utf-8")
+        messages().print(f"the picture is {picture}", markup=False)
     for problem in data["problems"]:
         show_paragraph(messages(), problem, style="red")
     if measured.ended_early == "interrupted":

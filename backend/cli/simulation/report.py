@@ -195,7 +195,7 @@ def _sentences(data: Report) -> Iterator[str]:
     waited, later = data["visitors_that_waited"], data["with_waves_later"]
     if waited or later:
         yield (
-            f"the server was too slow for this speed: {waited} visitors waited for more than 1 s, "
+            f"this speed was too fast: {waited} visitors waited for more than 1 s to be let in, "
             f"{later} utterances found the queue of the waves full and get theirs later"
         )
     for what in ("refused", "dropped"):

@@ -14,6 +14,8 @@ from plugins.waves.errors import AudioError
 if TYPE_CHECKING:
     from plugins.waves.water import Dish
 
+STILL_MM = 0.05
+"""What nobody sees, and noise alone may reach."""
 _SIZE = re.compile(r"([0-9.]+)x([0-9.]+)")
 
 
@@ -52,6 +54,8 @@ def water(
     Exit code: 0 on success, 1 if a file cannot be read, 2 on wrong usage, 130 on Ctrl-C.
     """
     shaken = _dish(dish, liquid)
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise UsageError(f"--picture {picture}: it is an animated PNG: let the name end in .png")
     files = [file for path in paths for file in _found(path)]
     if not files:
         raise UsageError(f"no WAV file in {', '.join(map(str, paths))}")
@@ -114,9 +118,11 @@ def _row(file: Path, dish: "Dish", gain: float) -> dict[str, Any]:
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     if not row["ok"]:
         return (row["path"], "", "", row["message"], "")
-    seen = row["seen_after_s"]
+    seen, name = row["seen_after_s"], Path(row["path"]).name
+    if row["highest_mm"] < STILL_MM:
+        return (name, duration(row["duration_s"]), "never", "still", "")
     return (
-        row["path"],
+        name,
         duration(row["duration_s"]),
         "never" if seen is None else f"{seen:.2f} s",
         f"{row['highest_mm']:.3g} mm after {row['highest_at_s']:.2f} s",
