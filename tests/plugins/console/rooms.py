@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_MS = 20
 QUESTION = "What does the water remember?"
-MARKUP = '<img src=/none onerror="hacked = 1"><b>bold</b>'
-"""Does something if a page takes it for HTML."""
+MARKUP = f'<img src=/none onerror="hacked = 1"><b>{"bold" * 15}</b>'
+"""Does something if a page takes it for HTML, and has a word that is wider than a phone."""
 CAPTIONS = """
 globalThis.captions = [];
 new MutationObserver(() => {

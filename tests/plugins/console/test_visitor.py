@@ -35,6 +35,7 @@ pytestmark = pytest.mark.e2e
 SENTENCE = "What does the water remember of the winter?"
 WORDS = {"water", "remember", "winter"}
 PAUSE_S = 0.4
+WIDTH = "document.documentElement.scrollWidth"
 RECORDED_S = "parseFloat(document.querySelector('.talk .time')?.textContent)"
 
 
@@ -126,7 +127,7 @@ def test_two_visitors_who_write_at_once_each_hear_their_own_answers(
 def test_what_visitors_and_agents_say_is_text(
     context: "BrowserContext", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Markup in a question and in every answer is shown as it is, and does nothing."""
+    """Markup and long words are shown as they are, do nothing, and fit on a phone."""
 
     def play_with_markup(profile: Any, turn: Any) -> dict[str, object]:
         said = play(profile, turn)
@@ -135,6 +136,9 @@ def test_what_visitors_and_agents_say_is_text(
     monkeypatch.setattr(client, "play", play_with_markup)
     with room(tmp_path) as server:
         page = open_page(context, server.url)
+        page.set_viewport_size({"width": 360, "height": 740})
+        page.get_by_role("textbox").fill(MARKUP)
+        assert 360 == page.evaluate(WIDTH)
         write(page, MARKUP)
         page.locator(".question").get_by_text(MARKUP).wait_for()
         captions = hear_all(page)
@@ -142,6 +146,7 @@ def test_what_visitors_and_agents_say_is_text(
         page.get_by_role("dialog").get_by_text(MARKUP).first.wait_for()
         (session,) = kept(tmp_path)
         artist = context.new_page()
+        artist.set_viewport_size({"width": 360, "height": 740})
         artist.goto(f"{server.url}/console#/now")
         artist.get_by_text("took").first.wait_for()
         artist.locator("details summary").first.click()
@@ -153,6 +158,7 @@ def test_what_visitors_and_agents_say_is_text(
     for one in (page, artist):
         assert 0 == one.locator("main img, main p b:not(.slot)").count()
         assert one.evaluate("globalThis.hacked") is None
+        assert 360 == one.evaluate(WIDTH)
 
 
 def offers_writing(page: "Page", says: str) -> None:
