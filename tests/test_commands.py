@@ -35,7 +35,7 @@ OURS = {
     "serve": (r"open http://\S+ in a browser; http://\S+/console is the artist's page",),
     "config": (r"\w+", r"  [A-Z_]+=.*  \(.+\)", r"      \S.*"),
     "doctor": (r"(?:ok    |FAILED)  [^:]+: .*",),
-    "plugins": (r"\w+: (?:on|off), by .*", r"    [a-z ]+: \S.*"),
+    "plugins": (r"\w+: (?:on|off)(?:, by| in the server that runs;) .*", r"    [a-z ]+: \S.*"),
     "signals": (r"\w+", r"    \S.*", r"        \w+: \S.*"),
     "rehearse": (
         rf"turn \d: {SPOKEN}",

@@ -237,11 +237,11 @@ def signals(as_json: AsJson = False) -> None:
 
     The exit code is 1 if a plugin has failed: its signals may be missing.
     """
-    from backend.cli.plugins import plugins_with_signals
+    from backend.cli.plugins import plugins_with_signals, server_states
     from backend.cli.signals import installed_signals, undeclared
     from backend.cli.signals import show as show_signals
 
-    found = plugins_with_signals(discover())
+    found = plugins_with_signals(discover(), *server_states())
     rows = installed_signals(found)
     if as_json:
         show_json({"signals": [asdict(one) for one in rows], "undeclared": undeclared(found)})

@@ -20,7 +20,7 @@ def write_plugin(name: str, directory: Path, taken: Iterable[str], *, signal: bo
     Raises
     ------
     UsageError
-        If the name cannot be one, another plugin has it, or the folder exists.
+        If the name cannot be one, another plugin has it, or the folder exists or cannot be made.
     """
     if not NAME.fullmatch(name) or len(name) > MAX_LENGTH:
         raise UsageError(
@@ -39,7 +39,12 @@ def write_plugin(name: str, directory: Path, taken: Iterable[str], *, signal: bo
         "upper": name.upper(),
     }
     package = folder / f"rr_{name}"
-    package.mkdir(parents=True)
+    try:
+        package.mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot make {folder} ({error.strerror}): choose another --directory"
+        ) from error
     for path, template in _files(folder, package, name, signal=signal).items():
         kept = _kept((TEMPLATES / f"{template}.txt").read_text("utf-8"), signal=signal)
         path.write_text(Template(kept).substitute(values), encoding="utf-8")

@@ -22,7 +22,10 @@ class InstalledPlugin:
     distribution: str
     version: str
     enabled: bool | None = None
-    """None if that is not known, since it cannot be loaded or its settings are wrong."""
+    """Whether it is on, in the server that runs if that tells, else by its setting; None if that is
+    not known, since it cannot be loaded or its settings are wrong."""
+    in_server: bool = False
+    """Whether the server that runs tells its state."""
     setting: str = ""
     """The variable that switches it on and off, with its value."""
     source: str = ""
@@ -35,7 +38,7 @@ class InstalledPlugin:
     routes: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
-    """Parts that cannot be imported."""
+    """Parts that cannot be imported, and settings that are wrong here and not in the server."""
 
     @property
     def ok(self) -> bool:
@@ -44,7 +47,7 @@ class InstalledPlugin:
 
 
 def server_states() -> tuple[Mapping[str, PluginStatus], str]:
-    """Return the plugins' states in the server that runs, or none and the reason.
+    """Return the plugins' states in the server that runs, and why one may not be among them.
 
     Raises
     ------
@@ -58,7 +61,8 @@ def server_states() -> tuple[Mapping[str, PluginStatus], str]:
         with server.client(ANSWER_LIMIT_S) as client:
             answer = client.get(f"{server.base_url}/v1/health/ready")
             plugins = answer.raise_for_status().json()["plugins"]
-            return {name: PluginStatus(**status) for name, status in plugins.items()}, ""
+            states = {name: PluginStatus(**status) for name, status in plugins.items()}
+            return states, "it was installed after the server started: start the server again"
     except httpx2.HTTPStatusError as error:
         code = error.response.status_code
         return {}, f"the server at {server.base_url} answers with status {code}"
@@ -72,17 +76,13 @@ def installed_plugins(
     not_running: str,
 ) -> list[InstalledPlugin]:
     """Return every plugin with all it has, in starting order; `states` are those of a server."""
-    plugins = plugins_with_signals(discovered, _add_routes_and_commands)
-    for row in plugins:
-        if row.enabled:
-            status = states.get(row.name)
-            row.state = status.state if status else NOT_RUNNING
-            row.reason = status.reason if status else not_running
-    return plugins
+    return plugins_with_signals(discovered, states, not_running, _add_routes_and_commands)
 
 
 def plugins_with_signals(
     discovered: Iterable[Discovered],
+    states: Mapping[str, PluginStatus],
+    not_running: str,
     add: Callable[[InstalledPlugin, Plugin], None] = lambda _, __: None,
 ) -> list[InstalledPlugin]:
     """Return every plugin with its signals, in starting order; `add` notes what else is wanted."""
@@ -92,6 +92,7 @@ def plugins_with_signals(
         rows.append(row)
         if item.plugin is not None:
             _add_settings_and_signals(row, item.plugin)
+            _add_state(row, states.get(item.name), not_running)
             add(row, item.plugin)
     return rows
 
@@ -108,6 +109,15 @@ def _add_settings_and_signals(row: InstalledPlugin, plugin: Plugin) -> None:
     row.enabled = settings.enabled
     row.setting, row.source = _switch(settings)
     row.state = NOT_RUNNING if settings.enabled else "disabled"
+
+
+def _add_state(row: InstalledPlugin, status: PluginStatus | None, not_running: str) -> None:
+    if status is None:
+        row.reason = not_running if row.enabled else row.reason
+    elif row.enabled is not None or status.state != "failed":
+        row.problems += [row.reason] if row.enabled is None else []
+        row.state, row.reason, row.in_server = status.state, status.reason, True
+        row.enabled = status.state != "disabled"
 
 
 def _add_routes_and_commands(row: InstalledPlugin, plugin: Plugin) -> None:
@@ -151,7 +161,8 @@ def show(plugins: Iterable[InstalledPlugin]) -> None:
     console = output()
     for row in plugins:
         switch = {True: "on", False: "off", None: "failed"}[row.enabled]
-        by = f", by {row.setting} ({row.source})" if row.setting else ""
+        link = " in the server that runs; the setting here is" if row.in_server else ", by"
+        by = f"{link} {row.setting} ({row.source})" if row.setting else ""
         console.print(f"{row.name}: {switch}{by}", style="bold", soft_wrap=True)
         unknown = "it does not tell" if row.enabled and row.listens is None else ""
         lines = {
@@ -161,9 +172,9 @@ def show(plugins: Iterable[InstalledPlugin]) -> None:
             "sends": ", ".join(row.sends),
             "routes": ", ".join(row.routes),
             "commands": ", ".join(row.commands),
-            "cannot be imported": "; ".join(row.problems),
+            "wrong here": "; ".join(row.problems),
         }
         for title, text in lines.items():
             if text:
-                style = "" if row.ok or title not in {"state", "cannot be imported"} else "red"
+                style = "" if row.ok or title not in {"state", "wrong here"} else "red"
                 show_paragraph(console, f"{title}: {text}", (4, 8), style)

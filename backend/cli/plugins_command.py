@@ -1,7 +1,10 @@
 """The command `plugins`: shows, switches and begins plugins."""
 
+import os
+import shlex
 from dataclasses import asdict
 from pathlib import Path
+from subprocess import list2cmdline
 from typing import Annotated
 
 import typer
@@ -62,7 +65,8 @@ def new(
     from backend.cli.new_plugin import write_plugin
 
     folder = write_plugin(name, directory, [one.name for one in discover()], signal=signal)
-    output().out(f"uv pip install --editable {folder}\nuv run pytest {folder}")
+    quoted = list2cmdline([str(folder)]) if os.name == "nt" else shlex.quote(str(folder))
+    output().out(f"uv pip install --editable {quoted}\nuv run pytest {quoted}")
 
 
 def _switch(name: str, as_json: bool, *, enabled: bool) -> None:

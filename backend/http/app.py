@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Literal
 
 import anyio
 import structlog
@@ -95,9 +95,9 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """The host accepts sessions; hearing and each plugin have their own state."""
+    """The host accepts sessions, `degraded` if a plugin has failed; each part has its own state."""
 
-    status: str = "ready"
+    status: Literal["ready", "degraded"]
     hearing: PartHealth
     plugins: dict[str, PartHealth]
 
@@ -223,7 +223,9 @@ def _add_routes(
     async def ready() -> Readiness:
         """Return the state of hearing and of each plugin; none makes the host unready."""
         state, reason = hosting.hearing.state()
+        failed = any(status.state == "failed" for _, status in hosting.board)
         return Readiness(
+            status="degraded" if failed else "ready",
             hearing=PartHealth(state=state, reason=reason),
             plugins={
                 name: PartHealth(state=status.state, reason=status.reason)

@@ -44,7 +44,11 @@ def switches_router(hosting: Hosting, routes: "PluginRoutes") -> APIRouter:
             raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, "The server starts or stops.")
         if hosting.board.get(name) is None:
             known = ", ".join(name for name, _ in hosting.board)
-            raise ProblemError(HTTPStatus.NOT_FOUND, f"There is no such plugin; there are {known}.")
+            raise ProblemError(
+                HTTPStatus.NOT_FOUND,
+                f"There is no such plugin; there are {known}. One that was installed after the "
+                "server started is there once the server has started again.",
+            )
         try:
             status = await hosting.switches.switch(name, enabled=wanted.enabled)
         except PluginError as error:

@@ -33,6 +33,11 @@ NOISY = (
 """Logged from WARNING; at INFO those in the second line would log what visitors say."""
 SILENT = ("dotenv", "python_multipart")
 """They warn about each bad line of `.env` at every reading, and about what clients send."""
+HARMLESS = {
+    "asyncio": "socket.send() raised exception",
+    "uvicorn.error": "Cancel 0 running task(s)",
+}
+"""What a page that closes, or is open at Ctrl-C, makes these log: nothing is wrong then."""
 OWN = ("backend", "plugins")
 """Only these log at DEBUG."""
 SILENCED = {"PYDANTIC_AI_NO_BANNER": "1"}
@@ -77,6 +82,8 @@ def configure_logging(
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in SILENT:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    for name in HARMLESS:
+        logging.getLogger(name).addFilter(_tells_news)
     logging.raiseExceptions = False
     _skip_unused_fields()
     structlog.configure(
@@ -89,6 +96,10 @@ def configure_logging(
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def _tells_news(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(HARMLESS[record.name])
 
 
 def _coloured(stream: TextIO) -> bool:

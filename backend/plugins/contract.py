@@ -45,9 +45,12 @@ class PluginSettings(BaseSettings):
     enabled: bool = Field(default=True, description="Whether the plugin is started.")
 
     @classmethod
-    def load(cls) -> Self:
-        """Read the settings, or raise PluginError with a line for each wrong one."""
-        return read_settings(cls, PluginError)
+    def load(cls, **given: Any) -> Self:
+        """Read the settings, or raise PluginError with a line for each wrong one.
+
+        `given` replaces what is read.
+        """
+        return read_settings(cls, PluginError, **given)
 
 
 Ask = Callable[[str, str, str, type[Any]], Awaitable[Any]]

@@ -113,7 +113,7 @@ class Switches:
                     await self._stop(name, STOP_LIMIT_S)
                 self._board.set(name, "disabled", SWITCHED_OFF)
             elif not self._board.runs(name):
-                settings = plugin.settings.load()
+                settings = plugin.settings.load(enabled=True)
                 self._board.set(name, "ok")
                 await self._start(name, plugin, settings)
         return self._board.get(name) or PluginStatus("disabled")
@@ -143,8 +143,15 @@ class Switches:
                         open_paths = plugin.opens(settings)
                         service = await lifespan.__aenter__()
             except (Exception, SystemExit) as error:
-                log.exception("plugin failed to start; the show goes on without it", plugin=name)
-                board.set(name, "failed", in_one_line(error))
+                is_told = isinstance(error, PluginError)
+                reason = str(error) if is_told else in_one_line(error)
+                log.error(
+                    "plugin failed to start; the show goes on without it",
+                    plugin=name,
+                    reason=reason,
+                    exc_info=not is_told,
+                )
+                board.set(name, "failed", reason)
                 return
             board.open_service(
                 name,

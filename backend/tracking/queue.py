@@ -95,7 +95,10 @@ class EventQueue(Generic[T]):
         loop = asyncio.get_running_loop()
         signals = {signal.name: signal for signal in defined() if signal.name in names}
         if unknown := ", ".join(sorted(set(names) - signals.keys())):
-            raise PluginError(f"no plugin that runs has a signal called {unknown}")
+            known = ", ".join(signal.name for signal in defined())
+            raise PluginError(
+                f"no plugin that runs has a signal called {unknown}; there are {known}"
+            )
 
         def receive(name: str, _: object, *, event: Any) -> None:
             loop.call_soon_threadsafe(self.put, Sent(name, event, datetime.now(UTC)))

@@ -14,6 +14,7 @@ import structlog
 from pydantic import AnyHttpUrl
 
 import plugins.waves.signals  # noqa: F401 - it defines those that are chosen by default
+from backend.errors import PluginError
 from backend.plugins import Host
 from backend.services import RETRIED_STATUSES, RetryableError, RetryPolicy, retry_after_s
 from backend.signals import TEXTS
@@ -88,9 +89,12 @@ async def lifespan(host: Host, settings: WebhookSettings) -> AsyncIterator[None]
         runs = [asyncio.create_task(run(queue), name="webhook") for queue in queues]
         try:
             with ExitStack() as stack:
-                for queue in queues:
-                    stack.enter_context(queue.listening(settings.signals))
+                try:
+                    for queue in queues:
+                        stack.enter_context(queue.listening(settings.signals))
+                except PluginError as error:
+                    raise PluginError(f"RR_WEBHOOK_SIGNALS: {error}") from error
                 yield
         finally:
             stop.set()
-            await asyncio.wait(runs)
+            await asyncio.gather(*runs, return_exceptions=True)

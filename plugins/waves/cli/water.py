@@ -56,6 +56,8 @@ def water(
     shaken = _dish(dish, liquid)
     if picture is not None and picture.suffix.lower() != ".png":
         raise UsageError(f"--picture {picture}: it is an animated PNG: let the name end in .png")
+    if picture is not None and not picture.parent.is_dir():
+        raise UsageError(f"--picture {picture}: there is no folder {picture.parent}")
     files = [file for path in paths for file in _found(path)]
     if not files:
         raise UsageError(f"no WAV file in {', '.join(map(str, paths))}")

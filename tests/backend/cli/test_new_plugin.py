@@ -1,5 +1,6 @@
 """The command `plugins new` writes a package that is typed and in order, or says what is wrong."""
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -32,6 +33,25 @@ def test_what_cannot_be_written_is_said(name: str, words: str, tmp_path: Path) -
     assert words in done.stderr
     assert [] == list((tmp_path / "rr-tide").iterdir())
     assert ["rr-tide"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_the_commands_to_paste_are_quoted(tmp_path: Path) -> None:
+    """A folder with a space is one word of the shell."""
+    done = invoke("plugins", "new", "tide", "--directory", str(tmp_path / "a b"))
+
+    folder = str(tmp_path / "a b" / "rr-tide")
+    quoted = f'"{folder}"' if os.name == "nt" else f"'{folder}'"
+    assert f"uv pip install --editable {quoted}\nuv run pytest {quoted}\n" == done.stdout
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    """The system's reason is told in a sentence, without its number."""
+    (tmp_path / "file").touch()
+
+    done = invoke("plugins", "new", "tide", "--directory", str(tmp_path / "file"))
+
+    assert (2, False) == (done.exit_code, "Errno" in done.stderr)
+    assert "choose another --directory" in done.stderr
 
 
 @pytest.mark.e2e

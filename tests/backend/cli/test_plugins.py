@@ -113,6 +113,28 @@ def test_the_server_that_runs_says_how_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
+def test_a_plugin_that_only_the_server_has_on_is_shown_on(tmp_path: Path) -> None:
+    """The server counts for `plugins` and `signals`; the setting here is shown as such."""
+    with Serving(tmp_path, {"RR_MQTT_ENABLED": "true", "RR_SHOW_ENABLED": "false"}) as serving:
+        serving.wait_for(READY)
+        strangers.install(tmp_path, "tides", strangers.TIDES)
+        env = {"RR_PORT": str(serving.port), "PYTHONPATH": str(tmp_path)}
+        wrong = {"RR_MQTT_URL": "nowhere"}
+        shown = run("plugins", cwd=tmp_path, env=env).stdout
+        found = as_data(tmp_path, **env)[1]
+        unread = as_data(tmp_path, **env, **wrong)[1]["mqtt"]
+        heard = json.loads(run("signals", "--json", cwd=tmp_path, env=env).stdout)["signals"]
+
+    line = "on in the server that runs; the setting here is RR_MQTT_ENABLED=false (default)"
+    assert f"mqtt: {line}" in shown.splitlines()
+    assert (True, "disabled") == (found["mqtt"]["enabled"], found["show"]["state"])
+    assert "start the server again" in found["tides"]["reason"]
+    assert (True, True) == (unread["enabled"], "RR_MQTT_URL" in unread["problems"][0])
+    listeners = next(row for row in heard if row["name"] == "tts_written")
+    assert ("mqtt" in listeners["listeners"], "show" in listeners["off"]) == (True, True)
+
+
+@pytest.mark.e2e
 def test_the_text_says_the_same_in_80_columns(tmp_path: Path) -> None:
     """Without --json it is a list that a terminal of 80 columns shows whole, in plain letters."""
     strangers.install(tmp_path, "tides", strangers.TIDES)

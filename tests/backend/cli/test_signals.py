@@ -7,12 +7,17 @@ from typing import Any
 import pytest
 
 from tests import strangers
-from tests.command import invoke, run
+from tests.command import free_port, invoke, run
+
+
+def quiet(**env: str) -> dict[str, str]:
+    """Return an environment in which no server answers."""
+    return {"RR_PORT": str(free_port()), **env}
 
 
 def as_data(cwd: Path, **env: str) -> tuple[int, dict[str, Any], list[str], str]:
     """Return the exit code, the signals by name, who does not tell, and standard error."""
-    done = run("signals", "--json", cwd=cwd, env={"PYTHONPATH": str(cwd), **env})
+    done = run("signals", "--json", cwd=cwd, env=quiet(PYTHONPATH=str(cwd), **env))
     data = json.loads(done.stdout)
     rows = {row["name"]: row for row in data["signals"]}
     return done.returncode, rows, data["undeclared"], done.stderr
@@ -47,7 +52,7 @@ def test_plugins_listen_that_are_on() -> None:
 
     plain, changed = (
         {row["name"]: row for row in json.loads(done.stdout)["signals"]}
-        for done in (invoke("signals", "--json"), invoke("signals", "--json", **env))
+        for done in (invoke("signals", "--json", **quiet(**one)) for one in ({}, env))
     )
 
     assert (
@@ -96,7 +101,7 @@ def test_the_text_says_the_same_in_80_columns(tmp_path: Path) -> None:
     strangers.install(tmp_path, "tides", strangers.TIDES)
     strangers.install(tmp_path, "silent", strangers.SILENT)
 
-    done = run("signals", cwd=tmp_path, env={"COLUMNS": "80", "PYTHONPATH": str(tmp_path)})
+    done = run("signals", cwd=tmp_path, env=quiet(COLUMNS="80", PYTHONPATH=str(tmp_path)))
 
     lines = done.stdout.splitlines()
     assert 0 == done.returncode

@@ -235,8 +235,8 @@ def test_ready_without_plugins(server: LiveServer) -> None:
     assert {"state": "disabled", "reason": "hearing is turned off: RR_STT_ENGINE=none"} == hearing
 
 
-def test_ready_shows_a_broken_plugin_and_stays_ready(tmp_path: Path) -> None:
-    """A plugin that could not be loaded is named with its reason; the status is still ready."""
+def test_ready_shows_a_broken_plugin(tmp_path: Path) -> None:
+    """A plugin that could not be loaded is named with its reason; sessions are accepted."""
     settings = Settings(artifacts_dir=tmp_path)
     broken = Discovered("tides", None, "ImportError: no moon")
 
@@ -244,7 +244,7 @@ def test_ready_shows_a_broken_plugin_and_stays_ready(tmp_path: Path) -> None:
         answer = client.get("/v1/health/ready")
 
     expected = {"tides": {"state": "failed", "reason": "ImportError: no moon"}}
-    assert (200, "ready") == (answer.status_code, answer.json()["status"])
+    assert (200, "degraded") == (answer.status_code, answer.json()["status"])
     assert expected == answer.json()["plugins"]
 
 

@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from fastapi import APIRouter
-from pydantic import SecretStr
+from pydantic import SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
+from structlog.testing import capture_logs
 
 from backend.config import Settings
+from backend.errors import PluginError
 from backend.http.app import create_app
 from backend.plugins import Discovered, Host, Plugin, PluginSettings, discover
 from backend.plugins.testing import held
@@ -20,6 +22,8 @@ from tests.live import LiveServer, get
 from tests.patience import until
 
 CYCLES = 100
+EMPTY_M = -9.0
+DRY_M = -8.0
 
 
 class TidesSettings(PluginSettings):
@@ -29,6 +33,12 @@ class TidesSettings(PluginSettings):
 
     enabled: bool = False
     level_m: float = 0.0
+
+    @model_validator(mode="after")
+    def _has_water(self) -> Self:
+        if self.enabled and self.level_m == EMPTY_M:
+            raise ValueError("RR_TIDES_ENABLED=true needs water")
+        return self
 
 
 router = APIRouter()
@@ -44,7 +54,7 @@ def tide() -> str:
 async def lifespan(_: Host, settings: TidesSettings) -> Any:
     """Wait in a task group, which only the task that opened it may close."""
     if settings.level_m < 0:
-        raise RuntimeError("no water")
+        raise PluginError("no spring") if settings.level_m == DRY_M else RuntimeError("no water")
     async with asyncio.TaskGroup() as group:
         task = group.create_task(asyncio.Event().wait())
         with tts_written.connected_to(lambda _, *, event: None):
@@ -57,6 +67,12 @@ def refuses(level_m: float) -> str:
     return "the tide is high" if level_m > 5 else ""
 
 
+NEEDED = {
+    "RR_OSC_TARGETS": "127.0.0.1:9",
+    "RR_WEBHOOK_URLS": "http://127.0.0.1:9/",
+    "RR_WEBHOOK_SECRET": "bm9ib2R5IGlzIHRvbGQ=",
+}
+"""What plugins need before they can be switched on."""
 TIDES = Plugin("tides", TidesSettings, lifespan, router=router, refuses=refuses)
 
 
@@ -101,6 +117,33 @@ def test_its_settings_are_read_anew(server: LiveServer, monkeypatch: pytest.Monk
     assert (200, {"state": "ok", "reason": ""}) == switch(server, "tides", True)
 
 
+def test_what_it_needs_to_run_is_asked_for(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Settings that a start with it refuses, a switch refuses too, with the same sentence."""
+    monkeypatch.setenv("RR_TIDES_LEVEL_M", str(EMPTY_M))
+
+    status, problem = switch(server, "tides", True)
+
+    assert (409, "RR_TIDES_ENABLED=true needs water") == (status, problem["detail"])
+    assert 0 == len(tts_written.connections)
+
+
+def test_an_expected_failure_is_one_line(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A PluginError at the start is its sentence, without a traceback; the server is degraded."""
+    monkeypatch.setenv("RR_TIDES_LEVEL_M", str(DRY_M))
+
+    with capture_logs() as logs:
+        assert (200, {"state": "failed", "reason": "no spring"}) == switch(server, "tides", True)
+
+    failed = next(line for line in logs if line["log_level"] == "error")
+    assert ("no spring", False) == (failed["reason"], failed["exc_info"])
+    with server.client() as client:
+        assert "degraded" == client.get("/v1/health/ready").json()["status"]
+
+
 def test_a_plugin_may_refuse(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its reason is told, and it goes on."""
     monkeypatch.setenv("RR_TIDES_LEVEL_M", "6")
@@ -122,7 +165,8 @@ def test_only_who_may_can_switch(tmp_path: Path) -> None:
         assert 401 == switch(server, "tides", True)[0]
         key = {"authorization": "Bearer canary-token"}
         assert 200 == switch(server, "tides", True, **key)[0]
-        assert 404 == switch(server, "no", True, **key)[0]
+        status, problem = switch(server, "no", True, **key)
+        assert (404, True) == (status, "has started again" in problem["detail"])
         assert 422 == switch(server, "tides", "maybe", **key)[0]
 
 
@@ -142,7 +186,8 @@ def test_what_a_plugin_held_is_released(
     tmp_path: Path, found: Discovered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After many switches there are as many threads, tasks, processes, files and receivers."""
-    monkeypatch.setenv("RR_OSC_TARGETS", "127.0.0.1:9")
+    for name, value in NEEDED.items():
+        monkeypatch.setenv(name, value)
     app = create_app(Settings(artifacts_dir=tmp_path), [found])
     with LiveServer(app) as server, server.client() as client:
 

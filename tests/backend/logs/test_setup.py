@@ -75,6 +75,19 @@ def test_a_value_cannot_forge_a_line(said: Said) -> None:
     assert all(LINE.match(line) and "\x1b" not in line for line in lines)
 
 
+def test_what_a_closing_page_leaves_is_not_logged(said: Said) -> None:
+    """Lines of libraries that say nothing is wrong are left out, and no others of theirs."""
+    for count in (0, 2):
+        logging.getLogger("uvicorn.error").error("Cancel %s running task(s), timeout", count)
+    logging.getLogger("asyncio").warning("socket.send() raised exception.")
+    logging.getLogger("asyncio").error("Task exception was never retrieved")
+
+    first, second = said.text().splitlines()
+
+    assert "Cancel 2 running" in first
+    assert "never retrieved" in second
+
+
 def test_a_traceback_cannot_forge_a_line(said: Said) -> None:
     """Every line of a traceback is indented, those of the exception's message too."""
     for report in (said.log.exception, logging.getLogger("library").exception):

@@ -20,6 +20,7 @@ from backend.signals import TurnFinished, emit, tts_written, turn_finished
 from backend.storage import Artifacts
 from plugins.webhook import plugin
 from plugins.webhook.settings import WebhookSettings
+from tests import readme
 from tests.command import free_port
 from tests.patience import LIMIT_S, SOON_S, until
 from tests.plugins.webhook.receiver import SECRET, Receiver
@@ -71,6 +72,22 @@ async def test_a_receiver_can_verify_what_comes(tmp_path: Path) -> None:
     assert messages[0]["data"]["wav_path"].startswith("tts/sessions/s/turn_1/")
     assert not any(b"Water." in one.body for one in receiver.deliveries)
     assert {("ok", "")} == set(states)
+
+
+async def test_the_check_of_the_readme_finds_what_is_forged(tmp_path: Path) -> None:
+    """What came is genuine, with another body or another secret it is not."""
+    check: dict[str, Any] = {}
+    text = (readme.ROOT / "plugins/webhook/README.md").read_text("utf-8")
+    exec(text.partition("# check.py\n")[2].partition("```")[0], check)
+    with Receiver() as receiver:
+        async with posting(tmp_path, receiver.url):
+            emit(turn_finished, None, TurnFinished("s", 1, (1,), NOW))
+            await came(receiver, 1)
+    came_in, other = receiver.deliveries[0], f"whsec_{'A' * 44}"
+
+    assert check["is_genuine"](SECRET, came_in.headers, came_in.body)
+    assert not check["is_genuine"](SECRET, came_in.headers, came_in.body + b" ")
+    assert not check["is_genuine"](other, came_in.headers, came_in.body)
 
 
 async def test_words_are_posted_where_that_is_asked_for(tmp_path: Path) -> None:
@@ -201,7 +218,8 @@ async def test_what_is_too_long_is_not_posted(
 
 async def test_a_signal_that_is_not_defined_is_named(tmp_path: Path) -> None:
     """Nobody waits for what never comes."""
-    with pytest.raises(PluginError, match="no plugin that runs has a signal called tides"):
+    told = "RR_WEBHOOK_SIGNALS: no plugin that runs has a signal called tides; there are .*turn_fin"
+    with pytest.raises(PluginError, match=told):
         async with posting(tmp_path, "http://127.0.0.1:9/", signals=("tides", "tts_written")):
             pass
 

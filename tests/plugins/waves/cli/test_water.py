@@ -49,7 +49,7 @@ def test_the_table_is_for_people(wave: Path) -> None:
         (("--dish", "75"), "75x10"),
         (("--dish", "75x0"), "1 to 1000 mm"),
         (("--liquid", "sand"), "water, glycerol20"),
-        (("--picture", "none/water.png"), "none/water.png"),
+        (("--picture", "none/water.png"), "there is no folder none"),
     ],
 )
 def test_wrong_usage_is_told_with_its_value(
