@@ -11,6 +11,8 @@ from backend.terminal import AsJson, messages, output, show_json
 
 FAST = "as-fast-as-possible"
 POLL_S = 0.2
+LEASE_S = 30.0
+"""The server ends the replay of a command that has not asked for so long: it was killed."""
 
 app = typer.Typer(name="replay", help="Play a recorded session again, on the server that runs.")
 
@@ -50,7 +52,8 @@ def replay(
 ) -> None:
     """Play a recorded session again to TouchDesigner, OSC and the pages, without agents or voices.
 
-    The server that runs does it, until the end or Ctrl-C. No file is written.
+    The server that runs does it, until the end or Ctrl-C, and for at most half a minute after
+    this command is killed. No file is written.
 
     Exit code: 0 on success, 1 if the server refuses or does not answer, 2 on wrong usage, 130 on
     Ctrl-C.
@@ -61,6 +64,7 @@ def replay(
         "speed": _speed(speed),
         "loop": loop,
         "fromS": _seconds(begin),
+        "leaseS": LEASE_S,
         "to": [name.strip() for name in to.split(",") if name.strip()],
     }
     state = server.ask("POST", "/v1/replays", request)

@@ -27,6 +27,9 @@ class ReplayRequest(CamelCase):
     loop: bool = Field(False, description="Whether it begins again at its end.")
     from_s: float = Field(0.0, ge=0, description="Seconds of the session that are left out.")
     to: list[str] = Field([], max_length=50, description="Plugins; by default all that present.")
+    lease_s: float | None = Field(
+        None, ge=1, le=3600, description="Seconds after which it ends if nobody asks how far it is."
+    )
 
 
 class ReplayState(CamelCase):
@@ -58,16 +61,25 @@ async def start(request: ReplayRequest, replays: Service) -> ReplayState:
             speed=request.speed,
             loop=request.loop,
             from_s=request.from_s,
+            lease_s=request.lease_s,
         )
     except RecordingError as error:
         raise ProblemError(HTTPStatus.CONFLICT, str(error)) from error
     return _state(replay)
 
 
+@router.get("/v1/replays")
+async def latest(replays: Service) -> list[ReplayState]:
+    """Return the replays that run and the latest that have ended; no lease begins anew."""
+    return [_state(replay) for replay in replays.all.values()]
+
+
 @router.get("/v1/replays/{replay_id}", responses=problems.responses(404))
 async def state(replay_id: int, replays: Service) -> ReplayState:
-    """Return how far a replay is."""
-    return _state(_find(replays, replay_id))
+    """Return how far a replay is, and begin its lease anew."""
+    replay = _find(replays, replay_id)
+    replays.renew(replay)
+    return _state(replay)
 
 
 @router.delete("/v1/replays/{replay_id}", status_code=204, responses=problems.responses(404))

@@ -17,12 +17,13 @@ Reason = Literal[
     "out_of_memory",
     "publish_failed",
     "session_gone",
+    "not_recorded",
     "error",
 ]
 """Why there are no waves: refused (`queue_full`, `stopped`, `quarantined`), the recording's fault
 (`invalid_audio`), the worker's (`timeout`, `crashed`, `out_of_memory`, `error`), the machine's
-(`killed`: from outside, time after time), the disk's (`publish_failed`), or there is nobody
-left to have them (`session_gone`)."""
+(`killed`: from outside, time after time), the disk's (`publish_failed`), there is nobody left to
+have them (`session_gone`), or a replay was recorded without them (`not_recorded`)."""
 
 DROPPED: tuple[Reason, ...] = ("queue_full", "stopped", "quarantined")
 """Reasons that say nothing about a decomposition, since there was none: a WARNING each."""

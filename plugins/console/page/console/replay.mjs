@@ -6,7 +6,12 @@ import { get, send } from "../api.mjs";
 
 const EVERY_MS = 500;
 
-/** @typedef {{id: number, running: boolean, emitted: number, signals: number, to: string[]}} Replay */
+/** @typedef {{id: number, replayedFrom: string, running: boolean, emitted: number, signals: number, to: string[]}} Replay */
+
+/** The latest that is wanted, null if there is none. @param {(one: Replay) => boolean} isWanted @returns {Promise<Replay | null>} */
+async function find(isWanted) {
+  return (await get("/v1/replays")).filter(isWanted).at(-1) ?? null;
+}
 
 /** @param {{sessionId: string}} props */
 export function ReplayButton({ sessionId }) {
@@ -22,15 +27,17 @@ export function ReplayButton({ sessionId }) {
       setProblem(error.message);
     });
   }
-  const path = `/v1/replays/${replay?.id}`;
+  useEffect(() => {
+    find((one) => one.running && one.replayedFrom === sessionId).then(setReplay, () => {}); // also another's, to stop it
+  }, [sessionId]);
   useEffect(() => {
     if (!replay?.running) return;
-    const timer = setTimeout(() => attempt(() => get(path)), EVERY_MS);
+    const timer = setTimeout(() => attempt(() => find(({ id }) => id === replay.id)), EVERY_MS);
     return () => clearTimeout(timer);
   }, [replay]);
   return html`<div class="buttons">
     ${replay?.running
-      ? html`<button onClick=${() => attempt(() => send(path, undefined, "DELETE"))}>Stop the replay</button>
+      ? html`<button onClick=${() => attempt(() => send(`/v1/replays/${replay.id}`, undefined, "DELETE"))}>Stop the replay</button>
         <progress max=${replay.signals} value=${replay.emitted} aria-label="Replay"></progress>
         <span>to ${replay.to.join(", ")}. <a href="#/now">See it under Now</a></span>`
       : html`<button onClick=${() => attempt(() => send("/v1/replays", { sessionId }))}>Play this session again</button>

@@ -12,6 +12,7 @@ const WAVES = {
   out_of_memory: "the worker had too little memory. Close other programs, make it again",
   publish_failed: "the files could not be written. Check that the disk has room, make it again",
   session_gone: "the session was deleted meanwhile. Nothing to do",
+  not_recorded: "they were not recorded when this was played again. The session itself may have them",
   unreadable: "the files cannot be read. Make them again",
   late: "they were not there in time. Make them again",
   no_answer: "they were not there in time. Make them again",
