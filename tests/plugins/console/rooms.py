@@ -13,6 +13,7 @@ from backend.config import Settings
 from backend.http.app import create_app
 from backend.plugins import Discovered
 from plugins.console.settings import plugin as console
+from plugins.recorder.settings import plugin as recorder
 from plugins.show.settings import plugin as show
 from plugins.stream.settings import plugin as stream
 from plugins.waves.settings import plugin as waves
@@ -38,12 +39,19 @@ new MutationObserver(() => {
 
 @contextmanager
 def room(
-    root: Path, *, with_waves: bool = False, env: dict[str, str] | None = None, **settings: Any
+    root: Path,
+    *,
+    with_waves: bool = False,
+    with_recorder: bool = False,
+    env: dict[str, str] | None = None,
+    **settings: Any,
 ) -> Iterator[LiveServer]:
     """Run a server with the pages and all that they listen to."""
     plugins = {"console": console, "show": show, "stream": stream}
     if with_waves:
         plugins["waves"] = waves
+    if with_recorder:
+        plugins["recorder"] = recorder
     found = [Discovered(name, plugin) for name, plugin in plugins.items()]
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (env or {}).items():

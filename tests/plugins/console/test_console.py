@@ -15,7 +15,9 @@ import soundfile
 from backend.sessions.manifest import Manifest, Utterance, save
 from backend.signals import EventPublished, emit, event_published
 from backend.storage import Artifacts
+from backend.tracking import RECORDING_FILE
 from tests.live import LiveServer, chat
+from tests.patience import until
 from tests.plugins.console.rooms import room, wait_until
 
 if TYPE_CHECKING:
@@ -226,3 +228,22 @@ def test_settings_are_read_when_they_are_opened_and_after_a_switch(
         with page.expect_response("**/v1/settings"):
             page.get_by_role("switch", name="Plugin stream").click()
     assert 2 == asked.count("settings")
+
+
+def test_a_loop_is_stopped_on_a_page_that_was_opened_later(page: "Page", tmp_path: Path) -> None:
+    """Whoever started it; then no session runs any more."""
+    with room(tmp_path, with_recorder=True) as server, server.client() as client:
+        recorded = chat(server, 1)[0][1]["sessionId"]
+        file = tmp_path / "tts" / "sessions" / recorded / RECORDING_FILE
+        until(lambda: file.exists() and b'"done"' in file.read_bytes(), "the end of its recording")
+        request = {"sessionId": recorded, "speed": 0.01, "loop": True}
+        started = client.post("/v1/replays", json=request).json()["id"]
+        page.goto(f"{server.url}/console#/now")
+        page.get_by_text("1 session running").wait_for()
+        page.goto(f"{server.url}/console#/sessions/{recorded}")
+        page.reload()
+        page.get_by_role("button", name="Stop the replay").click()
+        page.get_by_role("button", name="Play this session again").wait_for()
+
+        until(lambda: not client.get(f"/v1/replays/{started}").json()["running"], "its end")
+        page.get_by_text("no session", exact=True).wait_for()
