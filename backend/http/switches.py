@@ -46,8 +46,8 @@ def switches_router(hosting: Hosting, routes: "PluginRoutes") -> APIRouter:
             known = ", ".join(name for name, _ in hosting.board)
             raise ProblemError(
                 HTTPStatus.NOT_FOUND,
-                f"There is no such plugin; there are {known}. One that was installed after the "
-                "server started is there once the server has started again.",
+                f"There is no such plugin; there are {known}. If it was "
+                "installed after the server started, start the server again.",
             )
         try:
             status = await hosting.switches.switch(name, enabled=wanted.enabled)

@@ -166,7 +166,7 @@ def test_only_who_may_can_switch(tmp_path: Path) -> None:
         key = {"authorization": "Bearer canary-token"}
         assert 200 == switch(server, "tides", True, **key)[0]
         status, problem = switch(server, "no", True, **key)
-        assert (404, True) == (status, "has started again" in problem["detail"])
+        assert (404, True) == (status, "start the server again" in problem["detail"])
         assert 422 == switch(server, "tides", "maybe", **key)[0]
 
 
