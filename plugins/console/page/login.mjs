@@ -4,8 +4,8 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { ApiError, send } from "./api.mjs";
 
-/** @param {{t: import("./texts.mjs").Translate, onDone: () => void}} props */
-export function Login({ t, onDone }) {
+/** @param {{t: import("./texts.mjs").Translate, wrongToken: string, onDone: () => void}} props `wrongToken`: key of the text that says so */
+export function Login({ t, wrongToken, onDone }) {
   const [token, setToken] = useState("");
   const [wrong, setWrong] = useState("");
   /** @param {Event} event */
@@ -16,7 +16,7 @@ export function Login({ t, onDone }) {
       onDone();
     } catch (error) {
       const { status, retryAfterS } = error instanceof ApiError ? error : { status: 0, retryAfterS: 0 };
-      const key = status === 0 ? "trouble.away" : status === 429 ? "trouble.often" : "wrongToken";
+      const key = status === 0 ? "trouble.away" : status === 429 ? "trouble.often" : wrongToken;
       setWrong(status === 429 ? `${t(key)} ${t("wait", { seconds: retryAfterS || 5 })}` : t(key));
     }
   }

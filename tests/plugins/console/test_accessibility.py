@@ -98,6 +98,9 @@ def health(page: "Page") -> None:
     """Open how the installation is."""
     page.goto("/console#/health")
     page.get_by_role("heading", level=1, name="Health").wait_for()
+    for title in ("Log", "Settings"):
+        page.get_by_role("heading", name=title).click()
+    page.get_by_text("RR_PORT").first.wait_for()
     page.get_by_text("Loading").wait_for(state="detached")
 
 

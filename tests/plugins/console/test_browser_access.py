@@ -112,9 +112,11 @@ def test_the_token_is_asked_for_once_and_opens_all(
     artist.locator("input[type=password]").wait_for()
 
 
-@pytest.mark.parametrize("path", ["/", "/console"])
+@pytest.mark.parametrize(
+    ("path", "says"), [("/", "ask the people of this exhibition"), ("/console", "RR_API_TOKEN")]
+)
 def test_a_wrong_token_is_said_and_tries_are_slowed_down(
-    browser: "Browser", tmp_path: Path, path: str
+    browser: "Browser", tmp_path: Path, path: str, says: str
 ) -> None:
     """Who guesses is told to wait, and the right token does not help until then."""
     with guarded(tmp_path) as server, browser.new_context() as context:
@@ -125,7 +127,7 @@ def test_a_wrong_token_is_said_and_tries_are_slowed_down(
             with page.expect_response("**/v1/login", timeout=LIMIT_S * 1000) as answered:
                 log_in(page, f"a-wrong-token-{number}")
             statuses.append(answered.value.status)
-            page.locator("form [role=alert]").filter(has_text="o").wait_for()
+            page.locator("form [role=alert]").filter(has_text="o" if number else says).wait_for()
             if 429 == statuses[-1]:
                 break
         assert 401 == statuses[0]

@@ -153,7 +153,7 @@ def test_a_visitor_on_a_slow_network_hears_everything(
     slow.send("Network.emulateNetworkConditions", SLOW)
 
     page.goto(live.url)
-    page.get_by_role("button", name="Sound on").click()
+    page.get_by_role("switch", name="Sound").click()
     write(page)
     captions = hear_all(page)
 
@@ -169,7 +169,7 @@ def test_a_reload_in_the_middle_of_a_session_loses_nothing(
     page.add_init_script(CAPTIONS)
     page.clock.install()
     page.goto(live.url)
-    page.get_by_role("button", name="Sound on").click()
+    page.get_by_role("switch", name="Sound").click()
     write(page)
     page.locator(".caption").wait_for()
     while page.evaluate("captions.length") < 3:

@@ -31,6 +31,7 @@ LATEST = datetime(2026, 11, 29, 10, tzinfo=UTC)
 EVENTS = 1000
 BATCH = 50
 FOCUSED = "document.activeElement.textContent.trim()"
+OUTLINE = "getComputedStyle(document.activeElement).outlineStyle"
 AGENT = "o'brien \"&<b>"
 """An agent whose id is in the name of its files."""
 
@@ -116,7 +117,7 @@ def test_a_session_that_is_deleted_while_it_is_shown_says_so(
 
     page.get_by_text("Sound and waves").first.click()
 
-    page.get_by_text("it was deleted").wait_for()
+    page.get_by_text("There is no such session").wait_for()
 
 
 def test_odd_names_of_agents_and_files_are_text(page: "Page", tmp_path: Path) -> None:
@@ -177,16 +178,16 @@ async def _publish(numbers: range) -> None:
 
 
 def test_the_artists_page_needs_no_mouse(page: "Page", live: LiveServer) -> None:
-    """With the keys alone every view, a session and its sound are reached, and focus is seen."""
+    """The keys alone reach every view, a session and its sound; focus is seen, but on headings."""
     chat(live, 1)
     page.goto(f"{live.url}/console#/now")
     page.get_by_text("connected", exact=True).wait_for()
     for name in ("Sessions", "Slots", "Health", "Now", "Sessions"):
         _press_until(page, f"document.activeElement.matches('nav a') && {FOCUSED} === '{name}'")
-        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-        assert "none" != outline, name
+        assert "none" != page.evaluate(OUTLINE), name
         page.keyboard.press("Enter")
         wait_until(page, f"document.activeElement.matches('h1') && {FOCUSED}.startsWith('{name}')")
+        assert "none" == page.evaluate(OUTLINE), name
         page.get_by_role("status").get_by_text(name).first.wait_for(state="attached")
 
     page.locator("a.row").first.wait_for()
@@ -218,6 +219,7 @@ def test_settings_are_read_when_they_are_opened_and_after_a_switch(
     page.clock.install()
     with room(tmp_path) as server:
         page.goto(f"{server.url}/console#/health")
+        page.get_by_role("heading", name="Settings").click()
         page.get_by_text("RR_PORT").first.wait_for()
         page.clock.run_for(11_000)
         with page.expect_response("**/v1/health/ready"):
@@ -227,6 +229,8 @@ def test_settings_are_read_when_they_are_opened_and_after_a_switch(
 
         with page.expect_response("**/v1/settings"):
             page.get_by_role("switch", name="Plugin stream").click()
+        page.clock.run_for(11_000)
+        page.locator(".strip").get_by_text("stream is off").wait_for()
     assert 2 == asked.count("settings")
 
 

@@ -36,6 +36,14 @@ SENTENCE = "What does the water remember of the winter?"
 WORDS = {"water", "remember", "winter"}
 PAUSE_S = 0.4
 WIDTH = "document.documentElement.scrollWidth"
+KEEP_FIELD = """() => {
+  globalThis.bottoms = new Set();
+  new MutationObserver(() => {
+    const field = document.querySelector(".writing");
+    if (field) bottoms.add(field.getBoundingClientRect().bottom);
+  }).observe(document, {subtree: true, childList: true});
+}"""
+"""Keeps where the field to write in ends, whatever is said above it."""
 RECORDED_S = "parseFloat(document.querySelector('.talk .time')?.textContent)"
 
 
@@ -52,7 +60,7 @@ def open_page(context: "BrowserContext", address: str) -> "Page":
     page.add_init_script(CAPTIONS)
     page.clock.install()
     page.goto(address)
-    page.get_by_role("button", name="Sound on").click()
+    page.get_by_role("switch", name="Sound").click()
     return page
 
 
@@ -141,7 +149,11 @@ def test_what_visitors_and_agents_say_is_text(
         assert 360 == page.evaluate(WIDTH)
         write(page, MARKUP)
         page.locator(".question").get_by_text(MARKUP).wait_for()
+        page.locator(".hearing").wait_for()
+        page.evaluate(KEEP_FIELD)
         captions = hear_all(page)
+        (bottom,) = page.evaluate("[...bottoms]")
+        assert bottom <= 740
         page.get_by_role("button", name=re.compile("^Dish 3:")).click()
         page.get_by_role("dialog").get_by_text(MARKUP).first.wait_for()
         (session,) = kept(tmp_path)
@@ -235,12 +247,14 @@ def _answer(route: "Route", *, status: int, problem: dict[str, object]) -> None:
 
 
 def test_while_the_server_is_away_a_question_is_kept(page: "Page", live: LiveServer) -> None:
-    """It can be sent again, as it was written."""
+    """It can be sent again, as it was written; nothing answers it but its own session."""
     page.goto(live.url)
-    page.get_by_role("textbox").wait_for()
+    write(page, "Who is there?")
+    page.locator(".caption").wait_for()
     page.route("**/v1/chat", lambda route: route.abort())
     write(page)
     page.get_by_role("alert").filter(has_text="The installation does not answer.").wait_for()
+    assert 0 == page.locator(".caption").count()
     page.unroute("**/v1/chat")
 
     page.get_by_role("button", name="Try again").click()
@@ -321,7 +335,7 @@ def test_a_kiosk_has_no_links_and_goes_back_to_rest(
 
     page.clock.fast_forward(2_000)
 
-    page.get_by_text("Six voices answer").wait_for()
+    page.get_by_text("Every voice that answers").wait_for()
     assert not page.locator(".question").is_visible()
     assert 0 == page.get_by_role("link").count()
 

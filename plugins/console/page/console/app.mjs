@@ -33,10 +33,13 @@ function viewOf(hash) {
 
 const STATES = ["failed", "degraded", "warming"];
 
-/** The parts of the server that are not well, the worst first. @param {any} ready as of /v1/health/ready */
+const SWITCHED_OFF = "switched off while the server runs"; // not by its setting
+
+/** The parts of the server that are not well or were switched off, the worst first. @param {any} ready as of /v1/health/ready */
 function unwell(ready) {
   const parts = Object.entries({ hearing: ready.hearing, ...ready.plugins });
-  return STATES.flatMap((state) => parts.filter(([, part]) => part.state === state).map(([name]) => `${name} is ${state}`));
+  const troubled = STATES.flatMap((state) => parts.filter(([, part]) => part.state === state).map(([name]) => `${name} is ${state}`));
+  return [...troubled, ...parts.filter(([, part]) => part.reason === SWITCHED_OFF).map(([name]) => `${name} is off`)];
 }
 
 function App() {
@@ -69,7 +72,7 @@ function App() {
 /** @param {{onDone: () => void}} props */
 function LoginView({ onDone }) {
   const t = useModule(() => loadTexts("en"), "texts");
-  return html`<main class="narrow"><h1>Reflective Resonance</h1>${t && html`<${Login} t=${t} onDone=${onDone} />`}</main>`;
+  return html`<main class="narrow"><h1>Reflective Resonance</h1>${t && html`<${Login} t=${t} wrongToken="wrongToken.artist" onDone=${onDone} />`}</main>`;
 }
 
 /** @param {{page: any, ask: () => void}} props */

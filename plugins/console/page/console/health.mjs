@@ -14,7 +14,15 @@ const COLOURS = /** @type {Record<string, string>} */ ({ ok: "good", warming: "w
 export function HealthView() {
   const settings = usePolled("/v1/settings", 0); // they change with a start alone
   return html`<h1>Health</h1>
-    <${Parts} onSwitched=${settings.ask} /><${Figures} /><${Doctor} /><${Log} /><${SettingsInForce} ...${settings} />`;
+    <${Parts} onSwitched=${settings.ask} /><${Figures} /><${Doctor} />
+    <${Folded} title="Log"><${Log} /><//><${Folded} title="Settings"><${SettingsInForce} ...${settings} /><//>`;
+}
+
+/** A part that is long: its content is there while it is open. @param {{title: string, children?: any}} props */
+function Folded({ title, children }) {
+  const [isOpen, setOpen] = useState(false);
+  return html`<details class="folded" onToggle=${(/** @type {any} */ event) => setOpen(event.currentTarget.open)}>
+    <summary><h2>${title}</h2></summary>${isOpen && children}</details>`;
 }
 
 /**
@@ -126,8 +134,7 @@ function Log() {
   useEffect(() => {
     if (box.current && isAtEnd.current) box.current.scrollTop = box.current.scrollHeight;
   }, [value]);
-  return html`<h2>Log</h2>
-    <p><label>Least severe level <select value=${level} onChange=${(/** @type {any} */ event) => setLevel(event.target.value)}>
+  return html`<p><label>Least severe level <select value=${level} onChange=${(/** @type {any} */ event) => setLevel(event.target.value)}>
       ${LEVELS.map((one) => html`<option selected=${one === level}>${one}</option>`)}</select></label></p>
     <${Problem} words=${problem} />
     <ol class="log" ref=${box} tabindex="0" aria-label="Last lines of the log" onScroll=${(/** @type {any} */ { target }) => {
@@ -142,8 +149,7 @@ function SettingsInForce({ value, problem }) {
   const [words, setWords] = useState("");
   const rows = (value?.settings ?? []).filter((/** @type {any} */ { name, value: present, meaning }) =>
     `${name} ${present} ${meaning}`.toLowerCase().includes(words.trim().toLowerCase()));
-  return html`<h2>Settings</h2>
-    <p><label>Search <input type="search" value=${words} onInput=${(/** @type {any} */ event) => setWords(event.target.value)} /></label>
+  return html`<p><label>Search <input type="search" value=${words} onInput=${(/** @type {any} */ event) => setWords(event.target.value)} /></label>
       <span class="muted" role="status"> ${plural(rows.length, "setting")}. They are changed in .env, and read at a start.</span></p>
     <${Problem} words=${problem} />
     <dl class="settings">${rows.map((/** @type {any} */ { name, value: present, source, meaning }) => html`<div key=${name}>

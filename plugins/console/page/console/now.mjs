@@ -83,7 +83,7 @@ function link(session) {
 /** @param {RoomSession} session */
 function outcome(session) {
   const { spoken, failed, withWaves } = countsOf(session);
-  const took = session.interrupted ? "interrupted" : `took ${duration((session.finishedAt ?? 0) - startOf(session))}`;
+  const took = session.interrupted ? "interrupted" : `answers took ${duration((session.finishedAt ?? 0) - startOf(session))}`;
   return html`${took}: ${plural(spoken, "utterance")}, ${withWaves} with waves.
     ${failed > 0 && html` <span class="bad">${failed} failed.</span>`}`;
 }

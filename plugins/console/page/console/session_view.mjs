@@ -10,7 +10,7 @@ import { Sound } from "./sound.mjs";
 import { Who } from "./timeline.mjs";
 import { wavesTrouble } from "./troubles.mjs";
 
-const GONE = "This session is not there: it was deleted.";
+const GONE = "There is no such session; it may have been removed.";
 
 /** @typedef {import("./room.mjs").Outcome | undefined} Outcome what was told of waves since the page was opened */
 

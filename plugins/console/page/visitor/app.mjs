@@ -73,6 +73,7 @@ function Visitor() {
 
   /** @param {Question} question */
   async function start(question) {
+    shown.leave();
     setUnsent(question);
     await attempt("ask", async () => {
       const { text: message, sttSessionId } = question;
@@ -113,10 +114,11 @@ function Visitor() {
   return html`<main onPointerDown=${() => isLoud && unlock(audio)}>
     <header>
       <h1>${t("title")}</h1>
-      <button class="quiet" aria-pressed=${isLoud} onClick=${switchSound}>${t(isLoud ? "soundOn" : "soundOff")}</button>
+      <button class="quiet" role="switch" aria-checked=${isLoud} onClick=${switchSound}>${t("sound")}
+        <span aria-hidden="true">${t(isLoud ? "on" : "off")}</span></button>
       ${!isKiosk && html`<a href="/console">${t("console")}</a>`}
     </header>
-    ${page.access === "closed" ? html`<${Login} t=${t} onDone=${ask} />` : html`
+    ${page.access === "closed" ? html`<${Login} t=${t} wrongToken="wrongToken" onDone=${ask} />` : html`
     <${Ring} t=${t} slots=${page.slots} shown=${shown} onOpen=${setOpened}>
       ${isAnswering || !canTalk
         ? html`<p class="state">${shown.id ? state : ""}</p>`
@@ -125,9 +127,10 @@ function Visitor() {
     <//>
     <section class="below">
       ${(unsent?.text || shown.question) && html`<p class="question">${t("youSaid")} <q>${unsent?.text || shown.question}</q></p>`}
-      ${current && html`<p class=${`caption ${current.slotId ? "" : "all"}`}>
+      ${shown.id && html`<div class="hearing">${current && html`<p key=${current.key} class=${`caption ${current.slotId ? "" : "all"}`}>
         <span class="name">${nameOf(current.slotId)}</span> <span class="does">${spoken(t, page.slots, current)}</span>
         <span class="text">${current.text}</span></p>`}
+        ${isHeard && html`<button class="quiet" onClick=${rest}>${t("finish")}</button>`}</div>`}
       ${link === "lost" && html`<p class="notice" role="status">${t("connectionLost")}</p>`}
       ${page.access === "away" && link !== "lost" && !problem && html`<p class="notice" role="status">${t("trouble.away")}</p>`}
       ${problem && html`<p class="notice" role="alert">${t(`trouble.${problem.key}`)}
@@ -136,7 +139,6 @@ function Visitor() {
         onClick=${() => (again.wav ? hear(again.wav) : start(again))}>${t("tryAgain")}</button>`}
       ${!session && !problem && !unsent && html`<p class="hint">${t(canTalk ? "hint" : "hintWrite")}</p>`}
       ${!isAnswering && html`<${Writing} t=${t} isSending=${isSending} onWritten=${(/** @type {string} */ text) => start({ text })} />`}
-      ${isHeard && html`<button class="quiet" onClick=${rest}>${t("finish")}</button>`}
     </section>`}
     <p class="visually-hidden" aria-live="polite">${current
       ? `${nameOf(current.slotId)}, ${spoken(t, page.slots, current)}: ${current.text}`
