@@ -104,6 +104,8 @@ class WavesSettings(PluginSettings):
     @field_validator("profiles")
     @classmethod
     def _are_installed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value == ("v3",):  # others are searched for only where they are wanted
+            return value
         known = {
             "v3",
             *(point.name for point in entry_points(group="reflective_resonance.profiles")),

@@ -173,9 +173,14 @@ def _made_by_profile(
 
     from plugins.waves import profiles
     from plugins.waves.audio import pcm16
+    from plugins.waves.files import publishing
 
     profile = profiles.find(name)
     targets = profile.targets(voice.slot_id)
+    if not 1 <= len(targets) <= publishing.MOST:
+        raise ProfileError(
+            f"{name} has {len(targets)} waves: 1 to {publishing.MOST} can be written"
+        )
     waves = profile.make(voice, numbers)
     shape = (len(targets), voice.samples.size)
     if waves.shape != shape or not np.isfinite(waves).all():

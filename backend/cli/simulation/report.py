@@ -105,10 +105,10 @@ def retention(settings: Mapping[str, str], a_day: Mapping[str, float], plan: Pla
 
 
 def _disk(plan: Plan, measured: Measured) -> tuple[dict[str, int], dict[str, int]]:
-    """Return what was written, and what that is in a day, by utterance: some may not be done yet.
+    """Return what was written, and what that is in a day, by utterance that is done.
 
-    What the retention removed meanwhile was written, too. In the tree of waves each session has a
-    manifest beside its waves.
+    An utterance has three files of waves, or more; each session has a manifest beside them. What
+    the retention removed meanwhile was written, too.
     """
     first, last = measured.samples[0].now, measured.samples[-1].now
     was, now = first["disk"], last["disk"]
@@ -120,7 +120,8 @@ def _disk(plan: Plan, measured: Measured) -> tuple[dict[str, int], dict[str, int
     }
     files = now["usedFiles"]["waves"] - was["usedFiles"]["waves"] - measured.sessions
     utterances = measured.samples[-1].utterances
-    of = {"speech": utterances, "waves": files / len(WAVE_NUMBERS), "removed": utterances}
+    with_waves = min(files / len(WAVE_NUMBERS), measured.waves + measured.made_later)
+    of = {"speech": utterances, "waves": with_waves, "removed": utterances}
     in_a_day = plan.per_hour * plan.hours * measured.utterances / (measured.sessions or 1)
     a_day = {
         kind: round(size / of[kind] * in_a_day) if of[kind] > 0 else 0

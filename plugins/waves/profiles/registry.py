@@ -7,6 +7,7 @@ Another package adds one with an entry point `tide = "tides:profile"`, where `pr
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -15,7 +16,6 @@ import numpy as np
 from plugins.waves.errors import ProfileError
 from plugins.waves.profiles.voice import Array, Voice, rms
 
-MAX_WAVES = 9
 _NAME = re.compile(r"[a-z][a-z0-9]*")
 
 
@@ -66,5 +66,6 @@ def figures(voice: Voice, waves: Array) -> dict[str, float]:
     }
 
 
+@cache
 def _points() -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group="reflective_resonance.profiles"))

@@ -88,6 +88,13 @@ def test_the_disk_is_scaled_to_a_day() -> None:
     assert pytest.approx(1e9 / 1920e6 * 8 * 3600) == data["disk_full_after_s"]
 
 
+def test_more_waves_of_an_utterance_do_not_make_a_day_smaller() -> None:
+    """With five files for each utterance the day has the bytes that they take."""
+    five = [sample(0, EMPTY), sample(12, {"tts": 8_000_000, "waves": 16_000_000}, 42)]
+
+    assert 1280e6 == report(PLAN, measured(samples=five), NEVER)["bytes_a_day"]["waves"]
+
+
 def test_what_is_not_done_yet_does_not_make_a_day_smaller() -> None:
     """Waves of half of the utterances, and half removed, are scaled by what they belong to."""
     half = [sample(0, EMPTY), sample(12, {"tts": 4_000_000, "waves": 8_000_000}, 14, 4_000_000)]

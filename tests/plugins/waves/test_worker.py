@@ -1,12 +1,13 @@
 """The task of a worker, called in this process: what it reports and what it leaves."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 
-from plugins.waves import worker
+from plugins.waves import profiles, worker
 from plugins.waves.worker import Order
 
 
@@ -93,3 +94,20 @@ def test_warming_up_sweeps_what_dead_workers_left(
     assert report.reason == ""
     assert report.data["swept"] == swept
     assert len(list(tmp_path.iterdir())) == 2 - swept
+
+
+def test_a_profile_with_too_many_waves_fails_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten waves have no names; V3's stand, and the report says why there is nothing else."""
+    ten = profiles.Profile(lambda voice, _: np.zeros((10, voice.samples.size)), lambda _: (0,) * 10)
+    monkeypatch.setattr(profiles, "find", lambda _: ten)
+    asked = replace(order(tmp_path, tone(tmp_path / "a.wav")), profiles=(("v3", {}), ("ten", {})))
+
+    report = worker.decompose(asked)
+
+    problem = "ProfileError: ten has 10 waves: 1 to 9 can be written"
+    assert ({"profile": "ten", "files": (), "targets": (), "problem": problem},) == (
+        report.data["more"]
+    )
+    assert 3 == len(list((tmp_path / "out").iterdir()))
