@@ -2,6 +2,7 @@
 
 from backend.services.chain import Chain, Engine
 from backend.services.client import ServiceClient
+from backend.services.nats import NATS_URL, NatsConnection, NatsLogin
 from backend.services.pauses import PAUSE_AFTER, PAUSE_S, Pauses
 from backend.services.policy import (
     RETRIED_STATUSES,
@@ -13,11 +14,14 @@ from backend.services.policy import (
 from backend.services.service import Request, Service, elevenlabs, openai
 
 __all__ = [
+    "NATS_URL",
     "PAUSE_AFTER",
     "PAUSE_S",
     "RETRIED_STATUSES",
     "Chain",
     "Engine",
+    "NatsConnection",
+    "NatsLogin",
     "Pauses",
     "Request",
     "RetryPolicy",
