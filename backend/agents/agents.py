@@ -23,7 +23,8 @@ from backend.agents.turns import (
     Slot,
     SummaryTurn,
 )
-from backend.errors import AgentError
+from backend.errors import AgentError, SettingsError
+from backend.services import named_surroundings
 
 log = structlog.get_logger(__name__)
 
@@ -79,8 +80,13 @@ class Agents:
             if self._build is None or self._is_ready:
                 return
             try:
-                self._build()
+                with named_surroundings():
+                    self._build()
                 self._client.prepare()
+            except SettingsError as error:
+                log.error(
+                    "the models could not be built; the fallbacks answer for them", error=str(error)
+                )
             except Exception:
                 log.exception("the models could not be built; the fallbacks answer for them")
             self._is_ready = True

@@ -4,7 +4,7 @@ A fallback is `provider:model`, or a table with `model`, `base_url`, `key` and `
 a table takes the agent's own `base_url`, `key` and `output` if it has the same provider.
 """
 
-import tomllib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from backend.agents.choices import REHEARSAL, ModelChoice, OutputMode
 from backend.agents.registry import DEFAULT_PROFILES, AgentProfile, Temperament
-from backend.config import explain
+from backend.config import explain, line_of, read_toml
 from backend.errors import SettingsError
 
 NEW_AGENT_COLOR = "#8aa0a8"
@@ -62,15 +62,20 @@ def load_profiles(path: Path | None) -> tuple[AgentProfile, ...]:
     problems: list[str] = []
     profiles = {profile.id: profile for profile in DEFAULT_PROFILES}
     listed: set[str] = set()
-    for number, table in enumerate(_tables(path), start=1):
-        where = f"{path}: agent {table.get('id', number)!r}"
+    tables, text = _tables(path)
+    for number, table in enumerate(tables, start=1):
+
+        def problem(message: str, number: int = number, table: Mapping[str, Any] = table) -> str:
+            line = line_of(text, "[agents]", re.findall(r"\w*", message)[0], number)
+            return f"{path}, line {line}: agent {table.get('id', number)!r}: {message}"
+
         try:
             entry = _Agent.model_validate(table)
         except ValidationError as error:
-            problems += [f"{where}: {line}" for line in _lines(error, _Agent)]
+            problems += map(problem, _lines(error, _Agent))
             continue
         if entry.id.casefold() in listed:
-            problems.append(f"{where}: is listed twice; put both into one [[agents]] table")
+            problems.append(problem("is listed twice; put both into one [[agents]] table"))
             continue
         listed.add(entry.id.casefold())
         if not entry.enabled:
@@ -79,7 +84,7 @@ def load_profiles(path: Path | None) -> tuple[AgentProfile, ...]:
         try:
             profiles[entry.id] = _profile(entry, profiles.get(entry.id))
         except SettingsError as error:
-            problems += [f"{where}: {line}" for line in str(error).splitlines()]
+            problems += map(problem, str(error).splitlines())
     if not profiles and not problems:
         problems.append(f"{path}: no agent is enabled; leave at least one")
     if problems:
@@ -87,24 +92,17 @@ def load_profiles(path: Path | None) -> tuple[AgentProfile, ...]:
     return tuple(profiles.values())
 
 
-def _tables(path: Path) -> Iterable[Mapping[str, Any]]:
-    """Return the `[[agents]]` tables; editors on Windows may begin the file with a BOM."""
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SettingsError(
-            f"RR_AGENTS_FILE={path}: cannot be read ({error.strerror}): "
-            "name a file, such as agents.toml"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: is not TOML: {error}") from error
+def _tables(path: Path) -> tuple[Iterable[Mapping[str, Any]], str]:
+    """Return the `[[agents]]` tables, and the text of the file."""
+    data, text = read_toml(path, "RR_AGENTS_FILE")
     unknown = sorted(data.keys() - {"agents"})
     tables = data.get("agents", [])
     if unknown:
-        raise SettingsError(f"{path}: {unknown[0]!r} is not known; every agent is one [[agents]]")
+        where = f"{path}, line {min(line_of(text, unknown[0]), line_of(text, '', unknown[0]))}"
+        raise SettingsError(f"{where}: {unknown[0]!r} is not known; every agent is one [[agents]]")
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise SettingsError(f"{path}: write [[agents]] in double brackets, with an id, per agent")
-    return tables
+    return tables, text
 
 
 def _profile(entry: _Agent, base: AgentProfile | None) -> AgentProfile:

@@ -23,6 +23,7 @@ from backend.agents.turns import (
     Slot,
     SummaryTurn,
 )
+from backend.config import read_text
 from backend.errors import SettingsError
 
 log = structlog.get_logger(__name__)
@@ -147,14 +148,11 @@ def _check_folder(directory: Path) -> None:
 
 
 def _read(name: str, directory: Path | None) -> str:
-    """Return a template, checked; editors on Windows may begin a file with a BOM."""
+    """Return a template, checked."""
     packaged = files("backend.agents").joinpath("templates", name + SUFFIX)
     own = directory / (name + SUFFIX) if directory is not None else None
-    path = own if own is not None and own.is_file() else packaged
-    try:
-        text = path.read_bytes().decode("utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read as UTF-8 text") from error
+    path = own if own is not None and own.exists() else packaged
+    text = (read_text(path) if isinstance(path, Path) else path.read_text("utf-8")).strip()
     if not text:
         raise SettingsError(f"{path}: is empty; delete it to use the built-in one")
     used = set(_PLACEHOLDER.findall(text))
@@ -163,4 +161,4 @@ def _read(name: str, directory: Path | None) -> str:
         raise SettingsError(f"{path}: {{{unknown[0]}}} is not known; there are {known}")
     if missing := sorted(REQUIRED[name] - used):
         raise SettingsError(f"{path}: {{{missing[0]}}} is missing; without it nothing is asked")
-    return "\n".join(text.splitlines())
+    return text

@@ -1,5 +1,6 @@
 """The group of all commands: it sets up streams and log, and maps each end to an exit code."""
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,12 +17,16 @@ from backend.errors import (
     PluginError,
     ReflectiveResonanceError,
     SettingsError,
+    UsageError,
 )
 from backend.logs import configure_logging, flushed
 from backend.plugins import Discovered, discover
 from backend.terminal import discard_output, messages, prepare_streams
 
 PROGRAM = "reflective-resonance"
+
+OTHERS = ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir")
+"""Variables of other programs that would change what libraries do here; they are removed."""
 
 _WrongUsage = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[2])
 """The class of all usage errors of Typer; it has no public name."""
@@ -34,9 +39,15 @@ class CommandGroup(TyperGroup):
     def main(self, *arguments: Any, **extra: Any) -> NoReturn:
         """Run the command line, then exit."""
         prepare_streams()
+        for name in OTHERS:
+            os.environ.pop(name, None)
         configure_logging("warning")  # also for --help, which looks for the commands of plugins
         try:
+            _check_text(sys.argv[1:])
             code = super().main(*arguments, **{**extra, "standalone_mode": False})
+        except UsageError as error:
+            _complain(str(error))
+            code = EXIT_USAGE
         except _WrongUsage as error:
             code = _show_wrong_usage(error)
         _leave(code or 0)
@@ -69,6 +80,16 @@ def _in_plain_words(command: Any) -> Any:
     for below in getattr(command, "commands", {}).values():
         _in_plain_words(below)
     return command
+
+
+def _check_text(arguments: list[str]) -> None:
+    """Raise UsageError for an argument that is no text, unless a file has that name."""
+    for one in arguments:
+        try:
+            one.encode()
+        except UnicodeEncodeError:
+            if not os.path.lexists(one):
+                raise UsageError(f"{one!a} is not valid text: write it in UTF-8") from None
 
 
 def _log_as_set(settings: Settings) -> None:

@@ -14,7 +14,7 @@ import typer
 from backend.cli.group import PROGRAM, CommandGroup
 from backend.cli.plugins_command import app as plugins_app
 from backend.cli.simulate import simulate
-from backend.config import EffectiveSetting, Settings, effective
+from backend.config import EffectiveSetting, Settings, dotted, effective, read_toml
 from backend.errors import EXIT_FAILED, PluginError, SettingsError, UsageError
 from backend.logs import configure_logging
 from backend.plugins import Discovered, discover
@@ -188,12 +188,18 @@ def config(as_json: AsJson = False) -> None:
     from backend.runtime import unread_settings
 
     unread = unread_settings(settings, discovered)
+    files = {
+        str(path): dotted(read_toml(path)[0])
+        for path in (settings.agents_file, settings.voices_file)
+        if path is not None
+    }
     if as_json:
         rows: dict[str, Any] = {
             name: {row.variable: {"value": row.value, "source": row.source} for row in section}
             for name, section in sections.items()
         }
-        show_json({**rows, "unread": [asdict(one) for one in unread]})
+        read = {path: dict(found) for path, found in files.items()}
+        show_json({**rows, "files": read, "unread": [asdict(one) for one in unread]})
         return
     console = output()
     for name, section in sections.items():
@@ -201,6 +207,10 @@ def config(as_json: AsJson = False) -> None:
         for row in section:
             console.print(f"  {row.variable}={row.value}  ({row.source})", soft_wrap=True)
             show_paragraph(console, row.description, (6, 6), "dim")
+    for path, found in files.items():
+        console.print(path, style="bold", soft_wrap=True)
+        for key, value in found:
+            console.print(f"  {key}={value}", soft_wrap=True)
     for one in unread:
         show_paragraph(console, f"not read: {one}", style="red")
 
@@ -309,6 +319,7 @@ def _is_on(item: Discovered) -> bool:
 def _load(**overrides: object) -> tuple[Settings, list[Discovered]]:
     """Read all settings, also those of plugins, and check the agents' file; tell all problems."""
     from backend.agents import check_agents
+    from backend.speech import load_voices
 
     problems: list[str] = []
 
@@ -326,6 +337,7 @@ def _load(**overrides: object) -> tuple[Settings, list[Discovered]]:
             checked(item.plugin.settings.load)
     if settings is not None:
         checked(lambda: check_agents(settings))
+        checked(lambda: load_voices(settings.voices_file))
     if settings is None or problems:
-        raise SettingsError("\n".join(problems))
+        raise SettingsError("\n".join(dict.fromkeys(problems)))
     return settings, discovered

@@ -1,8 +1,16 @@
 """The settings of the host, and the source of each value."""
 
 from backend.config.lists import Listed
-from backend.config.report import EffectiveSetting, Unread, effective, read_settings, unread
+from backend.config.report import (
+    EffectiveSetting,
+    Unread,
+    effective,
+    env_values,
+    read_settings,
+    unread,
+)
 from backend.config.settings import ENV_FILE, PREFIX, REPLACED, LogLevel, Settings, is_loopback
+from backend.config.text_file import dotted, line_of, read_text, read_toml
 from backend.config.tls import client_context, server_context
 from backend.config.wording import explain
 
@@ -16,10 +24,15 @@ __all__ = [
     "Settings",
     "Unread",
     "client_context",
+    "dotted",
     "effective",
+    "env_values",
     "explain",
     "is_loopback",
+    "line_of",
     "read_settings",
+    "read_text",
+    "read_toml",
     "server_context",
     "unread",
 ]

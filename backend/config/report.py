@@ -5,15 +5,18 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
 from pydantic import AliasChoices, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 from pydantic_settings import SettingsError as UnparsableError
 
+from backend.config.text_file import FileError, encoding_of, read_text
 from backend.config.wording import REDACTED, explain, shown
 from backend.errors import ReflectiveResonanceError
 
@@ -74,11 +77,13 @@ def effective(settings: BaseSettings) -> list[EffectiveSetting]:
 def read_settings(settings: type[S], wrong: type[ReflectiveResonanceError], **given: Any) -> S:
     """Read settings, or raise `wrong` with a line for each wrong one; `given` replaces others."""
     try:
+        if (file := _env_file(settings)) and "_env_file" not in given:
+            given["_env_file_encoding"] = encoding_of(Path(file))
         return settings(**given)
     except ValidationError as error:
         raise wrong(_problems(error, settings)) from error
-    except UnicodeDecodeError as error:
-        raise wrong(f".env is not UTF-8: save it as UTF-8 ({error})") from error
+    except FileError as error:
+        raise wrong(str(error)) from error
     except UnparsableError as error:
         raise wrong(f"{settings.model_config.get('env_prefix', '')}...: {error}") from error
 
@@ -198,14 +203,20 @@ def _env_file(settings: type[BaseSettings]) -> str:
 
 def _lines(path: str) -> list[tuple[int, Binding]]:
     """Return the lines of a file of settings, without comments, each with its number."""
-    if not path or not Path(path).is_file():
-        return []
-    with Path(path).open(encoding="utf-8-sig") as file:
-        return [
-            (one.original.line + _blank_lines(one.original.string), one)
-            for one in parse_stream(file)
-            if one.key or one.error
-        ]
+    return [
+        (one.original.line + _blank_lines(one.original.string), one)
+        for one in parse_stream(StringIO(_text(path)))
+        if one.key or one.error
+    ]
+
+
+def env_values(path: str) -> dict[str, str | None]:
+    """Return what a file of settings says, by name; nothing if there is none."""
+    return dotenv_values(stream=StringIO(_text(path)))
+
+
+def _text(path: str) -> str:
+    return read_text(Path(path)) if path and Path(path).exists() else ""
 
 
 def _blank_lines(text: str) -> int:

@@ -12,6 +12,7 @@ from backend.services.policy import (
     retry_after_s,
 )
 from backend.services.service import Request, Service, elevenlabs, openai
+from backend.services.surroundings import named_surroundings
 
 __all__ = [
     "NATS_URL",
@@ -29,6 +30,7 @@ __all__ = [
     "Service",
     "ServiceClient",
     "elevenlabs",
+    "named_surroundings",
     "openai",
     "parse_seconds",
     "retry_after_s",

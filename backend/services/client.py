@@ -20,6 +20,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from backend.errors import ReflectiveResonanceError
 from backend.services.policy import RETRIED_STATUSES, RetryableError, RetryPolicy, retry_after_s
 from backend.services.service import Request, Service, refusal_code
+from backend.services.surroundings import named_surroundings
 
 if TYPE_CHECKING:
     import httpx2
@@ -60,11 +61,12 @@ class ServiceClient:
         self._timeout_s = timeout_s
         self._policy = policy
         self._places = asyncio.Semaphore(max_requests)
-        self._client = httpx2.AsyncClient(
-            base_url=service.url,
-            headers={**service.headers, "accept-encoding": "identity"},
-            timeout=httpx2.Timeout(None, connect=_CONNECT_TIMEOUT_S),
-        )
+        with named_surroundings():
+            self._client = httpx2.AsyncClient(
+                base_url=service.url,
+                headers={**service.headers, "accept-encoding": "identity"},
+                timeout=httpx2.Timeout(None, connect=_CONNECT_TIMEOUT_S),
+            )
         self._resume_at = 0.0
         self._lock = threading.Lock()
         self._closed = False

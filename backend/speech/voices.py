@@ -8,12 +8,13 @@ voice = "EXAVITQu4vr4xnSDxMaL"
 speed = 0.9
 """
 
-import tomllib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from backend.config import line_of, read_toml
 from backend.errors import SettingsError
 from backend.speech.profiles import DESCRIPTIONS, PROFILES, VoiceProfile
 
@@ -95,23 +96,20 @@ def load_voices(
     path: Path | None = None, *, elevenlabs_model: str = ELEVENLABS_MODEL
 ) -> Mapping[str, EngineVoices]:
     """Return the voices by engine, changed by the file at `path`, or raise SettingsError."""
-    tables = _read(path) if path is not None else {}
-    problems = list(_problems(tables))
+    tables, text = read_toml(path, "RR_VOICES_FILE") if path is not None else ({}, "")
+    problems = [f"{path}, line {_line(text, problem)}: {problem}" for problem in _problems(tables)]
     if problems:
-        raise SettingsError("\n".join(f"{path}: {problem}" for problem in problems))
+        raise SettingsError("\n".join(problems))
     return {
         engine: _engine_voices(engine, tables.get(engine, {}), path, elevenlabs_model)
         for engine in _ENGINES
     }
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise SettingsError(f"RR_VOICES_FILE={path}: {error.strerror or error}") from error
-    except ValueError as error:  # also what is not UTF-8
-        raise SettingsError(f"{path} is not TOML: {error}") from error
+def _line(text: str, problem: str) -> int:
+    """Return the line that a problem, which begins with its table and key, is about."""
+    match = re.match(r"(?:\[(?P<table>[^\]]*)\] ?)?(?P<key>\w*)", problem)
+    return line_of(text, match["table"] or "", match["key"]) if match else 1
 
 
 def _engine_voices(

@@ -17,6 +17,8 @@ from backend.terminal.streams import discard_output
 
 USUAL_COLUMNS = 80
 """Of a terminal whose width is not known."""
+LEAST_COLUMNS = 20
+"""Fewer that `COLUMNS` asks for would break every word."""
 WIDE = 10_000
 """Columns without a terminal, as in a pipe or a file."""
 UNITS_S = (("day", 86_400), ("h", 3600), ("min", 60), ("s", 1))
@@ -48,7 +50,7 @@ def _console(*, stderr: bool) -> Console:
 def _columns(stream: TextIO) -> int:
     asked = os.environ.get("COLUMNS", "")
     if asked.isdecimal() and int(asked):
-        return int(asked)
+        return max(int(asked), LEAST_COLUMNS)
     try:
         return os.get_terminal_size(stream.fileno()).columns or USUAL_COLUMNS
     except (OSError, ValueError):

@@ -1,12 +1,10 @@
 """Finds the keys of providers in the settings, the environment and `.env`."""
 
 import os
-from pathlib import Path
 
-from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from backend.config import ENV_FILE, Settings
+from backend.config import ENV_FILE, Settings, env_values
 
 
 class Keys:
@@ -18,9 +16,7 @@ class Keys:
             "ANTHROPIC_API_KEY": settings.anthropic_api_key,
             "GOOGLE_API_KEY": settings.google_api_key,
         }
-        self._in_file = (
-            dotenv_values(ENV_FILE, encoding="utf-8-sig") if Path(ENV_FILE).is_file() else {}
-        )
+        self._in_file = env_values(ENV_FILE)
 
     def get(self, variable: str) -> SecretStr | None:
         """Return the key in `variable`; None if it is not set or empty."""

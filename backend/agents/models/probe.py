@@ -10,6 +10,7 @@ from backend.agents.choices import ModelChoice
 from backend.agents.models.keys import Keys
 from backend.agents.registry import AgentProfile
 from backend.config import Settings
+from backend.services import named_surroundings
 
 LIMIT_S = 5.0
 ANTHROPIC_VERSION = "2023-06-01"
@@ -42,7 +43,9 @@ def probe_providers(settings: Settings) -> Iterator[Probe]:
             if not choice.is_offline:
                 place = (choice.provider, choice.address, choice.variable)
                 needed_by.setdefault(place, []).append((profile, choice))
-    with httpx2.Client(timeout=LIMIT_S, follow_redirects=False) as client:
+    with named_surroundings():
+        client = httpx2.Client(timeout=LIMIT_S, follow_redirects=False)
+    with client:
         for users in needed_by.values():
             yield _probe(client, keys, users)
 

@@ -158,9 +158,9 @@ def test_a_prompt_that_is_no_text_and_a_folder_that_is_not_there_are_refused(
     tmp_path: Path,
 ) -> None:
     """Bytes that are no UTF-8 and a path that is no folder are named."""
-    (tmp_path / "reply.txt").write_bytes(b"\xff\xfe{comments}")
+    (tmp_path / "reply.txt").write_bytes(b"\xff{comments}")
 
-    with pytest.raises(SettingsError, match=r"reply.txt: cannot be read as UTF-8"):
+    with pytest.raises(SettingsError, match=r"reply.txt, line 1: is not UTF-8"):
         Prompts(tmp_path)
     with pytest.raises(SettingsError, match=r"RR_PROMPTS_DIR=.*nowhere: is not a folder"):
         Prompts(tmp_path / "nowhere")

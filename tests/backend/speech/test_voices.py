@@ -90,13 +90,13 @@ def test_all_wrong_entries_are_told_at_once(tmp_path: Path) -> None:
     assert 3 == len(str(caught.value).splitlines())
 
 
-@pytest.mark.parametrize("content", [b"[openai", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"[openai", b"\xff\xfe\x01"])
 def test_what_is_not_toml(content: bytes, tmp_path: Path) -> None:
     """A file that cannot be read is named."""
     path = tmp_path / "voices.toml"
     path.write_bytes(content)
 
-    with pytest.raises(SettingsError, match=r"voices\.toml is not TOML"):
+    with pytest.raises(SettingsError, match=r"voices\.toml(, line 1:)? is not (TOML|UTF-8)"):
         load_voices(path)
     with pytest.raises(SettingsError, match=r"RR_VOICES_FILE=.*No such file"):
         load_voices(tmp_path / "nothing.toml")

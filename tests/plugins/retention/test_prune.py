@@ -191,7 +191,7 @@ def test_an_env_file_in_another_encoding_is_2(
     done = prune(str(artifacts.root))
 
     assert 2 == done.exit_code
-    assert ".env is not UTF-8" in done.stderr
+    assert ".env, line 1: is not UTF-8" in done.stderr
 
 
 def test_an_interruption_leaves_whole_sessions(
