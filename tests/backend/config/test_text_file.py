@@ -96,13 +96,11 @@ def test_the_line_of_a_key() -> None:
     """It is searched below its own header, and in an array below the table of that number."""
     text = "x = 1\n[a]\ny = 1\n[[b]]\ny = 2\n[[ b ]]\nz = 1\ny = 3\n[a.c]\ny = 4\n"
 
-    found = [
-        line_of(text, *where)
-        for where in [
-            ("", "x"), ("a", "y"), ("[b]", "y", 1), ("[b]", "y", 2), ("a.c", "y"), ("a", "none"),
-            ("none",),
-        ]
+    places = [
+        ("", "x", 1), ("a", "y", 1), ("[b]", "y", 1), ("[b]", "y", 2), ("a.c", "y", 1),
+        ("a", "none", 1), ("none", "", 1),
     ]  # fmt: skip
+    found = [line_of(text, header, key, number) for header, key, number in places]
     assert [1, 3, 5, 8, 10, 2, 1] == found
 
 
