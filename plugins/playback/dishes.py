@@ -1,0 +1,168 @@
+"""The channels of the sound card and what each plays: built in, or as `dishes.toml` says.
+
+[[channel]]                        # the first output of the card; the next is the second
+name = "dish 1"
+plays = ["slot 1"]                 # the sum of the three waves of V3; or of several sources
+level_db = -20                     # of a wave of full scale
+cap_db = -12                       # no sample is ever above it
+notch = [{hz = 24, db = 12, width = 6}]   # at the transducer's resonance
+polarity = -1
+delay_ms = 0
+[[channel]]
+plays = ["slot 1 speech at -6 dB"]
+
+A source is `slot N`, then `speech`, or a profile, or nothing for V3; `wave M` takes one of its
+waves; `at X dB` changes its level. Slot N is the dish that a wave is made for.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from backend.errors import PluginError
+
+V3: Final = "v3"
+SPEECH: Final = "speech"
+MAX_CHANNELS: Final = 64
+_SOURCE = re.compile(
+    r"slot ([1-6])(?: (?!wave )([\w-]+))?(?: wave ([1-9]\d?))?(?: at ([+-]?\d+(?:\.\d+)?) dB)?"
+)
+_CONFIG = ConfigDict(extra="forbid")
+
+
+class Source(NamedTuple):
+    """One or all waves of a profile in a slot, or its speech, at a level."""
+
+    slot_id: int
+    profile: str
+    wave: int
+    """From 1; 0: each."""
+    db: float
+
+
+def _source(text: object) -> Source:
+    if isinstance(text, Source):
+        return text
+    match = _SOURCE.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError(
+            'must be like "slot 1", "slot 6 wave 2", "slot 1 faraday", "slot 1 speech at -6 dB"; '
+            "slots are 1 to 6"
+        )
+    slot, profile, wave, db = match.groups()
+    return Source(int(slot), profile or V3, int(wave or 0), float(db or 0))
+
+
+def _number(low: float, high: float) -> BeforeValidator:
+    def check(value: object) -> object:
+        if type(value) not in {int, float} or not low <= float(str(value)) <= high:
+            raise ValueError(f"must be a number from {low:g} to {high:g}")
+        return value
+
+    return BeforeValidator(check)
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Notch:
+    """What a channel takes away around a frequency; below 0 dB it adds."""
+
+    hz: Annotated[float, _number(2, 2000)]
+    db: Annotated[float, _number(-6, 60)]
+    width: Annotated[float, _number(0.1, 300)]
+    """Hertz between the points where a deep notch has -3 dB."""
+
+    def __post_init__(self) -> None:
+        if self.width > 1.9 * self.hz:
+            raise ValueError(f"width must be at most 1.9 times hz, {1.9 * self.hz:g}")
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Channel:
+    """One output of the sound card."""
+
+    name: Annotated[str, Field(strict=True)]
+    plays: tuple[Annotated[Source, BeforeValidator(_source)], ...] = ()
+    level_db: Annotated[float, _number(-80, 24)] = -20
+    cap_db: Annotated[float, _number(-80, 0)] = -12
+    notch: tuple[Notch, ...] = ()
+    polarity: Literal[1, -1] = 1
+    delay_ms: Annotated[float, _number(0, 1000)] = 0
+
+    @property
+    def cap(self) -> float:
+        """The largest absolute sample, full scale being 1."""
+        return factor(self.cap_db)
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class Dishes:
+    """Every channel, in the order of the card's outputs."""
+
+    channels: Annotated[tuple[Channel, ...], Field(alias="channel")]
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.channels) <= MAX_CHANNELS:
+            raise ValueError(f"must be there 1 to {MAX_CHANNELS} times")
+        if len({one.name for one in self.channels}) < len(self.channels):
+            raise ValueError("each must have a name of its own")
+
+    def gains(self, slot_id: int, profile: str, wave: int) -> tuple[tuple[int, float], ...]:
+        """Return the channels that play a wave, counted from 0, each with its signed factor."""
+        found: dict[int, float] = {}
+        for index, channel in enumerate(self.channels):
+            for one in channel.plays:
+                if one[:2] == (slot_id, profile) and one.wave in {0, wave}:
+                    gain = channel.polarity * factor(channel.level_db + one.db)
+                    found[index] = found.get(index, 0) + gain
+        return tuple(found.items())
+
+
+BUILT_IN: Final = Dishes(tuple(Channel(f"dish {n}", (Source(n, V3, 0, 0),)) for n in range(1, 7)))
+"""Six dishes at the first six outputs."""
+
+
+def factor(db: float) -> float:
+    """Return the factor of a level in dB."""
+    return float(10 ** (db / 20))
+
+
+def load_dishes(path: Path | None) -> Dishes:
+    """Return what the file at `path` says, the built-in channels without one.
+
+    Raises
+    ------
+    PluginError
+        If it cannot be read or is wrong; a line for each wrong entry.
+    """
+    if path is None:
+        return BUILT_IN
+    try:
+        return TypeAdapter(Dishes).validate_python(tomllib.loads(path.read_text("utf-8")))
+    except OSError as error:
+        raise PluginError(f"RR_PLAYBACK_DISHES={path}: {error.strerror or error}") from error
+    except ValidationError as error:
+        problems = (f"{path}: {_words(one)}" for one in error.errors())
+        raise PluginError("\n".join(problems)) from error
+    except ValueError as error:  # also what is not UTF-8
+        raise PluginError(f"{path} is not TOML: {error}") from error
+
+
+_WORDS: Final = {
+    "missing": "this is missing",
+    "unexpected_keyword_argument": "there is no such key",
+    "tuple_type": "must be a list",
+    "string_type": "must be a text",
+}
+
+
+def _words(problem: Any) -> str:
+    """Return a line for a wrong entry: where it is, its value, and what it may be."""
+    key, *rest = problem["loc"] or ("channel",)
+    parts = [f"[[{key}]]", *(str(one + 1) if isinstance(one, int) else one for one in rest)]
+    said = _WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    said = said.replace("Input should", "must")
+    return f"{' '.join(parts)} = {problem['input']!r}: {said}"

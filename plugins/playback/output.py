@@ -1,0 +1,188 @@
+"""Where the channels go: the sound card, or a WAV file of all of them in its place."""
+
+import struct
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, perf_counter, sleep
+from typing import Any, Final
+
+import numpy as np
+
+from backend.errors import ReflectiveResonanceError
+from plugins.playback.mixer import Mixer, Samples
+
+SILENCE_LIMIT_S = 2.0
+"""A card that asks for no samples for so long is gone."""
+CLOSE_LIMIT_S = 2.0
+HEADER_EVERY_S = 1.0
+HEADER_BYTES: Final = 44
+MAX_BYTES = 2**32 - 2**20
+"""Of samples in a WAV file, whose sizes have 32 bits."""
+_WORDS: Final = {
+    -9985: "it is gone, or another program holds it: end that one",
+    -9996: "there is none, or it is gone: connect one, or set RR_PLAYBACK_DEVICE",
+    -9997: "it does not take this rate: set RR_PLAYBACK_RATE=0",
+}
+"""What PortAudio's codes mean here [portaudio.h, PaErrorCode]."""
+
+
+class OutputError(ReflectiveResonanceError):
+    """Nothing can be played; the message says why, and what to do."""
+
+
+def sound_devices() -> Any:
+    """Return the module `sounddevice` with the cards that are there now; no stream may be open.
+
+    Raises
+    ------
+    OutputError
+        If it, or PortAudio, is not installed.
+    """
+    try:
+        import sounddevice
+    except ImportError as error:
+        raise OutputError(
+            "sounddevice is not installed: uv sync --inexact --extra playback"
+        ) from error
+    except OSError as error:
+        raise OutputError(
+            "PortAudio is not installed: on Debian and Ubuntu, apt install libportaudio2"
+        ) from error
+    sounddevice._terminate()  # PortAudio looks for cards only when it starts
+    sounddevice._initialize()
+    return sounddevice
+
+
+class SoundCard:
+    """Plays on a sound card, found by its number or a part of its name; "" is the default one.
+
+    `mixer_for` returns the mixer for its rate; `rate` 0 is the card's own.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        rate: int,
+        latency_s: float,
+        n_channels: int,
+        mixer_for: Callable[[int], Mixer],
+    ) -> None:
+        sd = sound_devices()
+        self.name, self.underruns, self._failed = device or "the sound card", 0, ""
+        self._n_channels, self._called_at = n_channels, monotonic()
+        try:
+            wanted = int(device) if device.isdecimal() else device or None
+            found = sd.query_devices(wanted, "output")
+            self.name, most = found["name"], found["max_output_channels"]
+            if most < n_channels:
+                raise OutputError(
+                    f"{self.name} has {most} channels and dishes.toml {n_channels}: "
+                    "take channels away there, or set RR_PLAYBACK_DEVICE"
+                )
+            self.mixer = mixer_for(rate or round(found["default_samplerate"]))
+            options = {
+                "samplerate": self.mixer.rate,
+                "blocksize": self.mixer.block_frames,
+                "device": found["index"],
+                "dtype": "float32",
+                "latency": latency_s,
+                "callback": self._call,
+            }
+            try:
+                self._stream = sd.OutputStream(channels=n_channels, **options)
+            except sd.PortAudioError:
+                if most == n_channels:
+                    raise
+                self._stream = sd.OutputStream(channels=most, **options)  # some take all or none
+            self.latency_s: float = self._stream.latency
+            self._stream.start()
+        except sd.PortAudioError as error:
+            words = _WORDS.get(error.args[1] if len(error.args) > 1 else 0, str(error))
+            raise OutputError(f"{self.name}: {words}") from error
+        except ValueError as error:  # no such device, or several
+            names = ", ".join(one["name"] for one in sd.query_devices()) or "none"
+            raise OutputError(f"RR_PLAYBACK_DEVICE: {error}; there are {names}") from error
+
+    @property
+    def problem(self) -> str:
+        """Why it plays no longer; empty while it plays."""
+        if not self._failed and monotonic() - self._called_at > SILENCE_LIMIT_S:
+            return f"{self.name} plays no longer: it was unplugged, or has failed"
+        return self._failed
+
+    def _call(self, out: Samples, _: int, __: object, status: Any) -> None:
+        self._called_at = monotonic()
+        self.underruns += bool(status.output_underflow)
+        try:
+            out[:, self._n_channels :] = 0
+            self.mixer.fill(out[:, : self._n_channels])
+        except Exception as error:  # noqa: BLE001 - it would end the stream without a word
+            out.fill(0)
+            self._failed = f"the mixer failed: {error!r}"
+
+    def close(self) -> None:
+        """End at once, without what the card still has; a driver that hangs is left behind."""
+        ending = threading.Thread(target=self._stream.close, name="sound card", daemon=True)
+        ending.start()
+        ending.join(CLOSE_LIMIT_S)
+
+
+class WavFile:
+    """A WAV file of 32-bit floats, written as fast as it would be heard.
+
+    Its header is true to the latest second, so that a crash leaves a file that can be read. An
+    earlier file is kept beside it, as `<name>.previous.wav`.
+    """
+
+    latency_s = 0.0
+    underruns = 0
+
+    def __init__(self, path: Path, mixer: Mixer) -> None:
+        self.name, self.mixer, self.problem = str(path), mixer, ""
+        self._path, self._written, self._closing = path, 0, threading.Event()
+        try:
+            if path.exists():
+                path.replace(path.with_suffix(".previous.wav"))
+            self._file = path.open("wb")
+        except OSError as error:
+            raise OutputError(f"RR_PLAYBACK_FILE={path}: {error.strerror or error}") from error
+        self._thread = threading.Thread(target=self._run, name="playback file", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the file."""
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        n_frames, n_channels = self.mixer.block_frames, len(self.mixer.channels)
+        block = np.zeros((n_frames, n_channels), "<f4")
+        due, header_due = perf_counter(), 0.0
+        try:
+            with self._file:
+                while not self._closing.is_set() and self._written < MAX_BYTES:
+                    if due >= header_due:
+                        self._write_header()
+                        header_due = due + HEADER_EVERY_S
+                    self.mixer.fill(block)
+                    self._file.write(block.data)
+                    self._written += block.nbytes
+                    due += n_frames / self.mixer.rate
+                    sleep(max(0.0, due - perf_counter()))
+                self._write_header()
+            if self._written >= MAX_BYTES:
+                self.problem = f"{self.name} is full; the next file is begun"
+        except OSError as error:
+            self.problem = f"RR_PLAYBACK_FILE={self._path}: {error.strerror or error}"
+        except Exception as error:  # noqa: BLE001 - as with the card
+            self.problem = f"the mixer failed: {error!r}"
+
+    def _write_header(self) -> None:
+        rate, n_channels = self.mixer.rate, len(self.mixer.channels)
+        fmt = (16, 3, n_channels, rate, rate * 4 * n_channels, 4 * n_channels, 32)  # IEEE float
+        self._file.seek(0)
+        self._file.write(struct.pack("<4sI4s", b"RIFF", 36 + self._written, b"WAVE"))
+        self._file.write(struct.pack("<4sIHHIIHH4sI", b"fmt ", *fmt, b"data", self._written))
+        self._file.seek(HEADER_BYTES + self._written)
+        self._file.flush()

@@ -1,0 +1,175 @@
+"""Plays steps one after the other, and keeps the output open: what it lacks stops nothing else."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+
+from backend.plugins import State
+from backend.tracking import TrackedEvent
+from plugins.playback.dishes import Dishes
+from plugins.playback.mixer import BLOCK_S, Group, Mixer
+from plugins.playback.output import OutputError, SoundCard, WavFile
+from plugins.playback.steps import Order, Step, load
+
+STOP_LIMIT_S = 0.05
+"""Until an emergency stop is silent: a card that holds more sound than that is closed for it."""
+TICK_S = 0.02
+RETRY_S = 1.0
+AHEAD_S = 0.5
+"""A step is handed to the mixer so long before it begins."""
+MAX_WAITING = 100
+"""Steps of some six sessions; at the limit the oldest goes."""
+STOPPED = "stopped by hand, until POST /v1/playback/release"
+
+Output = SoundCard | WavFile
+Open = Callable[[Callable[[int], Mixer]], Output]
+
+
+class Player:
+    """The service of the plugin; `stop`, `release` and what is read are for any thread.
+
+    Parameters
+    ----------
+    dishes : Dishes
+        What each channel plays.
+    open_output : callable
+        Opens the output with the mixer for its rate, or raises OutputError.
+    report : callable
+        `Host.report`.
+    pause_s, late_s : float
+        Silence after each step; how long one may wait for anything but its own session.
+    """
+
+    def __init__(
+        self,
+        dishes: Dishes,
+        open_output: Open,
+        report: Callable[[State, str], None],
+        *,
+        pause_s: float,
+        late_s: float,
+    ) -> None:
+        self.dishes, self._open_output, self._report = dishes, open_output, report
+        self._pause_s, self._late_s = pause_s, late_s
+        self.output: Output | None = None
+        self.problem, self.stopped, self.skipped = "", False, 0
+        self._order = Order()
+        self._waiting: deque[tuple[Step, float]] = deque()
+        self._ends: dict[str, float] = {}
+        """When the latest step of each session ends, for sessions that wait."""
+        self._last: Group | None = None
+        self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        """How many steps wait."""
+        return len(self._waiting)
+
+    @property
+    def underruns(self) -> int:
+        """How often the output was not given samples in time, since it was opened."""
+        return self.output.underruns if self.output else 0
+
+    @property
+    def playing(self) -> bool:
+        """Whether a step is played."""
+        output, last = self.output, self._last
+        return bool(output and last and output.mixer.position < last.end)
+
+    def stop(self) -> None:
+        """Be silent within `STOP_LIMIT_S` until released; what waits is never played."""
+        self.stopped = True
+        output = self.output
+        if output:
+            output.mixer.stop()
+            if output.latency_s + 2 * BLOCK_S > STOP_LIMIT_S:
+                self.output = None
+                output.close()
+
+    def release(self) -> None:
+        """Play what becomes ready from now on."""
+        while self._waiting:
+            self._skip()
+        self.stopped = False
+        if self.output:
+            self.output.mixer.release()
+
+    async def handle(self, event: TrackedEvent) -> None:
+        """Let what is ready now wait for its turn."""
+        for step in filter(None, self._order.steps(event)):
+            self._waiting.append((step, monotonic()))
+        while len(self._waiting) > MAX_WAITING:
+            self._skip()
+
+    async def play(self) -> None:
+        """Hand each step to the mixer in time, until cancelled."""
+        while True:
+            if not self._waiting:
+                self._ends.clear()
+            elif self.stopped or monotonic() - self._due() > self._late_s:
+                self._skip()
+                continue
+            elif self.output:
+                mixer = self.output.mixer
+                if mixer.position >= self._free(mixer) - AHEAD_S * mixer.rate:
+                    await asyncio.to_thread(self._begin, self._waiting[0], mixer)
+            await asyncio.sleep(TICK_S)
+
+    async def keep_open(self) -> None:
+        """Open the output, and again whenever it fails, until cancelled."""
+        while True:
+            output = self.output
+            if output is None or output.problem:
+                self.output = self._last = None
+                self.problem = await asyncio.to_thread(self._reopen, output)
+            problem = self.problem or (STOPPED if self.stopped else "")
+            self._report("degraded" if problem else "ok", problem)
+            await asyncio.sleep(RETRY_S)
+
+    async def close(self) -> None:
+        """End softly what plays, and the output."""
+        self._closed = True
+        if self.output:
+            self.output.mixer.stop()
+            await asyncio.sleep(2 * BLOCK_S + self.output.latency_s)
+            await asyncio.to_thread(self.output.close)
+
+    def _reopen(self, failed: Output | None) -> str:
+        """Open the output in the place of one that failed; return why that cannot be done."""
+        if failed:
+            failed.close()
+        try:
+            output = self._open_output(lambda rate: Mixer(self.dishes.channels, rate))
+        except OutputError as error:
+            return str(error)
+        output.mixer.stopped = self.stopped
+        self.output = output
+        if self._closed:
+            output.close()
+        return ""
+
+    def _due(self) -> float:
+        """Return since when the first step waits for anything but its own session."""
+        step, ready_at = self._waiting[0]
+        return max(ready_at, self._ends.get(step[0].source.session_id, 0))
+
+    def _free(self, mixer: Mixer) -> int:
+        """Return the sample from which on the next step may be played."""
+        return self._last.end + round(self._pause_s * mixer.rate) if self._last else 0
+
+    def _begin(self, entry: tuple[Step, float], mixer: Mixer) -> None:
+        """Load the first step and hand it to the mixer, unless it is skipped meanwhile."""
+        tracks = load(entry[0], self.dishes, mixer.rate)
+        if self.stopped or not self._waiting or self._waiting[0] is not entry:
+            return
+        self._waiting.popleft()
+        if tracks:
+            soonest = mixer.soonest + 2 * mixer.block_frames
+            self._last = mixer.play(tracks, max(self._free(mixer), soonest))
+            ends_in_s = (self._last.end - mixer.position) / mixer.rate
+            self._ends[entry[0][0].source.session_id] = monotonic() + ends_in_s
+
+    def _skip(self) -> None:
+        self._waiting.popleft()
+        self.skipped += 1

@@ -1,0 +1,74 @@
+"""The playback plugin: plays what happens to the waves on this computer.
+
+signals --> SessionTracker --> EventQueue --> Player --> Mixer <-- SoundCard or WavFile
+            (receivers)        (one task)     (steps)    (a deque)  (a thread of its own)
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from backend.plugins import Host
+from backend.tracking import EventQueue, SessionTracker, TrackedEvent
+from plugins.playback.dishes import load_dishes
+from plugins.playback.mixer import Mixer
+from plugins.playback.output import SoundCard, WavFile
+from plugins.playback.player import Output, Player
+from plugins.playback.settings import PlaybackSettings
+from plugins.waves.signals import outcomes
+
+WAVES = "waves"
+FILE_RATE_HZ = 48_000
+
+
+@asynccontextmanager
+async def lifespan(host: Host, settings: PlaybackSettings) -> AsyncIterator[Player]:
+    """Play what happens while the host runs; the service is the player."""
+    dishes = load_dishes(settings.dishes)
+
+    def open_output(mixer_for: Callable[[int], Mixer]) -> Output:
+        if settings.file:
+            return WavFile(settings.file, mixer_for(settings.rate or FILE_RATE_HZ))
+        latency_s, n = settings.latency_ms / 1000, len(dishes.channels)
+        return SoundCard(settings.device, settings.rate, latency_s, n, mixer_for)
+
+    player = Player(
+        dishes, open_output, host.report, pause_s=settings.pause_s, late_s=settings.late_s
+    )
+    queue: EventQueue[TrackedEvent] = EventQueue(player.handle, host.gauge)
+    tracker = SessionTracker(
+        outcomes,
+        queue.put,
+        available=lambda: host.board.runs(WAVES),
+        wait_limit_s=settings.wait_limit_s,
+    )
+    host.gauge("skipped", "Steps that were not played.", lambda: player.skipped)
+    host.gauge("underruns", "Gaps in what the card got.", lambda: player.underruns)
+    tasks = [
+        asyncio.create_task(one, name="playback") for one in (player.play(), player.keep_open())
+    ]
+    try:
+        async with queue.running():
+            with tracker.running(), _stopped_by_signal(player.stop):
+                yield player
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await player.close()
+
+
+@contextmanager
+def _stopped_by_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` at SIGUSR1, where there is such a signal and this is the main thread."""
+    usr1 = getattr(signal, "SIGUSR1", None)
+    if usr1 is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(usr1, lambda *_: stop())
+    try:
+        yield
+    finally:
+        signal.signal(usr1, before)

@@ -1,0 +1,37 @@
+"""Settings of the playback plugin, and the plugin itself as the host discovers it."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from backend.plugins import Plugin, PluginSettings
+from backend.tracking import TRACKED_SIGNALS
+
+
+class PlaybackSettings(PluginSettings):
+    """Settings of the playback plugin, each from `RR_PLAYBACK_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="RR_PLAYBACK_")
+
+    enabled: bool = Field(False, description="Whether this computer plays the waves itself.")
+    device: str = Field("", description="Sound card, by number or a part of its name.")
+    dishes: Path | None = Field(None, description="A dishes.toml that says what each output plays.")
+    file: Path | None = Field(None, description="WAV file that is written in the card's place.")
+    rate: int = Field(0, ge=0, le=192_000, description="Hertz; 0: the card's own, 48000 in a file.")
+    latency_ms: float = Field(25, ge=5, le=500, description="Sound that the card holds ready.")
+    pause_s: float = Field(0.5, ge=0, le=60, description="Seconds of silence between utterances.")
+    late_s: float = Field(60, gt=0, le=3600, description="What had to wait longer is skipped.")
+    wait_limit_s: float = Field(
+        300, gt=0, le=7200, description="Seconds an utterance is waited for; then it is missing."
+    )
+
+
+plugin = Plugin(
+    name="playback",
+    settings=PlaybackSettings,
+    lifespan="plugins.playback.plugin:lifespan",
+    router="plugins.playback.routes:router",
+    listens=(*TRACKED_SIGNALS, "waves_written", "waves_failed"),
+    presents=True,
+)

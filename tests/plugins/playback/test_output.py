@@ -1,0 +1,126 @@
+"""Where the channels go: a WAV file, or a sound card, here one of ALSA's without hardware."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from plugins.playback import output
+from plugins.playback.dishes import Channel
+from plugins.playback.mixer import Mixer, Track
+from plugins.playback.output import OutputError, SoundCard, WavFile
+from tests.patience import until
+
+RATE = 48_000
+CHANNELS = tuple(Channel(str(number), cap_db=0) for number in range(18))
+
+
+def mixer(n: int, rate: int = RATE) -> Mixer:
+    return Mixer(CHANNELS[:n], rate)
+
+
+def test_a_file_has_every_channel_sample_by_sample(tmp_path: Path) -> None:
+    """As long as it would have been heard, in the mixer's rate."""
+    path, mixed = tmp_path / "all.wav", mixer(18)
+    y = np.random.default_rng(1).uniform(-0.1, 0.1, 4800)
+    group = mixed.play([Track(y, ((0, 1.0),)), Track(y, ((17, -1.0),))], 2400)
+    file = WavFile(path, mixed)
+    until(lambda: mixed.position > group.end + RATE // 4, "it is played")
+    assert "" == file.problem
+    file.close()
+
+    out, rate = soundfile.read(path)
+    assert (RATE, 18, mixed.position) == (rate, out.shape[1], out.shape[0])
+    assert 2401 == np.flatnonzero(out[:, 0])[0]
+    np.testing.assert_array_equal(out[:, 0], -out[:, 17])
+    assert 0 == np.abs(out[:, 1:17]).max()
+
+
+def test_an_earlier_file_is_kept_beside_it(tmp_path: Path) -> None:
+    """A server that was started again after a crash does not take what was written before."""
+    path = tmp_path / "all.wav"
+    for n in (1, 2):
+        mixed = mixer(n)
+        file = WavFile(path, mixed)
+        until(lambda mixed=mixed: mixed.position > 0, "it is written")  # type: ignore[misc]
+        file.close()
+
+    channels = [soundfile.info(one).channels for one in (path, tmp_path / "all.previous.wav")]
+    assert [2, 1] == channels
+
+
+CRASH = """
+import os, sys, time
+from pathlib import Path
+from plugins.playback.dishes import Channel
+from plugins.playback.mixer import Mixer
+from plugins.playback.output import WavFile
+mixer = Mixer((Channel("a"),), 48_000)
+file = WavFile(Path(sys.argv[1]), mixer)
+while mixer.position < 72_000:
+    time.sleep(0.01)
+os._exit(1)
+"""
+
+
+def test_a_crash_leaves_a_file_that_can_be_read(tmp_path: Path, project_root: Path) -> None:
+    """But for its last second."""
+    path = tmp_path / "all.wav"
+    command = [sys.executable, "-c", CRASH, str(path)]
+    done = subprocess.run(command, cwd=project_root, check=False)
+
+    assert 1 == done.returncode
+    assert soundfile.info(path).frames >= RATE // 2
+    assert soundfile.info(path).frames * 4 <= path.stat().st_size - output.HEADER_BYTES
+
+
+def test_a_file_that_cannot_be_written_is_said_in_words(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"RR_PLAYBACK_FILE=.*no.wav: No such file"):
+        WavFile(tmp_path / "none" / "no.wav", mixer(1))
+
+
+def test_a_full_file_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written is whole."""
+    monkeypatch.setattr(output, "MAX_BYTES", 10_000)
+    file = WavFile(tmp_path / "all.wav", mixer(1))
+    until(lambda: bool(file.problem), "it is full")
+    file.close()
+
+    assert "all.wav is full" in file.problem
+    assert 9_600 <= 4 * soundfile.info(tmp_path / "all.wav").frames <= 12_000
+
+
+def test_the_mixer_that_fails_ends_the_output_with_a_word(tmp_path: Path) -> None:
+    """A wrong gain is found in the thread of the output."""
+    mixed = mixer(1)
+    file = WavFile(tmp_path / "all.wav", mixed)
+    mixed.play([Track(np.zeros(9600), ((5, 1.0),))])
+    until(lambda: bool(file.problem), "it fails")
+    file.close()
+
+    assert "the mixer failed: IndexError" in file.problem
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(ImportError, "--extra playback"), (OSError, "apt install libportaudio2")],
+)
+def test_what_is_not_installed_is_named(
+    error: type[Exception], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package is missing, or the library that it loads."""
+
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            if name == "sounddevice":
+                raise error("missing")
+
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+
+    with pytest.raises(OutputError, match=words):
+        SoundCard("", 0, 0.025, 6, lambda rate: mixer(6, rate))

@@ -1,0 +1,323 @@
+"""A session as it would be heard, in a WAV file of all channels; faults, stop and release."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+from backend.config import Settings
+from backend.errors import PluginError
+from backend.http.app import create_app
+from backend.plugins import Host
+from backend.plugins.status import PluginStatuses
+from backend.plugins.testing import check_contract
+from backend.signals import (
+    SessionFinished,
+    SessionStarted,
+    TurnFinished,
+    emit,
+    session_finished,
+    session_started,
+    tts_written,
+    turn_finished,
+)
+from backend.storage import Artifacts
+from plugins.playback import output as outputs
+from plugins.playback import player as players
+from plugins.playback.mixer import Mixer
+from plugins.playback.output import OutputError, WavFile
+from plugins.playback.player import STOPPED, Player
+from plugins.playback.plugin import lifespan
+from plugins.playback.settings import PlaybackSettings, plugin
+from plugins.waves.signals import waves_written
+from tests.live import LiveServer
+from tests.patience import until
+from tests.simulated import NOW, done, spoken
+
+RATE = 8000
+PAUSE_S = 0.1
+SECONDS = {1: 0.3, 2: 0.2, 3: 0.25, 4: 0.2}
+"""Of an utterance of each turn."""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "heard" / "all.wav"
+
+
+@asynccontextmanager
+async def playing(
+    root: Path, file: Path, **settings: Any
+) -> AsyncIterator[tuple[Player, PluginStatuses]]:
+    """Run the plugin; yield its service, and how it says that it is."""
+    file.parent.mkdir(exist_ok=True)
+    board = PluginStatuses()
+    board.open_service("waves", None)
+    host = Host(
+        Artifacts(root), lambda *told: board.set("playback", *told), "playback", board=board
+    )
+    given = {"enabled": True, "file": file, "rate": RATE, "pause_s": PAUSE_S, **settings}
+    async with lifespan(host, PlaybackSettings(**given)) as player:
+        yield player, board
+
+
+async def becomes(condition: Callable[[], bool], what: str) -> None:
+    await asyncio.to_thread(until, condition, what)
+
+
+def voiced(root: Path, turn: int, slot_id: int, target: int | None = None) -> None:
+    """Send an utterance and its waves: 100 Hz at a level that names turn and slot."""
+    source = spoken("s", turn, slot_id, target, root)
+    y = np.sin(2 * np.pi * 100 * np.arange(round(SECONDS[turn] * RATE)) / RATE)
+    files = tuple(root / f"{turn}_{slot_id}_{target}_{wave}.wav" for wave in (1, 2, 3))
+    for path in files:
+        soundfile.write(path, (0.2 * turn + 0.02 * slot_id) * y, RATE)
+    emit(tts_written, None, source)
+    emit(waves_written, None, done(source, files))
+
+
+def session(root: Path, slot_ids: tuple[int, ...] = (1, 2)) -> None:
+    """Send a session whose slots comment in a ring."""
+    emit(session_started, None, SessionStarted("s", slot_ids, NOW))
+    for turn in (1, 2, 3):
+        for place, slot_id in enumerate(slot_ids):
+            voiced(root, turn, slot_id, slot_ids[place - 1] if turn == 2 else None)
+        emit(turn_finished, None, TurnFinished("s", turn, slot_ids, NOW))
+    emit(session_finished, None, SessionFinished("s", slot_ids, NOW))
+
+
+def heard(file: Path) -> npt.NDArray[Any]:
+    """Return what was written, from the first sample that is not 0 on."""
+    y, rate = soundfile.read(file, always_2d=True)
+    assert RATE == rate
+    begun = np.flatnonzero(np.abs(y).max(axis=1))
+    return np.asarray(y[begun[0] :] if begun.size else y[:0])
+
+
+def test_it_keeps_the_contract_of_a_plugin(tmp_path: Path) -> None:
+    """Threads, tasks, files and receivers are gone when it stops, and nothing is slow."""
+    check_contract(plugin, tmp_path, file=tmp_path / "all.wav", late_s=0.5)
+
+
+async def test_a_session_is_played_in_order_without_a_gap(tmp_path: Path, file: Path) -> None:
+    """Both of turn 1 together, then comment and reply of each dialogue, at exact samples."""
+    async with playing(tmp_path, file) as (player, _):
+        await becomes(lambda: player.output is not None, "it is open")
+        session(tmp_path)
+        assert player.output
+        mixer = player.output.mixer
+        await becomes(lambda: mixer.position > RATE and not player.playing, "it is over")
+        assert 0 == player.waiting == player.skipped
+
+    y = heard(file)
+    expected = [  # of each step: seconds, and the level in both channels
+        (SECONDS[1], 0.22, 0.24),
+        (SECONDS[2], 0, 0.44),
+        (SECONDS[3], 0.62, 0),
+        (SECONDS[2], 0.42, 0),
+        (SECONDS[3], 0, 0.64),
+    ]
+    first = -1  # the fade begins with a sample of 0
+    for seconds, *levels in expected:
+        last = first + round(seconds * RATE)
+        middle = y[first + 200 : last - 200, :2]
+        np.testing.assert_allclose(3 * 0.1 * np.array(levels), middle.max(axis=0), atol=0.005)
+        assert np.abs(y[last - 80 : last - 5, :2]).max() > 0.001
+        first = last + round(PAUSE_S * RATE)
+        assert np.abs(y[last + 20 : first, :2]).max() < 0.01  # what is left is of the DC block
+    assert 0 == np.abs(y[:, 2:]).max()
+    assert np.abs(np.diff(y, axis=0)).max() < 0.03  # nowhere a step
+
+
+async def test_what_comes_while_it_is_stopped_is_never_played(tmp_path: Path, file: Path) -> None:
+    """Silent within 50 ms; after the release only what is new is heard."""
+    async with playing(tmp_path, file) as (player, board):
+        await becomes(lambda: player.output is not None, "it is open")
+        assert player.output
+        mixer = player.output.mixer
+        session(tmp_path)
+        await becomes(lambda: max(mixer.levels()) > 0.05, "it is heard")
+        player.stop()
+        stopped_at = mixer.position
+        await becomes(lambda: mixer.position > stopped_at + RATE, "time passes")
+        status = board.get("playback")
+        assert status
+        assert ("degraded", STOPPED) == (status.state, status.reason)
+        player.release()
+        released_at = mixer.position
+        await becomes(lambda: mixer.position > released_at + RATE, "time passes")
+        assert 0 == player.waiting
+        assert player.skipped >= 2
+        voiced(tmp_path, 1, 3)
+        emit(turn_finished, None, TurnFinished("s", 1, (3,), NOW))
+        await becomes(lambda: max(mixer.levels()) > 0.05, "it is heard")
+        last_at = mixer.position
+
+    y, _ = soundfile.read(file)
+    assert np.abs(y[:stopped_at]).max() > 0.05
+    assert 0 == np.abs(y[stopped_at + round(0.05 * RATE) : released_at + RATE]).max()
+    assert np.abs(y[released_at + RATE : last_at, 2]).max() > 0.05
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there is no SIGUSR1")
+async def test_sigusr1_stops_it(tmp_path: Path, file: Path) -> None:
+    """The handler is that of before when the plugin has stopped."""
+    before = signal.getsignal(signal.SIGUSR1)
+    async with playing(tmp_path, file) as (player, _):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await becomes(lambda: player.stopped, "it is stopped")
+
+    assert before == signal.getsignal(signal.SIGUSR1)
+
+
+class Card(WavFile):
+    """A sound card as the player sees it."""
+
+    latency_s = 0.1
+
+
+def cards(
+    monkeypatch: pytest.MonkeyPatch, file: Path, faults: list[Exception | None]
+) -> list[Card]:
+    """Put cards in the place of the file; opening the first of them fails, once for each fault."""
+    opened: list[Card] = []
+
+    def open_card(path: Path, mixer: Mixer) -> Card:
+        fault = faults.pop(0) if faults else None
+        if fault:
+            raise fault
+        opened.append(Card(file.with_name(f"{len(opened)}.wav"), mixer))
+        return opened[-1]
+
+    monkeypatch.setattr("plugins.playback.plugin.WavFile", open_card)
+    monkeypatch.setattr(players, "RETRY_S", 0.02)
+    return opened
+
+
+async def test_a_card_that_is_not_there_is_said_and_tried_again(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is ready meanwhile is played once it comes, unless that was too long ago."""
+    faults: list[Exception | None] = [OutputError("no card")] * 1_000_000
+    opened = cards(monkeypatch, file, faults)
+    async with playing(tmp_path, file) as (player, board):
+
+        def reason() -> str:
+            status = board.get("playback")
+            return status.reason if status else ""
+
+        await becomes(lambda: reason() == "no card", "it is said")
+        session(tmp_path)
+        await becomes(lambda: player.waiting == 5, "they wait")
+        faults.clear()
+        await becomes(lambda: bool(opened) and max(opened[0].mixer.levels()) > 0.05, "it plays")
+        await becomes(lambda: reason() == "", "it is well")
+
+    assert 0 == player.skipped
+
+
+async def test_what_is_late_is_skipped_and_not_piled_up(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a card for longer than that, everything is."""
+    cards(monkeypatch, file, [OutputError("no card")] * 1_000_000)
+    async with playing(tmp_path, file, late_s=0.2) as (player, _):
+        session(tmp_path)
+        await becomes(lambda: player.skipped == 5, "they are skipped")
+        assert 0 == player.waiting
+
+
+async def test_waiting_for_its_own_session_is_not_late(tmp_path: Path, file: Path) -> None:
+    """A session plays for longer than `late_s`, and all of it is heard."""
+    async with playing(tmp_path, file, late_s=0.5) as (player, _):
+        await becomes(lambda: player.output is not None, "it is open")
+        session(tmp_path)
+        await becomes(lambda: player.waiting == 0 and not player.playing, "it is over")
+        assert 0 == player.skipped
+
+
+async def test_a_card_that_is_unplugged_is_opened_again(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of the session is played by the new one."""
+    opened = cards(monkeypatch, file, [])
+    async with playing(tmp_path, file) as (player, board):
+        await becomes(lambda: player.output is not None, "it is open")
+        session(tmp_path)
+        await becomes(lambda: max(opened[0].mixer.levels()) > 0.05, "it is heard")
+        opened[0].problem = "unplugged"
+        await becomes(lambda: len(opened) == 2, "it is opened again")
+        await becomes(lambda: max(opened[1].mixer.levels()) > 0.05, "the rest is heard")
+        status = board.get("playback")
+
+    assert status
+    assert "unplugged" not in status.reason
+
+
+async def test_a_card_that_holds_much_is_closed_for_a_stop(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it holds would be heard for longer; the one that is opened again is silent."""
+    opened = cards(monkeypatch, file, [])
+    async with playing(tmp_path, file) as (player, _):
+        await becomes(lambda: player.output is not None, "it is open")
+        player.stop()
+        assert opened[0]._closing.is_set()
+        await becomes(lambda: len(opened) == 2, "it is opened again")
+        assert opened[1].mixer.stopped
+        player.release()
+        assert not opened[1].mixer.stopped
+
+
+async def test_a_long_line_of_steps_loses_its_oldest(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory has a limit."""
+    monkeypatch.setattr(players, "MAX_WAITING", 2)
+    cards(monkeypatch, file, [OutputError("no card")] * 1_000_000)
+    async with playing(tmp_path, file) as (player, _):
+        session(tmp_path)
+        await becomes(lambda: player.skipped == 3, "they are dropped")
+        assert 2 == player.waiting
+
+
+async def test_a_wrong_dishes_toml_is_an_error_of_the_start(tmp_path: Path, file: Path) -> None:
+    """With the entry, in words."""
+    dishes = tmp_path / "dishes.toml"
+    dishes.write_text('[[channel]]\nname = "a"\nlevel_db = 99\n', "utf-8")
+
+    with pytest.raises(PluginError, match="level_db = 99: must be a number from -80 to 24"):
+        async with playing(tmp_path, file, dishes=dishes):
+            pass
+
+
+def test_routes_show_stop_and_release(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They answer how it is; without the plugin they say so."""
+    file.parent.mkdir()
+    for name, value in {"ENABLED": "true", "FILE": str(file), "RATE": str(RATE)}.items():
+        monkeypatch.setenv(f"RR_PLAYBACK_{name}", value)
+    app = create_app(Settings(artifacts_dir=tmp_path / "a"))
+    with LiveServer(app) as server, server.client() as client:
+        until(lambda: bool(client.get("/v1/playback").json()["output"]), "it is open")
+        state = client.get("/v1/playback").json()
+        stopped = client.post("/v1/playback/stop").json()
+        released = client.post("/v1/playback/release").json()
+
+    assert (str(file), RATE, False, "") == tuple(
+        state[key] for key in ("output", "rate", "stopped", "problem")
+    )
+    assert [("dish 1", 0.0), ("dish 2", 0.0)] == [
+        (one["name"], one["peak"]) for one in state["channels"][:2]
+    ]
+    assert [True, False] == [stopped["stopped"], released["stopped"]]
+    assert outputs.HEADER_BYTES < file.stat().st_size
