@@ -1,6 +1,7 @@
 """The settings of the host, and the source of each value."""
 
 from backend.config.lists import Listed
+from backend.config.origins import origin_of, split_host
 from backend.config.report import (
     EffectiveSetting,
     Unread,
@@ -30,9 +31,11 @@ __all__ = [
     "explain",
     "is_loopback",
     "line_of",
+    "origin_of",
     "read_settings",
     "read_text",
     "read_toml",
     "server_context",
+    "split_host",
     "unread",
 ]

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, Self
@@ -10,6 +11,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backend.config.lists import Listed
+from backend.config.origins import origin_of, split_host
 from backend.config.report import read_settings
 from backend.config.tls import server_context
 from backend.errors import SettingsError
@@ -230,15 +232,14 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            scheme, separator, rest = origin.partition("://")
-            if origin != "*" and (
-                scheme not in {"http", "https"} or not separator or not rest or "/" in rest
-            ):
-                raise ValueError(
-                    f"{origin!r} is not an origin: write it like http://localhost:5173"
-                )
-        return value
+        how = "is not an origin: write it like http://localhost:5173"
+        return tuple(one if one == "*" else _in_form(origin_of, one, how) for one in value)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        how = "is not a name: write it without a scheme, a port or a star, like show.example"
+        return tuple(_in_form(_name_alone, one, how) for one in value)
 
     @model_validator(mode="after")
     def _is_protected_on_the_network(self) -> Self:
@@ -317,6 +318,21 @@ class Settings(BaseSettings):
         """Read the settings; `overrides`, from the command line, replace the environment."""
         given = {name: value for name, value in overrides.items() if value is not None}
         return read_settings(cls, SettingsError, **given)
+
+
+def _name_alone(text: str) -> str:
+    name, port = split_host(text)
+    if port is not None:
+        raise ValueError(text)
+    return name
+
+
+def _in_form(convert: Callable[[str], str], text: str, how: str) -> str:
+    """Return `text` as it is compared with what clients send, or say how to write it."""
+    try:
+        return convert(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} {how}") from error
 
 
 def is_loopback(host: str) -> bool:

@@ -19,14 +19,13 @@ from base64 import urlsafe_b64decode
 from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from backend.config import Settings, is_loopback
+from backend.config import Settings, is_loopback, origin_of, split_host
 from backend.http.login import Logins
 from backend.http.problems import ProblemError, problem_response
 from backend.plugins import PluginStatuses
@@ -38,12 +37,16 @@ OPEN_PATHS = ("/", "/docs", "/readme", "/v1/health", "/v1/login", "/v1/logout")
 DEVELOPMENT_PORTS = (5173, 4173)
 """Of Vite: its development server and its preview of a built client."""
 LOGGED_AT_MOST = 100
-_ORIGIN = re.compile(r"https?://[A-Za-z0-9._:\[\]-]{1,200}")
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
+EXPOSED = ("x-session-id", "retry-after", "etag", "content-range")
+"""Headers of our answers that pages of other origins may read."""
+OPEN_TO_ALL = {
+    "access-control-allow-origin": "*",
+    "access-control-expose-headers": ", ".join(EXPOSED),
+    "vary": "origin",
+}
+"""A page whose request is refused may read why."""
 _PART = "[A-Za-z0-9_-][A-Za-z0-9._-]*"
 SUBPROTOCOL_PREFIX = "bearer."
-_WEBSOCKET_REFUSED = 4403
-"""Close code of a refused WebSocket; before the handshake it is sent as status 403."""
 
 
 class Access:
@@ -77,34 +80,24 @@ class Access:
     async def _refuse(
         self, refusal: ProblemError, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        status = HTTPStatus(refusal.status_code)
-        self._log_first(status, scope)
-        if scope["type"] == "websocket":
-            await receive()
-            close = {"type": "websocket.close", "code": _WEBSOCKET_REFUSED}
-            await send({**close, "reason": refusal.detail})
-            return
-        headers = {"access-control-allow-origin": "*", "vary": "origin", **(refusal.headers or {})}
-        if status == HTTPStatus.UNAUTHORIZED:
+        """Answer with the problem, also instead of the handshake of a WebSocket."""
+        headers = {**OPEN_TO_ALL, **(refusal.headers or {})}
+        if refusal.status_code == HTTPStatus.UNAUTHORIZED:
             headers["www-authenticate"] = "Bearer"
-        await problem_response(status, refusal.detail, headers=headers)(scope, receive, send)
+        response = problem_response(refusal.status_code, refusal.detail, headers=headers)
+        await response(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         """Raise ProblemError if a request is to be refused."""
         headers = Headers(scope=scope)
-        hosts = headers.getlist("host")
-        if len(hosts) != 1 or not self._is_own(hosts[0]):
-            raise ProblemError(
-                HTTPStatus.MISDIRECTED_REQUEST,
-                "The Host is not a name of this server; add it to RR_ALLOWED_HOSTS.",
-            )
-        origin = headers.get("origin")
-        is_named = origin is None or self._is_named(origin, hosts[0])
+        hosts, origins = headers.getlist("host"), headers.getlist("origin")
+        # every browser sends a Host, and none speaks HTTP/1.0, whose clients need not
+        is_old = not hosts and scope.get("http_version") == "1.0"
+        if not (is_old or (len(hosts) == 1 and self._is_own(hosts[0]))):
+            raise self._misdirected(hosts[0] if hosts else "")
+        is_named = not origins or (len(origins) == 1 and self._is_named(origins[0], hosts))
         if not is_named and "*" not in self._origins:
-            raise ProblemError(
-                HTTPStatus.FORBIDDEN,
-                "Pages of that origin may not use this server; add it to RR_CORS_ORIGINS.",
-            )
+            raise self._forbidden(origins[0])
         if not self._logins.required or self._is_open(scope):
             return
         if is_named and self._logins.knows(HTTPConnection(scope).cookies):
@@ -112,11 +105,19 @@ class Access:
         given = _bearer(headers)
         if given is None and scope["type"] == "websocket":
             given = _bearer_subprotocol(scope.get("subprotocols", ()))
-        if given is None:
-            raise ProblemError(
-                HTTPStatus.UNAUTHORIZED, "Send the header Authorization: Bearer <RR_API_TOKEN>."
+        client, _ = scope.get("client") or ("", 0)
+        try:
+            if given is None:
+                raise ProblemError(
+                    HTTPStatus.UNAUTHORIZED, "Send the header Authorization: Bearer <RR_API_TOKEN>."
+                )
+            self._logins.check(given, client)
+        except ProblemError:
+            admits = "send the value of RR_API_TOKEN"
+            self._log_first(
+                "request refused: it has no valid token", "client", client or "none", admits
             )
-        self._logins.check(given, (scope.get("client") or ("", 0))[0])
+            raise
 
     def _is_open(self, scope: Scope) -> bool:
         """Return whether a request needs no token; the path is the decoded one that routes get."""
@@ -130,49 +131,56 @@ class Access:
             _pattern(one).fullmatch(asked) for one in self._board.open_paths
         )
 
-    def _log_first(self, status: HTTPStatus, scope: Scope) -> None:
-        """Log a refusal once for each origin, host or client."""
-        headers = Headers(scope=scope)
-        if status == HTTPStatus.FORBIDDEN:
-            event, who = "request refused: its origin is not admitted", "origin"
-            given = headers.get("origin", "")
-            admits = f"RR_CORS_ORIGINS={','.join([*self._settings.cors_origins, given])}"
-            if not _ORIGIN.fullmatch(given):
-                given, admits = "none", "serve the page over http"
-        elif status == HTTPStatus.MISDIRECTED_REQUEST:
-            given, _, _ = headers.get("host", "").partition(":")
-            event, who = "request refused: its host is not a name of this server", "host"
-            admits = f"RR_ALLOWED_HOSTS={','.join([*self._settings.allowed_hosts, given])}"
-            if not _NAME.fullmatch(given):
-                given, admits = "none", "use a name or an IP address"
+    def _misdirected(self, host: str) -> ProblemError:
+        """Return the refusal of a host, and log the setting that admits it."""
+        try:
+            name, _ = split_host(host)
+        except ValueError:
+            name, admits = "none", "use a name or an IP address"
+            detail = "The Host is neither a name nor an IP address."
         else:
-            event, who = "request refused: it has no valid token", "client"
-            given, _ = scope.get("client") or ("none", 0)
-            admits = "send the value of RR_API_TOKEN"
+            admits = f"RR_ALLOWED_HOSTS={','.join([*self._settings.allowed_hosts, name])}"
+            detail = "The Host is not a name of this server; add it to RR_ALLOWED_HOSTS."
+        self._log_first(
+            "request refused: its host is not a name of this server", "host", name, admits
+        )
+        return ProblemError(HTTPStatus.MISDIRECTED_REQUEST, detail)
+
+    def _forbidden(self, given: str) -> ProblemError:
+        """Return the refusal of an origin, and log the setting that admits it."""
+        try:
+            origin = origin_of(given)
+        except ValueError:  # of a file, a sandbox or an extension: no setting admits it alone
+            origin, admits = "none", "serve the page over http"
+            detail = "A page without a web address may not use this server: serve it over http."
+        else:
+            admits = f"RR_CORS_ORIGINS={','.join([*self._settings.cors_origins, origin])}"
+            detail = "Pages of that origin may not use this server; add it to RR_CORS_ORIGINS."
+        event = "request refused: its origin is not admitted"
+        self._log_first(event, "origin", origin, admits)
+        return ProblemError(HTTPStatus.FORBIDDEN, detail)
+
+    def _log_first(self, event: str, who: str, given: str, admits: str) -> None:
+        """Log a refusal once for each origin, host or client."""
         if (who, given) not in self._logged and len(self._logged) < LOGGED_AT_MOST:
             self._logged.add((who, given))
             log.warning(event, **{who: given}, admitted_by=admits)
 
     def _is_own(self, host: str) -> bool:
         try:
-            name = urlsplit(f"//{host}").hostname or ""
-            _ = urlsplit(f"//{host}").port
+            name, _ = split_host(host)
+            return name in self._hosts or bool(ipaddress.ip_address(name.strip("[]")))
         except ValueError:
             return False
-        if name in self._hosts:
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
 
-    def _is_named(self, origin: str, host: str) -> bool:
-        """Return whether `origin` is our own or a configured one, not only one of `*`."""
-        if origin in self._origins:
-            return True
-        scheme, _, rest = origin.partition("://")
-        return scheme in {"http", "https"} and rest.lower() == host.lower()
+    def _is_named(self, given: str, hosts: list[str]) -> bool:
+        """Return whether an origin is our own or a configured one, not only one of `*`."""
+        try:
+            origin = origin_of(given)
+            own = {origin_of(f"{origin.partition(':')[0]}://{host}") for host in hosts}
+        except ValueError:
+            return False
+        return origin in self._origins or origin in own
 
 
 def admitted_origins(settings: Settings) -> tuple[str, ...]:

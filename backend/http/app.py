@@ -18,9 +18,10 @@ from backend.agents import AgentProfile, Agents
 from backend.agents import State as AgentCondition
 from backend.config import Settings
 from backend.http import hearing, problems
-from backend.http.access import Access, admitted_origins
+from backend.http.access import EXPOSED, Access, admitted_origins
 from backend.http.body_limit import BodyLimit, Limits
 from backend.http.doctor import doctor_router
+from backend.http.head import Head
 from backend.http.login import Logins, login_router
 from backend.http.models import CamelCase, PartHealth, matching
 from backend.http.operations import operations_router
@@ -166,11 +167,13 @@ def _guard(app: FastAPI, hosting: Hosting, logins: Logins) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,
-            allow_methods=["GET", "HEAD", "POST", "PUT"],
+            allow_methods=problems.METHODS,
             allow_headers=["*"],
-            expose_headers=[SESSION_ID_HEADER],
+            allow_private_network=True,  # Access has admitted the origin
+            expose_headers=EXPOSED,
         )
     app.add_middleware(Access, settings=settings, logins=logins, board=hosting.board)
+    app.add_middleware(Head)
 
 
 def _add_routes(

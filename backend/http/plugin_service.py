@@ -11,7 +11,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import WebSocketException, status
 from starlette.requests import HTTPConnection
 
 from backend.http.problems import ProblemError
@@ -21,7 +20,7 @@ from backend.plugins import PluginStatuses
 def service_of(name: str) -> Callable[[HTTPConnection], Any]:
     """Return the dependency of a route of the plugin called `name`.
 
-    While the plugin does not run, the route answers 503, or closes a WebSocket with 1013.
+    While the plugin does not run, the route answers 503, also to the handshake of a WebSocket.
     """
 
     def get(connection: HTTPConnection) -> Any:
@@ -33,8 +32,6 @@ def service_of(name: str) -> Callable[[HTTPConnection], Any]:
         detail = f"The plugin {name!r} is not running: {known.state if known else 'not installed'}."
         if known and known.state == "disabled":
             detail += f" Switch it on: reflective-resonance plugins enable {name}"
-        if connection.scope["type"] == "websocket":
-            raise WebSocketException(status.WS_1013_TRY_AGAIN_LATER, detail)
         raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail)
 
     return get

@@ -15,6 +15,7 @@ from starlette.routing import Match
 MEDIA_TYPE = "application/problem+json"
 JSON_TYPE = "application/json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+"""Those that a route may have; `backend.http.head` answers HEAD where there is GET."""
 NOT_JSON = "The body is not JSON."
 
 
@@ -116,6 +117,10 @@ def install(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         return app.openapi_schema or _described(describe())
 
+    async def not_found(*_: object) -> None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+
+    app.router.default = not_found  # the framework's own tells a WebSocket nothing
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
     @app.exception_handler(ProblemError)
@@ -162,7 +167,8 @@ def _methods(request: Request) -> list[str]:
         method
         for method in METHODS
         if any(
-            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            route.matches({**request.scope, "method": "GET" if method == "HEAD" else method})[0]
+            is Match.FULL
             for route in request.app.routes
         )
     ]

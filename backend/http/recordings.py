@@ -37,7 +37,6 @@ def audio_router(artifacts: Artifacts) -> APIRouter:
     """Return the routes below `/v1/audio`."""
     router = APIRouter(tags=["audio"])
 
-    @router.head("/v1/audio/{path:path}", include_in_schema=False, response_class=Response)
     @router.get(
         "/v1/audio/{path:path}",
         response_class=Response,
@@ -169,7 +168,7 @@ class _FileResponse(Response):
                     "headers": self.raw_headers,
                 }
             )
-            remaining = self._length if scope["method"] == "GET" else 0
+            remaining = self._length
             file.seek(self._start)
             while remaining > 0:
                 chunk = await run_in_threadpool(file.read, min(CHUNK_BYTES, remaining))

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.utils import ClientDisconnected
 
 if TYPE_CHECKING:  # it imports this module
     from backend.http.connections.connections import Connection
@@ -24,7 +25,7 @@ class Exchanges:
             await self._app(scope, receive, send)
             return
         connection: Connection = scope["state"].pop(KEY)
-        answered = False
+        answered = refused = False
         unread = scope["type"] == "http" and _has_body(Headers(scope=scope))
 
         async def received() -> Message:
@@ -36,11 +37,14 @@ class Exchanges:
             return message
 
         async def sent(message: Message) -> None:
+            nonlocal refused
             if message["type"] == "http.response.start" and unread:
                 MutableHeaders(scope=message)["connection"] = "close"
                 connection.is_busy(unread=True)
             elif message["type"] == "websocket.close":
                 connection.closes()
+            elif message["type"] == "websocket.http.response.start":
+                refused = True
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body"):
                 end()
@@ -59,6 +63,8 @@ class Exchanges:
             await self._app(scope, received, sent)
         finally:
             end()
+        if refused:  # uvicorn takes the answer for a handshake that was forgotten, an error
+            raise ClientDisconnected
 
 
 def _has_body(headers: Headers) -> bool:

@@ -1,5 +1,6 @@
 """Who may talk to the server: Host, Origin and token."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def test_an_address_or_a_known_name_is_answered(guarded: LiveServer, host: str) 
         "show-pc.evil.example",
         "",
         "127.0.0.1.nip.io",
+        "127.0.0.1#.evil.example",
         "a:b:c",
     ],
 )
@@ -75,6 +77,78 @@ def test_known_pages_may_use_the_server(guarded: LiveServer, origin: str) -> Non
 def test_foreign_pages_may_not(guarded: LiveServer, origin: str) -> None:
     """A page of a stranger cannot start sessions from a visitor's browser."""
     assert 403 == status(guarded, "Host: 127.0.0.1", BEARER, f"Origin: {origin}")
+
+
+def test_an_origin_is_known_in_whatever_form_it_is_written(guarded: LiveServer) -> None:
+    """Behind a proxy Host may have a port that Origin leaves out; a second Origin never helps."""
+    forms = {
+        "Show-PC:443": "https://show-pc",
+        "show-pc": "https://SHOW-PC:443",
+        "show-pc:80": "http://show-pc",
+    }
+    for host, origin in forms.items():
+        assert 200 == status(guarded, f"Host: {host}", BEARER, f"Origin: {origin}"), host
+    two = (f"Origin: {CLIENT}", "Origin: https://evil.example")
+    for origins in (two, two[::-1]):
+        assert 403 == status(guarded, "Host: 127.0.0.1", BEARER, *origins)
+
+
+def test_http_1_0_needs_no_host(guarded: LiveServer) -> None:
+    """Its clients, which are no browsers, need not send one; a wrong one is refused as always."""
+    for head, expected in {"": 200, "Host: 127.0.0.1": 200, "Host: evil.example": 421}.items():
+        lines = ["GET /v1/agents HTTP/1.0", *([head] if head else []), BEARER, "", ""]
+        assert expected == exchange(guarded.port, "\r\n".join(lines).encode()).status, head
+
+
+def test_a_page_of_the_internet_may_ask_for_a_private_address(guarded: LiveServer) -> None:
+    """If its origin is admitted, the preflight says so (Private Network Access)."""
+    asks = ("Access-Control-Request-Private-Network: true", "Access-Control-Request-Method: DELETE")
+
+    answer = get(guarded.port, "/v1/chat", f"Origin: {CLIENT}", *asks, method="OPTIONS")
+    stranger = get(guarded.port, "/v1/chat", "Origin: http://a.example", *asks, method="OPTIONS")
+
+    assert (200, "true") == (answer.status, answer.headers["access-control-allow-private-network"])
+    assert "DELETE" in answer.headers["access-control-allow-methods"]
+    assert (403, False) == (
+        stranger.status, "access-control-allow-private-network" in stranger.headers
+    )  # fmt: skip
+
+
+def test_a_refusal_recommends_what_helps(guarded: LiveServer) -> None:
+    """A setting is named if it takes the value; a page of another origin may read the answer."""
+    cases = {
+        ("Host: b.example",): "add it to RR_ALLOWED_HOSTS",
+        ("Host: b@example",): "neither a name nor an IP address",
+        ("Host: 127.0.0.1", "Origin: http://b.example"): "add it to RR_CORS_ORIGINS",
+        ("Host: 127.0.0.1", "Origin: null"): "serve it over http",
+        ("Host: 127.0.0.1", "Origin: file://"): "serve it over http",
+        ("Host: 127.0.0.1",): "Authorization: Bearer",
+    }
+    for headers, words in cases.items():
+        for upgrade in ((), UPGRADE):
+            lines = [
+                "GET /v1/agents HTTP/1.1",
+                *headers,
+                *upgrade,
+                *(() if upgrade else ("Connection: close",)),
+            ]
+            answer = exchange(guarded.port, "\r\n".join([*lines, "", ""]).encode())
+
+            assert words in json.loads(answer.body)["detail"], (headers, upgrade)
+            assert "*" == answer.headers["access-control-allow-origin"]
+            assert "retry-after" in answer.headers["access-control-expose-headers"]
+
+
+def test_a_websocket_is_told_that_there_is_nothing(
+    guarded: LiveServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A path without a route is a problem too, and the log has no error for it."""
+    lines = ["GET /v1/nothing HTTP/1.1", "Host: 127.0.0.1", BEARER, *UPGRADE, "", ""]
+
+    answer = exchange(guarded.port, "\r\n".join(lines).encode())
+
+    assert (404, 404) == (answer.status, json.loads(answer.body)["status"])
+    assert [] == [one.message for one in caplog.records if one.levelname == "ERROR"]
 
 
 @pytest.mark.parametrize(

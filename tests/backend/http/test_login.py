@@ -111,7 +111,7 @@ def test_the_cookie_of_a_login_counts_as_the_token(server: LiveServer) -> None:
     assert TOKEN not in answer.headers["set-cookie"]
     assert 401 == status(server, "/v1/agents")
     assert 200 == status(server, "/v1/agents", cookie)
-    assert 403 == socket_status(server, "/v1/tide/charts/live")
+    assert 401 == socket_status(server, "/v1/tide/charts/live")
     assert 101 == socket_status(server, "/v1/tide/charts/live", cookie)
 
 
@@ -197,7 +197,7 @@ def test_another_site_can_use_no_cookie(tmp_path: Path) -> None:
         refused = [enter(server, TOKEN, origin), post(server.port, "/v1/logout", b"", origin)]
 
     assert {NAMED: 200, "http://127.0.0.1": 200, "http://127.0.0.1:9999": 401} == found
-    assert 403 == by_socket
+    assert 401 == by_socket
     assert [403, 403] == [answer.status for answer in refused]
 
 
@@ -231,11 +231,9 @@ def test_wrong_tokens_are_slowed_down(server: LiveServer, guess: Any) -> None:
 
     statuses = [guess(server, f"guess-{number}") for number in range(WRONG_PER_MINUTE + 2)]
 
-    late = [403, 403] if guess is by_socket else [429, 429]
-    assert [403 if guess is by_socket else 401] * WRONG_PER_MINUTE + late == statuses
-    for again in (by_login, by_header):
+    assert [401] * WRONG_PER_MINUTE + [429, 429] == statuses
+    for again in (by_login, by_header, by_socket):
         assert 429 == again(server, TOKEN)
-    assert 403 == by_socket(server, TOKEN)
     answer = enter(server)
     assert 1 <= int(answer.headers["retry-after"]) <= 60
     assert 200 == status(server, "/v1/agents", cookie)
@@ -301,11 +299,11 @@ def test_no_path_beside_an_open_one_is_open(server: LiveServer, target: str) -> 
 
 
 def test_no_other_method_is_open(server: LiveServer) -> None:
-    """Neither HEAD, nor a WebSocket, nor a header that names another method."""
+    """No WebSocket, and no header that names another method; HEAD is GET without its body."""
     path = "/v1/tide/north/level"
-    for method in ("HEAD", "POST", "PUT", "get", "OPTIONS", "CONNECT"):
+    for method in ("POST", "PUT", "get", "OPTIONS", "CONNECT"):
         assert 401 == status(server, path, method=method), method
     for header in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"):
         assert 401 == status(server, path, f"{header}: GET", method="POST")
         assert 401 == status(server, "/v1/agents", f"{header}: OPTIONS", f"X-Original-URL: {path}")
-    assert 403 == socket_status(server, "/v1/tide/charts/live")
+    assert 401 == socket_status(server, "/v1/tide/charts/live")

@@ -63,7 +63,7 @@ def test_routes_of_a_plugin_that_failed_say_so(tmp_path: Path) -> None:
     with server(tmp_path, starts=False) as live, live.client() as client:
         answer = client.get("/v1/tide")
         with (
-            pytest.raises(InvalidStatus, match="403"),
+            pytest.raises(InvalidStatus, match="503"),
             connect(live.url.replace("http", "ws") + "/v1/tide/live") as socket,
         ):
             socket.recv()

@@ -115,7 +115,7 @@ def test_another_method_is_told_both(live: LiveServer) -> None:
     with live.client() as client:
         answer = client.post("/v1/slots")
 
-    assert (405, "GET, PUT") == (answer.status_code, answer.headers["allow"])
+    assert (405, "GET, HEAD, PUT") == (answer.status_code, answer.headers["allow"])
 
 
 def test_a_change_that_cannot_be_saved_is_not_made(live: LiveServer, tmp_path: Path) -> None:

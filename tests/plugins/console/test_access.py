@@ -25,6 +25,7 @@ VISITORS = (
     f"GET /v1/audio/tts/sessions/{SESSION}/1/x.wav",
     f"GET /v1/audio/waves/sessions/{SESSION}/1/x.wav",
     "GET /v1/slots",
+    "HEAD /v1/audio/tts/x.wav",
 )
 NEVER = (
     *("GET /v1/sessions", f"GET /v1/sessions/{SESSION}", "GET /v1/events", "GET /v1/logs"),
@@ -33,7 +34,7 @@ NEVER = (
     *("PUT /v1/slots", "GET /v1/slots/1/memory", "POST /v1/reset", "POST /v1/doctor"),
     *("POST /v1/plugins/show", "POST /v1/waves", "POST /v1/voices/try", "GET /v1/health/ready"),
     *("GET /v1/openapi.json", "GET /v1/stt", "GET /v1/chat", "POST /v1/page", "GET /page"),
-    *("HEAD /v1/audio/tts/x.wav", "POST /v1/sessions/x/events", "GET /v1/sessions//events"),
+    *("HEAD /v1/audio/stt/x.wav", "POST /v1/sessions/x/events", "GET /v1/sessions//events"),
 )
 
 
