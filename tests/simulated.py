@@ -1,6 +1,7 @@
 """Sessions that only happen on the bus: the signals of the workflow and of the waves plugin."""
 
 import wave
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from backend.signals import (
     tts_written,
     turn_finished,
 )
-from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
+from plugins.waves.signals import WaveSet, WavesFailed, WavesWritten, waves_failed, waves_written
 
 NOW = datetime(2026, 11, 22, 18, 4, 5, tzinfo=UTC)
 KINDS: dict[int, Kind] = {1: "response", 2: "comment", 3: "reply", 4: "summary"}
@@ -66,6 +67,17 @@ def done(
 ) -> WavesWritten:
     """Return the event of its waves."""
     return WavesWritten(source, files, **DONE_FIGURES, backfill=backfill)
+
+
+def with_slots(event: WavesWritten, *, is_new: bool = True) -> WavesWritten:
+    """Return the event with a set of the profile `slots` beside that of V3, made now or before."""
+    first = event.files[0]
+    files = tuple(first.with_name(first.name.replace("v3_wave1", f"slots_wave{n}")) for n in (1, 2))
+    targets = (event.source.slot_id, event.source.slot_id + 1)
+    slots = WaveSet(
+        "slots", files, targets, (0.5, 0.5), (0.25, 0.25), 0.1, 0.8, 1.5, 0.95, is_new=is_new
+    )
+    return replace(event, sets=(event.sets[0], slots))
 
 
 def failed(source: TtsWritten, reason: Any = "timeout") -> WavesFailed:

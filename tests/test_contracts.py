@@ -68,7 +68,6 @@ HEAVY = {
     "backend.http.connections": "uvicorn",
     "backend.agents.models.probe": "httpx2",
     "backend.speech.sound": "numpy",
-    "plugins.waves.v3.reference": "librosa",
 }
 """Modules that others import past the face of their room, in a function: what they load."""
 

@@ -41,7 +41,7 @@ _SPEECH = re.compile(
     r"(?:comment_to_slot-(?P<target>[1-9][0-9]{0,3})_|(?P<reply>reply)_)?)"
     r"(?P<agent>[^_]+)_(?P<voice>.+)\.wav"
 )
-_WAVE = re.compile(r".+_(?:v3_wave[123]|(?!v3)[a-z][a-z0-9]*_wave[1-9])\.wav")
+_WAVE = re.compile(r"(.+)_(v3(?=_wave[123]\.)|(?!v3_)[a-z][a-z0-9]*)_wave[1-9]\.wav")
 
 
 def is_plain_name(name: str) -> bool:
@@ -118,6 +118,12 @@ def wave_names(base: str) -> tuple[str, str, str]:
 def wave_name(base: str, profile: str, number: int) -> str:
     """Return the file name of a wave by a profile."""
     return f"{base}_{profile}_wave{number}{WAV_SUFFIX}"
+
+
+def profile_of(name: str, base: str) -> str | None:
+    """Return the profile of a wave of the recording `base` + `.wav`; None if it is not its wave."""
+    found = _WAVE.fullmatch(name)
+    return found[2] if found and found[1] == base else None
 
 
 def is_served_name(tree: str, name: str) -> bool:

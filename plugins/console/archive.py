@@ -11,7 +11,14 @@ from typing import Any, Literal
 from pydantic import Field
 
 from backend.http import CamelCase
-from backend.storage import SESSION_FILE, WAV_SUFFIX, Artifacts, is_plain_name, wave_names
+from backend.storage import (
+    SESSION_FILE,
+    WAV_SUFFIX,
+    Artifacts,
+    is_plain_name,
+    profile_of,
+    wave_names,
+)
 
 MAX_BYTES = 2**20
 EXCERPT_CHARACTERS = 120
@@ -38,7 +45,7 @@ class KeptUtterance(CamelCase):
     audio_path: str | None = None
     duration_s: float | None = None
     written_at: datetime | None = None
-    waves: tuple[str, ...] = Field((), description="Three paths, or none.")
+    waves: tuple[str, ...] = Field((), description="Paths: V3's three first; or none.")
     waves_reason: str | None = Field(None, description="Why it has no waves, if that is known.")
 
 
@@ -168,9 +175,14 @@ class Archive:
                 turn = self._artifacts.turn("waves", manifest.session_id, turn_index)
                 turns[turn_index] = self._artifacts.relative(turn), set(_names(turn))
             folder, there = turns[turn_index]
-            names = wave_names(speech.removesuffix(WAV_SUFFIX))
-            is_complete = there.issuperset(names)
-            yield utterance, tuple(f"{folder}/{name}" for name in names) if is_complete else ()
+            base = speech.removesuffix(WAV_SUFFIX)
+            names = wave_names(base)
+            if not there.issuperset(names):
+                yield utterance, ()
+                continue
+            others = {name for name in there if name.startswith(base) and profile_of(name, base)}
+            files = (*names, *sorted(others.difference(names)))
+            yield utterance, tuple(f"{folder}/{name}" for name in files)
 
     def _reasons(self, session_id: str) -> Mapping[str, str]:
         """Return why utterances have no waves, by their speech, as the waves' record says it."""

@@ -34,12 +34,12 @@ def _distributions(family: Metric) -> Iterator[Figure]:
         limit = labels.pop("le", sample.name.removeprefix(family.name))
         series.setdefault(tuple(labels.items()), {})[limit] = sample.value
     for key, samples in series.items():
-        count, total = samples.pop("_count"), samples.pop("_sum")
+        count, total = samples.pop("_count"), samples.pop("_sum", None)  # none if below 0
         buckets = [(float(limit), below) for limit, below in samples.items()]
         yield {
             "labels": dict(key),
             "count": int(count),
-            "mean": total / count if count else None,
+            "mean": total / count if count and total is not None else None,
             "p50": quantile(buckets, 0.5),
             "p95": quantile(buckets, 0.95),
         }
@@ -50,7 +50,7 @@ def quantile(buckets: Sequence[tuple[float, float]], share: float) -> float | No
     wanted = share * buckets[-1][1]
     if not wanted:
         return None
-    lower, before = 0.0, 0.0
+    lower, before = min(0.0, buckets[0][0]), 0.0
     for limit, below in buckets:
         if limit == math.inf:
             break

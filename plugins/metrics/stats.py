@@ -96,7 +96,7 @@ def _show(figures: "list[Figure]") -> None:
         if figure["type"] != "histogram":
             counts += rows or [(doc, "", "none")]
     show_table(("Figure", "", ""), counts)
-    show_table(("Time", "", "Mean", "Half within", "95 % within", "Number"), times)
+    show_table(("Distribution", "", "Mean", "Half within", "95 % within", "Number"), times)
 
 
 def _quantity(value: float | None, name: str) -> str:

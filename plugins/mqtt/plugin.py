@@ -64,8 +64,8 @@ class _Publisher:
                 self._state["last_session"] = sent.at.isoformat()
             case SessionFinished():
                 self._running.discard(session_id)
-            case WavesWritten(files=files) if session_id not in self._replays:
-                self._state["waves_made"] += len(files)
+            case WavesWritten(sets=sets) if session_id not in self._replays:
+                self._state["waves_made"] += sum(len(one.files) for one in sets if one.is_new)
         hidden = () if self._settings.texts else TEXTS
         body = to_json(sent.event, self._host.artifacts.root, hidden=hidden)
         if self.client.is_connected():

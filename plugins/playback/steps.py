@@ -15,7 +15,7 @@ import structlog
 
 from backend.signals import SUMMARY_SLOT, WorkDone
 from backend.tracking import DialogueOver, SessionExpected, SessionOver, TrackedEvent, TurnOver
-from plugins.playback.dishes import SPEECH, V3, Dishes
+from plugins.playback.dishes import SPEECH, Dishes
 from plugins.playback.mixer import Samples, Track
 
 log = structlog.get_logger(__name__)
@@ -68,9 +68,7 @@ def _files(done: Any) -> Iterator[tuple[Path, tuple[int, ...], str, int]]:
     slot_id = done.source.slot_id
     slot_ids = tuple(range(1, 7)) if slot_id == SUMMARY_SLOT else (slot_id,)
     yield done.source.wav_path, slot_ids, SPEECH, 1
-    for wave, path in enumerate(done.files, start=1):
-        yield path, slot_ids, V3, wave
-    for made in done.profiles:
+    for made in done.sets:
         each = zip(made.files, made.target_slot_ids, strict=True)
         for wave, (path, target) in enumerate(each, start=1):
             yield path, (target,) if target else slot_ids, made.profile, wave

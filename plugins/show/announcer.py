@@ -24,7 +24,7 @@ from plugins.mood.signals import MoodRead
 from plugins.show import messages, original
 from plugins.show.hub import Hub
 from plugins.show.messages import Absent, Cue, ProfileWave, Status, Utterance, Wave
-from plugins.waves.signals import ProfileWaves, WavesWritten
+from plugins.waves.signals import WaveSet, WavesWritten
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +92,7 @@ class Announcer:
         self._hub.publish(session_id, payload, original=earlier)
 
     async def _ready(self, event: UtteranceDone) -> messages.Payload:
+        self._known.pop(event.outcome.source.wav_path, None)  # it may have more waves now
         try:
             utterance = await self._utterance(event.outcome)
         except (OSError, ValueError, ArtifactError) as error:
@@ -134,10 +135,11 @@ class Announcer:
         known = self._known.get(key)
         if known is None:
             await asyncio.to_thread(_check_there, outcome.files)
-            waves = [Wave(**one) for one in self._waves(outcome, outcome)]
+            first, *others = outcome.sets
+            waves = [Wave(**one) for one in self._waves(outcome, first)]
             more = [
                 ProfileWave(**wave, profile=one.profile, target_slot_id=target or None)
-                for one in outcome.profiles
+                for one in others
                 for wave, target in zip(self._waves(outcome, one), one.target_slot_ids, strict=True)
             ]
             known = Utterance(
@@ -151,9 +153,7 @@ class Announcer:
                 self._known.popitem(last=False)
         return known
 
-    def _waves(
-        self, outcome: WavesWritten, made: WavesWritten | ProfileWaves
-    ) -> list[dict[str, Any]]:
+    def _waves(self, outcome: WavesWritten, made: WaveSet) -> list[dict[str, Any]]:
         each = zip(made.files, made.peaks, made.rms, strict=True)
         return [
             {

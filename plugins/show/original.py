@@ -163,9 +163,7 @@ def _slot(utterance: Utterance, root: PurePath) -> Slot:
 def _played(utterance: Utterance, slot_ids: Sequence[int]) -> list[tuple[Wave, int]]:
     """Return a wave for each slot: those of the profile `slots` if there are, else those of V3."""
     made = [wave for wave in utterance.profile_waves if wave.profile == "slots"]
-    if made:
-        return [(wave, wave.target_slot_id or 0) for wave in made]
-    return list(zip(2 * utterance.waves, slot_ids, strict=False))
+    return list(zip(made or 2 * utterance.waves, slot_ids, strict=False))
 
 
 def _dialogue(slots: Sequence[Slot]) -> DialogueReady:

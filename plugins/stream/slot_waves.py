@@ -42,7 +42,9 @@ class SlotWavesPublisher:
             case UtteranceDone(WavesWritten() as waves, first=True):
                 self._add(
                     waves.source,
-                    files=tuple(self._artifacts.relative(path) for path in waves.files),
+                    files=tuple(
+                        self._artifacts.relative(path) for one in waves.sets for path in one.files
+                    ),
                     duration_s=round(waves.duration_s, 3),
                     sample_rate=waves.sample_rate,
                 )

@@ -34,7 +34,7 @@ import numpy.typing as npt
 from plugins.waves.audio import pcm16, reader, resample
 from plugins.waves.files import paths, publishing
 from plugins.waves.jit import MODULES, loader
-from plugins.waves.v3 import HOP_LENGTH, PROCESSING_SR, Synthesis, synthesis
+from plugins.waves.v3 import HOP_LENGTH, PROCESSING_SR, Synthesis, reference, synthesis
 
 WARM_UP_HZ = 200.0
 """A period is a whole number of samples: frames are voiced for sure, a case of its own in pYIN."""
@@ -74,8 +74,9 @@ class PcmDecomposition:
     """[shape=(3, n)] The three waves."""
     clipped: int
     """Samples beyond full scale, of all three waves."""
-    rmse: float
     voiced_ratio: float
+    figures: dict[str, float]
+    """How near the sum of the waves is to the voice; see `plugins.waves.v3.likeness`."""
 
 
 def decompose(y: Float32, sr: int = PROCESSING_SR, *, engine: Engine = "exact") -> Decomposition:
@@ -104,13 +105,11 @@ def decompose(y: Float32, sr: int = PROCESSING_SR, *, engine: Engine = "exact") 
         raise ValueError(f"unknown engine {engine!r}: choose one of {', '.join(get_args(Engine))}")
     y = resample(y, sr, PROCESSING_SR)
     if engine == "librosa":
-        from plugins.waves.v3 import reference  # librosa: a second and 200 MB
-
         waves, rmse, voiced_ratio = reference.decompose(y)
     else:
         blocks = Synthesis(y)
         waves = np.concatenate(list(blocks), axis=1)
-        rmse, voiced_ratio = blocks.rmse, blocks.voiced_ratio
+        rmse, voiced_ratio = blocks.figures()["rmse"], blocks.voiced_ratio
     return Decomposition(y, PROCESSING_SR, waves, waves.sum(axis=0), rmse, voiced_ratio)
 
 
@@ -126,10 +125,11 @@ def decompose_pcm16(
         converted = [pcm16.to_pcm16(wave) for wave in result.waves]
         pcm = np.stack([samples for samples, _ in converted])
         clipped = sum(count for _, count in converted)
-        return PcmDecomposition(pcm, clipped, result.rmse, result.voiced_ratio)
+        figures = reference.figures(y, result.mix)
+        return PcmDecomposition(pcm, clipped, result.voiced_ratio, figures)
     blocks = Synthesis(y, pitch)
     pcm, clipped = blocks.pcm16()
-    return PcmDecomposition(pcm, clipped, blocks.rmse, blocks.voiced_ratio)
+    return PcmDecomposition(pcm, clipped, blocks.voiced_ratio, blocks.figures())
 
 
 def decompose_audio(

@@ -30,29 +30,36 @@ DROPPED: tuple[Reason, ...] = ("queue_full", "stopped", "quarantined")
 
 
 @dataclass(frozen=True, slots=True)
-class ProfileWaves:
-    """What a profile beside V3 made of an utterance."""
+class WaveSet:
+    """The waves of an utterance by one profile; a figure that is not known is 0."""
 
     profile: str
     files: tuple[Path, ...]
-    """Its waves, whole and in place; none if it failed."""
-    target_slot_ids: tuple[int, ...]
+    """Whole and in place; none if it failed."""
+    target_slot_ids: tuple[int, ...] = ()
     """The dish that each file is for; 0: any."""
-    peaks: tuple[float, ...]
-    rms: tuple[float, ...]
-    clipped_samples: int = 0
+    peaks: tuple[float, ...] = ()
+    rms: tuple[float, ...] = ()
+    rmse: float = 0.0
     nrmse: float = 0.0
     """Distance of the sum of the waves from the voice, over the voice's standard deviation."""
     snr_db: float = 0.0
     envelope_correlation: float = 0.0
     """Of the sum of the waves with the voice."""
+    clipped_samples: int = 0
+    voiced_ratio: float = 0.0
     problem: str = ""
     """Why it failed."""
+    is_new: bool = True
+    """Whether it was made now; it stood already if only other sets were missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class WavesWritten(WorkDone):
-    """Payload of `waves_written`; `files` are wave 1, 2 and 3, whole and in place."""
+    """Payload of `waves_written`; `files` are wave 1, 2 and 3 of V3, whole and in place.
+
+    What it says of V3 besides is in the first of its `sets`, too.
+    """
 
     rmse: float
     duration_s: float
@@ -69,15 +76,23 @@ class WavesWritten(WorkDone):
     running_ms: float
     backfill: bool = False
     """Whether these were made up for later; nobody waits for them then."""
-    profiles: tuple[ProfileWaves, ...] = ()
-    """What the profiles of `RR_WAVES_PROFILES` beside V3 made."""
+    sets: tuple[WaveSet, ...] = ()
+    """What each profile of `RR_WAVES_PROFILES` made, V3 first."""
+
+    def __post_init__(self) -> None:
+        """Make the set of V3 if there is none, as in recordings of earlier versions."""
+        if not self.sets:
+            names = ("rmse", "clipped_samples", "voiced_ratio", "peaks", "rms")
+            known = {name: getattr(self, name) for name in names}
+            first = WaveSet("v3", self.files, (0,) * len(self.files), **known)
+            object.__setattr__(self, "sets", (first,))
 
 
 @dataclass(frozen=True, slots=True)
 class WavesFailed(WorkFailed):
     """Payload of `waves_failed`: no waves are announced.
 
-    None of the three files stands there; only if its worker was killed just when it had published
+    None of V3's three files stands there; only if its worker was killed just when it had published
     them do all three, and the backfill records them without a signal.
     """
 

@@ -1,4 +1,4 @@
-"""The task of a waves worker: read a recording, decompose it, publish the three waves, report.
+"""The task of a waves worker: read a recording, make its sets of waves, publish them, report.
 
 Runs in a child process of the pool; the parent imports this module too, to name its functions. So
 the top imports nothing heavy: the audio libraries are imported where they are used, first by
@@ -43,8 +43,8 @@ class Order:
     slot_id: int = 1
     """The dish whose agent speaks, for profiles that make a difference; 0: all of them."""
     profiles: tuple[tuple[str, Mapping[str, Any]], ...] = (("v3", {}),)
-    """At least one, with its settings. A job whose first profile fails has failed; a further one
-    that fails is reported."""
+    """At least one, with its settings. Without v3's waves the job has failed; another profile that
+    fails is reported."""
 
 
 def warm_up(
@@ -84,8 +84,7 @@ def decompose(order: Order) -> Report:
             reader.check_source(source, order.root)
         wave = reader.read(source, max_duration_s=order.max_duration_s, rate=PROCESSING_SR)
         voice = _voice(wave.samples, order)
-        first, *more = order.profiles
-        made = _make(voice, *first, order)
+        sets = tuple(_try_to_make(voice, *one, order, identity) for one in order.profiles)
     except AudioError as error:
         if order.root is not None and not source.parent.parent.is_dir():
             return Report("session_gone", f"the session was deleted: {error}")
@@ -93,29 +92,35 @@ def decompose(order: Order) -> Report:
         return Report("invalid_audio", str(error), data=identity if final else {})
     except PublishError as error:
         return Report("publish_failed", str(error))
-    except ProfileError as error:
-        return Report("error", str(error))
     return Report(
         data={
             "frames": len(wave.samples),
             "duration_s": wave.duration_s,
             "sample_rate": PROCESSING_SR,
             "warnings": tuple(wave.warnings),
-            **made,
-            "more": tuple(_try_to_make(voice, *one, order) for one in more),
+            "sets": sets,
         }
     )
 
 
 def _try_to_make(
-    voice: "Voice", profile: str, numbers: Mapping[str, Any], order: Order
+    voice: "Voice",
+    profile: str,
+    numbers: Mapping[str, Any],
+    order: Order,
+    identity: Mapping[str, object],
 ) -> dict[str, Any]:
-    """Make the waves of a further profile; if that fails, return why."""
+    """Make the waves of a profile; if one beside V3 fails, return why."""
     try:
         return _make(voice, profile, numbers, order)
-    except Exception as error:  # noqa: BLE001 - the first set stands, whatever the code of others does
-        problem = f"{type(error).__name__}: {error}"
-        return {"profile": profile, "files": (), "targets": (), "problem": problem}
+    except Exception as error:
+        if profile == "v3" or isinstance(error, AudioError):  # nothing can be made
+            raise
+        reason = "publish_failed" if isinstance(error, PublishError) else "error"
+        may_pass = isinstance(error, PublishError | OSError | MemoryError)
+        message = f"{type(error).__name__}: {error}"
+        contents = {} if may_pass else identity
+        return {"profile": profile, "files": (), "reason": reason, "message": message, **contents}
 
 
 def _voice(samples: "npt.NDArray[np.float32]", order: Order) -> "Voice":
@@ -160,7 +165,7 @@ def _made_by_v3(voice: "Voice", order: Order) -> "tuple[Sequence[pcm16.Pcm16], d
     pitch = voice.pitch if engine == "exact" else None
     result = decompose_v3.decompose_pcm16(voice.samples, engine=engine, pitch=pitch)
     return list(result.waves), {
-        "rmse": float(result.rmse),
+        **result.figures,
         "clipped_samples": int(result.clipped),
         "voiced_ratio": float(result.voiced_ratio),
     }
@@ -174,6 +179,7 @@ def _made_by_profile(
     from plugins.waves import profiles
     from plugins.waves.audio import pcm16
     from plugins.waves.files import publishing
+    from plugins.waves.v3 import reference
 
     profile = profiles.find(name)
     targets = profile.targets(voice.slot_id)
@@ -187,7 +193,7 @@ def _made_by_profile(
         raise ProfileError(f"{name} made an array of {waves.shape}, not {shape} finite numbers")
     converted = [pcm16.to_pcm16(wave) for wave in waves]
     return [pcm for pcm, _ in converted], {
-        **profiles.figures(voice, waves),
+        **reference.figures(voice.samples, waves.sum(axis=0)),
         "targets": targets,
         "clipped_samples": sum(clipped for _, clipped in converted),
         "voiced_ratio": float(voice.pitch[1].mean()),

@@ -21,7 +21,7 @@ from rich.table import Table
 from plugins.waves.audio import reader, resample
 from plugins.waves.decompose_v3 import decompose
 from plugins.waves.profiles import Voice, faraday, find
-from plugins.waves.profiles.voice import rms
+from plugins.waves.v3.reference import rms
 from plugins.waves.water import RATE, Dish, G, respond
 from tests.speech import LINES, LONG_LINES, speak
 

@@ -58,7 +58,7 @@ def backfill(
     settings = WavesSettings.load()
     since_s = _moment(since).timestamp() if since else 0.0
     with interruptible(KEPT), nullcontext() if dry_run else holding(root, PURPOSE):
-        left = Search(root).run()
+        left = Search(root, settings.profiles).run()
         found = [item for item in left if item.written_at_s >= since_s]
         if dry_run:
             rows = [_row(item, LISTED_AS[item.state]) for item in found]
@@ -90,11 +90,9 @@ def _run(
 
     context = WavesContext(Host(root, lambda *_: None), settings, None)
     rows = {
-        str(item.path): _adopted(item, adopt(context, item))
-        for item in found
-        if item.state == "unrecorded"
+        str(item.path): _adopted(item, adopt(context, item)) for item in found if item.unrecorded
     }
-    missing = [item for item in found if item.state in {"pending", "quarantined"}]
+    missing = [item for item in found if item.missing]
     ended: SimpleQueue[Row] = SimpleQueue()
 
     def on_end(job: "WaveJob", reason: str, message: str, outcome: "Outcome") -> None:

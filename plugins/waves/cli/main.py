@@ -232,17 +232,16 @@ def _order(
 def _rows(source: Source, profiles: Sequence[str], outcome: "Outcome") -> Iterator[dict[str, Any]]:
     """Yield a row for each profile; a recording of which nothing was made has one."""
     data = outcome.report.data
-    more: Any = data.get("more", ())
-    for profile, made in zip(profiles, (data, *more), strict=False):
-        files: Any = made.get("files", ())
-        problem = made.get("problem", "")
+    why = {"reason": outcome.reason, "message": outcome.message}
+    sets: Any = data.get("sets", ({"profile": profiles[0], "files": (), **why},))
+    for made in sets:
         yield {
             "path": str(source.path),
-            "profile": profile,
-            "ok": not (outcome.reason or problem),
-            "reason": outcome.reason or ("error" if problem else ""),
-            "message": outcome.message or problem,
-            "files": [path for path, *_ in files],
+            "profile": made["profile"],
+            "ok": not made.get("reason"),
+            "reason": made.get("reason", ""),
+            "message": made.get("message", ""),
+            "files": [path for path, *_ in made["files"]],
             **{name: data.get(name) for name in ("duration_s", "warnings")},
             **{name: made.get(name) for name in FIGURES},
             "running_ms": round(outcome.running_ms, 1),

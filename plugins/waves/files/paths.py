@@ -1,12 +1,23 @@
-"""The paths of the three waves of a recording."""
+"""The paths of the waves of a recording."""
 
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from backend.storage import WAV_SUFFIX, WAVE_NUMBERS, plain_name, turn_index_of, wave_name
+from backend.storage import (
+    WAV_SUFFIX,
+    WAVE_NUMBERS,
+    plain_name,
+    profile_of,
+    turn_index_of,
+    wave_name,
+)
 from plugins.waves.errors import WavesError
 
 Targets = tuple[Path, ...]
+Sets = Mapping[str, Targets]
+"""The files of each set of waves, by its profile, V3's first."""
 
 
 def session_targets(wav_path: Path, root: Path) -> Targets:
@@ -37,6 +48,21 @@ def targets_in(
     """Return where the `count` waves of `wav_path` go when they are to stand in `directory`."""
     base = base_name(wav_path)
     return tuple(directory / wave_name(base, profile, number) for number in range(1, count + 1))
+
+
+def standing(directory: Path, wav_path: Path) -> Sets:
+    """Return the waves of `wav_path` that are in `directory`; of a set with gaps none."""
+    base, found = base_name(wav_path), dict[str, int]()
+    with suppress(OSError):
+        for path in directory.iterdir():
+            if profile := profile_of(path.name, base):
+                found[profile] = found.get(profile, 0) + 1
+    return {
+        profile: targets
+        for profile, count in sorted(found.items(), key=lambda one: one[0] != "v3")
+        if count == len(WAVE_NUMBERS) or profile != "v3"
+        if all(map(os.path.lexists, targets := targets_in(directory, wav_path, profile, count)))
+    }
 
 
 def base_name(wav_path: Path) -> str:

@@ -20,7 +20,7 @@ from time import monotonic
 import structlog
 
 from plugins.waves.errors import describe
-from plugins.waves.files import publishing
+from plugins.waves.files import paths, publishing
 from plugins.waves.jobs import record
 from plugins.waves.jobs.search import Found, Search
 from plugins.waves.jobs.sources import source_of
@@ -43,7 +43,7 @@ class Backfill(threading.Thread):
         super().__init__(name="waves-backfill", daemon=True)
         self._context = context
         self._pool = pool
-        self._search = Search(context.host.artifacts)
+        self._search = Search(context.host.artifacts, context.settings.profiles)
         self._started_s = time.time()
         self._ended = threading.Event()
         self._wake_up = threading.Event()
@@ -103,18 +103,18 @@ class Backfill(threading.Thread):
     def _handle(self, found: Found) -> bool:
         """Record the waves of a recording or submit a job; tell whether a job was submitted."""
         path = str(found.path)
-        if self._pool.holds(path) or self._pool.is_quarantined(path):
+        if self._pool.holds(path):
             return False
         if self._failed_lately(found):  # an attempt that ended while this one waited for room
             return False
         now = self._search.look_again(found)
         if now is None or self._is_too_young(now):
             return False
-        if now.state == "quarantined":
+        if now.state == "quarantined" and not self._pool.is_quarantined(path):
             self._pool.quarantine(path, now.quarantined_s)
-        if now.state == "unrecorded":
+        if now.unrecorded:
             adopt(self._context, now)
-        if now.state != "pending":
+        if not now.missing or self._pool.is_quarantined(path):
             return False
         return self._pool.submit(prepared(self._context, now, self._on_end), live=False)
 
@@ -157,11 +157,15 @@ class Backfill(threading.Thread):
 
 
 def prepared(context: WavesContext, found: Found, on_end: OnEnd) -> WaveJob:
-    """Return the job for a recording; remove what is left of its waves."""
+    """Return the job for a recording; remove what is left of the waves that are missing."""
+    directory = paths.session_targets(found.path, context.host.artifacts.root)[0].parent
+    stand = paths.standing(directory, found.path)
     with suppress(OSError):  # publishing them anew meets the same obstacle, and reports it
-        publishing.remove_partial(found.targets)
+        for one in found.missing:
+            every = paths.targets_in(directory, found.path, one, publishing.MOST)
+            publishing.remove_partial(stand.get(one, every))
     event = source_of(found.path, context.host.artifacts)
-    return WaveJob(str(found.path), event, context, backfill=True, on_end=on_end)
+    return WaveJob(str(found.path), event, context, True, on_end, found.missing)
 
 
 def adopt(context: WavesContext, found: Found) -> str:
@@ -169,7 +173,7 @@ def adopt(context: WavesContext, found: Found) -> str:
     try:
         with context.recording:
             recorded = record.adopt(
-                context.host.artifacts, found.session_id, found.source, found.targets
+                context.host.artifacts, found.session_id, found.source, found.unrecorded
             )
     except OSError as error:
         log.error("waves cannot be recorded", input_path=str(found.path), error=str(error))

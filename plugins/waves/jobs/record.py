@@ -2,9 +2,10 @@
 
     <artifacts>/waves/sessions/<session_id>/session.json
 
-An utterance is recorded as `written` after its three files stand whole in their place, so what the
-record names is there, with that size and that SHA-256. Only a thread of the waves plugin writes;
-every change reads the file, changes it and replaces it atomically.
+An utterance is recorded as `written` after its waves stand whole in their place, so what the record
+names is there, with that size and that SHA-256. Its first set, that of V3, is told in the fields of
+the utterance itself, and the others in `profiles`, if there are any. Only a thread of the waves
+plugin writes; every change reads the file, changes it and replaces it atomically.
 
 A file that is no record is moved aside, and a record is made again from the waves in the session's
 directory, without their figures. One that cannot be opened or read at the moment (no descriptor
@@ -52,6 +53,28 @@ class WaveEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaveSet:
+    """The waves of an utterance by one profile; a figure that is not known is None."""
+
+    profile: str = "v3"
+    files: tuple[WaveEntry, ...] = ()
+    targets: tuple[int, ...] = ()
+    """The dish that each file is for, 0: any; none if that is not known or each is for any."""
+    rmse: float | None = None
+    nrmse: float | None = None
+    snr_db: float | None = None
+    envelope_correlation: float | None = None
+    clipped_samples: int | None = None
+    voiced_ratio: float | None = None
+    reason: str | None = None
+    message: str | None = None
+    """Why it failed, in one word and in words."""
+    source_size: int | None = None
+    source_mtime_ns: int | None = None
+    """Which contents of the source failed for good, or crashed; None if trying again may help."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Utterance:
     """What became of one utterance; a figure that is not known is None."""
 
@@ -61,23 +84,16 @@ class Utterance:
     app_version: str
     finished_at: str
     """UTC, ISO 8601."""
-    files: tuple[WaveEntry, ...] = ()
-    algorithm: str = "v3"
-    profiles: tuple[Mapping[str, Any], ...] = ()
-    """What further profiles made: `profile`, `files`, `targets` and figures, or a `problem`."""
+    sets: tuple[WaveSet, ...] = (WaveSet(),)
+    """At least one, V3's first."""
     duration_s: float | None = None
     sample_rate: int | None = None
-    rmse: float | None = None
-    clipped_samples: int | None = None
-    voiced_ratio: float | None = None
     queued_ms: float | None = None
     running_ms: float | None = None
-    reason: str | None = None
-    message: str | None = None
-    """Why it failed, in one word and in words."""
-    source_size: int | None = None
-    source_mtime_ns: int | None = None
-    """Which contents of the source failed for good, or crashed; None if trying again may help."""
+
+    def by_profile(self) -> dict[str, WaveSet]:
+        """Return the sets by their profile."""
+        return {one.profile: one for one in self.sets}
 
 
 def now() -> str:
@@ -98,23 +114,23 @@ def path_of(artifacts: Artifacts, session_id: str) -> Path:
     return artifacts.session("waves", session_id) / SESSION_FILE
 
 
-def record(artifacts: Artifacts, session_id: str, utterance: Utterance) -> bool:
+def record(artifacts: Artifacts, session_id: str, utterance: Utterance) -> Utterance | None:
     """Put `utterance` into the record of its session, in the place of an earlier one of its source.
 
-    Returns False, and writes nothing, if the session's speech is gone: a session that was deleted
-    is not brought back.
+    Sets of other profiles that were recorded are kept. Returns what is recorded now; None, and
+    writes nothing, if the session's speech is gone: a session that was deleted is not brought back.
 
     Raises OSError if the record cannot be read or written; the one before still stands.
     """
     speech = artifacts.session("tts", session_id)
     if not speech.is_dir():
         log.info("session gone, nothing recorded", session_id=session_id, source=utterance.source)
-        return False
+        return None
     utterances = load(artifacts, session_id)
-    utterances.pop(utterance.source, None)  # the newest stands last
-    utterances[utterance.source] = replace(
-        utterance, message=utterance.message and utterance.message[:MAX_MESSAGE_CHARACTERS]
-    )
+    known = utterances.pop(utterance.source, None)  # the newest stands last
+    if known is not None and known.status == utterance.status == "written":
+        utterance = _merged(known, utterance)
+    utterances[utterance.source] = utterance
     kept = list(utterances.values())[-MAX_UTTERANCES:]
     path = path_of(artifacts, session_id)
     write_bytes(path, _text(session_id, kept).encode(), artifacts.temporary)
@@ -122,8 +138,16 @@ def record(artifacts: Artifacts, session_id: str, utterance: Utterance) -> bool:
         with suppress(OSError):
             path.unlink()
             path.parent.rmdir()
-        return False
-    return True
+        return None
+    return utterance
+
+
+def _merged(known: Utterance, new: Utterance) -> Utterance:
+    """Return `new` with what only `known` has, V3's set first."""
+    sets = {**known.by_profile(), **new.by_profile()}.values()
+    figures = ("duration_s", "sample_rate", "queued_ms", "running_ms")
+    missing = {name: getattr(known, name) for name in figures if getattr(new, name) is None}
+    return replace(new, sets=tuple(sorted(sets, key=lambda one: one.profile != "v3")), **missing)
 
 
 def read(artifacts: Artifacts, session_id: str) -> dict[str, Utterance]:
@@ -138,21 +162,21 @@ def read(artifacts: Artifacts, session_id: str) -> dict[str, Utterance]:
         raise ValueError(f"more than {MAX_BYTES} bytes")
     try:
         return _parse(json.loads(contents))
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {str(error)[:200]}") from error
 
 
-def adopt(artifacts: Artifacts, session_id: str, source: str, targets: paths.Targets) -> bool:
-    """Record a complete set of waves that nobody recorded; tell whether it is recorded now.
+def adopt(artifacts: Artifacts, session_id: str, source: str, sets: paths.Sets) -> bool:
+    """Record complete sets of waves that nobody recorded; tell whether they are recorded now.
 
     Raises OSError if the waves cannot be read or the record cannot be written.
     """
-    fresh = from_files(artifacts, source, targets)
+    fresh = from_files(artifacts, source, sets)
     with suppress(OSError, ValueError):  # `record` meets the same, and says what it means
         known = read(artifacts, session_id).get(source)
-        if known is not None and _hashes(known) == _hashes(fresh):
+        if known is not None and known.status == "written" and _hashes(fresh) <= _hashes(known):
             return True
-    return record(artifacts, session_id, fresh)
+    return record(artifacts, session_id, fresh) is not None
 
 
 def load(artifacts: Artifacts, session_id: str) -> dict[str, Utterance]:
@@ -182,13 +206,20 @@ def _text(session_id: str, utterances: Iterable[Utterance]) -> str:
     return f'{head[:-1]}, "utterances": [\n{lines}\n]}}\n'
 
 
-def _plain(entry: Utterance | WaveEntry) -> dict[str, Any]:
+def _plain(entry: Utterance | WaveSet | WaveEntry) -> dict[str, Any]:
     """Return an entry as json takes it; `asdict` would copy every value."""
     plain = {field.name: getattr(entry, field.name) for field in fields(entry)}
-    if isinstance(entry, Utterance):
+    if isinstance(entry, WaveSet):
         plain["files"] = [_plain(file) for file in entry.files]
-        if not entry.profiles:
-            del plain["profiles"]
+        plain["message"] = entry.message and entry.message[:MAX_MESSAGE_CHARACTERS]
+        if not entry.targets:
+            del plain["targets"]
+    elif isinstance(entry, Utterance):
+        del plain["sets"]
+        first, *more = map(_plain, entry.sets)
+        plain |= {"algorithm": first.pop("profile"), **first}
+        if more:
+            plain["profiles"] = more
     return plain
 
 
@@ -197,11 +228,21 @@ def _parse(data: Mapping[str, Any]) -> dict[str, Utterance]:
         raise ValueError(f"format {data['format']!r}, {FORMAT} expected")
     utterances = {}
     for item in data["utterances"]:
-        files = tuple(WaveEntry(**file) for file in item["files"])
-        profiles = tuple(item.get("profiles", ()))
-        utterance = Utterance(**{**item, "files": files, "profiles": profiles})
+        first = {_OF_SET[name]: item.pop(name) for name in _OF_SET if name in item}
+        sets = tuple(map(_parsed_set, (first, *item.pop("profiles", ()))))
+        utterance = Utterance(**item, sets=sets)
         utterances[str(utterance.source)] = utterance
     return utterances
+
+
+_OF_SET = {field.name: field.name for field in fields(WaveSet)} | {"algorithm": "profile"}
+"""What an utterance says of its first set, and what that is called in a set."""
+
+
+def _parsed_set(item: Mapping[str, Any]) -> WaveSet:
+    known = {name: value for name, value in item.items() if name in _OF_SET}
+    files = tuple(WaveEntry(**file) for file in item["files"])
+    return WaveSet(**{**known, "files": files, "targets": tuple(item.get("targets", ()))})
 
 
 def _start_again(artifacts: Artifacts, path: Path, reason: str) -> dict[str, Utterance]:
@@ -230,24 +271,28 @@ def _from_files(artifacts: Artifacts, directory: Path) -> dict[str, Utterance]:
     first_wave, *_ = wave_names("")
     for first in sorted(directory.glob(f"turn_*/*{first_wave}")):
         speech = first.name.removesuffix(first_wave) + WAV_SUFFIX
-        targets = paths.targets_in(first.parent, Path(speech))
-        if not publishing.complete(targets):
+        found = paths.standing(first.parent, Path(speech))
+        sets = {name: files for name, files in found.items() if publishing.complete(files)}
+        if "v3" not in sets:
             continue
         turn = artifacts.session("tts", directory.name) / first.parent.name
         source = artifacts.relative(turn / speech)
-        utterances[source] = from_files(artifacts, source, targets)
+        utterances[source] = from_files(artifacts, source, sets)
     return utterances
 
 
-def from_files(artifacts: Artifacts, source: str, targets: paths.Targets) -> Utterance:
-    """Return what the complete set of waves at `targets` tells; the figures it cannot are None."""
-    written_at = datetime.fromtimestamp(targets[0].stat().st_mtime, UTC)
+def from_files(artifacts: Artifacts, source: str, sets: paths.Sets) -> Utterance:
+    """Return what complete sets of waves tell; the figures they cannot are None."""
+    newest = max(files[0].stat().st_mtime for files in sets.values())
     return Utterance(
         source=source,
         status="written",
         app_version="unknown",
-        finished_at=written_at.isoformat(timespec="milliseconds"),
-        files=tuple(_entry(artifacts, target) for target in targets),
+        finished_at=datetime.fromtimestamp(newest, UTC).isoformat(timespec="milliseconds"),
+        sets=tuple(
+            WaveSet(profile=name, files=tuple(_entry(artifacts, file) for file in files))
+            for name, files in sets.items()
+        ),
     )
 
 
@@ -260,5 +305,6 @@ def _entry(artifacts: Artifacts, path: Path) -> WaveEntry:
     return WaveEntry(artifacts.relative(path), len(contents), digest, peak, rms)
 
 
-def _hashes(utterance: Utterance) -> list[str]:
-    return [file.sha256 for file in utterance.files]
+def _hashes(utterance: Utterance) -> set[tuple[str, ...]]:
+    """Return the profile and the hashes of each set."""
+    return {(one.profile, *(file.sha256 for file in one.files)) for one in utterance.sets}

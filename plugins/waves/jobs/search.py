@@ -1,13 +1,15 @@
 """Finds recordings below the artifacts root whose waves are not complete or not recorded.
 
-    session directory --> recordings in turn_*/ --> each is one of
-        done         its three waves stand, with the sizes that the record names
-        refused      recorded as failed for what it holds, and unchanged since
+    session directory --> recordings in turn_*/ --> of each, every wanted set of waves is one of
+        done         its files stand, with the sizes that the record names
+        refused      recorded as failed for what the recording holds, and unchanged since
         quarantined  recorded as crashed, within a day and by this version, and unchanged since
-        unrecorded   its three waves stand, whole, and are not in the record
+        unrecorded   its files stand, whole, and are not in the record
         pending      anything else: no waves, or a part of a set
 
-The files decide; a record that is missing or corrupt costs reading the waves once. Nothing here
+A profile beside V3 that failed is refused for a day, as one that crashed. What is refused or
+quarantined as a recording gets no other set. The files decide; a record that is missing or corrupt
+costs reading the waves once. Nothing here
 changes a file. A session in which nothing is left is remembered with the times of its directories
 and not opened again until one of them changes: a search over thousands of sessions is some thousand
 calls of stat().
@@ -16,11 +18,11 @@ calls of stat().
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from backend.storage import (
     WAV_SUFFIX,
@@ -35,7 +37,9 @@ from plugins.waves.jobs import record
 from plugins.waves.pool import DAY_S
 from plugins.waves.settings import V3_SAMPLE_RATE
 
-RecordingState = Literal["done", "refused", "quarantined", "unrecorded", "pending"]
+RecordingState = Literal["pending", "unrecorded", "quarantined", "refused", "done"]
+STATES: tuple[RecordingState, ...] = get_args(RecordingState)
+"""A recording is in the first of these that a set of its waves is in."""
 Stamp = tuple[tuple[str, int, int], ...]
 
 
@@ -47,10 +51,13 @@ class Found:
     session_id: str
     source: str
     """Its name in the record."""
-    targets: paths.Targets
     written_at_s: float
     """Time of the file, in seconds since 1970."""
     state: RecordingState
+    missing: tuple[str, ...] = ()
+    """The profiles whose waves are to be made; all that are quarantined, if nothing else is."""
+    unrecorded: paths.Sets = field(default_factory=dict)
+    """The sets that stand and are to be recorded."""
     quarantined_s: float = 0.0
     """For how many seconds more it is quarantined."""
 
@@ -58,8 +65,9 @@ class Found:
 class Search:
     """Looks for what is left to do, newest session first."""
 
-    def __init__(self, artifacts: Artifacts) -> None:
+    def __init__(self, artifacts: Artifacts, profiles: Sequence[str] = ("v3",)) -> None:
         self._artifacts = artifacts
+        self._profiles = profiles
         self._app_version = record.app_version()
         self._finished: dict[str, tuple[tuple[Path, ...], Stamp]] = {}
 
@@ -122,21 +130,53 @@ class Search:
         if not stat.S_ISREG(status.st_mode):
             return None
         source = self._artifacts.relative(path)
-        targets = paths.session_targets(path, self._artifacts.root)
+        directory = paths.session_targets(path, self._artifacts.root)[0].parent
         known = recorded.get(source)
-        state = _state(status, targets, known)
-        quarantined_s = 0.0
-        if state == "refused" and known is not None and known.reason == "crashed":
-            quarantined_s = self._quarantined_s(known)
-            state = "quarantined" if quarantined_s else "pending"
-        return Found(path, session_id, source, targets, status.st_mtime, state, quarantined_s)
+        sets = known.by_profile() if known is not None else {}
+        left = [one for one in self._profiles if not _is_done(sets.get(one), directory, path)]
+        stand = paths.standing(directory, path) if left else {}
+        whole = {one: stand[one] for one in left if _is_whole(stand.get(one, ()), sets.get(one))}
+        states = {one: self._state(known, sets.get(one), status, one in whole) for one in left}
+        first = states.get("v3")
+        if first in {"refused", "quarantined"}:
+            states = dict.fromkeys(states, first)
+        state: RecordingState = next((one for one in STATES if one in states.values()), "done")
+        missing = {state, "pending"} - {"unrecorded", "refused"}
+        if first == "pending":  # with its set those that stand are made again, and so recorded
+            missing.add("unrecorded")
+        return Found(
+            path, session_id, source, status.st_mtime, state,
+            tuple(one for one in states if states[one] in missing),
+            {one: files for one, files in whole.items() if states[one] == "unrecorded"}
+            if "unrecorded" not in missing else {},
+            self._quarantined_s(known) if known and state == "quarantined" else 0.0,
+        )  # fmt: skip
 
-    def _quarantined_s(self, crashed: record.Utterance) -> float:
-        """Return for how many seconds more a recording that crashed is left alone."""
-        if crashed.app_version != self._app_version:
+    def _state(
+        self,
+        known: record.Utterance | None,
+        one: record.WaveSet | None,
+        status: os.stat_result,
+        is_whole: bool,
+    ) -> RecordingState:
+        """Return how a set of waves stands that is not done; `one` is what is recorded of it."""
+        if known is not None and one is not None and one.reason:
+            contents = one.source_size, one.source_mtime_ns
+            is_unchanged = contents == (status.st_size, status.st_mtime_ns)
+            if is_unchanged and not (one.reason == "crashed" and is_whole):
+                if one.reason == "invalid_audio":
+                    return "refused"
+                if not self._quarantined_s(known):
+                    return "pending"
+                return "quarantined" if one.reason == "crashed" else "refused"
+        return "unrecorded" if is_whole else "pending"
+
+    def _quarantined_s(self, failed: record.Utterance) -> float:
+        """Return for how many seconds more a recording that failed for good is left alone."""
+        if failed.app_version != self._app_version:
             return 0.0
         try:
-            age = datetime.now(UTC) - datetime.fromisoformat(crashed.finished_at)
+            age = datetime.now(UTC) - datetime.fromisoformat(failed.finished_at)
         except (TypeError, ValueError):
             return 0.0
         age_s = age.total_seconds()
@@ -150,23 +190,18 @@ class Search:
             return {}
 
 
-def _state(
-    status: os.stat_result, targets: paths.Targets, recorded: record.Utterance | None
-) -> RecordingState:
-    if recorded is not None and recorded.status == "written":
-        sizes = [file.size for file in recorded.files]
-        if sizes and sizes == [_size(target) for target in targets]:
-            return "done"
-    elif recorded is not None:
-        contents = recorded.source_size, recorded.source_mtime_ns  # refused for good, or crashed
-        is_unchanged = contents == (status.st_size, status.st_mtime_ns)
-        if is_unchanged and not (recorded.reason == "crashed" and _is_whole(targets)):
-            return "refused"
-    return "unrecorded" if _is_whole(targets) else "pending"
+def _is_done(one: record.WaveSet | None, directory: Path, path: Path) -> bool:
+    """Tell whether the files of a recorded set stand with their sizes."""
+    if one is None or one.reason or not one.files:
+        return False
+    targets = paths.targets_in(directory, path, one.profile, len(one.files))
+    return [file.size for file in one.files] == [_size(target) for target in targets]
 
 
-def _is_whole(targets: paths.Targets) -> bool:
-    """Tell whether three canonical waves of one length stand at `targets`."""
+def _is_whole(targets: paths.Targets, recorded: record.WaveSet | None) -> bool:
+    """Tell whether canonical waves of one length stand at `targets`, as many as are recorded."""
+    if not targets or (recorded and len(recorded.files) not in {0, len(targets)}):
+        return False
     if not publishing.complete(targets):
         return False
     try:

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,8 +19,8 @@ from plugins.waves.pool import Outcome, identity
 from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import (
     DROPPED,
-    ProfileWaves,
     Reason,
+    WaveSet,
     WavesFailed,
     WavesWritten,
     waves_failed,
@@ -30,10 +30,11 @@ from plugins.waves.signals import (
 log = structlog.get_logger(__name__)
 
 SENDER = "waves"
-FIGURES = ("duration_s", "sample_rate", "rmse", "clipped_samples", "voiced_ratio")
-"""What the worker reports, and a signal and a record both say."""
-PROFILE_FIGURES = ("clipped_samples", "nrmse", "snr_db", "envelope_correlation", "problem")
-"""What the signal says of a further profile."""
+FIGURES = (
+    *("rmse", "nrmse", "snr_db", "envelope_correlation"),
+    *("clipped_samples", "voiced_ratio"),
+)
+"""What the worker reports of a set; the signal, the record and the log all say it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,7 +68,8 @@ class WavesContext:
 class WaveJob:
     """One `tts_written` on its way to one of the two outcomes; see `plugins.waves.pool.job.Work`.
 
-    A job of the backfill that is dropped sends no signal: its recording is found again.
+    A job of the backfill that is dropped sends no signal: its recording is found again. Neither
+    does one that was to add sets to those that stand, and made none.
     """
 
     path: str
@@ -75,7 +77,14 @@ class WaveJob:
     context: WavesContext
     backfill: bool = False
     on_end: "OnEnd | None" = None
-    """Called last: `on_end(self, reason, message, outcome)`; `reason` is empty after success."""
+    """Called last: `on_end(self, reason, message, outcome)`; `reason` is empty after success, and
+    otherwise that of the first set that failed."""
+    profiles: tuple[str, ...] = ()
+    """Those whose waves are to be made; none: all that are wanted."""
+
+    def __post_init__(self) -> None:
+        """Name the profiles."""
+        self.profiles = self.profiles or self.context.settings.profiles
 
     def begin(self, queued_ms: float) -> worker.Order:
         """Log the start; return what the worker gets."""
@@ -94,144 +103,163 @@ class WaveJob:
             max_duration_s=settings.max_duration_s,
             engine=settings.engine,
             slot_id=self.event.slot_id,
-            profiles=tuple((name, settings.of_profile(name)) for name in settings.profiles),
+            profiles=tuple((name, settings.of_profile(name)) for name in self.profiles),
         )
 
     def end(self, outcome: Outcome) -> None:
         """Record and log the end, then send its one signal, whatever failed before."""
         is_told = not (self.backfill and outcome.reason in DROPPED)
-        event: WavesWritten | WavesFailed
+        reason, message = outcome.reason, outcome.message
+        event: WavesWritten | WavesFailed | None
         try:
-            event = self._concluded(outcome, is_told)
+            reason, message, event = self._concluded(outcome, is_told)
         except Exception as error:
             log.exception("the end of a decomposition could not be handled", **self._log_fields())
-            reason = cast("Reason", outcome.reason or "error")
-            message = outcome.message or f"{type(error).__name__}: {error}"
+            reason = reason or "error"
+            message = message or f"{type(error).__name__}: {error}"
             event = self._failed(reason, message, outcome)
-        failed = event if isinstance(event, WavesFailed) else None
         try:
-            if is_told:
+            if is_told and event is not None:
                 self.context.announce(event)
         finally:
             if self.on_end is not None:
-                message = failed.message if failed else ""
-                self.on_end(self, failed.reason if failed else "", message, outcome)
+                self.on_end(self, reason, message, outcome)
 
-    def _concluded(self, outcome: Outcome, is_told: bool) -> WavesWritten | WavesFailed:
-        """Record and log how it ended; return what is to be announced."""
+    def _concluded(
+        self, outcome: Outcome, is_told: bool
+    ) -> tuple[str, str, WavesWritten | WavesFailed | None]:
+        """Record and log how it ended; return what failed and why, and what is to be announced."""
         reason, message = outcome.reason, outcome.message
         if not reason:
-            if (written := self._keep(outcome)) is not None:
-                return written
+            sets = [self._set(one) for one in cast("Any", outcome.report.data["sets"])]
+            if (kept := self._keep(sets, outcome)) is not None:
+                failed = next((one for one in sets if one.reason), record.WaveSet())
+                return failed.reason or "", failed.message or "", self._written(kept, outcome)
             reason, message = "session_gone", "the session was deleted while its waves were made"
-        failed = self._failed(cast("Reason", reason), message, outcome)
         if is_told:
-            self._keep_failure(failed, outcome)
-        return failed
+            self._keep_failure(reason, message, outcome)
+        is_news = "v3" in self.profiles
+        return reason, message, self._failed(reason, message, outcome) if is_news else None
 
-    def _failed(self, reason: Reason, message: str, outcome: Outcome) -> WavesFailed:
-        times = _times(outcome)
-        return WavesFailed(self.event, reason, message, **times, backfill=self.backfill)
+    def _failed(self, reason: str, message: str, outcome: Outcome) -> WavesFailed:
+        word, times = cast("Reason", reason), _times(outcome)
+        return WavesFailed(self.event, word, message, **times, backfill=self.backfill)
 
-    def _keep(self, outcome: Outcome) -> WavesWritten | None:
+    def _set(self, made: dict[str, Any]) -> record.WaveSet:
+        """Return what the worker reports of a set as the record has it."""
+        files = tuple(
+            record.WaveEntry(self.context.host.artifacts.relative(Path(path)), *figures)
+            for path, *figures in made["files"]
+        )
+        return record.WaveSet(**{**made, "files": files})
+
+    def _keep(self, sets: Sequence[record.WaveSet], outcome: Outcome) -> record.Utterance | None:
         """Record and log the waves; take them back and return None if their session is gone."""
         data: dict[str, Any] = dict(outcome.report.data)
-        figures = {name: data[name] for name in FIGURES}
-        times = _times(outcome)
-        names, *_, peaks, rms = zip(*data["files"], strict=True)
-        first, second, third = files = [Path(name) for name in names]
         for warning in data["warnings"]:
             log.warning("the recording is odd", **self._log_fields(), warning=warning)
-        more = [self._of_profile(one) for one in data["more"]]
-        if not self._record("written", data["files"], **figures, **times, profiles=data["more"]):
-            _take_back([*files, *(path for one in more for path in one.files)])
-            return None
-        log.info(
-            "decomposition finished",
-            **self._log_fields(),
-            output_dir=str(first.parent),
-            **times,
-            rmse=round(data["rmse"], 6),
-            clipped_samples=data["clipped_samples"],
-            attempts=outcome.attempts,
+        kept = self._record(
+            "written", sets, outcome, duration_s=data["duration_s"], sample_rate=data["sample_rate"]
         )
+        if kept is None:
+            root = self.context.host.artifacts.root
+            _take_back([root / file.path for one in sets for file in one.files])
+            return None
+        for one in sets:
+            if one.reason:
+                log.error("a profile failed", **self._log_fields(), profile=one.profile,
+                          reason=one.reason, message=one.message)  # fmt: skip
+                continue
+            figures = {name: getattr(one, name) for name in FIGURES}
+            log.info(
+                "decomposition finished",
+                **self._log_fields(),
+                profile=one.profile,
+                output_dir=self._output_dir(),
+                **_times(outcome),
+                **{name: value and round(value, 6) for name, value in figures.items()},
+                attempts=outcome.attempts,
+            )
+        return kept
+
+    def _written(self, kept: record.Utterance, outcome: Outcome) -> WavesWritten | None:
+        """Return what is announced of an utterance; None if nothing was made."""
+        data: dict[str, Any] = dict(outcome.report.data)
+        new = {one["profile"] for one in data["sets"]}
+        by_profile = kept.by_profile()
+        wanted = [one for one in self.context.settings.profiles if one in by_profile]
+        sets = [self._told(by_profile[one], one in new) for one in wanted]
+        if wanted[:1] != ["v3"] or not [one for one in sets if one.is_new and one.files]:
+            return None
+        first = sets[0]
         return WavesWritten(
-            self.event, (first, second, third), peaks=peaks, rms=rms, frames=data["frames"],
-            **figures, **times, backfill=self.backfill, profiles=tuple(more),
+            self.event, first.files, first.rmse, data["duration_s"], data["sample_rate"],
+            first.clipped_samples, first.voiced_ratio, data["frames"],
+            cast("Any", first.peaks), cast("Any", first.rms),
+            **_times(outcome), backfill=self.backfill, sets=tuple(sets),
         )  # fmt: skip
 
-    def _of_profile(self, made: dict[str, Any]) -> ProfileWaves:
-        """Log what a further profile made, or why it made nothing; return it for the signal."""
-        said = {name: value for name, value in made.items() if name != "files"}
-        names, *_, peaks, rms = zip(*made["files"], strict=True) if made["files"] else ((), (), ())
-        if "problem" in said:
-            log.error("a profile failed", **self._log_fields(), **said)
-        else:
-            log.info("waves of a profile written", **self._log_fields(), **said)
-        return ProfileWaves(
-            said["profile"], tuple(map(Path, names)), tuple(said["targets"]), peaks, rms,
-            **{name: said[name] for name in PROFILE_FIGURES if name in said},
-        )  # fmt: skip
+    def _told(self, one: record.WaveSet, is_new: bool) -> WaveSet:
+        """Return a set as the signal has it."""
+        root = self.context.host.artifacts.root
+        return WaveSet(
+            one.profile,
+            tuple(root / file.path for file in one.files),
+            one.targets or (0,) * len(one.files),
+            tuple(file.peak or 0.0 for file in one.files),
+            tuple(file.rms or 0.0 for file in one.files),
+            **{name: getattr(one, name) or 0 for name in FIGURES},
+            problem=one.message or "",
+            is_new=is_new,
+        )
 
-    def _keep_failure(self, failed: WavesFailed, outcome: Outcome) -> None:
-        reason, message = failed.reason, failed.message
+    def _keep_failure(self, reason: str, message: str, outcome: Outcome) -> None:
         if reason in DROPPED:
             log.warning("utterance dropped", **self._log_fields(), reason=reason, message=message)
             return
-        times = _times(outcome)
         log.error(
             "decomposition failed",
             **self._log_fields(),
             output_dir=self._output_dir(),
             reason=reason,
             message=message,
-            **times,
+            **_times(outcome),
             attempts=outcome.attempts,
             traceback=outcome.report.detail or None,
         )
-        if reason != "session_gone":
-            self._record(
-                "failed",
-                reason=reason,
-                message=message,
-                **self._identity(outcome),
-                **times,
-            )
+        if reason == "session_gone":
+            return
+        known = {"reason": reason, "message": message, **self._identity(outcome)}
+        if "v3" in self.profiles:
+            self._record("failed", [record.WaveSet(**known)], outcome)
+        else:
+            sets = [record.WaveSet(profile=one, **known) for one in self.profiles]
+            self._record("written", sets, outcome)
 
     def _record(
         self,
         status: record.Status,
-        published: Sequence[tuple[Any, ...]] = (),
-        profiles: Sequence[dict[str, Any]] = (),
-        **fields: Any,
-    ) -> bool:
-        """Write the utterance into `session.json`; tell whether its session still exists."""
+        sets: Sequence[record.WaveSet],
+        outcome: Outcome,
+        **figures: Any,
+    ) -> record.Utterance | None:
+        """Write the utterance into `session.json`; return it, or None if its session is gone."""
         artifacts = self.context.host.artifacts
-
-        def entries(files: Sequence[tuple[Any, ...]]) -> tuple[record.WaveEntry, ...]:
-            return tuple(
-                record.WaveEntry(artifacts.relative(Path(path)), *figures)
-                for path, *figures in files
-            )
-
+        utterance = record.Utterance(
+            source=artifacts.relative(self.event.wav_path),
+            status=status,
+            app_version=self.context.app_version,
+            finished_at=record.now(),
+            sets=tuple(sets),
+            **figures,
+            **_times(outcome),
+        )
         try:
-            utterance = record.Utterance(
-                source=artifacts.relative(self.event.wav_path),
-                status=status,
-                app_version=self.context.app_version,
-                finished_at=record.now(),
-                files=entries(published),
-                profiles=tuple(
-                    {**one, "files": [asdict(file) for file in entries(one["files"])]}
-                    for one in profiles
-                ),
-                **fields,
-            )
             with self.context.recording:
                 return record.record(artifacts, self.event.session_id, utterance)
         except Exception:
             log.exception("the outcome could not be recorded", **self._log_fields())
-            return True
+            return utterance
 
     def _identity(self, outcome: Outcome) -> dict[str, Any]:
         """Return which contents were refused, if the worker says it is for good, or crashed."""

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from plugins.waves.profiles.registry import Profile
-from plugins.waves.profiles.voice import Array, Voice, to_samples
-from plugins.waves.v3 import HOP_LENGTH, PROCESSING_SR
+from plugins.waves.profiles.voice import Array, Voice
+from plugins.waves.v3 import HOP_LENGTH, PROCESSING_SR, reference
 
 FRAME_S = HOP_LENGTH / PROCESSING_SR
 LOUDNESS = 0.5
@@ -57,7 +57,9 @@ def make(voice: Voice, settings: Mapping[str, Any]) -> Array:
     """Return the wave [shape=(1, n)] in full scales."""
     numbers = Numbers(**settings)
     n = voice.samples.size
-    phase = np.cumsum(2 * np.pi / PROCESSING_SR * to_samples(_frequency(voice, numbers), n))
+    phase = np.cumsum(
+        2 * np.pi / PROCESSING_SR * reference.to_samples(_frequency(voice, numbers), n)
+    )
     fades = _fades(n, numbers.fade_s)
     wave = _filtered(envelope(voice, numbers) * np.sin(phase), numbers) * fades
     return _limited(wave, 10 ** (numbers.ceiling_db / 20))[np.newaxis]
@@ -74,7 +76,7 @@ def envelope(voice: Voice, numbers: Numbers) -> Array:
     for frame, loudness in enumerate((voice.loudness / loudest) ** LOUDNESS):
         level += (up if loudness > level else down) * (loudness - level)
         levels[frame] = level
-    followed = to_samples(levels, n)
+    followed = reference.to_samples(levels, n)
     amplitude: Array = followed / followed.max() * 10 ** (numbers.ceiling_db / 20)
     return amplitude
 

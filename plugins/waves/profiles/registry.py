@@ -11,10 +11,8 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-import numpy as np
-
 from plugins.waves.errors import ProfileError
-from plugins.waves.profiles.voice import Array, Voice, rms
+from plugins.waves.profiles.voice import Array, Voice
 
 _NAME = re.compile(r"[a-z][a-z0-9]*")
 
@@ -44,26 +42,6 @@ def find(name: str) -> Profile:
     if not isinstance(profile, Profile):
         raise ProfileError(f"{point.value} is no Profile")
     return profile
-
-
-def figures(voice: Voice, waves: Array) -> dict[str, float]:
-    """Return how near the sum of the waves is to the voice: rmse, nrmse, snr_db, correlation.
-
-    nRMSE is the RMSE over the standard deviation of the voice; the correlation is that of the two
-    envelopes. A figure that is not defined, as of silence, is 0.
-    """
-    y = voice.samples.astype(np.float64)
-    mix = waves.sum(axis=0)
-    error, power = float(np.mean((y - mix) ** 2)), float(np.mean(y**2))
-    deviation = float(y.std())
-    envelopes = np.stack([voice.loudness, rms(mix)])
-    is_flat = (envelopes.std(axis=1) < 1e-9).any()
-    return {
-        "rmse": error**0.5,
-        "nrmse": error**0.5 / deviation if deviation else 0.0,
-        "snr_db": float(10 * np.log10(power / error)) if power and error else 0.0,
-        "envelope_correlation": 0.0 if is_flat else float(np.corrcoef(envelopes)[0, 1]),
-    }
 
 
 @cache

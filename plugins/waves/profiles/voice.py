@@ -7,9 +7,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from plugins.waves.v3 import HOP_LENGTH, PROCESSING_SR, synthesis
+from plugins.waves.v3 import reference, synthesis
 
-N_FFT = 512
 Array = npt.NDArray[np.float64]
 
 
@@ -31,19 +30,4 @@ class Voice:
     @cached_property
     def loudness(self) -> Array:
         """Return the root mean square of each frame of 64 ms, all 16 ms."""
-        return rms(self.samples)
-
-
-def rms(samples: npt.NDArray[np.floating]) -> Array:
-    """Return the root mean square of frames of `N_FFT` samples centred at each hop."""
-    squares = np.pad(samples.astype(np.float64) ** 2, N_FFT // 2)
-    sums = np.concatenate([[0.0], np.cumsum(squares)])
-    starts = np.arange(1 + samples.size // HOP_LENGTH) * HOP_LENGTH
-    power: Array = np.maximum(sums[starts + N_FFT] - sums[starts], 0) / N_FFT
-    return np.sqrt(power)
-
-
-def to_samples(frames: Array, n: int) -> Array:
-    """Interpolate one value for each frame to `n` samples; the last value is held."""
-    times = np.arange(n) / PROCESSING_SR
-    return np.interp(times, np.arange(frames.size) * HOP_LENGTH / PROCESSING_SR, frames)
+        return reference.rms(self.samples)

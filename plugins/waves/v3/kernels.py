@@ -182,10 +182,10 @@ def modulate(cosines, amplitudes, start, raw, energies):
 
 
 @kernel(
-    "float64(float64[:, ::1], float64[::1], float32[::1], int64)",
+    "float64(float64[:, ::1], float64[::1], float32[::1], int64, float64[::1])",
     fastmath=frozenset({"contract"}),
 )
-def apply_gain(waves, gain, y, start):
+def apply_gain(waves, gain, y, start, energies):
     """Steps 6 and 7: scale `waves` in place; return the squared error of their sum.
 
     Parameters
@@ -198,6 +198,8 @@ def apply_gain(waves, gain, y, start):
         The same samples of the input.
     start : int
         First sample, a multiple of 128.
+    energies : np.ndarray [shape=(ceil(n / 128),)], float64
+        Written: the sum of squares of the sum of the waves in each hop.
     """
     n = y.shape[0]
     last = gain.shape[0] - 1
@@ -212,9 +214,13 @@ def apply_gain(waves, gain, y, start):
             waves[0, i] *= g
             waves[1, i] *= g
             waves[2, i] *= g
+        total = 0.0
         for i in range(first, min(first + 128, n)):
-            difference = np.float64(y[i]) - (waves[0, i] + waves[1, i] + waves[2, i])
+            mix = waves[0, i] + waves[1, i] + waves[2, i]
+            difference = np.float64(y[i]) - mix
             squared += difference * difference
+            total += mix * mix
+        energies[first // 128] = total
     return squared
 
 

@@ -13,11 +13,11 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-import librosa
 import numpy as np
 import numpy.typing as npt
 
 from plugins.waves.errors import PitchError
+from plugins.waves.v3.likeness import likeness
 
 SR = 8000
 HOP_LENGTH = 128
@@ -25,9 +25,11 @@ N_FFT = 512
 FRAME_LENGTH = 512
 HARMONICS = (1, 2, 3)
 FMIN_HZ, FMAX_HZ = 65.40639132514966, 2093.004522404789  # C2 and C7, A4 = 440 Hz
-OUT_LOW_HZ, OUT_SPAN_HZ = 15.0, 65.0
+BAND_HZ = (15.0, 80.0)
 AMPLITUDE_SCALE = 2 / N_FFT * 3
 GAIN_EPSILON, GAIN_MAX = 1e-8, 10.0
+BLOCK_FRAMES = 2048
+"""Frames whose spectrum is in memory at a time."""
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -59,22 +61,8 @@ def decompose(y: Float32) -> tuple[Float64, float, float]:
     # 3. Frequency map to 15..80 Hz
     g = map_frequency(f0_samples, f0[voiced_flag])
 
-    # 4. Amplitudes of the harmonics
-    amplitudes = [
-        to_samples(a, len(y)) * AMPLITUDE_SCALE for a in harmonic_amplitudes(y, f0, voiced_flag)
-    ]
-
-    # 5. Cosines: the phase is the running sum of the frequency
-    raw = np.stack(
-        [
-            a * np.cos(np.cumsum(2 * np.pi * h * g / SR))
-            for h, a in zip(HARMONICS, amplitudes, strict=True)
-        ]
-    )
-
-    # 6. Gain: the loudness of the voice over the loudness of the sum
-    gain_frames = rms(y) / (rms(raw.sum(axis=0)) + GAIN_EPSILON)
-    waves = raw * np.clip(to_samples(gain_frames, len(y)), 0, GAIN_MAX)
+    # 4 to 6. Amplitudes, cosines, gain
+    waves = synthesise(y, f0, voiced_flag, [h * g for h in HARMONICS])
 
     # 7. How far the sum is from the voice
     mix = waves.sum(axis=0)
@@ -82,10 +70,38 @@ def decompose(y: Float32) -> tuple[Float64, float, float]:
     return waves, rmse, float(np.mean(voiced_flag))
 
 
+def synthesise(
+    y: Float32, f0: Float64, voiced_flag: npt.NDArray[np.bool_], frequencies: Sequence[Float64]
+) -> Float64:
+    """Return a wave for each frequency [shape=(n,)]: wave i has the amplitude of harmonic i."""
+    # 4. Amplitudes of the harmonics
+    harmonics = range(1, len(frequencies) + 1)
+    amplitudes = harmonic_amplitudes(y, f0, voiced_flag, harmonics) * AMPLITUDE_SCALE
+
+    # 5. Cosines: the phase is the running sum of the frequency
+    waves = np.empty((len(frequencies), len(y)))
+    for wave, amplitude, frequency in zip(waves, amplitudes, frequencies, strict=True):
+        wave[:] = to_samples(amplitude, len(y)) * np.cos(np.cumsum(2 * np.pi * frequency / SR))
+
+    # 6. Gain: the loudness of the voice over the loudness of the sum
+    gain_frames = rms(y) / (rms(waves.sum(axis=0)) + GAIN_EPSILON)
+    waves *= np.clip(to_samples(gain_frames, len(y)), 0, GAIN_MAX)
+    return waves
+
+
+def figures(y: Float32, mix: Float64) -> dict[str, float]:
+    """Step 7: return how near the sum of some waves is to the voice."""
+    error = float(((y - mix) ** 2).sum())
+    power = float((y.astype(np.float64) ** 2).sum())
+    return likeness(y, power, error, rms(y), rms(mix))
+
+
 def track_pitch(y: Float32) -> tuple[Float64, npt.NDArray[np.bool_]]:
     """Return f0 [shape=(n_frames,)] in Hertz by pYIN, 0 where unvoiced, and the voiced flag."""
     if len(y) == 0:
         raise PitchError("there are 0 samples: need at least 1")
+    import librosa  # a second and 200 MB
+
     # librosa 1.0 leaves unlikely moves out of its search unless it is told not to
     full_search: dict[str, Any] = {}
     if "transition_min_prob" in inspect.signature(librosa.pyin).parameters:
@@ -107,34 +123,38 @@ def to_samples(values: Float64, n: int) -> Float64:
     return np.interp(np.arange(n) / SR, np.arange(len(values)) * HOP_LENGTH / SR, values)
 
 
-def map_frequency(f0_samples: Float64, voiced_f0: Float64) -> Float64:
-    """Map the range of the voiced frames to 15..80 Hz; 0 stays 0."""
+def map_frequency(
+    f0_samples: Float64, voiced_f0: Float64, band_hz: tuple[float, float] = BAND_HZ
+) -> Float64:
+    """Map the range of the voiced frames to `band_hz`; 0 stays 0."""
     if len(voiced_f0) == 0:
         return np.zeros_like(f0_samples)
     low, high = float(voiced_f0.min()), float(voiced_f0.max())
     if high == low:
         high = low + 1
-    mapped = OUT_LOW_HZ + (f0_samples - low) / (high - low) * OUT_SPAN_HZ
+    mapped = band_hz[0] + (f0_samples - low) / (high - low) * (band_hz[1] - band_hz[0])
     return np.where(f0_samples > 0, mapped, 0.0)
 
 
 def harmonic_amplitudes(
-    y: Float32, f0: Float64, voiced_flag: npt.NDArray[np.bool_]
-) -> Sequence[Float64]:
-    """Return the magnitude of the spectrum at f0, 2 f0 and 3 f0 in every frame; 0 where unvoiced.
+    y: Float32,
+    f0: Float64,
+    voiced_flag: npt.NDArray[np.bool_],
+    harmonics: Sequence[int] = HARMONICS,
+) -> Float64:
+    """Return the magnitude of the spectrum at multiples of f0 in every frame; 0 where unvoiced.
 
     The transform is unscaled: a cosine of amplitude 1 reads N_FFT / 4.
     """
     n = np.arange(N_FFT)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * n / N_FFT)  # periodic Hann
-    amplitudes = [np.zeros(len(f0)) for _ in HARMONICS]
-    voiced = np.flatnonzero(voiced_flag)
-    if len(voiced) == 0:
-        return amplitudes
-    S = np.abs(np.fft.rfft(frame(y, N_FFT)[voiced] * window, axis=1))
-    for h, a in zip(HARMONICS, amplitudes, strict=True):
-        bins = np.clip(np.rint(h * f0[voiced] * N_FFT / SR).astype(int), 0, N_FFT // 2)
-        a[voiced] = S[np.arange(len(voiced)), bins]
+    amplitudes = np.zeros((len(harmonics), len(f0)))
+    frames, multiples = frame(y, N_FFT), np.array(harmonics)[:, np.newaxis]
+    for first in range(0, len(f0), BLOCK_FRAMES):
+        voiced = first + np.flatnonzero(voiced_flag[first : first + BLOCK_FRAMES])
+        S = np.abs(np.fft.rfft(frames[voiced] * window, axis=1))
+        bins = np.clip(np.rint(multiples * f0[voiced] * N_FFT / SR).astype(int), 0, N_FFT // 2)
+        amplitudes[:, voiced] = S[np.arange(len(voiced)), bins]
     return amplitudes
 
 

@@ -1,6 +1,5 @@
 """Steps 1 to 7 of V3, block by block: from a voice to its three waves."""
 
-import math
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -10,6 +9,7 @@ import numpy.typing as npt
 from plugins.waves.jit import cache, loader
 from plugins.waves.pyin import pyin
 from plugins.waves.v3 import kernels
+from plugins.waves.v3.likeness import likeness
 
 PROCESSING_SR = 8000
 """Sampling rate of the analysis and of the waves in Hertz."""
@@ -73,17 +73,19 @@ class Synthesis:
         self._amplitudes *= AMPLITUDE_SCALE
         self._energies = np.zeros(f0.size + 1)
         kernels.block_energies(y, self._energies[: -(-y.size // HOP_LENGTH)])
+        self._loudness = _rms(self._energies, np.zeros(2), f0.size)
+        self._mix_energies = np.zeros(f0.size + 1)
 
-    @property
-    def rmse(self) -> float:
-        """Root mean square of voice minus mix, once all blocks have been taken."""
-        return math.sqrt(self._squared_error / self.y.size)
+    def figures(self) -> dict[str, float]:
+        """Step 7: return how near the mix is to the voice, once all blocks have been taken."""
+        mix_loudness = _rms(self._mix_energies, np.zeros(2), self._f0.size)
+        power, error = self._energies.sum(), self._squared_error
+        return likeness(self.y, power, error, self._loudness, mix_loudness)
 
     def __iter__(self) -> Iterator[FloatArray]:
         """Yield the waves in blocks [shape=(3, n)] of up to `BLOCK_SAMPLES` samples."""
         n = self.y.size
         n_frames = self._f0.size
-        loudness = _rms(self._energies, np.zeros(2), n_frames)
         before = np.zeros(2)  # Energy of the raw sum in the two hops before the block.
         phase = 0.0
         for start in range(0, n, BLOCK_SAMPLES):
@@ -93,10 +95,12 @@ class Synthesis:
             first = start // HOP_LENGTH
             hops = -(-(stop - start) // HOP_LENGTH)
             frames = min(hops + 1, n_frames - first)
-            gain = loudness[first : first + frames] / (_rms(energies, before, frames) + GAIN_FLOOR)
+            gain = self._loudness[first : first + frames]
+            gain = gain / (_rms(energies, before, frames) + GAIN_FLOOR)
             before = energies[hops - 2 : hops] if hops > 1 else np.append(before[1:], energies[0])
             waves = np.ascontiguousarray(raw[:, : stop - start])
-            self._squared_error += kernels.apply_gain(waves, gain, self.y[start:stop], 0)
+            mixed = self._mix_energies[first : first + hops]
+            self._squared_error += kernels.apply_gain(waves, gain, self.y[start:stop], 0, mixed)
             yield waves
 
     def pcm16(self) -> tuple[npt.NDArray[np.int16], int]:

@@ -10,6 +10,7 @@ from backend.storage import (
     is_plain_name,
     is_wave_name,
     new_session_id,
+    profile_of,
     turn_index_of,
     wave_names,
 )
@@ -79,3 +80,11 @@ def test_a_turn_is_known_by_its_directory() -> None:
     """Turns count from 1, and no other directory is one."""
     assert [1, 12] == [turn_index_of("turn_1"), turn_index_of("turn_12")]
     assert not any(map(turn_index_of, ("turn_0", "turn_01", "turn_", "turn_1a", "turns", "")))
+
+
+def test_a_wave_says_its_profile() -> None:
+    """Only of the speech that it is named after, and by V3 only one of three."""
+    names = ("a_b_v3_wave3.wav", "a_b_slots_wave6.wav", "a_b_v3_wave4.wav", "a_b.wav")
+
+    assert ["v3", "slots", None, None] == [profile_of(name, "a_b") for name in names]
+    assert [None] * 4 == [profile_of(name, "a") for name in names]

@@ -33,6 +33,13 @@ test("waves that are ready stand at their utterance as paths below the server's 
   assert.deepEqual(outcomes.get(SPEECH).waves, utterance.waves);
 });
 
+test("waves of other profiles follow those of V3", () => {
+  const profileWaves = [{ wave: 1, url: `${AUDIO}/waves/slots_wave1.wav`, profile: "slots", targetSlotId: 1 }];
+  const utterance = all([...begun, ready(9, { profileWaves })]).sessions.get(ID).utterances["1.1"];
+  assert.equal(utterance.waves.length, 4);
+  assert.equal(utterance.waves[3], "waves/slots_wave1.wav");
+});
+
 test("waves that failed leave a reason, and waves that are made again replace it", () => {
   const before = all([...begun, failed(9)]);
   assert.equal(before.sessions.get(ID).utterances["1.1"].wavesReason, "timeout");

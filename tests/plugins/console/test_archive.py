@@ -178,10 +178,12 @@ def test_an_excerpt_shows_what_was_searched_for(server: LiveServer, artifacts: A
 
 
 def test_waves_are_those_that_stand_there(server: LiveServer, artifacts: Artifacts) -> None:
-    """Three files or none; a reason is what the record of the waves says."""
+    """V3's three, then those of other profiles, or none; a reason is what the record says."""
     session_id = keep(artifacts, id_of(1), "One.", "Two.", "Three.", waves=2)
     turn = artifacts.turn("waves", session_id, 1)
     (turn / wave_names("slot-2_gpt-4o_calm_soothing")[1]).unlink()
+    for slot in (1, 2):
+        (turn / f"slot-{slot}_gpt-4o_calm_soothing_slots_wave1.wav").touch()
     source = f"tts/sessions/{session_id}/turn_1/slot-2_gpt-4o_calm_soothing.wav"
     record = {"utterances": [{"source": source, "status": "failed", "reason": "timeout"}]}
     (turn.parent / "session.json").write_text(json.dumps(record))
@@ -191,7 +193,8 @@ def test_waves_are_those_that_stand_there(server: LiveServer, artifacts: Artifac
 
     assert (3, 1) == (row["utterances"], row["withWaves"])
     stem = f"waves/sessions/{session_id}/turn_1/slot-1_gpt-4o_calm_soothing_v3_wave"
-    assert [f"{stem}{number}.wav" for number in (1, 2, 3)] == first["waves"]
+    others = [f"{stem.removesuffix('v3_wave')}slots_wave1.wav"]
+    assert [f"{stem}{number}.wav" for number in (1, 2, 3)] + others == first["waves"]
     assert ([], "timeout") == (second["waves"], second["wavesReason"])
     assert ([], None) == (third["waves"], third["wavesReason"])
 

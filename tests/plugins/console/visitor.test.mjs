@@ -127,7 +127,7 @@ test("the speech moves the water until its waves are there; each is asked for on
   envelopes.ask(one);
   assert.equal(await envelopes.durationOf(one), 4);
   assert.deepEqual(envelopes.of("1.1").levels, [[1], [0.7], [0.45]]);
-  envelopes.ask({ ...one, waves: ["w1", "w2", "w3"] });
+  envelopes.ask({ ...one, waves: ["w1", "w2", "w3", "w4 by another profile"] });
   await new Promise(setImmediate);
   assert.deepEqual(envelopes.of("1.1").levels, [[1], [1], [1]]);
   assert.deepEqual(asked.slice(1), [["w1", 100], ["w2", 100], ["w3", 100]]);

@@ -51,3 +51,17 @@ def test_figures_are_data_that_every_reader_takes() -> None:
 
     text = json.dumps(figure, allow_nan=False)
     assert [{"labels": {}, "value": None}] == json.loads(text)["values"]
+
+
+def test_a_histogram_that_goes_below_0_has_no_mean() -> None:
+    """Prometheus shows no sum of it; its percentiles are those of its buckets."""
+    registry = CollectorRegistry()
+    histogram = Histogram("t_db", "Levels.", registry=registry, buckets=(-20, -10, 0))
+    for value in (-30, -15, -15, -5):
+        histogram.observe(value)
+
+    (figure, *_) = read(generate_latest(registry).decode())
+
+    (row,) = figure["values"]
+    assert (4, None, -15.0) == (row["count"], row["mean"], row["p50"])
+    assert -20.0 == quantile([(-20.0, 1.0), (math.inf, 1.0)], 0.5)

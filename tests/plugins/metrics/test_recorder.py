@@ -25,7 +25,7 @@ from plugins.metrics.recorder import Recorder
 from plugins.metrics.settings import MetricsSettings
 from plugins.waves.signals import WavesFailed, waves_failed, waves_written
 from tests.plugins.metrics.expositions import Figures
-from tests.simulated import done
+from tests.simulated import done, with_slots
 
 NOW = datetime.now(UTC)
 SPOKEN = TtsWritten("s", 1, "response", 1, "gpt-4o", "calm", None, Path("a.wav"), "tts/a.wav", NOW)
@@ -125,3 +125,31 @@ async def test_every_start_counts_anew(tmp_path: Path) -> None:
     assert [1, 1] == [shown.value("sessions_started_total") for shown in counted]
     assert not session_started.receivers
     assert not [family for family in REGISTRY.collect() if "resonance" in family.name]
+
+
+def test_how_near_waves_are_is_shown_by_profile(registry: CollectorRegistry) -> None:
+    """Of each set that was made; one that stood already is counted once."""
+    both = with_slots(replace(WRITTEN, files=(Path("a_v3_wave1.wav"),), sets=()))
+    emit(waves_written, None, both)
+    v3, slots = both.sets
+    emit(waves_written, None, replace(both, backfill=True, sets=(replace(v3, is_new=False), slots)))
+
+    shown = figures(registry)
+
+    assert {"v3": 1, "slots": 2} == shown.by("profile", "waves_nrmse_count")
+    assert 1.6 == pytest.approx(shown.value("waves_nrmse_sum", profile="slots"))
+    assert 2 == shown.value("waves_snr_db_bucket", profile="slots", le="2.0")
+    assert 0 == shown.value("waves_snr_db_bucket", profile="slots", le="1.0")
+    assert 1 == shown.value("waves_envelope_correlation_bucket", profile="v3", le="0.0")
+    assert {"live": 1} == shown.by("made", "waves_written_total")
+
+
+def test_many_profiles_share_figures(registry: CollectorRegistry) -> None:
+    """The number of series has a limit."""
+    (first,) = WRITTEN.sets
+    sets = (replace(first, profile=f"p{n}", files=(Path("a"),)) for n in range(12))
+    emit(waves_written, None, replace(WRITTEN, sets=tuple(sets)))
+
+    by_profile = figures(registry).by("profile", "waves_snr_db_count")
+
+    assert ({f"p{n}" for n in range(9)} | {"other"}, 3) == (set(by_profile), by_profile["other"])

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from backend.tracking import DialogueOver, SessionExpected, SessionOver, TurnOver
 from plugins.playback.dishes import BUILT_IN, Dishes, load_dishes
 from plugins.playback.steps import Order, load
-from plugins.waves.signals import ProfileWaves, WavesWritten
+from plugins.waves.signals import WaveSet, WavesWritten
 from tests.simulated import done, spoken, write_waves
 
 FIRST = tuple(done(spoken("s", 1, slot_id)) for slot_id in (1, 2, 3))
@@ -87,8 +87,9 @@ plays = ["slot 2 slots", "slot 1 faraday wave 1"]
         paths = tuple(tmp_path / f"{profile}{n}.wav" for n, _ in enumerate(targets))
         for path in paths:
             soundfile_at(path, 8000, 0.25)
-        made.append(ProfileWaves(profile, paths, targets, (), ()))
-    outcome = replace(done(source, files), profiles=tuple(made))
+        made.append(WaveSet(profile, paths, targets))
+    plain = done(source, files)
+    outcome = replace(plain, sets=(*plain.sets, *made))
 
     tracks = load((outcome,), load_dishes(toml), 48_000)
 

@@ -87,7 +87,9 @@ def test_a_session_goes_when_its_waves_have_just_been_published(
     name = "session-1"
     record_it = record.record
 
-    def removed_before(root: Artifacts, session_id: str, utterance: record.Utterance) -> bool:
+    def removed_before(
+        root: Artifacts, session_id: str, utterance: record.Utterance
+    ) -> record.Utterance | None:
         if session_id == name:
             published.append([len(list(root.sessions("waves").glob(f"{name}/*/*_v3_wave?.wav")))])
             add_newer(artifacts, *NEWER)

@@ -29,7 +29,7 @@ from plugins.stream.settings import StreamSettings
 from plugins.waves.signals import WavesFailed, waves_failed, waves_written
 from tests.patience import LIMIT_S
 from tests.plugins.stream.reader import Message
-from tests.simulated import done
+from tests.simulated import done, with_slots
 
 SESSION = "20261122T180000Z-00000001"
 NOW = datetime(2026, 11, 22, 18, tzinfo=UTC)
@@ -178,3 +178,19 @@ async def test_a_forgotten_session_ends_for_its_readers(tmp_path: Path) -> None:
 
         assert logs.find(SESSION) is None
     assert ["session.start", "done"] == told
+
+
+async def test_the_waves_of_all_profiles_are_told(tmp_path: Path) -> None:
+    """V3's three come first."""
+    async with telling(tmp_path) as logs:
+        stream = begin()
+        source = speak(tmp_path)
+        base = f"waves/sessions/{SESSION}/turn_1/slot-1_heron_calm_"
+        files = tuple(tmp_path / f"{base}v3_wave{n}.wav" for n in (1, 2, 3))
+        emit(waves_written, "waves", with_slots(done(source, files)))
+        finish(stream)
+
+        told = await read(logs)
+
+    names = [*(f"v3_wave{n}" for n in (1, 2, 3)), "slots_wave1", "slots_wave2"]
+    assert [f"{base}{name}.wav" for name in names] == told[1].content["files"]

@@ -163,7 +163,7 @@ async def test_profiles_are_made_beside_v3(
             (done,) = await listener.wait_for(1)
 
     assert isinstance(done, WavesWritten)
-    slots, tides, faraday = done.profiles
+    v3, slots, tides, faraday = done.sets
     turn = artifacts.turn("waves", "session-1", 1)
     names = sorted(path.name.removeprefix("slot-3_gpt_calm_") for path in turn.iterdir())
     assert ["faraday_wave1.wav", "slots_wave1.wav", "slots_wave2.wav"] == names[:3]
@@ -174,8 +174,10 @@ async def test_profiles_are_made_beside_v3(
     assert ((), "ProfileError: tides:profile is no Profile") == (tides.files, tides.problem)
     assert ["tides"] == [line["profile"] for line in logs if line["log_level"] == "error"]
     (kept,) = record.read(artifacts, "session-1").values()
-    assert ["slots", "tides", "faraday"] == [one["profile"] for one in kept.profiles]
-    assert artifacts.relative(faraday.files[0]) == kept.profiles[2]["files"][0]["path"]
+    assert ["v3", "slots", "tides", "faraday"] == [one.profile for one in kept.sets]
+    assert artifacts.relative(faraday.files[0]) == kept.sets[3].files[0].path
+    assert (done.files, done.rms, done.rmse) == (v3.files, v3.rms, v3.rmse)
+    assert v3.envelope_correlation > 0.9
 
 
 @pytest.mark.e2e

@@ -1,6 +1,7 @@
 """The signals of the waves plugin."""
 
-from dataclasses import FrozenInstanceError
+import json
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -8,6 +9,7 @@ from typing import get_args
 import pytest
 
 from backend.signals import EVENT_LOOP, TtsWritten, WorkDone, WorkFailed, define
+from backend.tracking.payloads import from_plain, to_json
 from plugins.waves.signals import (
     Reason,
     WavesFailed,
@@ -16,7 +18,7 @@ from plugins.waves.signals import (
     waves_failed,
     waves_written,
 )
-from tests.simulated import done
+from tests.simulated import done, with_slots
 
 SOURCE = TtsWritten(
     "s", 1, "response", 1, "a", "v", None, Path("a.wav"), "a.wav", datetime.now(UTC)
@@ -52,3 +54,20 @@ def test_reasons_are_distinct_words() -> None:
 
     assert len(reasons) == len(set(reasons))
     assert all(reason.isidentifier() for reason in reasons)
+
+
+def test_a_recording_of_before_the_sets_is_read(tmp_path: Path) -> None:
+    """Its waves are V3's; what is sent now is read with all its sets."""
+    source = replace(SOURCE, wav_path=tmp_path / "a.wav")
+    event = done(source, tuple(tmp_path / f"a_v3_wave{n}.wav" for n in (1, 2, 3)))
+    earlier = json.loads(to_json(event, tmp_path))
+    del earlier["sets"]
+    both = with_slots(event)
+
+    first = from_plain(WavesWritten, earlier, tmp_path)
+
+    assert event == first
+    assert ("v3", event.files, event.peaks, event.rmse) == (
+        first.sets[0].profile, first.sets[0].files, first.sets[0].peaks, first.sets[0].rmse
+    )  # fmt: skip
+    assert both == from_plain(WavesWritten, json.loads(to_json(both, tmp_path)), tmp_path)

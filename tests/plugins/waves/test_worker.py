@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile as sf
 
 from plugins.waves import profiles, worker
+from plugins.waves.process import Report
 from plugins.waves.worker import Order
 
 
@@ -23,6 +25,12 @@ def order(tmp_path: Path, source: Path, root: Path | None = None) -> Order:
     )
 
 
+def sets_of(report: Report) -> tuple[dict[str, Any], ...]:
+    """Return the sets that are reported."""
+    sets: Any = report.data["sets"]
+    return tuple(sets)
+
+
 def tone(path: Path, duration_s: float = 0.5) -> Path:
     """Write a tone; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,9 +44,8 @@ def test_a_recording_is_published_and_reported(tmp_path: Path) -> None:
     report = worker.decompose(order(tmp_path, tone(tmp_path / "a.wav")))
 
     assert report.reason == ""
-    files = report.data["files"]
-    assert isinstance(files, tuple)
-    for path, size, sha256, peak, rms in files:
+    (v3,) = sets_of(report)
+    for path, size, sha256, peak, rms in v3["files"]:
         assert Path(path).stat().st_size == size == 44 + 2 * 4000
         assert len(sha256) == 64
         samples, _ = sf.read(path)
@@ -106,8 +113,9 @@ def test_a_profile_with_too_many_waves_fails_by_name(
 
     report = worker.decompose(asked)
 
-    problem = "ProfileError: ten has 10 waves: 1 to 9 can be written"
-    assert ({"profile": "ten", "files": (), "targets": (), "problem": problem},) == (
-        report.data["more"]
-    )
+    v3, failed = sets_of(report)
+    assert ("v3", 3) == (v3["profile"], len(v3["files"]))
+    assert ("ten", "error", ()) == (failed["profile"], failed["reason"], failed["files"])
+    assert "ProfileError: ten has 10 waves: 1 to 9 can be written" == failed["message"]
+    assert (tmp_path / "a.wav").stat().st_size == failed["source_size"]
     assert 3 == len(list((tmp_path / "out").iterdir()))

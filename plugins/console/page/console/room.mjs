@@ -95,7 +95,7 @@ function withSession(room, session) {
 
 /** @param {Room} room @param {RoomEvent} event @returns {Room} */
 function withOutcome(room, { sessionId, payload, at }) {
-  const files = (payload.waves ?? []).map((/** @type {{url: string}} */ wave) => relative(wave.url));
+  const files = [...(payload.waves ?? []), ...(payload.profileWaves ?? [])].map((/** @type {{url: string}} */ wave) => relative(wave.url));
   const reason = payload.reason ?? "";
   const path = relative(payload.audioUrl);
   const outcomes = new Map(room.outcomes).set(path, { waves: files, reason, at });

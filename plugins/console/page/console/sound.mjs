@@ -9,13 +9,19 @@ import { Spectrogram } from "./spectrogram.mjs";
 import { Waveform } from "./waveform.mjs";
 
 const PEAKS = 800;
-const NAMES = ["Voice", "Wave 1", "Wave 2", "Wave 3"];
 const VOICE = { title: "Voice", colors: [[255, 255, 255]], fmax: 5000, windowS: 0.025 };
 const WAVES = { title: "Waves", colors: [[70, 170, 255], [255, 150, 40], [90, 255, 120]], fmax: 250, windowS: 0.3 };
+
+/** What a file is called: a wave by another profile than V3 with the profile's name. @param {string} path */
+function nameOf(path) {
+  const [, profile, number] = path.match(/_([a-z][a-z0-9]*)_wave(\d)\.wav$/) ?? [];
+  return !profile ? "Voice" : profile === "v3" ? `Wave ${number}` : `${profile} ${number}`;
+}
 
 /** @param {{name: string, speech: string, waves: string[], onGone: () => void}} props `name` begins the files' names */
 export function Sound({ name, speech, waves, onGone }) {
   const paths = [speech, ...waves];
+  const names = paths.map(nameOf);
   const [peaks, setPeaks] = useState(/** @type {(import("./waveform.mjs").Peaks)[]} */ ([]));
   const [tracks, setTracks] = useState(/** @type {AudioBuffer[]} */ ([]));
   const [problem, setProblem] = useState("");
@@ -30,7 +36,7 @@ export function Sound({ name, speech, waves, onGone }) {
   const seconds = Math.max(0.1, ...peaks.map((one) => one.durationS));
   const player = usePlayer(seconds);
   const voice = useMemo(() => tracks.slice(0, 1), [tracks]);
-  const three = useMemo(() => tracks.slice(1), [tracks]);
+  const three = useMemo(() => tracks.slice(1, 4), [tracks]);
   if (problem) return html`<p role="alert" class="bad">${problem}</p>`;
   if (!peaks.length) return html`<p class="muted">Loading …</p>`;
 
@@ -44,8 +50,8 @@ export function Sound({ name, speech, waves, onGone }) {
       <button disabled=${!player.isPlaying} onClick=${player.stop}>Stop</button>
     </div>
     <div class="lanes">
-      ${peaks.map((one, n) => html`<div class="lane wave-${n}" key=${n}><span class="label">${NAMES[n]}</span>
-        <${Waveform} name=${NAMES[n]} peaks=${one} seconds=${seconds} full=${edges[n]} />
+      ${peaks.map((one, n) => html`<div class="lane wave-${n}" key=${n}><span class="label">${names[n]}</span>
+        <${Waveform} name=${names[n]} peaks=${one} seconds=${seconds} full=${edges[n]} />
       </div>`)}
       <input type="range" min="0" max=${seconds} step="0.1" value=${player.position} aria-label="Position in seconds"
         onInput=${(/** @type {any} */ event) => player.seek(Number(event.currentTarget.value))} />
@@ -56,6 +62,6 @@ export function Sound({ name, speech, waves, onGone }) {
       ${waves.length > 0 && html`<${Spectrogram} ...${WAVES} tracks=${three} seconds=${seconds} />`}
     </div>`}
     <p class="downloads">Download: ${paths.map((path, n) => html`<a href=${audioUrl(path)}
-      download="${name}_${path.split("/").slice(-2).join("_")}">${NAMES[n].toLowerCase()}</a>`)}</p>
+      download="${name}_${path.split("/").slice(-2).join("_")}">${names[n].toLowerCase()}</a>`)}</p>
   </div>`;
 }

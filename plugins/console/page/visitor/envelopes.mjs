@@ -59,7 +59,7 @@ export function createEnvelopes(load = peaksOf) {
     return once(one, one.waves.join(), async () => {
       const { durationS } = await ofSpeech(one);
       const count = Math.max(2, Math.round(durationS * PARTS_PER_S));
-      return { durationS, levels: scaled(await Promise.all(one.waves.map((path) => load(path, count)))) };
+      return { durationS, levels: scaled(await Promise.all(one.waves.slice(0, 3).map((path) => load(path, count)))) };
     });
   }
 

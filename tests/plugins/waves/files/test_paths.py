@@ -64,3 +64,18 @@ def test_a_plain_file_keeps_its_base_name(name: str, first: str) -> None:
 
     assert targets[0] == Path("out") / first
     assert [target.name[-9:] for target in targets] == ["wave1.wav", "wave2.wav", "wave3.wav"]
+
+
+def test_waves_that_stand_are_found_by_profile(tmp_path: Path) -> None:
+    """V3 comes first; of a set with gaps, or of less than three by V3, there is nothing."""
+    stand = ("a_faraday_wave1", "a_slots_wave1", "a_slots_wave2", "a_tides_wave2", "b_v3_wave1")
+    for name in (*stand, *(f"a_v3_wave{n}" for n in (1, 2, 3))):
+        (tmp_path / f"{name}.wav").touch()
+
+    found = paths.standing(tmp_path, Path("a.wav"))
+
+    counts = {profile: len(files) for profile, files in found.items()}
+    assert {"v3": 3, "faraday": 1, "slots": 2} == counts
+    assert "v3" == next(iter(found))
+    assert {} == paths.standing(tmp_path, Path("b.wav"))
+    assert {} == paths.standing(tmp_path / "nowhere", Path("a.wav"))

@@ -50,9 +50,9 @@ def published(artifacts: Artifacts, slot: int = 1) -> record.Utterance:
     )
     return record.Utterance(
         source=artifacts.relative(wav), status="written", app_version="0.1.0",
-        finished_at=record.now(), files=entries(artifacts, files), duration_s=0.0125,
-        sample_rate=8_000, rmse=0.05, clipped_samples=3, voiced_ratio=0.6, queued_ms=1.5,
-        running_ms=120.0,
+        finished_at=record.now(), sets=(record.WaveSet(files=entries(artifacts, files), rmse=0.05,
+        nrmse=0.9, clipped_samples=3, voiced_ratio=0.6),), duration_s=0.0125, sample_rate=8_000,
+        queued_ms=1.5, running_ms=120.0,
     )  # fmt: skip
 
 
@@ -68,7 +68,9 @@ def test_a_record_without_levels_is_read(artifacts: Artifacts) -> None:
 
     (read,) = record.read(artifacts, SESSION).values()
 
-    assert read.files == tuple(replace(f, peak=None, rms=None) for f in utterance.files)
+    assert read.sets[0].files == tuple(
+        replace(f, peak=None, rms=None) for f in utterance.sets[0].files
+    )
 
 
 def test_adopted_waves_are_recorded_with_their_levels(artifacts: Artifacts) -> None:
@@ -76,9 +78,10 @@ def test_adopted_waves_are_recorded_with_their_levels(artifacts: Artifacts) -> N
     utterance = published(artifacts)
     targets = paths.session_targets(artifacts.root / utterance.source, artifacts.root)
 
-    assert record.adopt(artifacts, SESSION, utterance.source, targets)
+    assert record.adopt(artifacts, SESSION, utterance.source, {"v3": targets})
 
-    assert record.read(artifacts, SESSION)[utterance.source].files == utterance.files
+    (one,) = record.read(artifacts, SESSION)[utterance.source].sets
+    assert one.files == utterance.sets[0].files
 
 
 def test_an_utterance_is_recorded_with_its_files(artifacts: Artifacts) -> None:
@@ -97,17 +100,20 @@ def test_an_utterance_is_recorded_with_its_files(artifacts: Artifacts) -> None:
         assert file["size"] == len(contents)
         assert file["sha256"] == hashlib.sha256(contents).hexdigest()
     assert "profiles" not in entry  # only V3 was made
+    first = asdict(utterance.sets[0]) | {"algorithm": "v3"}
     assert {k: v for k, v in entry.items() if k != "files"} == {
-        k: v for k, v in asdict(utterance).items() if k not in {"files", "profiles"}
+        k: v
+        for k, v in {**asdict(utterance), **first}.items()
+        if k not in {"files", "sets", "profile", "targets"}
     }
-    assert entry["algorithm"] == "v3"
     assert list(artifacts.temporary.iterdir()) == []
 
 
 def test_utterances_are_kept_in_order_and_replaced_by_source(artifacts: Artifacts) -> None:
     """Each source has one entry, its newest, and the newest entry stands last."""
     first, second = published(artifacts, 1), published(artifacts, 2)
-    failed = replace(first, status="failed", files=(), reason="timeout", message="60 s")
+    no_waves = record.WaveSet(reason="timeout", message="60 s")
+    failed = replace(first, status="failed", sets=(no_waves,))
     record.record(artifacts, SESSION, failed)
     record.record(artifacts, SESSION, second)
 
@@ -120,14 +126,16 @@ def test_utterances_are_kept_in_order_and_replaced_by_source(artifacts: Artifact
 def test_the_record_is_bounded(artifacts: Artifacts, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest entries go when there are too many, and endless messages are cut."""
     monkeypatch.setattr(record, "MAX_UTTERANCES", 3)
-    utterance = replace(published(artifacts), message="x" * 10_000)
+    utterance = replace(published(artifacts), sets=(record.WaveSet(message="x" * 10_000),))
 
     for n in range(5):
         record.record(artifacts, SESSION, replace(utterance, source=f"tts/{n}.wav"))
 
     found = record.load(artifacts, SESSION)
     assert list(found) == ["tts/2.wav", "tts/3.wav", "tts/4.wav"]
-    assert all(len(u.message or "") == record.MAX_MESSAGE_CHARACTERS for u in found.values())
+    assert all(
+        len(u.sets[0].message or "") == record.MAX_MESSAGE_CHARACTERS for u in found.values()
+    )
 
 
 @pytest.mark.faults
@@ -151,6 +159,8 @@ def test_a_deleted_session_is_not_brought_back(artifacts: Artifacts, logs: list[
         b'{"format": 1, "utterances": [{}]}', b'{"format": 1, "utterances": 7}',
         b'{"format": 1, "utterances": [{"source": "a", "files": [], "surprise": 1}]}',
         b'{"format": 1, "utterances": [{"source": "a", "files": [{"path": 1}]}]}',
+        b'{"format": 1, "utterances": ["a"]}',
+        b'{"format": 1, "utterances": [{"source": "a", "files": [], "profiles": ["a"]}]}',
         b"[" * 100_000, b" " * (record.MAX_BYTES + 1),
     ],
 )  # fmt: skip
@@ -165,8 +175,9 @@ def test_a_corrupt_record_is_moved_aside_and_made_again(
     record.record(artifacts, SESSION, second)
 
     found = record.load(artifacts, SESSION)
-    assert found[first.source].files == first.files
-    assert (found[first.source].status, found[first.source].rmse) == ("written", None)
+    (made_again,) = found[first.source].sets
+    assert made_again.files == first.sets[0].files
+    assert (found[first.source].status, made_again.rmse) == ("written", None)
     assert found[second.source] == second
     assert path.with_name("session.json.corrupt-1").read_bytes() == contents
     (warning,) = logs
@@ -194,7 +205,7 @@ def test_corrupt_records_are_numbered_and_limited(artifacts: Artifacts) -> None:
 def test_a_partial_set_is_not_made_again_into_the_record(artifacts: Artifacts) -> None:
     """F32: a record made from the files names complete sets only."""
     first, second = published(artifacts, 1), published(artifacts, 2)
-    (artifacts.root / second.files[1].path).unlink()
+    (artifacts.root / second.sets[0].files[1].path).unlink()
     record.path_of(artifacts, SESSION).write_bytes(b"broken")
 
     assert list(record.load(artifacts, SESSION)) == [first.source]
@@ -267,3 +278,74 @@ def test_a_session_without_a_record_is_empty(artifacts: Artifacts, logs: list[An
     """A record that is not there yet is no reason for a warning."""
     assert record.load(artifacts, SESSION) == {}
     assert logs == []
+
+
+def slots_set(**fields: Any) -> record.WaveSet:
+    """Return a set of a further profile."""
+    entry = record.WaveEntry("waves/sessions/s/turn_1/a_slots_wave1.wav", 244, "1" * 64, 0.5, 0.25)
+    return record.WaveSet(profile="slots", **{"files": (entry,), "targets": (1,), **fields})
+
+
+def test_the_sets_of_all_profiles_are_recorded(artifacts: Artifacts) -> None:
+    """V3's stands in the fields of the utterance, as it always did; the others in `profiles`."""
+    utterance = published(artifacts)
+    sets = (*utterance.sets, slots_set(nrmse=0.9))
+    record.record(artifacts, SESSION, replace(utterance, sets=sets))
+
+    (entry,) = json.loads(record.path_of(artifacts, SESSION).read_bytes())["utterances"]
+
+    assert (3, "v3") == (len(entry["files"]), entry["algorithm"])
+    assert ["slots"] == [one["profile"] for one in entry["profiles"]]
+    assert sets == record.read(artifacts, SESSION)[utterance.source].sets
+
+
+def test_a_set_that_is_made_later_joins_those_that_stand(artifacts: Artifacts) -> None:
+    """It takes the place of its own profile only; V3 stays first, and its figures are kept."""
+    utterance = published(artifacts)
+    failed = slots_set(files=(), targets=(), reason="error", message="no")
+    record.record(artifacts, SESSION, replace(utterance, sets=(*utterance.sets, failed)))
+
+    later = replace(utterance, sets=(slots_set(),), duration_s=None)
+    recorded = record.record(artifacts, SESSION, later)
+
+    assert recorded == replace(utterance, sets=(*utterance.sets, slots_set()))
+    assert recorded == record.read(artifacts, SESSION)[utterance.source]
+
+
+def test_v3_is_first_whatever_was_recorded_before_it(artifacts: Artifacts) -> None:
+    """Also after a record was lost while another set was made."""
+    utterance = published(artifacts)
+    record.record(artifacts, SESSION, replace(utterance, sets=(slots_set(),)))
+
+    recorded = record.record(artifacts, SESSION, utterance)
+
+    assert recorded is not None
+    assert ["v3", "slots"] == [one.profile for one in recorded.sets]
+
+
+def test_adopted_waves_join_those_that_are_recorded(artifacts: Artifacts) -> None:
+    """A set that nobody recorded is recorded beside V3's, whose figures stay."""
+    utterance = published(artifacts)
+    record.record(artifacts, SESSION, utterance)
+    v3 = paths.session_targets(artifacts.root / utterance.source, artifacts.root)
+    wave = v3[0].with_name(v3[0].name.replace("_v3_", "_slots_"))
+    shutil.copy(v3[0], wave)
+
+    assert record.adopt(artifacts, SESSION, utterance.source, {"slots": (wave,)})
+
+    first, slots = record.read(artifacts, SESSION)[utterance.source].sets
+    assert utterance.sets == (first,)
+    assert artifacts.relative(wave) == slots.files[0].path
+    assert utterance.sets[0].files[0].sha256 == slots.files[0].sha256
+
+
+def test_what_another_version_says_of_a_profile_is_left_out(artifacts: Artifacts) -> None:
+    """A field that nobody knows here costs neither the set nor the record."""
+    utterance = published(artifacts)
+    record.record(artifacts, SESSION, replace(utterance, sets=(*utterance.sets, slots_set())))
+    path = record.path_of(artifacts, SESSION)
+    data = json.loads(path.read_bytes())
+    data["utterances"][0]["profiles"][0]["problem"] = "of an earlier version"
+    path.write_text(json.dumps(data))
+
+    assert slots_set() == record.read(artifacts, SESSION)[utterance.source].sets[1]

@@ -12,7 +12,7 @@ import pytest
 
 from backend.storage import Artifacts
 from plugins.waves.files import paths, publishing
-from plugins.waves.jobs import Search, record
+from plugins.waves.jobs import Found, Search, record
 from tests.plugins.waves.speeches import entries, left, set_age, speak
 
 
@@ -30,7 +30,7 @@ def publish(
     files = publishing.publish(waves, 8000, targets, artifacts.temporary)
     utterance = record.Utterance(
         source=artifacts.relative(wav), status="written", app_version="1",
-        finished_at=record.now(), files=entries(artifacts, files),
+        finished_at=record.now(), sets=(record.WaveSet(files=entries(artifacts, files)),),
     )  # fmt: skip
     if recorded:
         record.record(artifacts, session, utterance)
@@ -48,9 +48,13 @@ def refuse(artifacts: Artifacts, wav: Path, *, final: bool) -> None:
             status="failed",
             app_version="1",
             finished_at=record.now(),
-            reason="invalid_audio",
-            source_size=status.st_size if final else None,
-            source_mtime_ns=status.st_mtime_ns if final else None,
+            sets=(
+                record.WaveSet(
+                    reason="invalid_audio",
+                    source_size=status.st_size if final else None,
+                    source_mtime_ns=status.st_mtime_ns if final else None,
+                ),
+            ),
         ),
     )
 
@@ -123,7 +127,8 @@ def test_a_recording_that_crashed_is_set_aside_for_a_day(
     refuse(artifacts, wav, final=True)
     (known,) = record.read(artifacts, "session-1").values()
     then = datetime.now(UTC) - timedelta(hours=hours)
-    crashed = replace(known, reason="crashed", app_version=version, finished_at=then.isoformat())
+    sets = (replace(known.sets[0], reason="crashed"),)
+    crashed = replace(known, sets=sets, app_version=version, finished_at=then.isoformat())
     record.record(artifacts, "session-1", crashed)
 
     assert [("a", state)] == left(artifacts)
@@ -252,12 +257,115 @@ def test_a_set_that_is_adopted_is_done(artifacts: Artifacts) -> None:
     """Recording a set that stands takes it from the list, also over a record that was wrong."""
     wav = speak(artifacts, "a")
     utterance = publish(artifacts, wav)
-    wrong = replace(utterance, files=(), status="failed", reason="timeout")
+    wrong = replace(utterance, status="failed", sets=(record.WaveSet(reason="timeout"),))
     record.record(artifacts, "session-1", wrong)
     (found,) = Search(artifacts).run()
 
-    adopted = record.adopt(artifacts, "session-1", found.source, found.targets)
+    adopted = record.adopt(artifacts, "session-1", found.source, found.unrecorded)
 
     assert ("unrecorded", True) == (found.state, adopted)
     assert [] == left(artifacts)
-    assert utterance.files == record.load(artifacts, "session-1")[utterance.source].files
+    assert utterance.sets == record.load(artifacts, "session-1")[utterance.source].sets
+
+
+def with_profiles(artifacts: Artifacts, *profiles: str) -> list[Found]:
+    """Return what a search for V3 and further profiles finds."""
+    return list(Search(artifacts, ("v3", *profiles)).run())
+
+
+def publish_slots(artifacts: Artifacts, wav: Path, frames: int = 100) -> paths.Targets:
+    """Give a recording two waves by the profile `slots`, which nobody records."""
+    directory = paths.session_targets(wav, artifacts.root)[0].parent
+    targets = paths.targets_in(directory, wav, "slots", 2)
+    publishing.publish([np.arange(frames, dtype=np.int16)] * 2, 8000, targets, artifacts.temporary)
+    return targets
+
+
+def test_only_the_sets_that_are_wanted_and_missing_are_found(artifacts: Artifacts) -> None:
+    """Without V3's all that are missing, else the others; of what is not wanted nothing."""
+    done, nothing = speak(artifacts, "done"), speak(artifacts, "nothing", age_s=30)
+    publish(artifacts, done)
+
+    found = with_profiles(artifacts, "slots", "faraday")
+
+    assert [("nothing", "pending"), ("done", "pending")] == [(f.path.stem, f.state) for f in found]
+    assert [("v3", "slots", "faraday"), ("slots", "faraday")] == [f.missing for f in found]
+    publish(artifacts, nothing)
+    assert [] == left(artifacts)
+
+
+def test_a_set_that_stands_is_recorded_and_then_done(artifacts: Artifacts) -> None:
+    """While another one is missing, too; a part of a set is made again."""
+    wav = speak(artifacts, "a")
+    publish(artifacts, wav)
+    targets = publish_slots(artifacts, wav)
+
+    (alone,) = with_profiles(artifacts, "slots")
+    (beside,) = with_profiles(artifacts, "faraday", "slots")
+    record.adopt(artifacts, "session-1", alone.source, alone.unrecorded)
+    (after,) = with_profiles(artifacts, "faraday", "slots")
+    recorded = with_profiles(artifacts, "slots")
+    targets[1].unlink()
+    (cut,) = with_profiles(artifacts, "slots")
+
+    assert ("unrecorded", ()) == (alone.state, alone.missing)
+    assert ("pending", ("faraday",)) == (beside.state, beside.missing)
+    assert {"slots": targets} == alone.unrecorded == beside.unrecorded
+    assert ("pending", ("faraday",), {}) == (after.state, after.missing, after.unrecorded)
+    assert [] == recorded
+    assert ("pending", ("slots",), {}) == (cut.state, cut.missing, cut.unrecorded)
+
+
+def test_sets_that_stand_without_v3_are_made_with_it(artifacts: Artifacts) -> None:
+    """A record of an utterance begins with V3's: nothing is recorded before it."""
+    wav = speak(artifacts, "a")
+    publish_slots(artifacts, wav)
+
+    (found,) = with_profiles(artifacts, "slots")
+
+    assert (("v3", "slots"), {}) == (found.missing, found.unrecorded)
+
+
+@pytest.mark.parametrize(
+    ("reason", "hours", "identity", "state"),
+    [
+        ("error", 1.0, True, "refused"),
+        ("crashed", 1.0, True, "quarantined"),
+        ("error", 25.0, True, "pending"),
+        ("publish_failed", 1.0, False, "pending"),
+    ],
+)
+def test_a_profile_that_failed_is_set_aside_for_a_day(
+    artifacts: Artifacts, reason: str, hours: float, identity: bool, state: str
+) -> None:
+    """If it failed for what the recording holds; if it may pass it is tried again."""
+    wav = speak(artifacts, "a")
+    done = publish(artifacts, wav)
+    status = wav.stat()
+    failed = record.WaveSet(
+        profile="tides",
+        reason=reason,
+        source_size=status.st_size if identity else None,
+        source_mtime_ns=status.st_mtime_ns if identity else None,
+    )
+    record.record(
+        artifacts,
+        "session-1",
+        replace(
+            done,
+            sets=(*done.sets, failed),
+            app_version=record.app_version(),
+            finished_at=(datetime.now(UTC) - timedelta(hours=hours)).isoformat(),
+        ),
+    )
+
+    found = with_profiles(artifacts, "tides")
+    others = with_profiles(artifacts, "tides", "slots")
+    set_age(wav, 30)
+    changed = with_profiles(artifacts, "tides")
+
+    assert ([] if state == "refused" else [state]) == [one.state for one in found]
+    expected = {"pending": ("tides", "slots")}.get(state, ("slots",))
+    assert [expected] == [one.missing for one in others]
+    assert [("tides",)] == [one.missing for one in changed]
+    assert [] == left(artifacts)

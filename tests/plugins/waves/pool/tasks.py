@@ -225,14 +225,18 @@ def decompose(order: "Order") -> Report:
         target.write_bytes(b"RIFF")
     return Report(
         data={
-            "files": tuple((str(target), 4, "0" * 64, 0.5, 0.25) for target in targets),
+            "sets": (
+                {
+                    "profile": "v3",
+                    "files": tuple((str(target), 4, "0" * 64, 0.5, 0.25) for target in targets),
+                    "rmse": 0.25,
+                    "clipped_samples": 3,
+                    "voiced_ratio": 0.5,
+                },
+            ),
             "frames": 12_000,
-            "more": (),
-            "rmse": 0.25,
             "duration_s": 1.5,
             "sample_rate": 8000,
-            "clipped_samples": 3,
-            "voiced_ratio": 0.5,
             "warnings": ("an odd byte",) if name == "odd" else (),
         }
     )
