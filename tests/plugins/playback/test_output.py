@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,3 +127,99 @@ def test_what_is_not_installed_is_named(
 
     with pytest.raises(OutputError, match=words):
         SoundCard("", 0, 0.025, 6, lambda rate: mixer(6, rate))
+
+
+class PortAudioError(Exception):
+    """As that of sounddevice: a text and a code."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class SoundDevices:
+    """The module `sounddevice` with one card, whose stream can be refused."""
+
+    PortAudioError = PortAudioError
+
+    def __init__(self, channels: int, *faults: Exception) -> None:
+        self._channels, self._faults = channels, list(faults)
+        self.opened: list[int] = []
+
+    def query_devices(self, *wanted: object) -> Any:
+        card = {"name": "Scarlett", "index": 0, "default_samplerate": 44_100.0}
+        card["max_output_channels"] = self._channels
+        return card if wanted else [card]
+
+    def OutputStream(self, *, channels: int, callback: Any, **_: object) -> Any:  # noqa: N802
+        self.opened.append(channels)
+        if self._faults:
+            raise self._faults.pop(0)
+        self.call = callback
+        return SimpleNamespace(latency=0.02, start=lambda: None, close=lambda: None)
+
+
+def card(devices: SoundDevices, monkeypatch: pytest.MonkeyPatch) -> SoundCard:
+    """Open six channels of a card."""
+    monkeypatch.setattr(output, "sound_devices", lambda: devices)
+    return SoundCard("", 0, 0.025, 6, lambda rate: mixer(6, rate))
+
+
+@pytest.mark.parametrize(
+    ("channels", "code", "words"),
+    [
+        (2, 0, "Scarlett has 2 channels and dishes.toml 6: take channels away"),
+        (6, -9985, "Scarlett: it is gone, or another program holds it: end that one"),
+        (6, -9997, "Scarlett: it does not take this rate: set RR_PLAYBACK_RATE=0"),
+        (6, -9999, "Scarlett: something else"),
+    ],
+)
+def test_a_card_that_cannot_be_used_is_said_in_words(
+    channels: int, code: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What to do, where that is known; else PortAudio's own words."""
+    devices = SoundDevices(channels, PortAudioError("something else", code))
+
+    with pytest.raises(OutputError, match=words):
+        card(devices, monkeypatch)
+
+
+def test_a_card_that_takes_all_channels_or_none_gets_silence_in_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Many interfaces do so where nothing converts for them."""
+    devices = SoundDevices(8, PortAudioError("Invalid number of channels", -9998))
+    opened = card(devices, monkeypatch)
+    out = np.full((480, 8), np.nan, np.float32)
+    devices.call(out, 480, None, SimpleNamespace(output_underflow=True))
+
+    assert [6, 8] == devices.opened
+    assert 0 == np.abs(out).max()
+    assert (44_100, 1, "") == (opened.mixer.rate, opened.underruns, opened.problem)
+
+
+def test_a_mixer_that_fails_in_the_callback_is_silence_and_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it raised would end the stream without one."""
+    devices = SoundDevices(6)
+    opened = card(devices, monkeypatch)
+    opened.mixer.play([Track(np.ones(9600), ((9, 1.0),))])
+    out = np.full((480, 6), np.nan, np.float32)
+    devices.call(out, 480, None, SimpleNamespace(output_underflow=False))
+
+    assert 0 == np.abs(out).max()
+    assert "the mixer failed: IndexError" in opened.problem
+
+
+def test_a_card_that_asks_for_nothing_any_more_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that hangs as it is closed is left behind."""
+    devices = SoundDevices(6)
+    opened = card(devices, monkeypatch)
+    monkeypatch.setattr(output, "SILENCE_LIMIT_S", 0.0)
+    monkeypatch.setattr(output, "CLOSE_LIMIT_S", 0.1)
+    released = threading.Event()
+    opened._stream.close = released.wait
+    opened.close()
+    released.set()
+
+    assert "Scarlett plays no longer: it was unplugged, or has failed" == opened.problem

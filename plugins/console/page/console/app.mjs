@@ -7,6 +7,7 @@ import { Login } from "../login.mjs";
 import { loadTexts } from "../texts.mjs";
 import { reloadIfNewer } from "../version.mjs";
 import { countsOf, isRunning, newestFirst } from "./room.mjs";
+import { EmergencyStop } from "./emergency_stop.mjs";
 import { plural } from "./format.mjs";
 import { NowView } from "./now.mjs";
 import { useRoom } from "./use_room.mjs";
@@ -115,6 +116,7 @@ function Console({ page, ask }) {
         return html`<li><a href="#/${name}" aria-current=${current ? "page" : null}>${VIEWS[name].title}</a></li>`;
       })}</ul></nav>
       <${Strip} room=${room} ready=${ready} />
+      <${EmergencyStop} isOn=${["ok", "degraded"].includes(/** @type {any} */ (ready)?.plugins.playback?.state)} />
       <p class="links"><a href="/">Visitor's page</a>
         ${page.tokenRequired && html` <button onClick=${() => send("/v1/logout").then(ask)}>Log out</button>`}</p>
     </header>
