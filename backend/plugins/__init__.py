@@ -1,6 +1,6 @@
 """The plugin contract: what a plugin is, how it is found, started and stopped."""
 
-from backend.config import Listed
+from backend.config import Listed, line_of, read_toml
 from backend.plugins.commands import Server, existing_artifacts, interruptible, server_in_settings
 from backend.plugins.contract import Host, Plugin, PluginSettings
 from backend.plugins.loader import Discovered, discover, enabled
@@ -23,6 +23,8 @@ __all__ = [
     "enabled",
     "existing_artifacts",
     "interruptible",
+    "line_of",
+    "read_toml",
     "running",
     "server_in_settings",
 ]

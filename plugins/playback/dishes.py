@@ -1,29 +1,24 @@
 """The channels of the sound card and what each plays: built in, or as `dishes.toml` says.
 
-[[channel]]                        # the first output of the card; the next is the second
+[[channel]]                               # the first output of the card; the next is the second
 name = "dish 1"
-plays = ["slot 1"]                 # the sum of the three waves of V3; or of several sources
-level_db = -20                     # of a wave of full scale
-cap_db = -12                       # no sample is ever above it
-notch = [{hz = 24, db = 12, width = 6}]   # at the transducer's resonance
+plays = ["slot 1", "slot 2 wave 1 at -6 dB"]   # V3; or "slot 1 faraday", "slot 1 speech"
+level_db = -20
+cap_db = -12
+notch = [{hz = 24, db = 12, width = 6}]
 polarity = -1
 delay_ms = 0
-[[channel]]
-plays = ["slot 1 speech at -6 dB"]
-
-A source is `slot N`, then `speech`, or a profile, or nothing for V3; `wave M` takes one of its
-waves; `at X dB` changes its level. Slot N is the dish that a wave is made for.
 """
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from backend.errors import PluginError
+from backend.errors import SettingsError
+from backend.plugins import line_of, read_toml
 
 V3: Final = "v3"
 SPEECH: Final = "speech"
@@ -50,8 +45,7 @@ def _source(text: object) -> Source:
     match = _SOURCE.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValueError(
-            'must be like "slot 1", "slot 6 wave 2", "slot 1 faraday", "slot 1 speech at -6 dB"; '
-            "slots are 1 to 6"
+            'must be like "slot 1 wave 2", "slot 1 faraday", "slot 1 speech at -6 dB", slots 1 to 6'
         )
     slot, profile, wave, db = match.groups()
     return Source(int(slot), profile or V3, int(wave or 0), float(db or 0))
@@ -135,20 +129,17 @@ def load_dishes(path: Path | None) -> Dishes:
 
     Raises
     ------
-    PluginError
+    SettingsError
         If it cannot be read or is wrong; a line for each wrong entry.
     """
     if path is None:
         return BUILT_IN
+    tables, text = read_toml(path, "RR_PLAYBACK_DISHES")
     try:
-        return TypeAdapter(Dishes).validate_python(tomllib.loads(path.read_text("utf-8")))
-    except OSError as error:
-        raise PluginError(f"RR_PLAYBACK_DISHES={path}: {error.strerror or error}") from error
+        return TypeAdapter(Dishes).validate_python(tables)
     except ValidationError as error:
-        problems = (f"{path}: {_words(one)}" for one in error.errors())
-        raise PluginError("\n".join(problems)) from error
-    except ValueError as error:  # also what is not UTF-8
-        raise PluginError(f"{path} is not TOML: {error}") from error
+        problems = [f"{path}, line {_words(one, text)}" for one in error.errors()]
+        raise SettingsError("\n".join(problems)) from error
 
 
 _WORDS: Final = {
@@ -156,13 +147,16 @@ _WORDS: Final = {
     "unexpected_keyword_argument": "there is no such key",
     "tuple_type": "must be a list",
     "string_type": "must be a text",
+    "dataclass_type": "must be a table",
 }
 
 
-def _words(problem: Any) -> str:
-    """Return a line for a wrong entry: where it is, its value, and what it may be."""
-    key, *rest = problem["loc"] or ("channel",)
-    parts = [f"[[{key}]]", *(str(one + 1) if isinstance(one, int) else one for one in rest)]
+def _words(problem: Any, text: str) -> str:
+    """Return the line of a wrong entry, where that is, its value, and what it may be."""
+    loc: tuple[Any, ...] = problem["loc"]
+    table, number, key = (*loc, *("channel", 0, "")[len(loc) :])[:3]
+    where = [f"[[{table}]]", *(one + 1 if type(one) is int else one for one in loc[1:])]
     said = _WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     said = said.replace("Input should", "must")
-    return f"{' '.join(parts)} = {problem['input']!r}: {said}"
+    line = line_of(text, f"[{table}]", str(key), number + 1)
+    return f"{line}: {' '.join(map(str, where))} = {problem['input']!r}: {said}"

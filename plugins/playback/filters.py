@@ -1,13 +1,14 @@
-"""The DC block and the notches of all channels, block by block, in memory that is there before.
+"""The DC block and the notches of all channels, block by block.
 
-A pole p of a filter is the recursion s[n] = p s[n-1] + x[n], in a block p^n times the running sum
-of x[n] p^-n, so numpy does all channels at once. Rejected: `scipy.signal`, which takes 84 MB and
-has one filter for all channels.
+A pole p is the recursion s[n] = p s[n-1] + x[n], in a block p^n times the running sum of x[n] p^-n,
+so numpy does all channels at once. Rejected: `scipy.signal`, which takes 84 MB and has one filter
+for all channels.
 """
 
+import cmath
 from collections.abc import Sequence
-from math import cos, pi, sqrt, tan
-from typing import Any, NamedTuple
+from math import cos, inf, pi, tan
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,47 +17,36 @@ from plugins.playback.dishes import Channel, Notch, factor
 
 DC_BLOCK_HZ = 3.0
 """-3 dB there, -0.2 dB at 15 Hz, where the first wave of V3 begins."""
+_NOTHING = Notch(24, 0, 6)
 
 Block = npt.NDArray[np.float64]
 """[shape=(n_channels, n_frames)]"""
 
 
-class Section(NamedTuple):
-    """A filter y[n] = direct x[n] + Re(scale s[n]), s[n] = pole s[n-1] + x[n]."""
+def notch_section(notch: Notch | None, rate: int) -> tuple[complex, complex, float]:
+    """Return the filter of a notch, of the DC block without one, by the bilinear transform.
 
-    pole: complex
-    scale: complex
-    direct: float
-
-
-def notch_section(notch: Notch | None, rate: int) -> Section:
-    """Return the filter of a notch by the bilinear transform; without one it changes nothing."""
-    if notch is None:
-        return Section(0.99, 0, 1)
-    depth, alpha, c = factor(-notch.db), tan(pi * notch.width / rate), cos(2 * pi * notch.hz / rate)
+    Its parts are pole, scale and direct: y[n] = direct x[n] + Re(scale s[n]).
+    """
+    hz, db, width = (notch.hz, notch.db, notch.width) if notch else (0.0, inf, DC_BLOCK_HZ)
+    depth, alpha, c = factor(-db), tan(pi * width / rate), cos(2 * pi * hz / rate)
     b0, b1, b2 = (one / (1 + alpha) for one in (1 + depth * alpha, -2 * c, 1 - depth * alpha))
-    a1, a2 = b1, (1 - alpha) / (1 + alpha)
-    pole = complex(c, sqrt(1 - alpha**2 - c**2)) / (1 + alpha)
-    direct = b2 / a2
-    residue = (b0 - direct + (b1 - direct * a1) / pole) / (1 - pole.conjugate() / pole)
-    return Section(pole, 2 * residue, direct)
-
-
-def _dc_block(rate: int) -> Section:
-    pole = (1 - tan(pi * DC_BLOCK_HZ / rate)) / (1 + tan(pi * DC_BLOCK_HZ / rate))
-    gain = (1 + pole) / 2
-    return Section(pole, gain * (1 - 1 / pole), gain / pole)
+    root = cmath.sqrt(c**2 + alpha**2 - 1)
+    pole, other = (c - root) / (1 + alpha), (c + root) / (1 + alpha)
+    direct = b2 * (1 + alpha) / (1 - alpha)
+    residue = b0 - direct + (b1 - direct * b1) / pole
+    scale = residue / (1 - other / pole)
+    return pole, 2 * scale if notch else scale, direct  # the DC block's other pole has a zero on it
 
 
 class Filters:
     """Filters blocks of `n_frames` samples of every channel at `rate` Hertz, in place."""
 
     def __init__(self, channels: Sequence[Channel], rate: int, n_frames: int) -> None:
-        stages = [[_dc_block(rate)] * len(channels)]
+        self._stages = [_Stage([notch_section(None, rate)] * len(channels), n_frames)]
         for number in range(max(len(one.notch) for one in channels)):
-            notches = [one.notch[number] if number < len(one.notch) else None for one in channels]
-            stages.append([notch_section(one, rate) for one in notches])
-        self._stages = [_Stage(sections, n_frames) for sections in stages]
+            notches = [[*one.notch, *[_NOTHING] * 99][number] for one in channels]
+            self._stages.append(_Stage([notch_section(one, rate) for one in notches], n_frames))
 
     def run(self, x: Block) -> None:
         """Filter the next block."""
@@ -70,25 +60,21 @@ class Filters:
 
 
 class _Stage:
-    """One section of each channel."""
+    """One filter of each channel."""
 
-    def __init__(self, sections: Sequence[Section], n_frames: int) -> None:
-        self._poles: Any = np.array([one.pole for one in sections])
-        powers = self._poles[:, None] ** np.arange(n_frames)
-        self._up = 1 / powers
-        self._down = np.array([one.scale for one in sections])[:, None] * powers
-        self._direct = np.array([[one.direct] for one in sections])
-        self._at_end = powers[:, -1].copy()
-        self._sums = np.empty_like(powers)
-        self.last = np.zeros_like(self._poles)
+    def __init__(self, sections: list[tuple[complex, complex, float]], n_frames: int) -> None:
+        self._poles, scales, self._direct = (
+            np.array(one)[:, None] for one in zip(*sections, strict=True)
+        )
+        self._powers: Any = self._poles ** np.arange(n_frames)
+        self._up, self._down = 1 / self._powers, scales * self._powers
+        self._sums, self.last = np.empty_like(self._powers), np.zeros_like(self._poles)
 
     def run(self, x: Block) -> None:
-        sums = self._sums
-        np.multiply(x, self._up, out=sums)
-        self.last *= self._poles
-        sums[:, 0] += self.last
+        sums = np.multiply(x, self._up, out=self._sums)
+        sums[:, :1] += self._poles * self.last
         np.cumsum(sums, axis=1, out=sums)
-        np.multiply(sums[:, -1], self._at_end, out=self.last)
-        np.multiply(sums, self._down, out=sums)
+        np.multiply(sums[:, -1:], self._powers[:, -1:], out=self.last)
+        sums *= self._down
         x *= self._direct
         x += sums.real

@@ -31,10 +31,9 @@ Samples = npt.NDArray[np.float32]
 
 
 class Track(NamedTuple):
-    """A mono signal, and where it is played."""
+    """A mono signal at the rate of the mixer, and where it is played."""
 
     samples: npt.NDArray[Any]
-    """[shape=(n,)], at the rate of the mixer."""
     gains: tuple[tuple[int, float], ...]
     """Channels, counted from 0, each with a signed factor."""
 
@@ -65,19 +64,16 @@ class Mixer:
         self.soonest = n
         """The first sample that is not mixed yet."""
         self.stopped = False
-        """Whether it is silent until it is released; set from any thread."""
+        """Set, from any thread: silent after `BLOCK_S`; what was to be played never is."""
         self._fade = np.cos(np.linspace(0, np.pi / 2, n, dtype=np.float32))[:, None] ** 2
-        self._faded = 0
-        self._filters = Filters(channels, rate, n)
-        self._limiter = Limiter(channels, rate, n)
+        self._faded, self._is_resting = 0, True
+        self._filters, self._limiter = Filters(channels, rate, n), Limiter(channels, rate, n)
         self._delays = [round(one.delay_ms * rate / 1000) for one in channels]
         self._incoming: deque[Group] = deque()
         self._groups: list[Group] = []
-        self._mix = np.zeros((len(channels), n))
-        self._scratch = np.zeros(n, np.float32)
+        self._mix, self._scratch = np.zeros((len(channels), n)), np.zeros(n, np.float32)
         self._ready, self._used = np.zeros((n, len(channels)), np.float32), n
         self._peaks = np.zeros(len(channels), np.float32)
-        self._is_resting = True
 
     def play(self, tracks: Sequence[Track], start: int = 0) -> Group:
         """Play tracks together from the sample `start` on, or as soon as that can be."""
@@ -88,14 +84,6 @@ class Mixer:
     def levels(self) -> list[float]:
         """Return the latest peak of each channel, full scale being 1; it falls slowly."""
         return [float(one) for one in self._peaks]
-
-    def stop(self) -> None:
-        """Be silent after `BLOCK_S` until released; what was to be played never is."""
-        self.stopped = True
-
-    def release(self) -> None:
-        """Play again what comes from now on."""
-        self.stopped = False
 
     def fill(self, out: Samples) -> None:
         """Write the next samples [shape=(n_frames, n_channels)]; called by the output only."""
@@ -115,6 +103,7 @@ class Mixer:
             self._faded = 0
 
     def _silence(self, out: Samples) -> None:
+        """Fade to silence, then forget everything."""
         n = min(len(out), self.block_frames - self._faded)
         out[:n] *= self._fade[self._faded : self._faded + n]
         out[n:] = 0
@@ -144,6 +133,8 @@ class Mixer:
         self.soonest += self.block_frames
         last = self.soonest - max(self._delays)
         self._groups = [one for one in self._groups if one.end > last]
+        if not np.isfinite(self._mix.sum()):  # a gain is no number
+            self._mix.fill(0)
         if self._is_resting and not self._mix.any():
             return
         self._is_resting = False

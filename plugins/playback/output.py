@@ -3,6 +3,7 @@
 import struct
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
 from typing import Any, Final
@@ -11,7 +12,9 @@ import numpy as np
 
 from backend.errors import ReflectiveResonanceError
 from plugins.playback.mixer import Mixer, Samples
+from plugins.playback.settings import PlaybackSettings
 
+FILE_RATE_HZ = 48_000
 SILENCE_LIMIT_S = 2.0
 """A card that asks for no samples for so long is gone."""
 CLOSE_LIMIT_S = 2.0
@@ -27,46 +30,37 @@ _WORDS: Final = {
 """What PortAudio's codes mean here [portaudio.h, PaErrorCode]."""
 
 
+MixerFor = Callable[[int], Mixer]
+"""Returns the mixer for a rate in Hertz."""
+
+
 class OutputError(ReflectiveResonanceError):
     """Nothing can be played; the message says why, and what to do."""
 
 
 def sound_devices() -> Any:
-    """Return the module `sounddevice` with the cards that are there now; no stream may be open.
+    """Return `sounddevice` with the cards that are there now, or raise OutputError.
 
-    Raises
-    ------
-    OutputError
-        If it, or PortAudio, is not installed.
+    No stream may be open: PortAudio looks for cards only when it starts.
     """
     try:
         import sounddevice
     except ImportError as error:
-        raise OutputError(
-            "sounddevice is not installed: uv sync --inexact --extra playback"
-        ) from error
+        words = "sounddevice is not installed: uv sync --inexact --extra playback"
+        raise OutputError(words) from error
     except OSError as error:
-        raise OutputError(
-            "PortAudio is not installed: on Debian and Ubuntu, apt install libportaudio2"
-        ) from error
-    sounddevice._terminate()  # PortAudio looks for cards only when it starts
+        words = "PortAudio is not installed: on Debian and Ubuntu, apt install libportaudio2"
+        raise OutputError(words) from error
+    sounddevice._terminate()
     sounddevice._initialize()
     return sounddevice
 
 
 class SoundCard:
-    """Plays on a sound card, found by its number or a part of its name; "" is the default one.
-
-    `mixer_for` returns the mixer for its rate; `rate` 0 is the card's own.
-    """
+    """A sound card, by its number or a part of its name, "" the default; `rate` 0 is its own."""
 
     def __init__(
-        self,
-        device: str,
-        rate: int,
-        latency_s: float,
-        n_channels: int,
-        mixer_for: Callable[[int], Mixer],
+        self, device: str, rate: int, latency_s: float, n_channels: int, mixer_for: MixerFor
     ) -> None:
         sd = sound_devices()
         self.name, self.underruns, self._failed = device or "the sound card", 0, ""
@@ -81,20 +75,19 @@ class SoundCard:
                     "take channels away there, or set RR_PLAYBACK_DEVICE"
                 )
             self.mixer = mixer_for(rate or round(found["default_samplerate"]))
-            options = {
-                "samplerate": self.mixer.rate,
-                "blocksize": self.mixer.block_frames,
-                "device": found["index"],
-                "dtype": "float32",
-                "latency": latency_s,
-                "callback": self._call,
-            }
+            stream = partial(
+                sd.OutputStream,
+                *(self.mixer.rate, self.mixer.block_frames, found["index"]),
+                dtype="float32",
+                latency=latency_s,
+                callback=self._call,
+            )
             try:
-                self._stream = sd.OutputStream(channels=n_channels, **options)
+                self._stream = stream(channels=n_channels)
             except sd.PortAudioError:
                 if most == n_channels:
                     raise
-                self._stream = sd.OutputStream(channels=most, **options)  # some take all or none
+                self._stream = stream(channels=most)  # some take all or none
             self.latency_s: float = self._stream.latency
             self._stream.start()
         except sd.PortAudioError as error:
@@ -186,3 +179,14 @@ class WavFile:
         self._file.write(struct.pack("<4sIHHIIHH4sI", b"fmt ", *fmt, b"data", self._written))
         self._file.seek(HEADER_BYTES + self._written)
         self._file.flush()
+
+
+Output = SoundCard | WavFile
+
+
+def open_output(settings: PlaybackSettings, n_channels: int, mixer_for: MixerFor) -> Output:
+    """Open the file or the card of the settings, or raise OutputError."""
+    if settings.file:
+        return WavFile(settings.file, mixer_for(settings.rate or FILE_RATE_HZ))
+    latency_s = settings.latency_ms / 1000
+    return SoundCard(settings.device, settings.rate, latency_s, n_channels, mixer_for)

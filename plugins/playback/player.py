@@ -5,12 +5,16 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
+import structlog
+
 from backend.plugins import State
 from backend.tracking import TrackedEvent
 from plugins.playback.dishes import Dishes
 from plugins.playback.mixer import BLOCK_S, Group, Mixer
-from plugins.playback.output import OutputError, SoundCard, WavFile
+from plugins.playback.output import MixerFor, Output, OutputError
 from plugins.playback.steps import Order, Step, load
+
+log = structlog.get_logger(__name__)
 
 STOP_LIMIT_S = 0.05
 """Until an emergency stop is silent: a card that holds more sound than that is closed for it."""
@@ -22,31 +26,19 @@ MAX_WAITING = 100
 """Steps of some six sessions; at the limit the oldest goes."""
 STOPPED = "stopped by hand, until POST /v1/playback/release"
 
-Output = SoundCard | WavFile
-Open = Callable[[Callable[[int], Mixer]], Output]
-
 
 class Player:
     """The service of the plugin; `stop`, `release` and what is read are for any thread.
 
-    Parameters
-    ----------
-    dishes : Dishes
-        What each channel plays.
-    open_output : callable
-        Opens the output with the mixer for its rate, or raises OutputError.
-    report : callable
-        `Host.report`.
-    pause_s, late_s : float
-        Silence after each step; how long one may wait for anything but its own session.
+    `open_output` opens the output with the mixer for its rate, or raises OutputError; `pause_s` is
+    the silence after each step, `late_s` how long one may wait for anything but its own session.
     """
 
     def __init__(
         self,
         dishes: Dishes,
-        open_output: Open,
+        open_output: Callable[[MixerFor], Output],
         report: Callable[[State, str], None],
-        *,
         pause_s: float,
         late_s: float,
     ) -> None:
@@ -54,8 +46,7 @@ class Player:
         self._pause_s, self._late_s = pause_s, late_s
         self.output: Output | None = None
         self.problem, self.stopped, self.skipped = "", False, 0
-        self._order = Order()
-        self._waiting: deque[tuple[Step, float]] = deque()
+        self._order, self._waiting = Order(), deque[tuple[Step, float]]()
         self._ends: dict[str, float] = {}
         """When the latest step of each session ends, for sessions that wait."""
         self._last: Group | None = None
@@ -80,9 +71,8 @@ class Player:
     def stop(self) -> None:
         """Be silent within `STOP_LIMIT_S` until released; what waits is never played."""
         self.stopped = True
-        output = self.output
-        if output:
-            output.mixer.stop()
+        if output := self.output:
+            output.mixer.stopped = True
             if output.latency_s + 2 * BLOCK_S > STOP_LIMIT_S:
                 self.output = None
                 output.close()
@@ -93,7 +83,7 @@ class Player:
             self._skip()
         self.stopped = False
         if self.output:
-            self.output.mixer.release()
+            self.output.mixer.stopped = False
 
     async def handle(self, event: TrackedEvent) -> None:
         """Let what is ready now wait for its turn."""
@@ -112,7 +102,7 @@ class Player:
                 continue
             elif self.output:
                 mixer = self.output.mixer
-                if mixer.position >= self._free(mixer) - AHEAD_S * mixer.rate:
+                if self._next(mixer) - mixer.position <= AHEAD_S * mixer.rate:
                     await asyncio.to_thread(self._begin, self._waiting[0], mixer)
             await asyncio.sleep(TICK_S)
 
@@ -130,10 +120,10 @@ class Player:
     async def close(self) -> None:
         """End softly what plays, and the output."""
         self._closed = True
-        if self.output:
-            self.output.mixer.stop()
-            await asyncio.sleep(2 * BLOCK_S + self.output.latency_s)
-            await asyncio.to_thread(self.output.close)
+        if output := self.output:
+            output.mixer.stopped = True
+            await asyncio.sleep(2 * BLOCK_S + output.latency_s)
+            await asyncio.to_thread(output.close)
 
     def _reopen(self, failed: Output | None) -> str:
         """Open the output in the place of one that failed; return why that cannot be done."""
@@ -143,8 +133,11 @@ class Player:
             output = self._open_output(lambda rate: Mixer(self.dishes.channels, rate))
         except OutputError as error:
             return str(error)
-        output.mixer.stopped = self.stopped
+        except Exception as error:
+            log.exception("the output cannot be opened")
+            return repr(error)
         self.output = output
+        output.mixer.stopped = self.stopped
         if self._closed:
             output.close()
         return ""
@@ -154,21 +147,25 @@ class Player:
         step, ready_at = self._waiting[0]
         return max(ready_at, self._ends.get(step[0].source.session_id, 0))
 
-    def _free(self, mixer: Mixer) -> int:
-        """Return the sample from which on the next step may be played."""
+    def _next(self, mixer: Mixer) -> int:
+        """Return the sample from which on the first step may be played."""
         return self._last.end + round(self._pause_s * mixer.rate) if self._last else 0
 
-    def _begin(self, entry: tuple[Step, float], mixer: Mixer) -> None:
+    def _begin(self, waiting: tuple[Step, float], mixer: Mixer) -> None:
         """Load the first step and hand it to the mixer, unless it is skipped meanwhile."""
-        tracks = load(entry[0], self.dishes, mixer.rate)
-        if self.stopped or not self._waiting or self._waiting[0] is not entry:
+        try:
+            tracks = load(waiting[0], self.dishes, mixer.rate)
+        except Exception:
+            log.exception("a step cannot be played")
+            tracks = []
+        if self.stopped or not self._waiting or self._waiting[0] is not waiting:
             return
         self._waiting.popleft()
         if tracks:
             soonest = mixer.soonest + 2 * mixer.block_frames
-            self._last = mixer.play(tracks, max(self._free(mixer), soonest))
+            self._last = mixer.play(tracks, max(self._next(mixer), soonest))
             ends_in_s = (self._last.end - mixer.position) / mixer.rate
-            self._ends[entry[0][0].source.session_id] = monotonic() + ends_in_s
+            self._ends[waiting[0][0].source.session_id] = monotonic() + ends_in_s
 
     def _skip(self) -> None:
         self._waiting.popleft()

@@ -9,34 +9,25 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 from backend.plugins import Host
 from backend.tracking import EventQueue, SessionTracker, TrackedEvent
 from plugins.playback.dishes import load_dishes
-from plugins.playback.mixer import Mixer
-from plugins.playback.output import SoundCard, WavFile
-from plugins.playback.player import Output, Player
+from plugins.playback.output import open_output
+from plugins.playback.player import Player
 from plugins.playback.settings import PlaybackSettings
 from plugins.waves.signals import outcomes
 
 WAVES = "waves"
-FILE_RATE_HZ = 48_000
 
 
 @asynccontextmanager
 async def lifespan(host: Host, settings: PlaybackSettings) -> AsyncIterator[Player]:
     """Play what happens while the host runs; the service is the player."""
     dishes = load_dishes(settings.dishes)
-
-    def open_output(mixer_for: Callable[[int], Mixer]) -> Output:
-        if settings.file:
-            return WavFile(settings.file, mixer_for(settings.rate or FILE_RATE_HZ))
-        latency_s, n = settings.latency_ms / 1000, len(dishes.channels)
-        return SoundCard(settings.device, settings.rate, latency_s, n, mixer_for)
-
-    player = Player(
-        dishes, open_output, host.report, pause_s=settings.pause_s, late_s=settings.late_s
-    )
+    opened = partial(open_output, settings, len(dishes.channels))
+    player = Player(dishes, opened, host.report, settings.pause_s, settings.late_s)
     queue: EventQueue[TrackedEvent] = EventQueue(player.handle, host.gauge)
     tracker = SessionTracker(
         outcomes,
@@ -46,9 +37,8 @@ async def lifespan(host: Host, settings: PlaybackSettings) -> AsyncIterator[Play
     )
     host.gauge("skipped", "Steps that were not played.", lambda: player.skipped)
     host.gauge("underruns", "Gaps in what the card got.", lambda: player.underruns)
-    tasks = [
-        asyncio.create_task(one, name="playback") for one in (player.play(), player.keep_open())
-    ]
+    loops = (player.play(), player.keep_open())
+    tasks = [asyncio.create_task(one, name="playback") for one in loops]
     try:
         async with queue.running():
             with tracker.running(), _stopped_by_signal(player.stop):

@@ -9,15 +9,14 @@ from plugins.playback.player import Player
 
 Service = Annotated[Player, Depends(service_of("playback"))]
 
-router = APIRouter(tags=["playback"])
+router = APIRouter(prefix="/v1/playback", tags=["playback"])
 
 
 class ChannelState(CamelCase):
-    """One output of the card."""
+    """One output of the card; full scale is 1."""
 
     name: str
     peak: float
-    """Of the last moments, full scale being 1."""
     cap: float
 
 
@@ -29,44 +28,36 @@ class PlaybackState(CamelCase):
     waiting: int
     skipped: int
     problem: str
-    output: str
-    rate: int
-    latency_ms: float
-    underruns: int
+    output: str = ""
+    rate: int = 0
+    latency_ms: float = 0
+    underruns: int = 0
     channels: list[ChannelState]
 
 
-@router.get("/v1/playback")
+@router.get("")
 async def playback(player: Service) -> PlaybackState:
     """Return how playback is."""
-    output = player.output
-    channels = player.dishes.channels
-    peaks = output.mixer.levels() if output else [0.0] * len(channels)
-    return PlaybackState(
-        stopped=player.stopped,
-        playing=player.playing,
-        waiting=player.waiting,
-        skipped=player.skipped,
-        problem=player.problem,
-        output=output.name if output else "",
-        rate=output.mixer.rate if output else 0,
-        latency_ms=output.latency_s * 1000 if output else 0,
-        underruns=player.underruns,
-        channels=[
-            ChannelState(name=one.name, peak=peak, cap=one.cap)
-            for one, peak in zip(channels, peaks, strict=True)
-        ],
-    )
+    names = ("stopped", "playing", "waiting", "skipped", "problem", "underruns")
+    told = {name: getattr(player, name) for name in names}
+    peaks = [0.0] * len(player.dishes.channels)
+    if output := player.output:
+        peaks = output.mixer.levels()
+        told |= {"output": output.name, "rate": output.mixer.rate}
+        told["latency_ms"] = output.latency_s * 1000
+    each = zip(player.dishes.channels, peaks, strict=True)
+    channels = [ChannelState(name=one.name, peak=peak, cap=one.cap) for one, peak in each]
+    return PlaybackState(**told, channels=channels)
 
 
-@router.post("/v1/playback/stop")
+@router.post("/stop")
 async def stop(player: Service) -> PlaybackState:
     """Be silent within 50 ms, and until it is released."""
     player.stop()
     return await playback(player)
 
 
-@router.post("/v1/playback/release")
+@router.post("/release")
 async def release(player: Service) -> PlaybackState:
     """Play what becomes ready from now on."""
     player.release()

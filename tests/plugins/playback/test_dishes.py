@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.errors import PluginError
+from backend.errors import SettingsError
 from plugins.playback.dishes import BUILT_IN, Channel, Notch, Source, load_dishes
 
 WHOLE = """
@@ -79,7 +79,7 @@ def test_a_file_says_everything_of_each_channel(tmp_path: Path) -> None:
         ("level_db = true", ("level_db = True", "a number")),
         ("polarity = 0", ("polarity = 0", "1 or -1")),
         ('plays = "slot 1"', ("plays = 'slot 1'", "must be a list")),
-        ('plays = ["slot 7"]', ("plays 1 = 'slot 7'", "slots are 1 to 6")),
+        ('plays = ["slot 7"]', ("plays 1 = 'slot 7'", "slots 1 to 6")),
         ('plays = ["slot 1 wave 2 louder"]', ("'slot 1 wave 2 louder'", "slot 1 faraday")),
         ("notch = 24", ("notch = 24", "must be a list")),
         ("notch = [{hz = 24, db = 12}]", ("notch 1 width", "missing")),
@@ -92,12 +92,23 @@ def test_a_wrong_entry_is_named_with_its_value_and_what_it_may_be(
     line: str, words: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Each is one line, with the path of the file and the number of the channel."""
-    with pytest.raises(PluginError) as raised:
+    with pytest.raises(SettingsError) as raised:
         load_dishes(written(tmp_path, f'[[channel]]\nname = "a"\n{line}\n'))
 
-    expected = ("dishes.toml", "[[channel]] 1 ", *words)
+    expected = ("dishes.toml, line 3: [[channel]] 1 ", *words)
     assert [] == [word for word in expected if word not in str(raised.value)]
     assert 1 == len(str(raised.value).splitlines())
+
+
+def test_each_wrong_entry_has_its_line(tmp_path: Path) -> None:
+    """Those of the second channel too."""
+    text = '[[channel]]\nname = "a"\n\n[[channel]]\nname = "b"\ncap_db = 1\ndelay_ms = -1\n'
+
+    with pytest.raises(SettingsError) as raised:
+        load_dishes(written(tmp_path, text))
+
+    found = [line.split(" = ")[0].partition(", ")[2] for line in str(raised.value).splitlines()]
+    assert ["line 6: [[channel]] 2 cap_db", "line 7: [[channel]] 2 delay_ms"] == found
 
 
 @pytest.mark.parametrize(
@@ -109,7 +120,7 @@ def test_a_wrong_entry_is_named_with_its_value_and_what_it_may_be(
         ("", "[[channel]] = {}: this is missing"),
         ("channel = []", "1 to 64 times"),
         ("channel = 3", "[[channel]] = 3: must be a list"),
-        ("channel = [3]", "[[channel]] 1 = 3"),
+        ("channel = [3]", "[[channel]] 1 = 3: must be a table"),
         ("[[chanel]]\n", "[[chanel]] = [{}]: there is no such key"),
         ("[[channel]\n", "line 1"),
         ("name = '\x00'", "line 1"),
@@ -117,7 +128,7 @@ def test_a_wrong_entry_is_named_with_its_value_and_what_it_may_be(
 )
 def test_a_file_of_another_shape_is_refused(text: str, words: str, tmp_path: Path) -> None:
     """TOML's own errors have their line."""
-    with pytest.raises(PluginError, match=r"dishes\.toml") as raised:
+    with pytest.raises(SettingsError, match=r"dishes\.toml") as raised:
         load_dishes(written(tmp_path, text))
 
     assert words in str(raised.value)
@@ -125,5 +136,5 @@ def test_a_file_of_another_shape_is_refused(text: str, words: str, tmp_path: Pat
 
 def test_a_missing_file_is_a_wrong_setting(tmp_path: Path) -> None:
     """It is not replaced by the built-in channels: those may be too loud for these dishes."""
-    with pytest.raises(PluginError, match="RR_PLAYBACK_DISHES"):
+    with pytest.raises(SettingsError, match="RR_PLAYBACK_DISHES"):
         load_dishes(tmp_path / "none.toml")

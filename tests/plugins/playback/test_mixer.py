@@ -181,6 +181,17 @@ def test_the_cap_holds_for_any_samples(values: list[float], length: int) -> None
     assert np.abs(out).max() <= np.float32(factor(-6))
 
 
+def test_a_gain_that_is_no_number_is_silence() -> None:
+    """It does not reach the filters, which would never forget it."""
+    mixed = mixer(n=2)
+    mixed.play([Track(sine(50, 0.2), ((0, float("nan")),))])
+    silent = played(mixed, 0.4)
+    mixed.play([Track(sine(50, 0.2), ((0, 0.5),))])
+
+    assert 0 == np.abs(silent).max()
+    assert np.abs(played(mixed, 0.2)).max() > 0.4
+
+
 def test_the_limiter_bends_nothing_that_is_below_the_cap_and_comes_back() -> None:
     """A loud second lowers the gain smoothly, without a step; then it is as before."""
     mixed = mixer(Channel("a", cap_db=-20))
@@ -223,7 +234,7 @@ def test_a_stop_is_silent_within_a_block_and_stays_so(frames: int) -> None:
     mixed.play([Track(sine(60, 9, 0.5), ((1, 1.0),))], RATE)
     assert np.abs(played(mixed, 0.5, frames)).max() > 0.4
 
-    mixed.stop()
+    mixed.stopped = True
     stopping = played(mixed, 0.1, frames)[:, 0]
     mixed.play([Track(sine(60, 1), ((0, 1.0),))])
     silent = played(mixed, 2, frames)
@@ -241,10 +252,10 @@ def test_what_comes_after_a_release_is_played_and_nothing_else() -> None:
     mixed = mixer(n=1)
     mixed.play([Track(sine(60, 9, 0.5), ((0, 1.0),))])
     played(mixed, 0.5)
-    mixed.stop()
+    mixed.stopped = True
     played(mixed, 0.5)
 
-    mixed.release()
+    mixed.stopped = False
     assert 0 == np.abs(played(mixed, 0.5)).max()
     y = noise(0.2)
     group = mixed.play([Track(y, ((0, 1.0),))], mixed.position + 1000)
@@ -261,10 +272,10 @@ def test_a_stop_that_is_released_at_once_still_ends_what_played() -> None:
     mixed = mixer(n=1)
     mixed.play([Track(sine(60, 9, 0.5), ((0, 1.0),))])
     played(mixed, 0.5)
-    mixed.stop()
+    mixed.stopped = True
     block = np.zeros((100, 1), np.float32)
     mixed.fill(block)
-    mixed.release()
+    mixed.stopped = False
 
     assert 0 == np.abs(played(mixed, 1)[480:]).max()
 

@@ -150,7 +150,7 @@ class SoundDevices:
         card["max_output_channels"] = self._channels
         return card if wanted else [card]
 
-    def OutputStream(self, *, channels: int, callback: Any, **_: object) -> Any:  # noqa: N802
+    def OutputStream(self, *_: object, channels: int, callback: Any, **__: object) -> Any:  # noqa: N802
         self.opened.append(channels)
         if self._faults:
             raise self._faults.pop(0)

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+from structlog.testing import capture_logs
 
 from backend.config import Settings
-from backend.errors import PluginError
+from backend.errors import SettingsError
 from backend.http.app import create_app
 from backend.plugins import Host
 from backend.plugins.status import PluginStatuses
@@ -32,6 +33,7 @@ from backend.signals import (
 from backend.storage import Artifacts
 from plugins.playback import output as outputs
 from plugins.playback import player as players
+from plugins.playback import steps
 from plugins.playback.mixer import Mixer
 from plugins.playback.output import OutputError, WavFile
 from plugins.playback.player import STOPPED, Player
@@ -197,7 +199,7 @@ def cards(
         opened.append(Card(file.with_name(f"{len(opened)}.wav"), mixer))
         return opened[-1]
 
-    monkeypatch.setattr("plugins.playback.plugin.WavFile", open_card)
+    monkeypatch.setattr("plugins.playback.output.WavFile", open_card)
     monkeypatch.setattr(players, "RETRY_S", 0.02)
     return opened
 
@@ -242,6 +244,41 @@ async def test_waiting_for_its_own_session_is_not_late(tmp_path: Path, file: Pat
         session(tmp_path)
         await becomes(lambda: player.waiting == 0 and not player.playing, "it is over")
         assert 0 == player.skipped
+
+
+async def test_a_step_that_cannot_be_loaded_ends_nothing(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A payload of another maker may say anything; it is logged, and the next one is played."""
+    refused: list[object] = []
+
+    def load(step: Any, *rest: Any) -> Any:
+        if not refused:
+            refused.append(step)
+            raise ValueError("no such dish")
+        return steps.load(step, *rest)
+
+    monkeypatch.setattr(players, "load", load)
+    async with playing(tmp_path, file) as (player, _):
+        await becomes(lambda: player.output is not None, "it is open")
+        assert player.output
+        mixer = player.output.mixer
+        with capture_logs() as logs:
+            session(tmp_path)
+            await becomes(lambda: max(mixer.levels()) > 0.05, "the second is heard")
+
+    assert ["a step cannot be played"] == [entry["event"] for entry in logs]
+
+
+async def test_an_output_that_fails_in_another_way_is_tried_again(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows every driver."""
+    opened = cards(monkeypatch, file, [RuntimeError("driver")])
+    async with playing(tmp_path, file) as (player, _):
+        await becomes(lambda: len(opened) == 1, "it is opened")
+
+    assert "" == player.problem
 
 
 async def test_a_card_that_is_unplugged_is_opened_again(
@@ -294,7 +331,7 @@ async def test_a_wrong_dishes_toml_is_an_error_of_the_start(tmp_path: Path, file
     dishes = tmp_path / "dishes.toml"
     dishes.write_text('[[channel]]\nname = "a"\nlevel_db = 99\n', "utf-8")
 
-    with pytest.raises(PluginError, match="level_db = 99: must be a number from -80 to 24"):
+    with pytest.raises(SettingsError, match="level_db = 99: must be a number from -80 to 24"):
         async with playing(tmp_path, file, dishes=dishes):
             pass
 
