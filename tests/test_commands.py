@@ -165,7 +165,7 @@ def call(words: Words) -> list[str]:
     """Return a command with what it asks for: a recording to read, a directory to write to."""
     if words == ("plugins", "new"):
         return [*words, "tide", "--directory", f"new-{next(_NUMBERS)}"]
-    line = list(words)
+    line = [*words, *(["--list"] if words == ("soundcheck",) else [])]  # the others need a card
     for param in COMMANDS[words].params:
         if param.required and param.name == "file":
             line.append(QUESTION)

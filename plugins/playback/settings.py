@@ -31,7 +31,9 @@ plugin = Plugin(
     name="playback",
     settings=PlaybackSettings,
     lifespan="plugins.playback.plugin:lifespan",
-    router="plugins.playback.routes:router",
+    router="plugins.playback.soundcheck.routes:router",  # those of playback are in it
+    commands="plugins.playback.soundcheck.command:app",
+    command="soundcheck",
     listens=(*TRACKED_SIGNALS, "waves_written", "waves_failed"),
     presents=True,
 )

@@ -39,7 +39,7 @@ test("every text is there in both languages, with the same places for values", (
 
 test("every text that the page names is there, and none is there for nothing", () => {
   const folder = new URL("visitor/", PAGE);
-  const source = [...readdirSync(folder), "../login.mjs", "../console/app.mjs", "../console/emergency_stop.mjs"].map((name) => readFileSync(new URL(name, folder), "utf8")).join();
+  const source = [...readdirSync(folder), "../login.mjs", "../console/app.mjs", "../console/emergency_stop.mjs", "../console/sound_check.mjs"].map((name) => readFileSync(new URL(name, folder), "utf8")).join();
   const words = new Set(source.match(/"[\w.]+"/g).map((word) => word.slice(1, -1)));
   const known = texts("en");
   for (const [, key] of source.matchAll(/\bt\("([\w.]+)"/g)) assert.ok(key in known, key);

@@ -5,6 +5,7 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { get, send } from "../api.mjs";
 import { Chart } from "./chart.mjs";
 import { clock, plural } from "./format.mjs";
+import { SoundCheck } from "./sound_check.mjs";
 
 const EVERY_MS = 5000;
 const LEVELS = ["debug", "info", "warning", "error"];
@@ -15,6 +16,7 @@ export function HealthView() {
   const settings = usePolled("/v1/settings", 0); // they change with a start alone
   return html`<h1>Health</h1>
     <${Parts} onSwitched=${settings.ask} /><${Figures} /><${Doctor} />
+    <${Folded} title="Sound check"><${SoundCheck} /><//>
     <${Folded} title="Log"><${Log} /><//><${Folded} title="Settings"><${SettingsInForce} ...${settings} /><//>`;
 }
 

@@ -1,0 +1,14 @@
+"""The test signals, and the level at which they begin."""
+
+from enum import StrEnum
+
+QUIET_DB = -40.0
+"""A sine of full scale has 0 dB."""
+
+
+class Signal(StrEnum):
+    """A tone of 30 Hz, a sweep from 8 to 160 Hz, or as many pulses as the channel's number says."""
+
+    BUZZ = "buzz"
+    SWEEP = "sweep"
+    NUMBER = "number"

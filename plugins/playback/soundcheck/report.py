@@ -1,0 +1,108 @@
+"""Records the sweep, shows the response that is in it, and changes `dishes.toml` as proposed."""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from backend.errors import UsageError
+from backend.storage import write_bytes
+from backend.terminal import output, show_table
+from plugins.playback.dishes import Channel
+from plugins.playback.soundcheck.measuring import HERTZ, Array, measure
+from plugins.playback.soundcheck.proposing import POINTS, notch_db, propose
+
+TAIL_MS = 2000
+"""What is recorded after the sweep: the latencies, and the end of a resonance."""
+BANDS = np.geomspace(HERTZ[0], HERTZ[-1], 19)
+"""Frequencies in Hertz that are shown."""
+BAND, RESONANCE = ("hz", "db", "noiseDb", "afterDb"), ("hz", "q", "overDb")
+PLOT_DB = 1.5
+"""Of a sign of the plot."""
+
+
+def read(path: Path) -> tuple[Array, int]:
+    """Return the samples of a recording, its channels mixed, and their rate in Hertz."""
+    try:
+        y, sr = soundfile.read(path, always_2d=True)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise UsageError(f"--recording {path}: {error}") from error
+    return y.mean(axis=1), sr
+
+
+def record(device: str, play: Callable[[], object]) -> tuple[Array, int]:
+    """Return what an input of the sound card gets while `play` runs, and its rate in Hertz."""
+    import sounddevice as sd
+
+    heard: list[Array] = []
+    try:
+        found = sd.query_devices(int(device) if device.isdecimal() else device or None, "input")
+        sr = round(found["default_samplerate"])
+        keep = lambda data, *_: heard.append(data[:, 0].copy())  # noqa: E731
+        with sd.InputStream(sr, device=found["index"], channels=1, callback=keep):
+            play()
+            sd.sleep(TAIL_MS)
+    except (ValueError, sd.PortAudioError) as error:
+        raise UsageError(f"--input {device}: {error}") from error
+    return np.concatenate(heard), sr
+
+
+def analyse(y: Array, sr: int, channel: Channel) -> dict[str, Any]:
+    """Return what a recording of a channel without notches shows, and what is proposed."""
+    response = measure(y, sr)
+    found = propose(response)
+    after = np.interp(POINTS, HERTZ, response.db) + sum(map(notch_db, found.notches))
+    curves = ((HERTZ, response.db), (HERTZ, response.noise_db), (POINTS, after))
+    bands = np.stack((BANDS, *(np.interp(BANDS, *one) for one in curves)), axis=1).round(1)
+    notches = [f"{{hz = {one.hz}, db = {one.db}, width = {one.width}}}" for one in found.notches]
+    level_db = round(channel.level_db + found.gain_db, 1)
+    return {
+        "name": channel.name,
+        "bands": [dict(zip(BAND, row, strict=True)) for row in bands.tolist()],
+        "resonances": [
+            dict(zip(RESONANCE, np.round(one, 1).tolist(), strict=True)) for one in found.resonances
+        ],
+        "flatHz": [round(found.low_hz, 1), round(found.high_hz, 1)],
+        "lines": {"level_db": str(level_db), "notch": f"[{', '.join(notches)}]"},
+    }
+
+
+def show(row: Mapping[str, Any]) -> None:
+    """Print the response as a table with a plot, and the lines that are proposed."""
+    floor = min(one["db"] for one in row["bands"])
+    bars = ["#" * round((one["db"] - floor) / PLOT_DB) for one in row["bands"]]
+    cells = [(*map(str, one.values()), bar) for one, bar in zip(row["bands"], bars, strict=True)]
+    show_table(("Hz", "Level dB", "Noise dB", "With notches dB", ""), cells)
+    said = [
+        "resonance at {hz} Hz, Q {q}, {overDb} dB high".format(**one) for one in row["resonances"]
+    ]
+    low_hz, high_hz = row["flatHz"]
+    said.append(f"{row['name']} is flat from {low_hz} to {high_hz} Hz (2 dB) with, in dishes.toml:")
+    said += [f"{key} = {value}" for key, value in row["lines"].items()]
+    output().out("\n".join(said))
+
+
+def write(path: Path | None, number: int, lines: Mapping[str, str]) -> None:
+    """Put lines into the table of a channel in `dishes.toml`; all else in it stays."""
+    if path is None:
+        raise UsageError("--write: RR_PLAYBACK_DISHES names no file")
+    text = path.read_text("utf-8")
+    wanted = tomllib.loads(text)
+    head, *tables = re.split(r"(?m)^(?=[ \t]*\[\[channel\]\])", text)
+    for key, value in lines.items():
+        wanted["channel"][number - 1] |= tomllib.loads(f"{key} = {value}")
+        old, new = rf"(?m)^[ \t]*{key}[ \t]*=[^#\n]*?(?=[ \t]*(?:#.*)?$)", f"{key} = {value}"
+        table, found = re.subn(old, new, tables[number - 1], count=1)
+        tables[number - 1] = table if found else re.sub(r"\n|$", f"\n{new}\n", table, count=1)
+    text = "".join((head, *tables))
+    with suppress(tomllib.TOMLDecodeError):
+        if tomllib.loads(text) == wanted:
+            return write_bytes(path, text.encode(), path.parent)
+    raise UsageError(
+        f"--write: {path} cannot be changed line by line: put the lines in it yourself"
+    )

@@ -1,0 +1,224 @@
+"""The command plays into a file, measures a recording, changes dishes.toml, and asks the server."""
+
+import json
+import signal
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from backend.config import Settings
+from backend.http.app import create_app
+from backend.plugins import Discovered
+from plugins.playback.dishes import load_dishes
+from plugins.playback.settings import plugin
+from tests.command import Running, free_port, invoke
+from tests.live import LiveServer
+from tests.patience import until
+from tests.plugins.playback.soundcheck.transducer import Array, recorded
+
+RATE = 8000
+DISHES = """# of the show
+[[channel]]
+name = "left"   # by the door
+plays = ["slot 1"]
+cap_db = -30
+
+[[channel]]  # the second
+name = "right"
+level_db = -25.0  # measured by ear
+plays = ["slot 2"]
+
+# the loudspeaker
+[[channel]]
+name = "loudspeaker"
+plays = ["slot 1 speech"]
+"""
+
+
+@pytest.fixture
+def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Return settings of three channels, with no server."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dishes.toml").write_text(DISHES, "utf-8")
+    return {
+        "RR_PORT": str(free_port()),
+        "RR_PLAYBACK_DISHES": str(tmp_path / "dishes.toml"),
+        "RR_PLAYBACK_RATE": str(RATE),
+    }
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> str:
+    """Return a recording of a sweep on a transducer that resonates at 24 Hz."""
+    soundfile.write(tmp_path / "in.wav", recorded(24, 8), 2000, "FLOAT")
+    return str(tmp_path / "in.wav")
+
+
+def loud(path: Path) -> Array:
+    """Return the largest sample of each channel of a file."""
+    y, _ = soundfile.read(path, always_2d=True)
+    return np.asarray(np.abs(y).max(axis=0))
+
+
+def test_the_channels_are_listed(env: dict[str, str]) -> None:
+    """By number and name, also as data."""
+    shown = invoke("soundcheck", "--list", **env)
+    data = invoke("soundcheck", "--list", "--json", "--channel", "right", **env)
+
+    assert all(name in shown.stdout for name in ("left", "right", "loudspeaker"))
+    assert [(2, "right")] == [(one["channel"], one["name"]) for one in json.loads(data.stdout)]
+
+
+def test_a_channel_is_played_below_its_cap(env: dict[str, str], tmp_path: Path) -> None:
+    """Into a file, as into a card; what is played is said."""
+    out = tmp_path / "out.wav"
+
+    done = invoke(
+        *("soundcheck", "--channel", "left", "--signal", "number", "--level", "-6", "--json"),
+        *("--file", str(out)),
+        **env,
+    )
+
+    assert 0 == done.exit_code
+    assert "1 left: number at -30 dB" in done.stderr
+    assert -30 == json.loads(done.stdout)[0]["levelDb"]
+    left, *others = loud(out)
+    assert 0.9 * 10 ** (-30 / 20) < left <= 10 ** (-30 / 20)
+    assert not any(others)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--channel", "middle"), "there are 1 to 3: left, right, loudspeaker"),
+        (("--channel", "4"), "there are 1 to 3"),
+        (("--measure",), "say which channel"),
+        (("--recording", "none.wav", "--channel", "1"), "none.wav"),
+    ],
+)
+def test_wrong_words_are_explained(
+    env: dict[str, str], arguments: tuple[str, ...], words: str
+) -> None:
+    """With exit code 2."""
+    done = invoke("soundcheck", *arguments, **env)
+
+    assert 2 == done.exit_code
+    assert words in done.stderr
+
+
+def test_a_recording_is_measured(env: dict[str, str], recording: str) -> None:
+    """The resonance, the band that becomes flat, and lines that dishes.toml takes."""
+    asked = ("soundcheck", "--channel", "2", "--recording", recording)
+    data = json.loads(invoke(*asked, "--json", **env).stdout)[0]
+    shown = invoke(*asked, **env).stdout
+
+    (resonance,) = data["resonances"]
+    assert resonance["hz"] == pytest.approx(24, abs=0.5)
+    assert [8, 160] == pytest.approx(data["flatHz"])
+    (notch,) = tomllib.loads(f"notch = {data['lines']['notch']}")["notch"]
+    assert notch["hz"] == pytest.approx(24, abs=0.5)
+    assert f"notch = {data['lines']['notch']}" in shown
+    assert "resonance at 24" in shown
+    bars = [line.count("#") for line in shown.splitlines() if "#" in line]
+    assert max(bars) > 8
+
+
+def test_a_recording_that_shows_nothing_is_refused(env: dict[str, str], tmp_path: Path) -> None:
+    """In words, with exit code 1."""
+    soundfile.write(tmp_path / "in.wav", np.zeros(50_000), 2000)
+
+    done = invoke("soundcheck", "--channel", "2", "--recording", "in.wav", **env)
+
+    assert 1 == done.exit_code
+    assert "is silent" in done.stderr
+
+
+def test_the_proposal_is_written_and_comments_stay(
+    env: dict[str, str], recording: str, tmp_path: Path
+) -> None:
+    """Only two lines of the channel differ, and the file is one that playback takes."""
+    asked = ("soundcheck", "--channel", "right", "--recording", recording, "--write")
+    done = invoke(*asked, **env)
+
+    assert 0 == done.exit_code, done.stderr
+    text = (tmp_path / "dishes.toml").read_text("utf-8")
+    added = [line for line in text.splitlines() if line not in DISHES.splitlines()]
+    assert [line.partition(" = ")[0] for line in added] == ["notch", "level_db"]
+    assert added[1].endswith("# measured by ear")
+    assert set(DISHES.splitlines()) - set(text.splitlines()) == {
+        "level_db = -25.0  # measured by ear"
+    }
+    left, right, _ = load_dishes(tmp_path / "dishes.toml").channels
+    assert () == left.notch
+    assert right.notch[0].hz == pytest.approx(24, abs=0.5)
+
+
+def test_a_file_that_cannot_be_changed_by_lines_is_left(
+    env: dict[str, str], recording: str, tmp_path: Path
+) -> None:
+    """A notch over several lines: the proposal is shown, and the file stays as it was."""
+    path = tmp_path / "dishes.toml"
+    path.write_text(
+        "[[channel]]\nname = 'a'\nnotch = [\n  {hz = 30, db = 6, width = 9},\n]\n", "utf-8"
+    )
+    before = path.read_bytes()
+
+    done = invoke("soundcheck", "--channel", "1", "--recording", recording, "--write", **env)
+
+    assert 2 == done.exit_code
+    assert "notch = [{hz = 24" in done.stdout
+    assert before == path.read_bytes()
+
+
+@pytest.fixture
+def server(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[LiveServer]:
+    """Return a server that holds the card, here a file, with what the commands need to reach it."""
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RR_PLAYBACK_ENABLED", "true")
+    monkeypatch.setenv("RR_PLAYBACK_FILE", str(tmp_path / "server.wav"))
+    app = create_app(Settings(artifacts_dir=tmp_path / "a"), [Discovered("playback", plugin)])
+    with LiveServer(app) as live, live.client() as client:
+        until(lambda: bool(client.get("/v1/playback").json()["output"]), "the file is open")
+        monkeypatch.delenv("RR_PLAYBACK_FILE")
+        env["RR_PORT"] = str(live.port)
+        yield live
+
+
+@pytest.mark.e2e
+def test_the_server_that_has_the_card_plays(
+    server: LiveServer, env: dict[str, str], tmp_path: Path
+) -> None:
+    """The command asks it, and says what it plays; it measures nothing there."""
+    played = invoke("soundcheck", "--channel", "right", "--signal", "number", **env)
+    refused = invoke("soundcheck", "--channel", "right", "--measure", **env)
+
+    assert 0 == played.exit_code
+    assert "2 right: number at -40 dB" in played.stderr
+    assert 0.009 < loud(tmp_path / "server.wav")[1] < 0.011
+    assert 2 == refused.exit_code
+    assert "plugins disable playback" in refused.stderr
+
+
+@pytest.mark.e2e
+def test_ctrl_c_is_silent_softly_and_at_once(env: dict[str, str], tmp_path: Path) -> None:
+    """In the middle of a sweep: half a second later the file ends, without a step."""
+    out = tmp_path / "out.wav"
+    arguments = ("soundcheck", "--channel", "2", "--signal", "sweep", "--level", "-20")
+    with Running(*arguments, "--file", str(out), cwd=tmp_path, env=env) as running:
+        running.wait_for("2 right: sweep at -20 dB")
+        until(lambda: out.stat().st_size > 3 * 4 * 3 * RATE, "it has played for three seconds")
+        code = running.stop(signal.SIGINT)
+
+    assert 130 == code
+    assert "the channels are silent" in "".join(running.log)
+    y = soundfile.read(out)[0][:, 1]
+    assert np.abs(y[-RATE // 20 :]).max() < 0.005  # what the DC block still lets through
+    assert np.abs(y[-RATE // 2 : -RATE // 4]).max() > 0.05
+    assert np.abs(np.diff(y)).max() < 0.002

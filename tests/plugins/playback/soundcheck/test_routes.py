@@ -1,0 +1,96 @@
+"""The server plays test signals on the card that it holds, here a file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from fastapi.testclient import TestClient
+
+from backend.config import Settings
+from backend.http.app import create_app
+from backend.plugins import Discovered
+from plugins.playback.settings import plugin
+from tests.patience import until
+
+RATE = 8000
+PATH = "/v1/playback/soundcheck"
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    """Return a client of a server that plays into a file."""
+    monkeypatch.setenv("RR_PLAYBACK_ENABLED", "true")
+    monkeypatch.setenv("RR_PLAYBACK_FILE", str(tmp_path / "all.wav"))
+    monkeypatch.setenv("RR_PLAYBACK_RATE", str(RATE))
+    settings = Settings(artifacts_dir=tmp_path / "artifacts")
+    with TestClient(
+        create_app(settings, [Discovered("playback", plugin)]), "http://127.0.0.1"
+    ) as client:
+        until(lambda: bool(client.get("/v1/playback").json()["output"]), "the file is open")
+        yield client
+
+
+def peak(client: TestClient, channel: int) -> float:
+    return float(client.get("/v1/playback").json()["channels"][channel - 1]["peak"])
+
+
+def test_a_signal_is_played_and_stopped(client: TestClient, tmp_path: Path) -> None:
+    """It says its channel's name; the stop is soft, and the other channels are silent."""
+    body = {"channel": 2, "signal": "buzz", "levelDb": -20}
+
+    started = client.post(PATH, json=body).json()
+
+    assert {**body, "name": "dish 2", "durationS": 5.0} == started
+    until(lambda: peak(client, 2) > 0.09, "it is heard")
+    assert 204 == client.delete(PATH).status_code
+    until(lambda: peak(client, 2) < 0.01, "it is silent")
+    path = tmp_path / "all.wav"
+    until(lambda: soundfile.info(path).frames > 3 * RATE, "its header tells of it")
+    y, _ = soundfile.read(path)
+    assert not y[:, [0, 2, 3, 4, 5]].any()
+    assert np.abs(np.diff(y[:, 1])).max() < 0.004  # as of the tone itself: nowhere a step
+
+
+def test_the_level_is_quiet_and_at_most_the_cap(client: TestClient) -> None:
+    """Nobody said how loud: -40 dB. Somebody said too loud: the cap of the channel."""
+    quiet = client.post(PATH, json={"channel": 1, "signal": "number"}).json()
+    loud = client.post(PATH, json={"channel": 1, "signal": "sweep", "levelDb": 0}).json()
+
+    assert [-40, -12] == [quiet["levelDb"], loud["levelDb"]]
+    assert 20 == loud["durationS"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"channel": 7, "signal": "buzz"}, 404),
+        ({"channel": 0, "signal": "buzz"}, 422),
+        ({"channel": 1, "signal": "song"}, 422),
+        ({"channel": 1, "signal": "buzz", "levelDb": 6}, 422),
+    ],
+)
+def test_what_there_is_not_is_refused(
+    client: TestClient, body: dict[str, object], status: int
+) -> None:
+    """A channel, a signal, a level."""
+    assert status == client.post(PATH, json=body).status_code
+
+
+def test_nothing_is_played_after_an_emergency_stop(client: TestClient) -> None:
+    """Until it is released; the reason is said."""
+    body = {"channel": 1, "signal": "buzz"}
+    client.post("/v1/playback/stop")
+
+    refused = client.post(PATH, json=body)
+    client.post("/v1/playback/release")
+    played = client.post(PATH, json=body)
+
+    assert (409, 200) == (refused.status_code, played.status_code)
+    assert "stopped" in refused.json()["detail"]
+
+
+def test_a_stop_without_a_signal_does_nothing(client: TestClient) -> None:
+    """It may be sent at any time."""
+    assert 204 == client.delete(PATH).status_code
