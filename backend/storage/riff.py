@@ -2,13 +2,19 @@
 
 libsndfile alone is not enough: it opens a half-truncated file without an error, takes FLAC, ADPCM
 or 17-bit samples under the name of WAV, and believes any sampling rate (48 kB that claim 1 Hz
-become 1.7 GB when resampled). This reader knows one format only: RIFF/WAVE with linear integer or
-IEEE float samples.
+become 1.7 GB when resampled). The rule: what libsndfile, SoX and ffmpeg read alike is read; what
+they read differently, such as 24 bits in frames of 4 bytes, or repair, is refused with its value.
+
+    read       RIFF, RF64, BW64; integers, floats, A-law, mu-law; any chunks around the samples
+    warning    a size that was never filled in; half a frame at the end
+    refused    fewer samples than declared; frames that are not channels times bits; no `fmt `, two,
+               or one after the samples; no pad byte after an odd chunk; RIFX; what is compressed
 
 References
 ----------
 .. [1] Microsoft and IBM, "Multimedia Programming Interface and Data Specifications 1.0", 1991.
 .. [2] Microsoft, "Multiple Channel Audio Data and WAVE Files", 2007 (WAVE_FORMAT_EXTENSIBLE).
+.. [3] EBU Tech 3306, "RF64: An extended file format for audio data", 2018.
 """
 
 import io
@@ -29,7 +35,7 @@ PCM16_HEADER_BYTES = 44
 MAX_CHUNKS = 1_000
 """More chunks than this before the samples are an attack on patience, not a recording."""
 
-PCM, IEEE_FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
+PCM, IEEE_FLOAT, ALAW, MULAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 SUBTYPES = {
     (PCM, 8): "PCM_U8",
     (PCM, 16): "PCM_16",
@@ -37,24 +43,25 @@ SUBTYPES = {
     (PCM, 32): "PCM_32",
     (IEEE_FLOAT, 32): "FLOAT",
     (IEEE_FLOAT, 64): "DOUBLE",
+    (ALAW, 8): "ALAW",
+    (MULAW, 8): "ULAW",
 }
 """(format tag, bits per sample) -> the name soundfile gives it."""
 
 _TAG_NAMES = {
     2: "MS ADPCM",
-    6: "A-law",
-    7: "mu-law",
+    ALAW: "A-law",
+    MULAW: "mu-law",
     0x11: "IMA ADPCM",
     0x31: "GSM 6.10",
     0x55: "MP3",
 }
 _OTHER_FORMS = {
-    b"RF64": "RF64 (64-bit sizes)",
-    b"BW64": "BW64 (64-bit sizes)",
     b"RIFX": "RIFX (big-endian)",
     b"fLaC": "FLAC",
     b"OggS": "Ogg",
     b"FORM": "AIFF",
+    b"ID3": "MP3",
 }
 STREAMED_FROM = 2_000_000_000
 """A data size from here on that is not there stands for "not known yet", as 0 does.
@@ -65,6 +72,9 @@ take the size of the header, or a part of a frame, off these. No file that we re
 """
 
 _FMT_SIZE, _EXTENSIBLE_SIZE = 16, 40
+FORMS = (b"RIFF", b"RF64", b"BW64")
+_IN_DS64 = 0xFFFF_FFFF
+"""Stands for a size in the chunk `ds64`: 8 bytes for the file, then 8 for the samples [3]_."""
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 """What follows the two bytes of the format tag in a KSDATAFORMAT_SUBTYPE GUID [2]_."""
 
@@ -114,7 +124,7 @@ def read_header(stream: BinaryIO, size: int) -> Header:
     """
     _check_form(stream, size)
     fmt: tuple[int, int, str, int] | None = None
-    offset = 12
+    offset, in_ds64 = 12, _IN_DS64
     for _ in range(MAX_CHUNKS):
         stream.seek(offset)
         head = stream.read(8)
@@ -124,6 +134,8 @@ def read_header(stream: BinaryIO, size: int) -> Header:
         name, declared = struct.unpack("<4sI", head)
         offset += 8
         if name == b"data":
+            if declared == _IN_DS64:
+                declared = in_ds64
             if fmt is None:
                 raise WavError("not_wave", f"samples at byte {offset} come before their format")
             if declared:
@@ -137,12 +149,19 @@ def read_header(stream: BinaryIO, size: int) -> Header:
                 f"chunk {name!r} at byte {offset - 8} claims {declared} bytes, "
                 f"{size - offset} are there",
             )
-        if name == b"fmt ":
+        if name == b"ds64":
+            in_ds64 = int.from_bytes(stream.read(min(declared, 16))[8:], "little") or _IN_DS64
+        elif name == b"fmt ":
             if fmt is not None:
                 raise WavError("not_wave", f"second 'fmt ' chunk at byte {offset - 8}")
             fmt = _fmt(stream.read(min(declared, _EXTENSIBLE_SIZE)))
         offset += declared + declared % 2  # chunks start on even bytes
     raise WavError("not_wave", f"more than {MAX_CHUNKS} chunks before the samples")
+
+
+def other_form(start: bytes) -> str | None:
+    """Return what a file that begins with `start` is, if it is sound of another kind than WAV."""
+    return _OTHER_FORMS.get(start[:4]) or _OTHER_FORMS.get(start[:3])
 
 
 def _check_form(stream: BinaryIO, size: int) -> None:
@@ -151,9 +170,9 @@ def _check_form(stream: BinaryIO, size: int) -> None:
         raise WavError("empty", "file is empty (0 bytes)")
     stream.seek(0)
     head = stream.read(12)
-    if other := _OTHER_FORMS.get(head[:4]):
+    if other := other_form(head):
         raise WavError("unsupported_format", f"file is {other}, not RIFF/WAVE")
-    if head[:4] != b"RIFF" or (len(head) == 12 and head[8:] != b"WAVE"):
+    if head[:4] not in FORMS or (len(head) == 12 and head[8:] != b"WAVE"):
         raise WavError("not_wave", f"file starts with {head!r}, not with RIFF....WAVE")
     if len(head) < 12:
         raise WavError("truncated", f"file ends at byte {size}, inside its first header")
@@ -172,7 +191,7 @@ def _fmt(chunk: bytes) -> tuple[int, int, str, int]:
         raise WavError(
             "unsupported_format",
             f"samples are {bits}-bit {kind} (format tag 0x{tag:04X}); "
-            "8, 16, 24 or 32-bit integer and 32 or 64-bit float are read",
+            "8, 16, 24 or 32-bit integer, 32 or 64-bit float, A-law and mu-law are read",
         )
     if not 1 <= channels <= MAX_CHANNELS:
         raise WavError("out_of_range", f"{channels} channels; 1 to {MAX_CHANNELS} are read")

@@ -7,14 +7,14 @@ import numpy as np
 
 from backend.errors import SpeechError
 from backend.speech.sound.loudness import Samples
-from backend.storage import WavError, read_header
+from backend.storage import WavError, read_header, riff
 
 MAX_BODY_BYTES: Final = 40_000_000
 """Two minutes of 48 kHz stereo in 24 bits are 35 MB."""
 MIN_DURATION_S: Final = 0.1
 """Shorter than any word."""
 
-_OTHER_FORMATS = {b"ID3": "MP3", b"OggS": "Ogg", b"fLaC": "FLAC", b"<": "HTML", b"{": "JSON"}
+_TEXTS = {b"<": "HTML", b"{": "JSON"}
 
 
 class TruncatedError(SpeechError):
@@ -28,15 +28,15 @@ def decode(body: bytes, *, raw_rate: int | None = None) -> tuple[Samples, int]:
     """
     if not body:
         raise TruncatedError("the answer is empty")
-    if body[:4] == b"RIFF":
-        y, sample_rate = _decode_wav(body)
-    elif raw_rate is not None and _other_format(body) is None:
+    if raw_rate is not None and not _is_known(body):
         if len(body) % 2:
             raise TruncatedError(f"the answer ends within a sample ({len(body)} bytes of 16 bits)")
-        y, sample_rate = _samples(body, raw_rate, 1, "PCM_16"), raw_rate
+        header = riff.Header(raw_rate, 1, "PCM_16", len(body) // 2, 0, len(body), ())
     else:
-        kind = _other_format(body) or "unknown data"
-        raise SpeechError(f"the answer is {kind}, not a WAV ({len(body)} bytes)")
+        header = _header(body)
+    n_bytes = header.frames * header.channels * header.bits // 8
+    data = body[header.data_offset :][:n_bytes]
+    y, sample_rate = riff.samples(data, header).mean(axis=1), header.rate
     if not np.isfinite(y).all():
         raise SpeechError(f"{np.count_nonzero(~np.isfinite(y))} of {len(y)} samples are not finite")
     if len(y) < MIN_DURATION_S * sample_rate:
@@ -44,35 +44,21 @@ def decode(body: bytes, *, raw_rate: int | None = None) -> tuple[Samples, int]:
     return y, sample_rate
 
 
-def _other_format(body: bytes) -> str | None:
+def _text(body: bytes) -> str | None:
     start = body[:64].lstrip()
-    return next((name for magic, name in _OTHER_FORMATS.items() if start.startswith(magic)), None)
+    return next((name for magic, name in _TEXTS.items() if start.startswith(magic)), None)
 
 
-def _decode_wav(body: bytes) -> tuple[Samples, int]:
+def _is_known(body: bytes) -> bool:
+    """Return whether `body` begins as a file does, and is no samples alone."""
+    return body[:4] in riff.FORMS or bool(riff.other_form(body) or _text(body))
+
+
+def _header(body: bytes) -> riff.Header:
+    if kind := _text(body):
+        raise SpeechError(f"the answer is {kind}, not a WAV ({len(body)} bytes)")
     try:
-        header = read_header(BytesIO(body), len(body))
+        return read_header(BytesIO(body), len(body))
     except WavError as error:
-        kind = TruncatedError if error.reason == "truncated" else SpeechError
-        raise kind(f"the WAV cannot be read: {error}") from None
-    n_bytes = header.frames * header.channels * header.bits // 8
-    data = body[header.data_offset :][:n_bytes]
-    return _samples(data, header.rate, header.channels, header.subtype), header.rate
-
-
-def _samples(data: bytes, sample_rate: int, channels: int, subtype: str) -> Samples:
-    """Return the mean of the channels at full scale +-1."""
-    import soundfile as sf  # the embedded engine reads no speech
-
-    y, _ = sf.read(
-        BytesIO(data),
-        dtype="float32",
-        always_2d=True,
-        samplerate=sample_rate,
-        channels=channels,
-        format="RAW",
-        subtype=subtype,
-        endian="LITTLE",
-    )
-    mono: Samples = y.mean(axis=1)
-    return mono
+        refused = TruncatedError if error.reason == "truncated" else SpeechError
+        raise refused(f"the WAV cannot be read: {error}") from None

@@ -39,12 +39,13 @@ def riff(
     channels: int = 1,
     bits: int = 16,
     coding: int = 1,
+    block_align: int | None = None,
     data_size: int | None = None,
     before: bytes = b"",
     after: bytes = b"",
 ) -> bytes:
     """Return a WAV of `data` with any header."""
-    frame = channels * bits // 8
+    frame = block_align or channels * bits // 8
     layout = struct.pack("<HHIIHH", coding, channels, sample_rate, sample_rate * frame, frame, bits)
     size = len(data) if data_size is None else data_size
     chunks = b"fmt " + struct.pack("<I", len(layout)) + layout + before

@@ -57,6 +57,13 @@ def riff(
     return form + struct.pack("<I", len(body) if declared is None else declared) + body
 
 
+def ds64(size: int, samples: bytes, *, form: bytes = b"RF64") -> bytes:
+    """Return an RF64 file of `samples` that claims to have `size` bytes of them."""
+    sizes = chunk(b"ds64", struct.pack("<QQQI", 80 + size, size, size // 2, 0))
+    data = b"data" + struct.pack("<I", 2**32 - 1) + samples
+    return riff(sizes, fmt(), data, form=form, declared=2**32 - 1)
+
+
 def tone(frames: int = 2_000, rate: int = 22_050) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return a tone of 220 Hz at half scale."""
     return 0.5 * np.sin(2 * np.pi * 220 * np.arange(frames) / rate)
@@ -105,12 +112,10 @@ def _not_riff() -> Iterator[Bad]:
     yield Bad("json error", b'{"error": {"code": 429}}', "not_wave", "error")
     yield Bad("zeros", bytes(4096), "not_wave", "\\x00")
     yield Bad("ones", b"\xff" * 4096, "not_wave", "\\xff")
-    yield Bad("mp3", b"ID3\x04\x00\x00\x00\x00\x00\x00" + bytes(500), "not_wave", "ID3")
+    yield Bad("mp3", b"ID3\x04\x00\x00\x00\x00\x00\x00" + bytes(500), "unsupported_format", "MP3")
     yield Bad("flac", b"fLaC" + bytes(500), "unsupported_format", "FLAC")
     yield Bad("ogg", b"OggS" + bytes(500), "unsupported_format", "Ogg")
     yield Bad("aiff", b"FORM\0\0\1\0AIFF" + bytes(500), "unsupported_format", "AIFF")
-    yield Bad("rf64", b"RF64" + good[4:], "unsupported_format", "RF64")
-    yield Bad("bw64", b"BW64" + good[4:], "unsupported_format", "BW64")
     yield Bad("rifx", b"RIFX" + good[4:], "unsupported_format", "RIFX")
     yield Bad("avi", riff(fmt(), kind=b"AVI "), "not_wave", "AVI ")
     yield Bad("lower case", b"riff" + good[4:], "not_wave", "riff")
@@ -125,8 +130,6 @@ def _bad_format() -> Iterator[Bad]:
     def bad(name: str, head: bytes, reason: str, value: str) -> Bad:
         return Bad(name, riff(head, data), reason, value)
 
-    yield bad("mu-law", fmt(7, bits=8), "unsupported_format", "mu-law")
-    yield bad("a-law", fmt(6, bits=8), "unsupported_format", "A-law")
     yield bad("ms adpcm", fmt(2, bits=4, block_align=256), "unsupported_format", "MS ADPCM")
     yield bad("ima adpcm", fmt(0x11, bits=4, block_align=256), "unsupported_format", "IMA ADPCM")
     yield bad("gsm", fmt(0x31, bits=0, block_align=65), "unsupported_format", "GSM")
@@ -143,6 +146,10 @@ def _bad_format() -> Iterator[Bad]:
         yield bad(f"{channels} channels", head, "out_of_range", f"{channels} channels")
     for rate in (0, 1, 4_000, 7_999, 192_001, 384_000, 2**31, 2**32 - 1):
         yield bad(f"{rate} Hz", fmt(rate=rate), "out_of_range", f"{rate} Hz")
+    for bits, align in ((24, 4), (12, 2), (8, 2), (32, 3)):
+        head = fmt(bits=bits, block_align=align)
+        reason = "unsupported_format" if bits == 12 else "not_wave"
+        yield bad(f"{bits} bits in {align} bytes", head, reason, f"{12 if bits == 12 else align}")
     yield bad("block align 0", fmt(block_align=0), "not_wave", "0 bytes per frame")
     yield bad("block align 3", fmt(block_align=3), "not_wave", "3 bytes per frame")
     yield bad(
@@ -151,7 +158,6 @@ def _bad_format() -> Iterator[Bad]:
         "unsupported_format",
         "GUID",
     )
-    yield bad("extensible, mu-law", extensible(8, 8, 7), "unsupported_format", "mu-law")
     yield bad("extensible, 17 of 16 bits", extensible(16, 17, 1), "not_wave", "17 valid bits")
     yield bad("extensible, short", fmt(0xFFFE, extra=bytes(8)), "not_wave", "24 bytes")
 
@@ -197,6 +203,8 @@ def _bad_sizes() -> Iterator[Bad]:
     )
     yield Bad("streamed, nothing there", declares(0xFFFF_FFFF, b""), "empty", "0 whole frames")
     yield Bad("one byte short", declares(4_000, pcm16()[:-1]), "truncated", "3999")
+    yield Bad("rf64, one byte short", ds64(4_000, pcm16()[:-1]), "truncated", "3999")
+    yield Bad("rf64, ds64 cut", riff(chunk(b"ds64", bytes(9)), form=b"RF64"), "truncated", "fmt ")
     yield Bad("half there", declares(4_000, pcm16()[:2_000]), "truncated", "2000")
     yield Bad("declares 1 GB", declares(2**30, pcm16()), "truncated", "1073741824")
     yield Bad("declares 2 GB less one", declares(1_999_999_999, pcm16()), "truncated", "1999999999")
@@ -265,6 +273,13 @@ def good_files() -> dict[str, tuple[bytes, tuple[str, ...]]]:
         "extensible 16": (riff(extensible(16, 16, 1), data), ()),
         "extensible 20 in 24": (riff(extensible(24, 20, 1), chunk(b"data", pcm16(1_500))), ()),
         "extensible float": (riff(extensible(32, 32, 3), chunk(b"data", float32())), ()),
+        "a-law": (riff(fmt(6, bits=8), chunk(b"data", bytes(range(256)))), ()),
+        "mu-law": (riff(fmt(7, bits=8), chunk(b"data", bytes(range(256)))), ()),
+        "extensible mu-law": (riff(extensible(8, 8, 7), chunk(b"data", bytes(range(256)))), ()),
+        "extensible 24 in 32": (riff(extensible(32, 24, 1), chunk(b"data", huge)), ()),
+        "rf64": (ds64(4_000, pcm16()), ()),
+        "bw64": (ds64(4_000, pcm16(), form=b"BW64"), ()),
+        "rf64, chunks behind": (ds64(4_000, pcm16() + chunk(b"LIST", b"INFO")), ()),
         "one sample": (riff(fmt(), chunk(b"data", pcm16(2)[2:])), ()),
         "shorter than a frame": (riff(fmt(), chunk(b"data", pcm16(100))), ()),
         "silence": (riff(fmt(), chunk(b"data", bytes(8_000))), ()),
