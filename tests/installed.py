@@ -10,10 +10,11 @@ NEEDED = {
     "RR_WEBHOOK_URLS": "http://127.0.0.1:9/",
     "RR_WEBHOOK_SECRET": "bm9ib2R5IGlzIHRvbGQgYSBzZWNyZXQgaGVyZQ==",
     "RR_MQTT_URL": "mqtt://127.0.0.1:9",
+    "RR_NATS_URL": "nats://127.0.0.1:9",
     "RR_PLAYBACK_DEVICE": "no card has this name",
 }
 """What a plugin needs besides being on; port 9 is where what is sent is thrown away."""
-ALONE = frozenset({"mqtt", "playback", "webhook"})
+ALONE = frozenset({"mqtt", "nats", "playback", "webhook"})
 """Those that are `degraded` where nobody answers, or there is no sound card."""
 
 

@@ -7,7 +7,7 @@ each connection starts from nothing: `use(client)` subscribes, and is cancelled 
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,7 +104,7 @@ class NatsConnection:
             finally:
                 self.problem = self.problem or f"the connection to {self.url} is lost"
                 with suppress(Exception):
-                    await asyncio.wait_for(client.close(), CLOSE_LIMIT_S)
+                    await _within(CLOSE_LIMIT_S, client.close())
             await asyncio.sleep(PAUSE_S)
 
     def _client(self) -> "Client":
@@ -131,18 +131,18 @@ class NatsConnection:
                 log.warning("NATS refuses something", url=self.url, problem=self._words(error))
 
         try:
-            async with asyncio.timeout(CONNECT_LIMIT_S):
-                await client.connect(
-                    **self._options,
-                    name=self._name,
-                    error_cb=on_error,
-                    allow_reconnect=False,
-                    max_reconnect_attempts=1,
-                    reconnect_time_wait=0,
-                    connect_timeout=2,
-                    ping_interval=PING_S,
-                    max_outstanding_pings=1,
-                )
+            connecting = client.connect(
+                **self._options,
+                name=self._name,
+                error_cb=on_error,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                connect_timeout=2,
+                ping_interval=PING_S,
+                max_outstanding_pings=1,
+            )
+            await _within(CONNECT_LIMIT_S, connecting)
         except Exception as error:
             raise (errors[-1] if errors else error) from error
 
@@ -179,3 +179,16 @@ class NatsConnection:
         from nats.errors import Error
 
         return isinstance(error, OSError | TimeoutError | Error)
+
+
+async def _within(limit_s: float, work: Coroutine[Any, Any, None]) -> None:
+    """Await `work`, or raise TimeoutError; in a task: nats-py swallows cancellations."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task], timeout=limit_s)
+    finally:
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        task.cancel()
+    if not task.done():
+        raise TimeoutError
+    task.result()

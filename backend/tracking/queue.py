@@ -115,6 +115,7 @@ class EventQueue(Generic[T]):
         try:
             yield
         finally:
+            await asyncio.sleep(0)  # what was sent just before is put now
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_LIMIT_S):
                     await self._queue.join()

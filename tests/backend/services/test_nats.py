@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from backend.errors import SettingsError
 from backend.services import NatsConnection, NatsLogin
+from tests.command import free_port
 from tests.nats_server import ENCRYPTED, TLS, nats_server
 from tests.patience import LIMIT_S, until
 
@@ -171,3 +172,21 @@ def test_a_wrong_login_is_said_before_it_is_tried(login: NatsLogin, words: str) 
         login.options()
 
     assert "SUsecret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3, 5, 8, 13, 21])
+async def test_it_ends_whenever_it_is_told_to(turns: int) -> None:
+    """Cancelled at any step of a connection that fails, it ends at once."""
+
+    async def use(_: "Client") -> None:
+        raise AssertionError
+
+    made = NatsConnection(NatsLogin(f"nats://127.0.0.1:{free_port()}"), "test", use)
+    running = asyncio.create_task(made.run())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+
+    done, _pending = await asyncio.wait([running], timeout=LIMIT_S)
+
+    assert {running} == done

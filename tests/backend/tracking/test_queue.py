@@ -127,9 +127,10 @@ async def test_several_signals_of_any_thread_are_listened_to() -> None:
             emit(tts_written, None, spoken("s", 1, 1))
             event = TurnFinished("s", 1, (1,), NOW)
             await asyncio.to_thread(emit, turn_finished, None, event)
+            emit(tts_written, None, spoken("s", 1, 2))  # and then it ends at once
         emit(tts_written, None, spoken("s", 2, 1))
 
-    assert ["tts_written", "turn_finished"] == [one.signal for one in handled]
+    assert ["tts_written", "turn_finished", "tts_written"] == [one.signal for one in handled]
     assert event == handled[1].event
     assert handled[0].at <= handled[1].at
 

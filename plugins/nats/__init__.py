@@ -1,0 +1,1 @@
+"""Publishes signals to a NATS server, for subscribers on other machines."""
