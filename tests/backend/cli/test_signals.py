@@ -57,11 +57,11 @@ def test_plugins_listen_that_are_on() -> None:
 
     assert (
         ["metrics", "waves", "stream", "show", "recorder"],
-        ["mqtt", "osc", "retention", "nats", "webhook"],
+        ["mqtt", "osc", "playback", "retention", "nats", "webhook"],
     ) == (*(plain["tts_written"]["listeners"], plain["tts_written"]["off"]),)
     assert (
         ["metrics", "waves", "recorder"],
-        ["mqtt", "osc", "show", "retention", "nats", "webhook"],
+        ["mqtt", "osc", "playback", "show", "retention", "nats", "webhook"],
     ) == (*(changed["tts_written"]["listeners"], changed["tts_written"]["off"]),)
 
 
