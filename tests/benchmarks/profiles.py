@@ -19,6 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -92,7 +93,7 @@ def _real() -> Iterator[npt.NDArray[np.float32]]:
             yield y[piece * PIECE_S * SR : (piece + 1) * PIECE_S * SR]
 
 
-def made(name: str, voice: Voice, numbers: Mapping[str, float]) -> Array:
+def made(name: str, voice: Voice, numbers: Mapping[str, Any]) -> Array:
     """Return the waves of a profile."""
     return decompose(voice.samples).waves if name == "v3" else find(name).make(voice, numbers)
 
@@ -107,7 +108,7 @@ def envelope(wave: Array) -> Array:
     return amplitude
 
 
-def judged(name: str, voice: Voice, numbers: Mapping[str, float], dish: Dish) -> dict[str, float]:
+def judged(name: str, voice: Voice, numbers: Mapping[str, Any], dish: Dish) -> dict[str, float]:
     """Return the scores of one recording."""
     waves = made(name, voice, numbers)
     low, high = BANDS_HZ[name]
@@ -185,7 +186,7 @@ def main() -> None:
     ):
         table.add_column(column)
     varied = [one.partition("=") for one in options.vary]
-    sets = [(name, name, {}) for name in BANDS_HZ]
+    sets: list[tuple[str, str, dict[str, float]]] = [(name, name, {}) for name in BANDS_HZ]
     sets += [(f"{key} {value}", "faraday", {key: float(value)}) for key, _, value in varied]
     with ProcessPoolExecutor() as pool:
         for label, name, numbers in sets:

@@ -241,6 +241,15 @@ def test_the_cap_and_the_notch_are_those_of_the_dish(utterances: "list[np.ndarra
     assert left == [pytest.approx(0.1, rel=0.15), 1, pytest.approx(0.1, rel=0.15)]
 
 
+def test_a_cap_of_each_dish_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six numbers, separated by commas."""
+    monkeypatch.setenv("RR_WAVES_FARADAY_CEILING_DB", "-1, -3,-6,-10,-20,-40")
+
+    numbers = Numbers(**WavesSettings().of_profile("faraday"))
+
+    assert CEILINGS_DB == numbers.ceiling_db
+
+
 @pytest.mark.parametrize("values", [(-1,) * 5, (-1,) * 7, (0,) * 6, (-41,) * 6])
 def test_a_cap_is_given_for_each_of_six_dishes(values: tuple[float, ...]) -> None:
     """From -40 to -1 dBFS."""
