@@ -92,7 +92,7 @@ def _page(cls: type[BaseSettings]) -> str:
 def _default(field: FieldInfo) -> str:
     default = field.get_default()
     if isinstance(default, tuple):
-        return ",".join(map(str, default))
+        return ",".join(default)
     return "" if default is None else str(default).removesuffix(".0")
 
 

@@ -151,11 +151,13 @@ class NatsConnection:
         try:
             while client.is_connected and not using.done():
                 await asyncio.wait([using], timeout=CHECK_S)
-            if using.done():
+            if client.is_connected:
                 using.result()
         finally:
             using.cancel()
             await asyncio.wait([using], timeout=CLOSE_LIMIT_S)
+            if using.done() and not using.cancelled():
+                using.exception()  # the connection was lost while it used it
 
     def _words(self, error: Exception) -> str:
         """Return why there is no connection, in words without a secret."""

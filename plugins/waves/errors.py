@@ -6,6 +6,7 @@
         ├── KernelError     compiled code cannot be had, or must not be run; librosa does the work
         ├── ProfileError    there is no such profile, or what it makes are no waves
         ├── PitchError      samples or parameters that no pitch can be tracked with; a ValueError
+        ├── FarmError       what came from another machine is refused
         └── PublishError    the output could not be written whole; nothing of it is left
 
 None of them crosses a process border: the child side turns them into plain data.
@@ -57,6 +58,10 @@ class ProfileError(WavesError):
 
 class PublishError(WavesError):
     """The three files of an utterance could not be published; none of them stands in its place."""
+
+
+class FarmError(WavesError):
+    """A message from another machine is not what it has to be."""
 
 
 class KernelError(WavesError):

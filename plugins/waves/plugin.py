@@ -17,7 +17,7 @@ from backend.plugins import Host
 from backend.signals import TtsWritten, tts_written
 from plugins.waves import worker
 from plugins.waves.jobs import Backfill, Remaking, WaveJob, WavesContext
-from plugins.waves.pool import DiskSpace, OnState, Outcome, Pool
+from plugins.waves.pool import DiskSpace, JobTable, OnState, Outcome, Pool, Remote
 from plugins.waves.preparing import prepare, usable_root
 from plugins.waves.settings import WavesSettings
 
@@ -86,4 +86,11 @@ def create_pool(
         low_priority=low_priority,
         on_state=on_state,
         pause_reason=pause_reason,
+        remote=partial(_farm, settings) if settings.farm else None,
     )
+
+
+def _farm(settings: WavesSettings, jobs: JobTable, update_state: Callable[[], None]) -> Remote:
+    from plugins.waves.farm import Farm
+
+    return Farm(settings, jobs, update_state)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from plugins.waves.profiles import Voice
 
 
+SAMPLE_RATE = 8000
+"""Hertz of every wave; `v3.PROCESSING_SR` without its libraries."""
 NOT_FINAL = ("missing", "unreadable", "changed")
 """Refusals that say nothing about what the recording holds: another attempt may succeed."""
 
@@ -78,18 +80,15 @@ def decompose(order: Order) -> Report:
     from plugins.waves.v3 import PROCESSING_SR
 
     source = Path(order.wav_path)
-    identity = _identity(source)
+    known = identity(source)
     try:
         if order.root is not None:
             reader.check_source(source, order.root)
         wave = reader.read(source, max_duration_s=order.max_duration_s, rate=PROCESSING_SR)
         voice = _voice(wave.samples, order)
-        sets = tuple(_try_to_make(voice, *one, order, identity) for one in order.profiles)
+        sets = tuple(_try_to_make(voice, *one, order, known) for one in order.profiles)
     except AudioError as error:
-        if order.root is not None and not source.parent.parent.is_dir():
-            return Report("session_gone", f"the session was deleted: {error}")
-        final = error.reason not in NOT_FINAL
-        return Report("invalid_audio", str(error), data=identity if final else {})
+        return refusal(order, error, known)
     except PublishError as error:
         return Report("publish_failed", str(error))
     return Report(
@@ -103,12 +102,34 @@ def decompose(order: Order) -> Report:
     )
 
 
+def read(order: Order) -> tuple[bytes, Mapping[str, object]]:
+    """Return the file of a recording for a worker on another machine, and its identity.
+
+    Raises AudioError.
+    """
+    from plugins.waves.audio import reader
+
+    source = Path(order.wav_path)
+    known = identity(source)
+    if order.root is not None:
+        reader.check_source(source, order.root)
+    return reader.contents(source), known
+
+
+def refusal(order: Order, error: AudioError, known: Mapping[str, object]) -> Report:
+    """Report a recording that is refused; `known` is its identity."""
+    if order.root is not None and not Path(order.wav_path).parent.parent.is_dir():
+        return Report("session_gone", f"the session was deleted: {error}")
+    final = error.reason not in NOT_FINAL
+    return Report("invalid_audio", str(error), data=known if final else {})
+
+
 def _try_to_make(
     voice: "Voice",
     profile: str,
     numbers: Mapping[str, Any],
     order: Order,
-    identity: Mapping[str, object],
+    known: Mapping[str, object],
 ) -> dict[str, Any]:
     """Make the waves of a profile; if one beside V3 fails, return why."""
     try:
@@ -119,7 +140,7 @@ def _try_to_make(
         reason = "publish_failed" if isinstance(error, PublishError) else "error"
         may_pass = isinstance(error, PublishError | OSError | MemoryError)
         message = f"{type(error).__name__}: {error}"
-        contents = {} if may_pass else identity
+        contents = {} if may_pass else known
         return {"profile": profile, "files": (), "reason": reason, "message": message, **contents}
 
 
@@ -135,27 +156,25 @@ def _voice(samples: "npt.NDArray[np.float32]", order: Order) -> "Voice":
 
 def _make(voice: "Voice", profile: str, numbers: Mapping[str, Any], order: Order) -> dict[str, Any]:
     """Make and publish the waves of a profile; return its files and figures."""
-    from plugins.waves.audio import pcm16
-    from plugins.waves.files import publishing, targets_in
-    from plugins.waves.v3 import PROCESSING_SR
-
     if profile == "v3":
         waves, figures = _made_by_v3(voice, order)
     else:
         waves, figures = _made_by_profile(voice, profile, numbers)
+    return {"profile": profile, "files": publish(waves, profile, order), **figures}
+
+
+def publish(waves: "Sequence[pcm16.Pcm16]", profile: str, order: Order) -> tuple[Any, ...]:
+    """Put the waves of a profile in place; return what is reported of each file."""
+    from plugins.waves.audio import pcm16
+    from plugins.waves.files import publishing, targets_in
+
     source = Path(order.wav_path)
     if not source.exists():  # nobody wants its waves
         raise AudioError("missing", "the recording was deleted while it was decomposed")
     targets = targets_in(Path(order.directory), source, profile, len(waves))
-    published = publishing.publish(waves, PROCESSING_SR, targets, Path(order.temporary))
+    published = publishing.publish(waves, SAMPLE_RATE, targets, Path(order.temporary))
     files = zip(published, waves, strict=True)
-    return {
-        "profile": profile,
-        "files": tuple(
-            (str(one.path), one.size, one.sha256, *pcm16.level(pcm)) for one, pcm in files
-        ),
-        **figures,
-    }
+    return tuple((str(one.path), one.size, one.sha256, *pcm16.level(pcm)) for one, pcm in files)
 
 
 def _made_by_v3(voice: "Voice", order: Order) -> "tuple[Sequence[pcm16.Pcm16], dict[str, Any]]":
@@ -200,7 +219,7 @@ def _made_by_profile(
     }
 
 
-def _identity(source: Path) -> dict[str, object]:
+def identity(source: Path) -> dict[str, object]:
     """Return what changes when the recording does; nothing if there is none."""
     try:
         status = source.lstat()

@@ -84,6 +84,23 @@ def read(
     return _read_once(path, max_duration_s, max_bytes, rate)
 
 
+def contents(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return a file as it is; raises AudioError if it is too large, or changes meanwhile."""
+    with _opened(path) as (stream, before):
+        try:
+            data = stream.read(max_bytes + 1)
+        except OSError as error:
+            raise AudioError(
+                "unreadable", f"cannot read {shown(path)}: {describe(error)}"
+            ) from error
+        after = os.fstat(stream.fileno())
+    if len(data) > max_bytes:
+        raise AudioError("too_large", f"file of {before.st_size} bytes; limit {max_bytes}")
+    if (len(data), before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise AudioError("changed", "file changed while it was read")
+    return data
+
+
 def check_source(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> Path:
     """Return the real path of `path`, which must lie below `root` with every link followed.
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +18,15 @@ from backend.errors import EXIT_FAILED, UsageError
 from backend.plugins import Host, existing_artifacts, interruptible
 from backend.storage import Artifacts, holding
 from backend.terminal import ArtifactsArgument, AsJson, DryRun, output, show_json, show_table
-from plugins.waves.cli.progress import Workers, of_size, results
+from plugins.waves.cli.progress import (
+    Farm,
+    Workers,
+    load,
+    machines,
+    of_size,
+    results,
+    show_machines,
+)
 from plugins.waves.settings import WavesSettings
 
 if TYPE_CHECKING:
@@ -45,6 +54,7 @@ def backfill(
     ] = None,
     dry_run: DryRun = False,
     workers: Workers = None,
+    farm: Farm = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the waves that are missing in an artifacts directory.
@@ -55,7 +65,8 @@ def backfill(
     from plugins.waves.jobs import Search
 
     root = existing_artifacts(artifacts)
-    settings = WavesSettings.load()
+    settings = load(farm)
+    started = monotonic()
     since_s = _moment(since).timestamp() if since else 0.0
     with interruptible(KEPT), nullcontext() if dry_run else holding(root, PURPOSE):
         left = Search(root, settings.profiles).run()
@@ -64,7 +75,8 @@ def backfill(
             rows = [_row(item, LISTED_AS[item.state]) for item in found]
         else:
             rows = _run(found, root, settings, workers)
-    _show(rows, root.root, as_json)
+    made_by = [row["machine"] for row in rows if row.get("machine")]
+    _show(rows, root.root, as_json, machines(made_by, monotonic() - started))
     raise typer.Exit(EXIT_FAILED if any(row["result"] == "failed" for row in rows) else 0)
 
 
@@ -97,6 +109,7 @@ def _run(
 
     def on_end(job: "WaveJob", reason: str, message: str, outcome: "Outcome") -> None:
         figures = {"reason": reason, "message": message, "running_ms": round(outcome.running_ms, 1)}
+        figures["machine"] = str(outcome.report.data.get("machine", ""))
         ended.put({"path": job.path, "result": "failed" if reason else "written", **figures})
 
     if missing:
@@ -130,11 +143,13 @@ def _row(item: "Found", result: str) -> Row:
     }
 
 
-def _show(rows: Sequence[Row], root: Path, as_json: bool) -> None:
+def _show(
+    rows: Sequence[Row], root: Path, as_json: bool, farm: dict[str, dict[str, float]]
+) -> None:
     """Print all rows as JSON, or a table of what was not done, and numbers."""
     numbers = Counter(row["result"] for row in rows)
     if as_json:
-        show_json({"files": rows, "numbers": numbers})
+        show_json({"files": rows, "numbers": numbers, "machines": farm})
         return
     table = [
         (
@@ -149,3 +164,4 @@ def _show(rows: Sequence[Row], root: Path, as_json: bool) -> None:
         show_table(("File", "Result", "Reason"), table)
     summary = ", ".join(f"{count} {result}" for result, count in numbers.items())
     output().out(summary or "nothing is missing")
+    show_machines(farm)

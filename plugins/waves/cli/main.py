@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 from unicodedata import normalize
 
@@ -17,8 +18,17 @@ from backend.errors import EXIT_FAILED, UsageError
 from backend.plugins import interruptible
 from backend.terminal import AsJson, duration, show_json, show_table
 from plugins.waves.cli.backfill import backfill
-from plugins.waves.cli.progress import Workers, of_size, results
+from plugins.waves.cli.progress import (
+    Farm,
+    Workers,
+    load,
+    machines,
+    of_size,
+    results,
+    show_machines,
+)
 from plugins.waves.cli.water import water
+from plugins.waves.cli.worker import worker
 from plugins.waves.errors import ProfileError
 from plugins.waves.settings import WavesSettings
 
@@ -37,6 +47,7 @@ app = typer.Typer(
 
 app.command()(backfill)
 app.command()(water)
+app.command()(worker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,7 @@ def decompose(
         typer.Option("--profile", help="v3, slots, faraday or one of a package; repeat it."),
     ] = None,
     workers: Workers = None,
+    farm: Farm = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the waves of each recording: by v3 three of them.
@@ -112,15 +124,20 @@ def decompose(
 
     Exit code: 0 on success, 1 if a file failed, 2 on wrong usage, 130 on Ctrl-C.
     """
-    settings = WavesSettings.load()
+    settings = load(farm)
+    started = monotonic()
     chosen = _profiles(profile)
     sources = _check(_find(paths, out), paths, chosen)
     rows = _run(sources, chosen, out, settings, workers)
     failed = sum(not row["ok"] for row in rows)
+    made_by = {row["path"]: row["machine"] for row in rows if row["machine"]}
+    by = machines(made_by.values(), monotonic() - started)
     if as_json:
-        show_json({"files": rows, "done": len(rows) - failed, "failed": failed})
+        done = len(rows) - failed
+        show_json({"files": rows, "done": done, "failed": failed, "machines": by})
     else:
         _show(rows)
+        show_machines(by)
     raise typer.Exit(EXIT_FAILED if failed else 0)
 
 
@@ -245,6 +262,7 @@ def _rows(source: Source, profiles: Sequence[str], outcome: "Outcome") -> Iterat
             **{name: data.get(name) for name in ("duration_s", "warnings")},
             **{name: made.get(name) for name in FIGURES},
             "running_ms": round(outcome.running_ms, 1),
+            "machine": data.get("machine", ""),
         }
 
 

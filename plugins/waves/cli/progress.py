@@ -1,12 +1,13 @@
 """What both commands share: an option, and the results of a pool with a progress bar."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from backend.terminal import messages
+from backend.terminal import messages, output
 
 if TYPE_CHECKING:
     from plugins.waves.pool import OnState, Pool, Work
@@ -20,6 +21,34 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, max=16, help="Number of files done at the same time."),
 ]
+
+
+Farm = Annotated[
+    str | None,
+    typer.Option("--farm", metavar="URL", help="Make them on other machines: nats://host:4222."),
+]
+
+
+def load(farm: str | None) -> "WavesSettings":
+    """Return the settings, with the farm that was named."""
+    from plugins.waves.settings import WavesSettings
+
+    return WavesSettings.load(**({} if farm is None else {"farm": farm}))
+
+
+def machines(made: "Iterable[str]", seconds: float) -> "dict[str, dict[str, float]]":
+    """Return how many files each machine made, and how many a second."""
+    counted = Counter(made)
+    return {
+        name: {"files": count, "per_s": round(count / max(seconds, 0.001), 1)}
+        for name, count in counted.most_common()
+    }
+
+
+def show_machines(found: "dict[str, dict[str, float]]") -> None:
+    """Print a line for each machine of the farm."""
+    for name, one in found.items():
+        output().out(f"{name}: {one['files']:.0f} files, {one['per_s']} a second")
 
 
 def of_size(settings: "WavesSettings", count: int, workers: int | None) -> "WavesSettings":

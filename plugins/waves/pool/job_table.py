@@ -22,6 +22,10 @@ class Taker(Protocol):
 
     job: Job | None
 
+    @property
+    def waits(self) -> bool:
+        """Whether it takes no job now, since others do; `changed` is notified of changes."""
+
     def end(self) -> None:
         """Take no more jobs."""
 
@@ -82,7 +86,7 @@ class JobTable:
                 job = Job(work.path, [work], live, monotonic())
                 self._waiting.put(job)
                 self._jobs[work.path] = job
-                self.changed.notify()
+                self.changed.notify_all()  # one may wait although there is a job
                 return True
             if self._callbacks.accepts:
                 self._callbacks.put(work, refusal)
@@ -95,12 +99,16 @@ class JobTable:
         paused = self._is_paused()
         with self.changed:
             self.changed.wait_for(
-                lambda: (self._waiting.first(monotonic()) and not paused) or not self.is_open,
+                lambda: (
+                    (self._waiting.first(monotonic()) and not paused and not taker.waits)
+                    or not self.is_open
+                ),
                 timeout_s,
             )
             if not self.is_open:
                 taker.end()  # it was busy when the others were ended
-            job = self._waiting.pop(monotonic()) if self.is_open and not paused else None
+            takes = self.is_open and not paused and not taker.waits
+            job = self._waiting.pop(monotonic()) if takes else None
             taker.job = job
         if job is not None and job.path in self.quarantine:
             taker.job = None
@@ -116,7 +124,7 @@ class JobTable:
         with self.changed:
             if self.is_open:
                 self._waiting.put_first(job)
-                self.changed.notify()
+                self.changed.notify_all()
                 return
         self.finish(job, job.outcome("stopped", "the host stopped before the job was done"))
 

@@ -41,6 +41,10 @@ KILL_LIMIT_S = 120.0
 class Supervisor(Protocol):
     """What a lane needs of its pool besides jobs."""
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether other machines do the jobs now."""
+
     def update_state(self) -> None:
         """Read every lane's `ready` and `problem` again."""
 
@@ -92,6 +96,11 @@ class Lane(threading.Thread):
         self.problem = ""
         """Why the last start of a worker failed."""
         self.failed_starts = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether it takes no job now: other machines do them."""
+        return self._pool.is_elsewhere
 
     @property
     def worker_pid(self) -> int | None:

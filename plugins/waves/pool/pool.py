@@ -34,6 +34,7 @@ from plugins.waves.pool.job import Work
 from plugins.waves.pool.job_table import JobTable
 from plugins.waves.pool.lane import Lane, WorkerOptions
 from plugins.waves.pool.quarantine import identity
+from plugins.waves.pool.remote import Remote
 from plugins.waves.pool.state import State, state_of
 from plugins.waves.process import Note, Report, Task
 
@@ -68,6 +69,9 @@ class Pool:
     `on_state(state, reason)` is called whenever the state changes: at first within `start`, then on
     a thread of the pool. `pause_reason()` is called on the lanes' threads about once a second: why
     no job should begin now, or nothing. Jobs wait meanwhile.
+
+    `remote(jobs, update_state)` returns what does jobs on other machines; the workers here do them
+    while it cannot.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class Pool:
         low_priority: bool = True,
         on_state: OnState | None = None,
         pause_reason: Callable[[], str] = str,
+        remote: Callable[[JobTable, Callable[[], None]], Remote] | None = None,
     ) -> None:
         self._quarter = queue_max_size / 4
         self._on_state = on_state
@@ -96,6 +101,7 @@ class Pool:
             target=self._update_state_regularly, name="pool-state", daemon=True
         )
         self._jobs = JobTable(queue_max_size + lanes, self._is_paused)
+        self._remote = remote(self._jobs, self.update_state) if remote else None
         self._first_start = threading.Lock()
         self._was_ready = False
         self._warnings: deque[str] = deque(maxlen=WARNINGS_KEPT)
@@ -120,9 +126,14 @@ class Pool:
         return tuple(lane.worker_pid for lane in self._lanes if lane.ready and lane.worker_pid)
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether other machines do the jobs now."""
+        return self._remote is not None and self._remote.usable
+
+    @property
     def failed_starts(self) -> int:
         """How often in a row every single lane failed to start a worker: 0 if one can."""
-        return min(lane.failed_starts for lane in self._lanes)
+        return 0 if self.is_elsewhere else min(lane.failed_starts for lane in self._lanes)
 
     @property
     def has_room_for_backfill(self) -> bool:
@@ -149,6 +160,8 @@ class Pool:
         self.update_state()
         for lane in self._lanes:
             lane.start()
+        if self._remote is not None:
+            self._remote.start()
         self._state_thread.start()
 
     def submit(self, work: Work, *, live: bool = True) -> bool:
@@ -176,15 +189,20 @@ class Pool:
         for lane in self._lanes:
             if lane not in busy:
                 lane.end()
+        if self._remote is not None:
+            self._remote.end()
         for job in dropped:
             self._jobs.finish(job, job.outcome("stopped", "the host stopped before the job began"))
         self._jobs.wait_until_empty(limit_s)
         killed = [lane.job for lane in busy if lane.job is not None]
+        killed += self._remote.held if self._remote else []
         for lane in self._lanes:
             lane.end()
         deadline = monotonic() + KILL_LIMIT_S
         for lane in self._lanes:
             _join(lane, max(0.0, deadline - monotonic()))
+        if self._remote is not None:
+            self._remote.join(max(0.1, deadline - monotonic()))
         self._jobs.finish_all(KILL_LIMIT_S)
         _join(self._state_thread, KILL_LIMIT_S)
         waiting, running = (sum(job.live for job in jobs) for jobs in (dropped, killed))
@@ -232,7 +250,7 @@ class Pool:
     def update_state(self) -> None:
         """Compute the state of the pool, and report it if it changed."""
         with self._jobs.changed:
-            state = state_of(self._lanes, self._jobs, self._pause_reason, self._preparing)
+            state = self._state_now()
             if state == self._state or not self._jobs.is_open:
                 return
             self._state = state
@@ -241,6 +259,12 @@ class Pool:
                     self._on_state(*state)
             except Exception:
                 log.exception("the state of the pool could not be reported", state=state)
+
+    def _state_now(self) -> tuple[State, str]:
+        if self.is_elsewhere and not self._pause_reason:
+            return "ok", ""
+        problem = self._remote.problem if self._remote else ""
+        return state_of(self._lanes, self._jobs, self._pause_reason or problem, self._preparing)
 
     def _update_state_regularly(self) -> None:
         while not self._stopped.wait(UPDATE_EVERY_S):

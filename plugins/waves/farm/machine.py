@@ -1,0 +1,240 @@
+"""The worker's end of the farm: a machine that takes jobs, has its pool do them, sends results.
+
+    fetch a job --bytes--> a file in memory --pool--> worker process --files--> result --> ack
+                           in_progress while it runs     nak if it could not be done here
+
+One task for each worker process, with one job at a time. A recording and its waves are files of
+names of our own in a directory of its own, in memory where there is such a file system: the pool's
+process reads it by the same reader, with the same limits, as on the server, and 30 MB of waves need
+not pass through its pipe, in which a frozen process would stop us.
+"""
+
+import asyncio
+import shutil
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from backend.services import NatsConnection
+from plugins.waves import worker
+from plugins.waves.errors import FarmError
+from plugins.waves.farm import wire
+from plugins.waves.farm.presence import Presence
+from plugins.waves.pool import Outcome, Pool
+from plugins.waves.settings import WavesSettings
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+    from nats.js import JetStreamContext
+
+log = structlog.get_logger(__name__)
+
+FETCH_S, PAUSE_S, CHECK_S = 5.0, 0.5, 0.2
+FINISH_S, GIVE_BACK_S = 1.0, 0.4
+"""What jobs that run get to end at a stop, and what giving back the others may take."""
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a directory of its own in it
+RECORDING = "recording.wav"
+NOT_DONE_HERE = ("stopped", "queue_full", "quarantined", "publish_failed", "session_gone")
+"""Outcomes that say nothing about a recording: another machine may do it."""
+
+
+@dataclass(slots=True, eq=False)
+class _Recording:
+    """The job of the pool for one recording."""
+
+    path: str
+    order: worker.Order
+    on_end: Callable[[Outcome], None]
+
+    def begin(self, queued_ms: float) -> worker.Order:  # noqa: ARG002 - the pool's protocol
+        """Return the order for the worker."""
+        return self.order
+
+    def end(self, outcome: Outcome) -> None:
+        """Pass the outcome on."""
+        self.on_end(outcome)
+
+
+class Machine:
+    """Takes jobs of the farm until it is stopped.
+
+    `create_pool(directory)` returns what decomposes; it is not started yet.
+    """
+
+    def __init__(self, settings: WavesSettings, create_pool: Callable[[Path], Pool]) -> None:
+        self._settings = settings
+        memory = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
+        self._directory = Path(tempfile.mkdtemp(prefix="rr-waves-", dir=memory))
+        self._pool = create_pool(self._directory)
+        self._presence = Presence("worker", settings.max_workers)
+        self._connection = NatsConnection(settings.farm_login(), "waves worker", self._use)
+        self._stopping = asyncio.Event()
+        self._busy: set[asyncio.Task[None]] = set()
+
+    def stop(self) -> None:
+        """Take no more jobs; called on the loop's thread."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Do jobs until `stop`; then end those that run, or give them back, within 3 s."""
+        connecting = None
+        try:
+            self._pool.start()
+            await asyncio.to_thread(self._wait_for_a_worker)
+            connecting = asyncio.create_task(self._connection.run())
+            await self._tell_until_stopped()
+        finally:
+            self._stopping.set()
+            if self._busy:
+                await asyncio.wait(self._busy, timeout=FINISH_S)
+            await asyncio.to_thread(self._pool.stop, 0)
+            if self._busy:
+                await asyncio.wait(self._busy, timeout=GIVE_BACK_S)
+            if connecting is not None:
+                connecting.cancel()
+                await asyncio.wait([connecting])
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _wait_for_a_worker(self) -> None:
+        while not self._pool.worker_pids and not self._stopping.is_set():
+            time.sleep(CHECK_S)
+
+    async def _tell_until_stopped(self) -> None:
+        """Log once whenever the connection is lost or made."""
+        told = self._connection.problem
+        while not self._stopping.is_set():
+            problem = self._connection.problem
+            if problem != told:
+                self._say(problem)
+            told = problem
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), CHECK_S)
+
+    def _say(self, problem: str) -> None:
+        if problem:
+            log.warning("no connection to the farm", problem=problem)
+            return
+        own = self._presence.own
+        log.info(
+            "this machine makes waves",
+            url=self._connection.url,
+            machine=own.machine,
+            workers=own.workers,
+            version=own.version,
+        )
+
+    async def _use(self, client: "Client") -> None:
+        js = client.jetstream(timeout=wire.REPLY_LIMIT_S)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._presence.keep(client))
+            for _ in range(self._presence.own.workers):
+                group.create_task(self._work(js))
+
+    async def _work(self, js: "JetStreamContext") -> None:
+        """Take one job after the other until stopped."""
+        from nats.errors import Error
+        from nats.errors import TimeoutError as NatsTimeoutError
+
+        fetching = await js.pull_subscribe_bind(self._presence.own.algorithm, stream=wire.JOBS)
+        while not self._stopping.is_set():
+            try:
+                for message in await fetching.fetch(1, timeout=FETCH_S):
+                    doing = asyncio.create_task(self._do(js, message))
+                    self._busy.add(doing)
+                    doing.add_done_callback(self._busy.discard)
+                    await asyncio.wait([doing])
+            except NatsTimeoutError:
+                continue
+            except Error:  # no server has made the queue yet
+                await asyncio.sleep(PAUSE_S)
+
+    async def _do(self, js: "JetStreamContext", message: "Msg") -> None:
+        """Do a job and send its result; give it back if it could not be done here."""
+        from nats.errors import Error
+
+        place = self._directory / uuid.uuid4().hex
+        try:
+            job, body = wire.unpack(wire.Job, message.data)
+            body = await wire.fetch_body(js, job, body, job.id)
+            order = _order(job, place, self._settings)
+            await asyncio.to_thread(_write, place, body)
+            outcome = await self._decomposed(order, message)
+            if outcome.reason in NOT_DONE_HERE:
+                await message.nak()
+                return
+            fields, waves = await asyncio.to_thread(_result, outcome, place)
+            attempt = message.metadata.num_delivered
+            own = self._presence.own.id
+            result = wire.Result(id=job.id, attempt=attempt, worker=own, **fields)
+            subject = f"rr.waves.results.{message.subject.rpartition('.')[2]}"
+            await wire.send(js, subject, result, waves, f"{job.id}-{attempt}")
+            await message.ack()
+        except FarmError as error:
+            log.error("a job of the farm is refused", problem=str(error))
+            await message.term()
+        except (Error, TimeoutError) as error:  # whoever has it next does it
+            log.warning("a result did not reach the farm", problem=str(error))
+        except Exception:
+            log.exception("a job of the farm could not be done; it is given back")
+            await message.nak()
+        finally:
+            await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+
+    async def _decomposed(self, order: worker.Order, message: "Msg") -> Outcome:
+        """Have the pool do a job, and say that it is being done."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Outcome] = loop.create_future()
+
+        def on_end(outcome: Outcome) -> None:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(ended.set_result, outcome)
+
+        self._pool.submit(_Recording(order.wav_path, order, on_end))
+        while not (await asyncio.wait([ended], timeout=wire.ACK_WAIT_S / 3))[0]:
+            await message.in_progress()
+        return ended.result()
+
+
+def _order(job: wire.Job, place: Path, settings: WavesSettings) -> worker.Order:
+    """Return the order for a recording that is put at a place of our own."""
+    paths = (str(place / RECORDING), str(place / "waves"), str(place))
+    limit_s, engine = job.max_duration_s, settings.engine
+    return worker.Order(*paths, None, limit_s, engine, job.slot_id, job.profiles)
+
+
+def _write(place: Path, body: bytes) -> None:
+    place.mkdir()
+    (place / RECORDING).write_bytes(body)
+
+
+def _result(outcome: Outcome, place: Path) -> tuple[dict[str, Any], bytes]:
+    """Return fields and body of a result; no path of this machine is in it."""
+    from plugins.waves.audio import pcm16
+
+    data: dict[str, Any] = dict(outcome.report.data)
+    waves: list[bytes] = []
+    sets = []
+    for one in data.get("sets", ()):
+        files = [Path(path).read_bytes() for path, *_ in one["files"]]
+        waves += [pcm16.decode(contents).tobytes() for contents in files]
+        said = {name: one[name] for name in wire.WaveSet.model_fields if name in one}
+        said |= {"files": len(files), "is_final": "source_size" in one}
+        sets.append(wire.WaveSet(**said))
+    fields = {
+        "reason": outcome.reason,
+        "message": outcome.message.replace(str(place / RECORDING), "the recording"),
+        "detail": outcome.report.detail,
+        "is_final": "source_size" in data,
+        "frames": data.get("frames", 0),
+        "warnings": data.get("warnings", ()),
+        "sets": tuple(sets),
+    }
+    return fields, b"".join(waves)

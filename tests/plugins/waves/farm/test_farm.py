@@ -1,0 +1,138 @@
+"""Jobs that other machines do: a real NATS server, real worker processes."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from plugins.waves import worker
+from plugins.waves.farm import wire
+from plugins.waves.pool import Pool
+from tests.nats_server import NatsServer, nats_server
+from tests.patience import until
+from tests.plugins.waves.farm.farms import Asked, machine_here, recording, serving
+from tests.plugins.waves.farm.tasks import CRASH
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """Run a NATS server with a machine that has two workers."""
+    with nats_server(tmp_path_factory.mktemp("nats")) as one, machine_here(one.url, workers=2):
+        yield one
+
+
+@pytest.fixture(scope="module")
+def pool(server: NatsServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """Run a pool that uses the farm."""
+    with serving(server.url, tmp_path_factory.mktemp("server")) as one:
+        yield one
+
+
+@pytest.mark.parametrize("seconds", [0.5, 60.0], ids=["in a message", "in parts"])
+def test_the_waves_are_those_of_this_machine(pool: Pool, tmp_path: Path, seconds: float) -> None:
+    """Another machine makes the same files as a worker here, and reports the same figures."""
+    path = recording(tmp_path / "a.wav", seconds=seconds)
+    there, here = Asked(path, ("v3", "slots")), Asked(path, ("v3", "slots"))
+    here.directory = tmp_path / "here"
+
+    pool.submit(there)
+
+    assert there.made()
+    own = worker.decompose(here.begin(0))
+    report = there.outcome().report.data
+    names = sorted(file.name for file in here.directory.iterdir())
+    assert 5 == len(names)
+    for name in names:
+        assert (there.directory / name).read_bytes() == (here.directory / name).read_bytes()
+    for key in ("frames", "duration_s", "sample_rate", "warnings"):
+        assert own.data[key] == report[key]
+    for one, other in zip(own.data["sets"], report["sets"], strict=True):  # type: ignore[call-overload]
+        assert one | {"files": ()} == other | {"files": ()}
+        assert [rest for _, *rest in one["files"]] == [rest for _, *rest in other["files"]]
+
+
+def test_what_is_no_recording_is_refused_as_here(pool: Pool, tmp_path: Path) -> None:
+    """The reader of the other machine refuses it; the identity is that of the file here."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"no recording at all")
+    asked = Asked(path)
+
+    pool.submit(asked)
+
+    outcome = asked.outcome()
+    assert "invalid_audio" == outcome.reason
+    assert "RIFF" in outcome.message
+    assert worker.identity(path).items() <= dict(outcome.report.data).items()
+
+
+def test_a_recording_that_crashes_workers_is_set_aside(pool: Pool, tmp_path: Path) -> None:
+    """A machine loses two workers to it, and says so; it is not sent to the others after that."""
+    path = recording(tmp_path / "a.wav", CRASH)
+    asked, again = Asked(path), Asked(path)
+
+    pool.submit(asked)
+    outcome = asked.outcome()
+    pool.submit(again)
+
+    assert "crashed" == outcome.reason
+    assert "died 2 times" in outcome.message
+    assert pool.is_quarantined(str(path))
+    assert "quarantined" == again.outcome().reason
+
+
+def test_a_recording_that_is_not_there_is_refused(pool: Pool, tmp_path: Path) -> None:
+    """Nothing is sent then."""
+    asked = Asked(tmp_path / "a.wav")
+
+    pool.submit(asked)
+
+    assert "invalid_audio" == asked.outcome().reason
+
+
+def test_without_a_farm_this_machine_makes_the_waves(tmp_path: Path) -> None:
+    """A NATS server that is not there is said once; jobs are done here, and there once it is."""
+    server = NatsServer(tmp_path)
+    first, second, third = (Asked(recording(tmp_path / f"{name}.wav")) for name in "abc")
+    with capture_logs() as logged, serving(server.url, tmp_path / "s", wait=False) as pool:
+        pool.submit(first)
+        assert "" == first.made()
+        until(lambda: "is not used" in str(logged), "a word about the farm")
+        with server, machine_here(server.url):
+            until(lambda: pool.is_elsewhere, "a farm that is used")
+            pool.submit(second)
+            assert second.made()
+        until(lambda: not pool.is_elsewhere, "a farm that is away")
+        pool.submit(third)
+        assert "" == third.made()
+
+    said = [line["event"] for line in logged if "farm" in line["event"] and line.get("problem")]
+    assert ["the farm is not used; this machine makes the waves"] * 2 == [
+        line for line in said if "not used" in line
+    ]
+
+
+def test_another_algorithm_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that would make other waves gets no job; both sides say who has which version."""
+    with ExitStack() as stack:
+        server, logged = (
+            stack.enter_context(nats_server(tmp_path)),
+            stack.enter_context(capture_logs()),
+        )
+        with monkeypatch.context() as patch:
+            patch.setattr(wire, "algorithm", lambda: "0123456789ab")
+            stack.enter_context(machine_here(server.url))
+        with serving(server.url, tmp_path / "s", wait=False) as pool:
+            asked = Asked(recording(tmp_path / "a.wav"))
+            pool.submit(asked)
+            assert "" == asked.made()
+            until(lambda: sum("other waves" in line["event"] for line in logged) == 2, "a refusal")
+
+    refusals = [line for line in logged if "other waves" in line["event"]]
+    assert {"server", "worker"} == {line["role"] for line in refusals}
+    assert all(
+        "0123456789ab" in f"{line['its_version']} {line['own_version']}" for line in refusals
+    )
