@@ -92,7 +92,7 @@ def _page(cls: type[BaseSettings]) -> str:
 def _default(field: FieldInfo) -> str:
     default = field.get_default()
     if isinstance(default, tuple):
-        return ",".join(default)
+        return ",".join(map(str, default))
     return "" if default is None else str(default).removesuffix(".0")
 
 

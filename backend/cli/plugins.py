@@ -1,6 +1,6 @@
 """What is installed: every plugin with its state, signals, routes and commands."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -141,12 +141,14 @@ def _switch(settings: PluginSettings) -> tuple[str, str]:
     return f"{row.variable}={row.value}", row.source
 
 
-def _routes(router: Any) -> list[str]:
-    return [
-        f"{method} {route.path}"
-        for route in getattr(router, "routes", ())
-        for method in sorted(getattr(route, "methods", None) or {"WEBSOCKET"})
-    ]
+def _routes(router: Any, prefix: str = "") -> Iterator[str]:
+    """Yield method and path of each route, also those of a router that is included."""
+    for route in getattr(router, "routes", ()):
+        if (included := getattr(route, "original_router", None)) is not None:
+            yield from _routes(included, prefix + route.include_context.prefix)
+            continue
+        for method in sorted(getattr(route, "methods", None) or {"WEBSOCKET"}):
+            yield f"{method} {prefix}{route.path}"
 
 
 def _commands(app: Any, word: str) -> list[str]:

@@ -5,7 +5,7 @@ Light on purpose: a host with the plugin switched off imports this module and no
 
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -17,6 +17,7 @@ V3_SAMPLE_RATE = 8000
 """The V3 algorithm's frame sizes, pitch range and output are defined at this rate, in Hertz."""
 
 Engine = Literal["exact", "librosa"]
+DISHES = 6
 
 
 class WavesSettings(PluginSettings):
@@ -72,7 +73,7 @@ class WavesSettings(PluginSettings):
         20, ge=10, le=60, description="Hertz of slot 1: low ones need the least force."
     )
     faraday_detune_hz: float = Field(
-        1, ge=0, le=10, description="Hertz from slot to slot: no two dishes look alike."
+        0.5, ge=0, le=10, description="Hertz from slot to slot: no two dishes look alike."
     )
     faraday_follow: float = Field(
         0.05, ge=0, le=0.1, description="How far the voice's pitch moves the frequency, of itself."
@@ -84,19 +85,39 @@ class WavesSettings(PluginSettings):
         0.03, ge=0.02, le=0.04, description="Seconds to rise: slower looks late, faster knocks."
     )
     faraday_release_s: float = Field(
-        0.8, ge=0.3, le=1, description="Seconds to fall: water needs longer than a syllable."
+        1, ge=0.3, le=1, description="Seconds to fall: water needs longer than a syllable."
+    )
+    faraday_steady: float = Field(
+        0.35,
+        ge=0,
+        le=0.6,
+        description="Share of the level that lasts while somebody speaks: "
+        "more moves water sooner, less shows the voice.",
+    )
+    faraday_rise_db_per_s: float = Field(
+        2,
+        ge=0.5,
+        le=40,
+        description="dB a second above the highest power so far, after the onset: "
+        "what a supply and a floor bear.",
     )
     faraday_fade_s: float = Field(
-        0.06, ge=0.06, le=1, description="Seconds of soft start and end: nothing knocks."
+        0.12, ge=0.06, le=1, description="Seconds of soft start and end: nothing knocks."
     )
-    faraday_ceiling_db: float = Field(
-        -1, ge=-40, le=-1, description="dBFS that no sample exceeds: what the dish bears."
+    faraday_ceiling_db: Listed[Annotated[float, Field(ge=-40, le=-1)]] = Field(
+        (-1,) * DISHES,
+        min_length=DISHES,
+        max_length=DISHES,
+        description="dBFS that no sample exceeds in dishes 1 to 6: what each bears.",
     )
     faraday_high_pass_hz: float = Field(
         10, ge=1, le=15, description="Hertz below which a transducer only travels."
     )
-    faraday_notch_hz: float = Field(
-        0, ge=0, le=100, description="Hertz of the transducer's resonance, taken out; 0 is off."
+    faraday_notch_hz: Listed[Annotated[float, Field(ge=0, le=100)]] = Field(
+        (0,) * DISHES,
+        min_length=DISHES,
+        max_length=DISHES,
+        description="Hertz of the resonance of transducers 1 to 6, taken out; 0 is off.",
     )
     faraday_notch_db: float = Field(
         -12, ge=-40, le=0, description="dB at the resonance, where it throws the dish."

@@ -24,8 +24,11 @@ def test_ours_are_shown_with_all_they_have() -> None:
 
     found = {row["name"]: row for row in json.loads(done.stdout)}
     assert 0 == done.exit_code
-    names = "metrics waves stream console mood mqtt osc playback show retention nats webhook recorder"
-    assert names == " ".join(found)
+    names = "metrics waves stream console mood mqtt osc playback show retention nats webhook"
+    assert f"{names} recorder" == " ".join(found)
+    assert {"POST /v1/playback/stop", "POST /v1/playback/soundcheck"} <= set(
+        found["playback"]["routes"]
+    )
     waves, show = found["waves"], found["show"]
     assert (True, "RR_WAVES_ENABLED=true", "default") == (
         *(waves["enabled"], waves["setting"], waves["source"]),

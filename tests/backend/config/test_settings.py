@@ -26,6 +26,8 @@ LISTS = {
     "urls": ("https://a.org/hook", "http://[::1]:9000/"),
     "signals": ("tts_written", "session_finished"),
     "profiles": ("slots", "faraday"),
+    "faraday_ceiling_db": ("-1", "-6"),
+    "faraday_notch_hz": ("24", "31"),
 }
 """Each setting that holds several values, and two of them."""
 
