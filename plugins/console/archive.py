@@ -177,12 +177,10 @@ class Archive:
             folder, there = turns[turn_index]
             base = speech.removesuffix(WAV_SUFFIX)
             names = wave_names(base)
-            if not there.issuperset(names):
-                yield utterance, ()
-                continue
-            others = {name for name in there if name.startswith(base) and profile_of(name, base)}
-            files = (*names, *sorted(others.difference(names)))
-            yield utterance, tuple(f"{folder}/{name}" for name in files)
+            others = (one for one in there if one.startswith(base) and profile_of(one, base))
+            files = (*names, *sorted(set(others).difference(names)))
+            is_complete = there.issuperset(names)
+            yield utterance, tuple(f"{folder}/{name}" for name in files) if is_complete else ()
 
     def _reasons(self, session_id: str) -> Mapping[str, str]:
         """Return why utterances have no waves, by their speech, as the waves' record says it."""

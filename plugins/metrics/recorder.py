@@ -1,7 +1,7 @@
 """Counts the signals of sessions, utterances and waves.
 
-The values of a label are a small, fixed set (any other value is counted as `other`), so that the
-number of series does not grow while a show runs.
+The values of a label are the profiles, or a small, fixed set (any other value is counted as
+`other`), so that the number of series does not grow while a show runs.
 
     written --written_to_queued--> queued --queued_to_started--> started --started_to_ready--> ready
     `------------------------------- waves_ready_seconds -------------------------------------'
@@ -40,16 +40,13 @@ PREFIX = "reflective_resonance"
 OTHER = "other"
 KINDS: tuple[str, ...] = (*get_args(Kind), OTHER)
 FAILURES = (*(reason for reason in get_args(Reason) if reason not in DROPPED), OTHER)
-SETS = 9
-"""Profiles that have figures of their own; further ones share those of `other`."""
-BUCKETS = {
-    "nrmse": ("Distance of the waves from the voice, over its deviation.",
-              (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.5, 2)),
-    "snr_db": ("Signal to noise of the waves in dB, the voice being the signal.",
-               (-20, -10, -6, -3, -2, -1, 0, 1, 2, 3, 6, 10, 20)),
-    "envelope_correlation": ("Correlation of the loudness of voice and waves.",
-                             (0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 1)),
-}  # fmt: skip
+SHARES = (0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 1, 1.1, 1.2, 1.5, 2)
+DECIBELS = (-20, -10, -6, -3, -2, -1, 0, 1, 2, 3, 6, 10, 20)
+LIKENESS = {
+    "nrmse": ("Distance of the waves from the voice, over its deviation.", SHARES),
+    "snr_db": ("Signal to noise in dB, if the waves are to be the voice.", DECIBELS),
+    "envelope_correlation": ("Correlation of the loudness of voice and waves.", SHARES),
+}
 STAGES = ("written_to_queued", "queued_to_started", "started_to_ready")
 BUCKETS_S = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75),
@@ -99,9 +96,8 @@ class Recorder:
         self._ready = Histogram("waves_ready_seconds", "From speech to waves.", **options)
         self._likeness = {
             name: Histogram(f"waves_{name}", doc, ("profile",), buckets=buckets, **options)
-            for name, (doc, buckets) in BUCKETS.items()
+            for name, (doc, buckets) in LIKENESS.items()
         }
-        self._profiles: set[str] = set()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -138,11 +134,8 @@ class Recorder:
             self._written["backfill" if event.backfill else "live"].inc()
         for one in event.sets:
             if one.is_new and one.files:
-                if len(self._profiles) < SETS:
-                    self._profiles.add(one.profile)
-                profile = one.profile if one.profile in self._profiles else OTHER
                 for name, histogram in self._likeness.items():
-                    histogram.labels(profile).observe(getattr(one, name))
+                    histogram.labels(one.profile).observe(getattr(one, name))
         if event.backfill:
             return
         self._stages["queued_to_started"].observe(event.queued_ms / 1000)

@@ -82,9 +82,10 @@ class WavesWritten(WorkDone):
     def __post_init__(self) -> None:
         """Make the set of V3 if there is none, as in recordings of earlier versions."""
         if not self.sets:
-            names = ("rmse", "clipped_samples", "voiced_ratio", "peaks", "rms")
-            known = {name: getattr(self, name) for name in names}
-            first = WaveSet("v3", self.files, (0,) * len(self.files), **known)
+            first = WaveSet(
+                "v3", self.files, (0,) * len(self.files), self.peaks, self.rms, self.rmse,
+                clipped_samples=self.clipped_samples, voiced_ratio=self.voiced_ratio,
+            )  # fmt: skip
             object.__setattr__(self, "sets", (first,))
 
 

@@ -146,12 +146,11 @@ def _try_to_make(
 
 def _voice(samples: "npt.NDArray[np.float32]", order: Order) -> "Voice":
     from plugins.waves import decompose_v3, profiles
+    from plugins.waves.v3 import reference, synthesis
 
-    if decompose_v3.usable_engine(order.engine) == "exact":
-        return profiles.Voice(samples, order.slot_id)
-    from plugins.waves.v3 import reference
-
-    return profiles.Voice(samples, order.slot_id, reference.track_pitch)
+    is_exact = decompose_v3.usable_engine(order.engine) == "exact"
+    track = synthesis.track_pitch if is_exact else reference.track_pitch
+    return profiles.Voice(samples, order.slot_id, track)
 
 
 def _make(voice: "Voice", profile: str, numbers: Mapping[str, Any], order: Order) -> dict[str, Any]:

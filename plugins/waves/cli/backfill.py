@@ -38,8 +38,6 @@ KEPT = "the waves made so far are whole; run it again to continue"
 _DURATION = re.compile(r"([0-9]+)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
-LISTED_AS = {"pending": "missing", "quarantined": "missing", "unrecorded": "unrecorded"}
-
 Row = dict[str, Any]
 
 
@@ -72,7 +70,7 @@ def backfill(
         left = Search(root, settings.profiles).run()
         found = [item for item in left if item.written_at_s >= since_s]
         if dry_run:
-            rows = [_row(item, LISTED_AS[item.state]) for item in found]
+            rows = [_row(item, "missing" if item.missing else item.state) for item in found]
         else:
             rows = _run(found, root, settings, workers)
     made_by = [row["machine"] for row in rows if row.get("machine")]
@@ -110,7 +108,8 @@ def _run(
     def on_end(job: "WaveJob", reason: str, message: str, outcome: "Outcome") -> None:
         figures = {"reason": reason, "message": message, "running_ms": round(outcome.running_ms, 1)}
         figures["machine"] = str(outcome.report.data.get("machine", ""))
-        ended.put({"path": job.path, "result": "failed" if reason else "written", **figures})
+        result = {"profiles": job.profiles, "result": "failed" if reason else "written"}
+        ended.put({"path": job.path, **result, **figures})
 
     if missing:
         create = partial(
@@ -136,6 +135,7 @@ def _adopted(item: "Found", problem: str) -> Row:
 def _row(item: "Found", result: str) -> Row:
     return {
         "path": str(item.path),
+        "profiles": item.missing or tuple(item.unrecorded),
         "result": result,
         "reason": "",
         "message": "",
@@ -154,6 +154,7 @@ def _show(
     table = [
         (
             os.path.relpath(row["path"], root),
+            ", ".join(row["profiles"]),
             row["result"],
             f"{row['reason']}: {row['message']}" if row["reason"] else "",
         )
@@ -161,7 +162,7 @@ def _show(
         if row["result"] not in {"written", "recorded"}
     ]
     if table:
-        show_table(("File", "Result", "Reason"), table)
+        show_table(("File", "Waves", "Result", "Reason"), table)
     summary = ", ".join(f"{count} {result}" for result, count in numbers.items())
     output().out(summary or "nothing is missing")
     show_machines(farm)

@@ -36,10 +36,7 @@ if TYPE_CHECKING:
     from plugins.waves.pool import Outcome
     from plugins.waves.worker import Order
 
-FIGURES = (
-    *("rmse", "nrmse", "snr_db", "envelope_correlation"),
-    *("clipped_samples", "voiced_ratio"),
-)
+FIGURES = ("rmse", "nrmse", "snr_db", "envelope_correlation", "clipped_samples", "voiced_ratio")
 
 app = typer.Typer(
     name="waves", no_args_is_help=True, help="Make waves from recordings, without a server."
@@ -70,9 +67,7 @@ class Source:
         from plugins.waves import profiles
         from plugins.waves.files import targets_in
 
-        if profile == "v3":
-            return targets_in(self.directory, self.path)
-        count = len(profiles.find(profile).targets(self.slot_id))
+        count = 3 if profile == "v3" else len(profiles.find(profile).targets(self.slot_id))
         return targets_in(self.directory, self.path, profile, count)
 
 
@@ -146,9 +141,8 @@ def _profiles(named: Sequence[str] | None) -> Sequence[str]:
 
     chosen = list(dict.fromkeys(named or ["v3"]))
     try:
-        for name in chosen:
-            if name != "v3":
-                profiles.find(name)
+        for name in {*chosen} - {"v3"}:
+            profiles.find(name)
     except ProfileError as error:
         raise UsageError(f"--profile: {error}") from error
     return chosen

@@ -80,7 +80,6 @@ class Utterance:
 
     source: str
     """The recording, below the artifacts root, with forward slashes."""
-    status: Status
     app_version: str
     finished_at: str
     """UTC, ISO 8601."""
@@ -90,6 +89,11 @@ class Utterance:
     sample_rate: int | None = None
     queued_ms: float | None = None
     running_ms: float | None = None
+
+    @property
+    def status(self) -> Status:
+        """Whether V3's set failed."""
+        return "failed" if self.by_profile().get("v3", WaveSet()).reason else "written"
 
     def by_profile(self) -> dict[str, WaveSet]:
         """Return the sets by their profile."""
@@ -171,12 +175,7 @@ def adopt(artifacts: Artifacts, session_id: str, source: str, sets: paths.Sets) 
 
     Raises OSError if the waves cannot be read or the record cannot be written.
     """
-    fresh = from_files(artifacts, source, sets)
-    with suppress(OSError, ValueError):  # `record` meets the same, and says what it means
-        known = read(artifacts, session_id).get(source)
-        if known is not None and known.status == "written" and _hashes(fresh) <= _hashes(known):
-            return True
-    return record(artifacts, session_id, fresh) is not None
+    return record(artifacts, session_id, from_files(artifacts, source, sets)) is not None
 
 
 def load(artifacts: Artifacts, session_id: str) -> dict[str, Utterance]:
@@ -217,7 +216,7 @@ def _plain(entry: Utterance | WaveSet | WaveEntry) -> dict[str, Any]:
     elif isinstance(entry, Utterance):
         del plain["sets"]
         first, *more = map(_plain, entry.sets)
-        plain |= {"algorithm": first.pop("profile"), **first}
+        plain |= {"status": entry.status, "algorithm": first.pop("profile"), **first}
         if more:
             plain["profiles"] = more
     return plain
@@ -228,6 +227,7 @@ def _parse(data: Mapping[str, Any]) -> dict[str, Utterance]:
         raise ValueError(f"format {data['format']!r}, {FORMAT} expected")
     utterances = {}
     for item in data["utterances"]:
+        del item["status"]
         first = {_OF_SET[name]: item.pop(name) for name in _OF_SET if name in item}
         sets = tuple(map(_parsed_set, (first, *item.pop("profiles", ()))))
         utterance = Utterance(**item, sets=sets)
@@ -286,7 +286,6 @@ def from_files(artifacts: Artifacts, source: str, sets: paths.Sets) -> Utterance
     newest = max(files[0].stat().st_mtime for files in sets.values())
     return Utterance(
         source=source,
-        status="written",
         app_version="unknown",
         finished_at=datetime.fromtimestamp(newest, UTC).isoformat(timespec="milliseconds"),
         sets=tuple(
@@ -303,8 +302,3 @@ def _entry(artifacts: Artifacts, path: Path) -> WaveEntry:
     digest = hashlib.sha256(contents).hexdigest()
     peak, rms = pcm16.level(pcm16.decode(contents))
     return WaveEntry(artifacts.relative(path), len(contents), digest, peak, rms)
-
-
-def _hashes(utterance: Utterance) -> set[tuple[str, ...]]:
-    """Return the profile and the hashes of each set."""
-    return {(one.profile, *(file.sha256 for file in one.files)) for one in utterance.sets}

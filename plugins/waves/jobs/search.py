@@ -142,13 +142,12 @@ class Search:
             states = dict.fromkeys(states, first)
         state: RecordingState = next((one for one in STATES if one in states.values()), "done")
         missing = {state, "pending"} - {"unrecorded", "refused"}
-        if first == "pending":  # with its set those that stand are made again, and so recorded
-            missing.add("unrecorded")
+        if first == "pending":  # with V3's set those that stand are made again, and so recorded
+            missing, whole = {"pending", "unrecorded"}, {}
         return Found(
             path, session_id, source, status.st_mtime, state,
             tuple(one for one in states if states[one] in missing),
-            {one: files for one, files in whole.items() if states[one] == "unrecorded"}
-            if "unrecorded" not in missing else {},
+            {one: files for one, files in whole.items() if states[one] == "unrecorded"},
             self._quarantined_s(known) if known and state == "quarantined" else 0.0,
         )  # fmt: skip
 
@@ -160,15 +159,13 @@ class Search:
         is_whole: bool,
     ) -> RecordingState:
         """Return how a set of waves stands that is not done; `one` is what is recorded of it."""
-        if known is not None and one is not None and one.reason:
-            contents = one.source_size, one.source_mtime_ns
-            is_unchanged = contents == (status.st_size, status.st_mtime_ns)
-            if is_unchanged and not (one.reason == "crashed" and is_whole):
-                if one.reason == "invalid_audio":
-                    return "refused"
-                if not self._quarantined_s(known):
-                    return "pending"
-                return "quarantined" if one.reason == "crashed" else "refused"
+        contents = (one.source_size, one.source_mtime_ns) if one and one.reason else None
+        if known and one and contents == (status.st_size, status.st_mtime_ns):
+            is_crashed = one.reason == "crashed"
+            if one.reason == "invalid_audio" or (not is_crashed and self._quarantined_s(known)):
+                return "refused"
+            if is_crashed and not is_whole:
+                return "quarantined" if self._quarantined_s(known) else "pending"
         return "unrecorded" if is_whole else "pending"
 
     def _quarantined_s(self, failed: record.Utterance) -> float:
@@ -200,9 +197,8 @@ def _is_done(one: record.WaveSet | None, directory: Path, path: Path) -> bool:
 
 def _is_whole(targets: paths.Targets, recorded: record.WaveSet | None) -> bool:
     """Tell whether canonical waves of one length stand at `targets`, as many as are recorded."""
-    if not targets or (recorded and len(recorded.files) not in {0, len(targets)}):
-        return False
-    if not publishing.complete(targets):
+    count = len(recorded.files) if recorded else 0
+    if not targets or count not in {0, len(targets)} or not publishing.complete(targets):
         return False
     try:
         for target in targets:

@@ -30,10 +30,7 @@ from plugins.waves.signals import (
 log = structlog.get_logger(__name__)
 
 SENDER = "waves"
-FIGURES = (
-    *("rmse", "nrmse", "snr_db", "envelope_correlation"),
-    *("clipped_samples", "voiced_ratio"),
-)
+FIGURES = ("rmse", "nrmse", "snr_db", "envelope_correlation", "clipped_samples", "voiced_ratio")
 """What the worker reports of a set; the signal, the record and the log all say it."""
 
 
@@ -138,10 +135,12 @@ class WaveJob:
             reason, message = "session_gone", "the session was deleted while its waves were made"
         if is_told:
             self._keep_failure(reason, message, outcome)
-        is_news = "v3" in self.profiles
-        return reason, message, self._failed(reason, message, outcome) if is_news else None
+        return reason, message, self._failed(reason, message, outcome)
 
-    def _failed(self, reason: str, message: str, outcome: Outcome) -> WavesFailed:
+    def _failed(self, reason: str, message: str, outcome: Outcome) -> WavesFailed | None:
+        """Return what is announced of a failure; None if the waves of V3 stand."""
+        if "v3" not in self.profiles:
+            return None
         word, times = cast("Reason", reason), _times(outcome)
         return WavesFailed(self.event, word, message, **times, backfill=self.backfill)
 
@@ -158,9 +157,8 @@ class WaveJob:
         data: dict[str, Any] = dict(outcome.report.data)
         for warning in data["warnings"]:
             log.warning("the recording is odd", **self._log_fields(), warning=warning)
-        kept = self._record(
-            "written", sets, outcome, duration_s=data["duration_s"], sample_rate=data["sample_rate"]
-        )
+        lengths = {name: data[name] for name in ("duration_s", "sample_rate")}
+        kept = self._record(sets, outcome, **lengths)
         if kept is None:
             root = self.context.host.artifacts.root
             _take_back([root / file.path for one in sets for file in one.files])
@@ -170,14 +168,13 @@ class WaveJob:
                 log.error("a profile failed", **self._log_fields(), profile=one.profile,
                           reason=one.reason, message=one.message)  # fmt: skip
                 continue
-            figures = {name: getattr(one, name) for name in FIGURES}
             log.info(
                 "decomposition finished",
                 **self._log_fields(),
                 profile=one.profile,
                 output_dir=self._output_dir(),
                 **_times(outcome),
-                **{name: value and round(value, 6) for name, value in figures.items()},
+                **{name: round(getattr(one, name) or 0, 6) for name in FIGURES},
                 attempts=outcome.attempts,
             )
         return kept
@@ -227,31 +224,22 @@ class WaveJob:
             attempts=outcome.attempts,
             traceback=outcome.report.detail or None,
         )
-        if reason == "session_gone":
-            return
-        known = {"reason": reason, "message": message, **self._identity(outcome)}
-        if "v3" in self.profiles:
-            self._record("failed", [record.WaveSet(**known)], outcome)
-        else:
+        if reason != "session_gone":
+            known = {"reason": reason, "message": message, **self._identity(outcome)}
             sets = [record.WaveSet(profile=one, **known) for one in self.profiles]
-            self._record("written", sets, outcome)
+            self._record(sets, outcome)
 
     def _record(
-        self,
-        status: record.Status,
-        sets: Sequence[record.WaveSet],
-        outcome: Outcome,
-        **figures: Any,
+        self, sets: Sequence[record.WaveSet], outcome: Outcome, **lengths: Any
     ) -> record.Utterance | None:
         """Write the utterance into `session.json`; return it, or None if its session is gone."""
         artifacts = self.context.host.artifacts
         utterance = record.Utterance(
             source=artifacts.relative(self.event.wav_path),
-            status=status,
             app_version=self.context.app_version,
             finished_at=record.now(),
             sets=tuple(sets),
-            **figures,
+            **lengths,
             **_times(outcome),
         )
         try:
@@ -297,8 +285,9 @@ def _take_back(files: Sequence[Path]) -> None:
     with suppress(OSError):
         for file in files:
             file.unlink(missing_ok=True)
-        files[0].parent.rmdir()
-        files[0].parent.parent.rmdir()
+        for file in files[:1]:
+            file.parent.rmdir()
+            file.parent.parent.rmdir()
 
 
 def _times(outcome: Outcome) -> dict[str, Any]:

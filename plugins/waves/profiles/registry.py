@@ -28,16 +28,12 @@ class Profile:
     """`targets(slot_id)` returns the dish of each wave: 1 to 6, or 0 for any."""
 
 
-def names() -> tuple[str, ...]:
-    """Return the names of the profiles that are installed, sorted."""
-    return tuple(sorted({point.name for point in _points()}))
-
-
 def find(name: str) -> Profile:
     """Return a profile, or raise ProfileError."""
-    point = next((point for point in _points() if point.name == name), None)
+    point = _points().get(name)
     if point is None or _NAME.fullmatch(name) is None:
-        raise ProfileError(f"no profile {name!r}: choose one of {', '.join(('v3', *names()))}")
+        known = ", ".join(("v3", *sorted(_points())))
+        raise ProfileError(f"no profile {name!r}: choose one of {known}")
     profile = point.load()
     if not isinstance(profile, Profile):
         raise ProfileError(f"{point.value} is no Profile")
@@ -45,5 +41,5 @@ def find(name: str) -> Profile:
 
 
 @cache
-def _points() -> tuple[EntryPoint, ...]:
-    return tuple(entry_points(group="reflective_resonance.profiles"))
+def _points() -> Mapping[str, EntryPoint]:
+    return {one.name: one for one in entry_points(group="reflective_resonance.profiles")}

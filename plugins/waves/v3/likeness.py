@@ -18,19 +18,9 @@ def likeness(
 ) -> dict[str, float]:
     """Return `rmse`, `nrmse`, `snr_db` and `envelope_correlation`; 0 where one is not defined.
 
-    Parameters
-    ----------
-    y : np.ndarray [shape=(n,)], float32
-        The voice.
-    power, error : float
-        Sums of squares: of the voice, and of the voice less the sum of the waves.
-    loudness, mix_loudness : np.ndarray [shape=(n_frames,)], float64
-        Root mean square of each frame of the voice, and of that sum.
-
-    Returns
-    -------
-    figures : dict
-        nRMSE is over the standard deviation of the voice, the correlation that of the loudnesses.
+    `power` and `error` are sums of squares, of the voice `y` and of what the sum of the waves is
+    away from it; `loudness` is the root mean square of each frame of the voice, `mix_loudness` of
+    that sum. nRMSE is over the standard deviation of the voice.
     """
     rmse = (error / y.size) ** 0.5
     deviation = max(power / y.size - float(y.mean()) ** 2, 0.0) ** 0.5

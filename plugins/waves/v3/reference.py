@@ -75,8 +75,7 @@ def synthesise(
 ) -> Float64:
     """Return a wave for each frequency [shape=(n,)]: wave i has the amplitude of harmonic i."""
     # 4. Amplitudes of the harmonics
-    harmonics = range(1, len(frequencies) + 1)
-    amplitudes = harmonic_amplitudes(y, f0, voiced_flag, harmonics) * AMPLITUDE_SCALE
+    amplitudes = harmonic_amplitudes(y, f0, voiced_flag, len(frequencies)) * AMPLITUDE_SCALE
 
     # 5. Cosines: the phase is the running sum of the frequency
     waves = np.empty((len(frequencies), len(y)))
@@ -137,10 +136,7 @@ def map_frequency(
 
 
 def harmonic_amplitudes(
-    y: Float32,
-    f0: Float64,
-    voiced_flag: npt.NDArray[np.bool_],
-    harmonics: Sequence[int] = HARMONICS,
+    y: Float32, f0: Float64, voiced_flag: npt.NDArray[np.bool_], count: int = len(HARMONICS)
 ) -> Float64:
     """Return the magnitude of the spectrum at multiples of f0 in every frame; 0 where unvoiced.
 
@@ -148,8 +144,8 @@ def harmonic_amplitudes(
     """
     n = np.arange(N_FFT)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * n / N_FFT)  # periodic Hann
-    amplitudes = np.zeros((len(harmonics), len(f0)))
-    frames, multiples = frame(y, N_FFT), np.array(harmonics)[:, np.newaxis]
+    amplitudes = np.zeros((count, len(f0)))
+    frames, multiples = frame(y, N_FFT), np.arange(1, count + 1)[:, np.newaxis]
     for first in range(0, len(f0), BLOCK_FRAMES):
         voiced = first + np.flatnonzero(voiced_flag[first : first + BLOCK_FRAMES])
         S = np.abs(np.fft.rfft(frames[voiced] * window, axis=1))

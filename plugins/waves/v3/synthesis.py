@@ -79,7 +79,7 @@ class Synthesis:
     def figures(self) -> dict[str, float]:
         """Step 7: return how near the mix is to the voice, once all blocks have been taken."""
         mix_loudness = _rms(self._mix_energies, np.zeros(2), self._f0.size)
-        power, error = self._energies.sum(), self._squared_error
+        power, error = float(self._energies.sum()), self._squared_error
         return likeness(self.y, power, error, self._loudness, mix_loudness)
 
     def __iter__(self) -> Iterator[FloatArray]:

@@ -142,14 +142,3 @@ def test_how_near_waves_are_is_shown_by_profile(registry: CollectorRegistry) -> 
     assert 0 == shown.value("waves_snr_db_bucket", profile="slots", le="1.0")
     assert 1 == shown.value("waves_envelope_correlation_bucket", profile="v3", le="0.0")
     assert {"live": 1} == shown.by("made", "waves_written_total")
-
-
-def test_many_profiles_share_figures(registry: CollectorRegistry) -> None:
-    """The number of series has a limit."""
-    (first,) = WRITTEN.sets
-    sets = (replace(first, profile=f"p{n}", files=(Path("a"),)) for n in range(12))
-    emit(waves_written, None, replace(WRITTEN, sets=tuple(sets)))
-
-    by_profile = figures(registry).by("profile", "waves_snr_db_count")
-
-    assert ({f"p{n}" for n in range(9)} | {"other"}, 3) == (set(by_profile), by_profile["other"])

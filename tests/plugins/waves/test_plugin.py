@@ -105,6 +105,16 @@ def utterance(artifacts: Artifacts, name: str, turn: int = 1) -> TtsWritten:
     return TtsWritten("session-1", turn, "response", 3, "gpt", "calm", None, path, relative, now)
 
 
+def install_tides(folder: Path, code: str) -> None:
+    """Write a package with the profile `tides` into a folder."""
+    (folder / "tides.py").write_text(code, encoding="utf-8")
+    info = folder / "tides-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tides\nVersion: 1.0\n")
+    points = "[reflective_resonance.profiles]\ntides = tides:profile\n"
+    (info / "entry_points.txt").write_text(points)
+
+
 def send(event: TtsWritten) -> None:
     """Send `tts_written` as the workflow does."""
     emit(tts_written, "workflow", event)
@@ -147,12 +157,7 @@ async def test_profiles_are_made_beside_v3(
     artifacts: Artifacts, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each has its files, dishes and figures; one that fails is named, and V3's waves stand."""
-    (tmp_path / "tides.py").write_text("profile = 'no profile'", encoding="utf-8")
-    info = tmp_path / "tides-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tides\nVersion: 1.0\n")
-    points = "[reflective_resonance.profiles]\ntides = tides:profile\n"
-    (info / "entry_points.txt").write_text(points)
+    install_tides(tmp_path, "profile = 'no profile'")
     monkeypatch.syspath_prepend(tmp_path)
     profiles = ("v3", "slots", "tides", "faraday")
     event = utterance(artifacts, "slot-3_gpt_calm")

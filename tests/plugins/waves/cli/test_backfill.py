@@ -57,6 +57,31 @@ def test_all_that_is_missing_is_made(artifacts: Artifacts, tmp_path: Path) -> No
     assert 3 == check_all_whole(artifacts)
 
 
+def test_waves_of_a_profile_that_are_missing_are_listed_and_made(
+    artifacts: Artifacts, tmp_path: Path
+) -> None:
+    """With the names of the profiles; V3's files stay as they are."""
+    path = speak(artifacts, "slot-2_gpt_calm")
+    backfill(tmp_path)
+    env = {"RR_WAVES_PROFILES": "v3,slots"}
+    stood = {file: file.stat() for file in artifacts.sessions("waves").rglob("*_wave?.wav")}
+
+    listed = run("waves", "backfill", "--dry-run", cwd=tmp_path, env=env)
+    made = run("waves", "backfill", "--json", cwd=tmp_path, env=env)
+    again = run("waves", "backfill", "--json", cwd=tmp_path, env=env)
+
+    (line,) = (line for line in listed.stdout.splitlines() if "slot-2_gpt_calm.wav" in line)
+    assert ["slots", "missing"] == line.split()[1:]
+    (row,) = json.loads(made.stdout)["files"]
+    assert ("written", ["slots"], path.name) == (
+        row["result"], row["profiles"], Path(row["path"]).name
+    )  # fmt: skip
+    assert 3 == len(stood)
+    assert stood == {file: file.stat() for file in stood}
+    assert 5 == len(list(artifacts.sessions("waves").rglob("*_wave?.wav")))
+    assert {} == results(again)
+
+
 def test_a_failure_is_in_the_table_and_not_tried_again(
     artifacts: Artifacts, tmp_path: Path
 ) -> None:

@@ -109,6 +109,29 @@ async def test_what_was_missed_is_made_up_for(artifacts: Artifacts, listener: Li
 
 
 @pytest.mark.e2e
+async def test_a_profile_that_is_switched_on_later(
+    artifacts: Artifacts, listener: Listener
+) -> None:
+    """Its waves are made of all that was spoken before, and nothing else."""
+    path = speak(artifacts, "slot-1_gpt_calm")
+    async with running(artifacts):
+        live(artifacts, path)
+        await listener.wait_for(1)
+    targets = paths.session_targets(path, artifacts.root)
+    before = [target.stat() for target in targets]
+
+    async with running(artifacts, profiles=("v3", "faraday"), backfill_interval_s=EVERY_S):
+        _, later = await listener.wait_for(2)
+        speak(artifacts, "slot-2_gpt_calm")
+        await listener.wait_for(3)
+
+    assert isinstance(later, WavesWritten)
+    assert [("v3", False), ("faraday", True)] == [(one.profile, one.is_new) for one in later.sets]
+    assert before == [target.stat() for target in targets]
+    assert [2, 2] == [len(event.sets) for event in listener.events[1:]]  # type: ignore[union-attr]  # written
+
+
+@pytest.mark.e2e
 @pytest.mark.faults
 async def test_live_and_backfill_at_once(
     artifacts: Artifacts, listener: Listener, counted: Path

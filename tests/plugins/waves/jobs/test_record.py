@@ -49,7 +49,7 @@ def published(artifacts: Artifacts, slot: int = 1) -> record.Utterance:
         waves, 8_000, paths.session_targets(wav, artifacts.root), artifacts.temporary
     )
     return record.Utterance(
-        source=artifacts.relative(wav), status="written", app_version="0.1.0",
+        source=artifacts.relative(wav), app_version="0.1.0",
         finished_at=record.now(), sets=(record.WaveSet(files=entries(artifacts, files), rmse=0.05,
         nrmse=0.9, clipped_samples=3, voiced_ratio=0.6),), duration_s=0.0125, sample_rate=8_000,
         queued_ms=1.5, running_ms=120.0,
@@ -100,7 +100,7 @@ def test_an_utterance_is_recorded_with_its_files(artifacts: Artifacts) -> None:
         assert file["size"] == len(contents)
         assert file["sha256"] == hashlib.sha256(contents).hexdigest()
     assert "profiles" not in entry  # only V3 was made
-    first = asdict(utterance.sets[0]) | {"algorithm": "v3"}
+    first = asdict(utterance.sets[0]) | {"algorithm": "v3", "status": "written"}
     assert {k: v for k, v in entry.items() if k != "files"} == {
         k: v
         for k, v in {**asdict(utterance), **first}.items()
@@ -113,7 +113,7 @@ def test_utterances_are_kept_in_order_and_replaced_by_source(artifacts: Artifact
     """Each source has one entry, its newest, and the newest entry stands last."""
     first, second = published(artifacts, 1), published(artifacts, 2)
     no_waves = record.WaveSet(reason="timeout", message="60 s")
-    failed = replace(first, status="failed", sets=(no_waves,))
+    failed = replace(first, sets=(no_waves,))
     record.record(artifacts, SESSION, failed)
     record.record(artifacts, SESSION, second)
 

@@ -29,7 +29,7 @@ def publish(
     waves = [np.arange(100, dtype=np.int16)] * 3
     files = publishing.publish(waves, 8000, targets, artifacts.temporary)
     utterance = record.Utterance(
-        source=artifacts.relative(wav), status="written", app_version="1",
+        source=artifacts.relative(wav), app_version="1",
         finished_at=record.now(), sets=(record.WaveSet(files=entries(artifacts, files)),),
     )  # fmt: skip
     if recorded:
@@ -45,7 +45,6 @@ def refuse(artifacts: Artifacts, wav: Path, *, final: bool) -> None:
         "session-1",
         record.Utterance(
             source=artifacts.relative(wav),
-            status="failed",
             app_version="1",
             finished_at=record.now(),
             sets=(
@@ -257,7 +256,7 @@ def test_a_set_that_is_adopted_is_done(artifacts: Artifacts) -> None:
     """Recording a set that stands takes it from the list, also over a record that was wrong."""
     wav = speak(artifacts, "a")
     utterance = publish(artifacts, wav)
-    wrong = replace(utterance, status="failed", sets=(record.WaveSet(reason="timeout"),))
+    wrong = replace(utterance, sets=(record.WaveSet(reason="timeout"),))
     record.record(artifacts, "session-1", wrong)
     (found,) = Search(artifacts).run()
 
