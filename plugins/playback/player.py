@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 
 import structlog
@@ -32,6 +33,7 @@ class Player:
 
     `open_output` opens the output with the mixer for its rate, or raises OutputError; `pause_s` is
     the silence after each step, `late_s` how long one may wait for anything but its own session.
+    `marker` is a file that is there while it is stopped, so that no new start of the server plays.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class Player:
         report: Callable[[State, str], None],
         pause_s: float,
         late_s: float,
+        marker: Path,
     ) -> None:
         self.dishes, self._open_output, self._report = dishes, open_output, report
         self._pause_s, self._late_s = pause_s, late_s
         self.output: Output | None = None
-        self.problem, self.stopped, self.skipped = "", False, 0
+        self._marker = marker
+        self.problem, self.stopped, self.skipped = "", marker.exists(), 0
         self._order, self._waiting = Order(), deque[tuple[Step, float]]()
         self._ends: dict[str, float] = {}
         """When the latest step of each session ends, for sessions that wait."""
@@ -76,11 +80,16 @@ class Player:
             if output.latency_s + 2 * BLOCK_S > STOP_LIMIT_S:
                 self.output = None
                 output.close()
+        try:
+            self._marker.touch()
+        except OSError as error:
+            log.warning("a new start of the server will play again", error=str(error))
 
     def release(self) -> None:
         """Play what becomes ready from now on."""
         while self._waiting:
             self._skip()
+        self._marker.unlink(missing_ok=True)
         self.stopped = False
         if self.output:
             self.output.mixer.stopped = False

@@ -20,6 +20,7 @@ from plugins.playback.settings import PlaybackSettings
 from plugins.waves.signals import outcomes
 
 WAVES = "waves"
+MARKER = ".playback-stopped"
 
 
 @asynccontextmanager
@@ -27,7 +28,8 @@ async def lifespan(host: Host, settings: PlaybackSettings) -> AsyncIterator[Play
     """Play what happens while the host runs; the service is the player."""
     dishes = load_dishes(settings.dishes)
     opened = partial(open_output, settings, len(dishes.channels))
-    player = Player(dishes, opened, host.report, settings.pause_s, settings.late_s)
+    marker = host.artifacts.root / MARKER
+    player = Player(dishes, opened, host.report, settings.pause_s, settings.late_s, marker)
     queue: EventQueue[TrackedEvent] = EventQueue(player.handle, host.gauge)
     tracker = SessionTracker(
         outcomes,

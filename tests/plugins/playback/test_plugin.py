@@ -169,6 +169,20 @@ async def test_what_comes_while_it_is_stopped_is_never_played(tmp_path: Path, fi
     assert np.abs(y[released_at + RATE : last_at, 2]).max() > 0.05
 
 
+async def test_a_stop_outlives_the_server(tmp_path: Path, file: Path) -> None:
+    """Started again it is silent still, until it is released; then a further start plays."""
+    async with playing(tmp_path, file) as (player, _):
+        player.stop()
+    async with playing(tmp_path, file) as (player, _):
+        await becomes(lambda: player.output is not None, "it is open")
+        assert player.stopped
+        assert player.output
+        assert player.output.mixer.stopped
+        player.release()
+    async with playing(tmp_path, file) as (player, _):
+        assert not player.stopped
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there is no SIGUSR1")
 async def test_sigusr1_stops_it(tmp_path: Path, file: Path) -> None:
     """The handler is that of before when the plugin has stopped."""
