@@ -82,5 +82,5 @@ def _holder(artifacts: Artifacts) -> str:
     try:
         holder = json.loads((artifacts.root / HOLDER_FILE).read_text("utf-8"))
         return "{purpose}, process {pid} on {host} since {since}".format(**holder)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"

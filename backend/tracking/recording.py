@@ -11,6 +11,7 @@ artifacts root are relative to it. A line without its end, of a process that was
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, is_dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ def recorded_sessions(artifacts: Artifacts) -> Iterator[str]:
 def _object(row: bytes) -> dict[str, Any]:
     try:
         found = json.loads(row)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or nested too deeply
         found = None
     return found if isinstance(found, dict) else {}
 
@@ -123,6 +124,9 @@ def _recorded(row: dict[str, Any], root: Path) -> Recorded:
         raise RecordingError(f"no signal {row.get('signal')} is defined here")
     try:
         event = from_plain(signal.payload, row["payload"], root)
-        return Recorded(float(row["t"]), signal, event)
-    except (KeyError, TypeError, ValueError, PayloadError) as error:
+        at_s = float(row["t"])
+        if not isfinite(at_s):
+            raise ValueError(at_s)
+        return Recorded(at_s, signal, event)
+    except (KeyError, TypeError, ValueError, OverflowError, PayloadError) as error:
         raise RecordingError(f"not a payload of {signal.name}") from error

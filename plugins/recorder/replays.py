@@ -221,7 +221,7 @@ def of_replay(event: Any, old: str, new: str) -> Any:
     if isinstance(event, SessionStarted):
         changes["replayed_from"] = old
     if isinstance(event, EventPublished):
-        with suppress(ValueError):
+        with suppress(ValueError, TypeError, RecursionError):  # a file may hold anything
             data = {**json.loads(event.data), "sessionId": new}
             if event.number == 1:
                 data["replayedFrom"] = old

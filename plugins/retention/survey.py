@@ -63,7 +63,7 @@ def _read(entry: os.DirEntry[str]) -> _Session | None:
 
 def _heard_id(entry: os.DirEntry[str]) -> str | None:
     """Return the id of the recording that began a session, from the manifest of its speech."""
-    with suppress(OSError, ValueError, AttributeError):
+    with suppress(OSError, ValueError, AttributeError, RecursionError):
         found = json.loads(Path(entry.path, SESSION_FILE).read_bytes()).get("heard_id")
         return found if isinstance(found, str) else None
     return None

@@ -30,6 +30,7 @@ from typing import Any, cast
 import structlog
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from websockets.exceptions import WebSocketException
 
 from backend.http.connections.exchanges import KEY, Exchanges
 from backend.http.connections.watchdog import Watchdog
@@ -240,7 +241,11 @@ class Connection(asyncio.Protocol):
         if self._idle.runs and not self._unfinished:
             self._unfinished = True
             self._idle.start(self._all.request_s)
-        self._protocol.data_received(data)
+        try:
+            self._protocol.data_received(data)
+        except WebSocketException as error:  # text that is not UTF-8, with a close frame behind it
+            log.debug("WebSocket aborted", reason=str(error))
+            self.abort()
 
     def eof_received(self) -> bool | None:
         """Pass it on."""

@@ -248,7 +248,7 @@ def _read_journal(publisher: str) -> list[Path]:
     """Return the targets a publisher noted; none if there are none, or none that we would make."""
     try:
         targets = [Path(name) for name in json.loads(Path(publisher + JOURNAL).read_bytes())]
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return []  # torn: nothing was moved yet
     is_ours = len(targets) <= MOST and all(is_wave_name(target.name) for target in targets)
     return targets if is_ours else []
