@@ -9,7 +9,7 @@ from backend.http import CamelCase
 from plugins.playback.dishes import factor
 from plugins.playback.mixer import Group, Mixer, Track
 from plugins.playback.soundcheck.kinds import QUIET_DB, Signal
-from plugins.playback.soundcheck.tones import FADE_S, Tone, buzz, pulses, sweep
+from plugins.playback.soundcheck.tones import FADE_S, TONES
 
 
 class Check(CamelCase):
@@ -27,16 +27,6 @@ class StartedCheck(Check):
     duration_s: float
 
 
-def _tone(check: Check, sr: int) -> Tone:
-    match check.signal:
-        case Signal.BUZZ:
-            return buzz(sr)
-        case Signal.SWEEP:
-            return sweep(sr)
-        case Signal.NUMBER:
-            return pulses(sr, check.channel)
-
-
 class SoundCheck:
     """Plays test signals through a mixer; its calls are for any thread."""
 
@@ -50,14 +40,14 @@ class SoundCheck:
         mixer, index = self.mixer, check.channel - 1
         channel = mixer.channels[index]
         level_db = min(check.level_db, channel.cap_db)
-        tone = _tone(check, mixer.rate)
+        tone = TONES[check.signal](mixer.rate, check.channel)
         track = Track(tone, ((index, channel.polarity * factor(level_db)),))
         with self._lock:
             self.stop()
             group = mixer.play([track], mixer.soonest + mixer.block_frames)
             self._playing = group, round(channel.delay_ms * mixer.rate / 1000)
-        told = check.model_copy(update={"level_db": level_db}).model_dump()
-        return StartedCheck(**told, name=channel.name, duration_s=len(tone) / mixer.rate)
+        told = check.model_dump() | {"level_db": level_db, "name": channel.name}
+        return StartedCheck(**told, duration_s=len(tone) / mixer.rate)
 
     def stop(self) -> None:
         """Fade the signal within 60 ms, from the third block on that is not mixed yet."""

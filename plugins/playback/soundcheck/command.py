@@ -14,8 +14,6 @@ from backend.errors import ServerError, UsageError
 from backend.plugins import Server, interruptible, server_in_settings
 from backend.terminal import AsJson, messages, show_json, show_table
 from plugins.playback.dishes import Channel, load_dishes
-from plugins.playback.mixer import Mixer
-from plugins.playback.output import OutputError, open_output
 from plugins.playback.settings import PlaybackSettings
 from plugins.playback.soundcheck.kinds import QUIET_DB, Signal
 
@@ -105,6 +103,8 @@ def _player(
     settings: PlaybackSettings, channels: Sequence[Channel], file: Path | None, held: str = ""
 ) -> Iterator[Play]:
     """Yield what plays a signal, on the server that has the card or here; fade at the end."""
+    from plugins.playback.mixer import Mixer
+    from plugins.playback.output import OutputError, open_output
     from plugins.playback.soundcheck.checks import Check, SoundCheck
 
     server = server_in_settings()

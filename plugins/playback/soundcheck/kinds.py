@@ -1,9 +1,8 @@
-"""The test signals, and the level at which they begin."""
+"""The test signals, and the level of those that nobody has raised."""
 
 from enum import StrEnum
 
-QUIET_DB = -40.0
-"""A sine of full scale has 0 dB."""
+QUIET_DB = -40.0  # a sine of full scale has 0 dB
 
 
 class Signal(StrEnum):

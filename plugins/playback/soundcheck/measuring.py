@@ -21,15 +21,11 @@ HERTZ: Array = np.arange(LOWEST_HZ * 10, HIGHEST_HZ * 10 + 1) / 10
 """The frequencies of a response."""
 BEFORE_S, AFTER_S = 0.6, 3.0
 """Of the impulse response that is kept: a resonance of 12 Hz with a Q of 30 falls 33 dB in 3 s."""
-REGULARISATION = 1e-6
-"""Of the sweep's greatest power; it rises to 1 within a sixth of an octave outside of the band."""
+REGULARISATION = 1e-6  # of the greatest power; 1 a sixth of an octave outside of the band
 SILENT_DBFS, CLIPPED = -80.0, 0.999
-LEAST_SNR_DB = 10.0
-"""Over at least a quarter of the band, in octaves."""
-LEAST_RESONANCE_DB, LEAST_RESONANCE_SNR_DB = 3.0, 20.0
-"""Nearer to the noise, the noise has peaks of 3 dB."""
-FIT_RATIO, FIT_ROUNDS = 1.5, 12
-"""A resonance is fitted to the frequencies from its peak divided by 1.5 to its peak times 1.5."""
+LEAST_SNR_DB = 10.0  # over a quarter of the band, in octaves
+RESONANCE_DB, RESONANCE_SNR_DB = 3.0, 20.0  # nearer to the noise, the noise has such peaks
+FIT_RATIO, FIT_ROUNDS = 1.5, 12  # a peak is fitted from its frequency / 1.5 to that * 1.5
 
 
 class MeasurementError(ReflectiveResonanceError):
@@ -41,7 +37,6 @@ class Response(NamedTuple):
 
     db: Array
     noise_db: Array
-    latency_s: float
 
     @property
     def coherence(self) -> Array:
@@ -96,7 +91,7 @@ def measure(recording: npt.ArrayLike, sr: int) -> Response:
             f"the sweep is {max(snr_db, 0):.0f} dB over the noise of the recording, of "
             f"{LEAST_SNR_DB:.0f} dB that are needed: raise the level or fix the sensor to the dish"
         )
-    return Response(db, noise_db, (peak if peak < n // 2 else peak - n) / sr)
+    return Response(db, noise_db)
 
 
 def _refusal(y: Array, sr: int) -> str:
@@ -114,8 +109,8 @@ def _refusal(y: Array, sr: int) -> str:
 
 def resonances(response: Response) -> list[Resonance]:
     """Return the resonances that stand 3 dB out of the response, highest first."""
-    peaks, _ = signal.find_peaks(response.db, prominence=LEAST_RESONANCE_DB)
-    sure = (response.db - response.noise_db)[peaks] >= LEAST_RESONANCE_SNR_DB
+    peaks, _ = signal.find_peaks(response.db, prominence=RESONANCE_DB)
+    sure = (response.db - response.noise_db)[peaks] >= RESONANCE_SNR_DB
     found = filter(None, (_fitted(response, int(peak)) for peak in peaks[sure]))
     return sorted(found, key=lambda one: -one.over_db)
 

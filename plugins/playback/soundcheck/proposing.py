@@ -13,16 +13,12 @@ from plugins.playback.soundcheck.measuring import HERTZ, Array, Resonance, Respo
 
 MOST_GAIN_DB, DEEPEST_DB, FLAT_DB = 6.0, 30.0, 2.0
 MOST_NOTCHES = 3
-WIDEST = 1.8
-"""Width of a notch over its frequency."""
-POINTS = np.geomspace(HERTZ[0], HERTZ[-1], 240)
-"""Frequencies in Hertz that count alike, 55 an octave."""
+WIDEST = 1.8  # width of a notch over its frequency
+POINTS = np.geomspace(HERTZ[0], HERTZ[-1], 240)  # in Hertz, 55 an octave
 TARGETS = np.linspace(0.1, 0.9, 9)
 """Quantiles of the level that are tried: where a transducer is flat depends on what it is."""
-SURE = 0.9
-"""Coherence of a frequency that counts for the target."""
-RATE_HZ = 48_000
-"""Of the notches' filters: below 160 Hz, they are the same at any rate of a card."""
+SURE = 0.9  # coherence of a frequency that counts for the target
+RATE_HZ = 48_000  # of the notches' filters, which are the same at any rate of a card
 
 
 class Proposal(NamedTuple):

@@ -17,13 +17,10 @@ from plugins.playback.dishes import Channel
 from plugins.playback.soundcheck.measuring import HERTZ, Array, measure
 from plugins.playback.soundcheck.proposing import POINTS, notch_db, propose
 
-TAIL_MS = 2000
-"""What is recorded after the sweep: the latencies, and the end of a resonance."""
-BANDS = np.geomspace(HERTZ[0], HERTZ[-1], 19)
-"""Frequencies in Hertz that are shown."""
+TAIL_MS = 2000  # recorded after the sweep: the latencies, and the end of a resonance
+BANDS = np.geomspace(HERTZ[0], HERTZ[-1], 19)  # in Hertz, as they are shown
 BAND, RESONANCE = ("hz", "db", "noiseDb", "afterDb"), ("hz", "q", "overDb")
-PLOT_DB = 1.5
-"""Of a sign of the plot."""
+PLOT_DB = 1.5  # of a sign of the plot
 
 
 def read(path: Path) -> tuple[Array, int]:
@@ -78,9 +75,7 @@ def show(row: Mapping[str, Any]) -> None:
     bars = ["#" * round((one["db"] - floor) / PLOT_DB) for one in row["bands"]]
     cells = [(*map(str, one.values()), bar) for one, bar in zip(row["bands"], bars, strict=True)]
     show_table(("Hz", "Level dB", "Noise dB", "With notches dB", ""), cells)
-    said = [
-        "resonance at {hz} Hz, Q {q}, {overDb} dB high".format(**one) for one in row["resonances"]
-    ]
+    said = ["resonance at {hz} Hz, Q {q}, {overDb} dB".format(**one) for one in row["resonances"]]
     low_hz, high_hz = row["flatHz"]
     said.append(f"{row['name']} is flat from {low_hz} to {high_hz} Hz (2 dB) with, in dishes.toml:")
     said += [f"{key} = {value}" for key, value in row["lines"].items()]
@@ -91,18 +86,15 @@ def write(path: Path | None, number: int, lines: Mapping[str, str]) -> None:
     """Put lines into the table of a channel in `dishes.toml`; all else in it stays."""
     if path is None:
         raise UsageError("--write: RR_PLAYBACK_DISHES names no file")
-    text = path.read_text("utf-8")
-    wanted = tomllib.loads(text)
-    head, *tables = re.split(r"(?m)^(?=[ \t]*\[\[channel\]\])", text)
-    for key, value in lines.items():
-        wanted["channel"][number - 1] |= tomllib.loads(f"{key} = {value}")
-        old, new = rf"(?m)^[ \t]*{key}[ \t]*=[^#\n]*?(?=[ \t]*(?:#.*)?$)", f"{key} = {value}"
-        table, found = re.subn(old, new, tables[number - 1], count=1)
-        tables[number - 1] = table if found else re.sub(r"\n|$", f"\n{new}\n", table, count=1)
-    text = "".join((head, *tables))
-    with suppress(tomllib.TOMLDecodeError):
-        if tomllib.loads(text) == wanted:
+    with suppress(ValueError):  # it is not UTF-8, or no TOML any more
+        text = path.read_bytes().decode()
+        wanted = tomllib.loads(text)
+        parts = re.split(r"(?m)^(?=[ \t]*\[\[channel\]\])", text)
+        for key, value in lines.items():
+            wanted["channel"][number - 1] |= tomllib.loads(new := f"{key} = {value}")
+            old = rf"(?m)^[ \t]*{key}[ \t]*=[^#\r\n]*?(?=\s*?(?:#.*)?$)"
+            part, found = re.subn(old, new, parts[number], count=1)
+            parts[number] = part if found else re.sub(r"\n|$", f"\n{new}\n", part, count=1)
+        if tomllib.loads(text := "".join(parts)) == wanted:
             return write_bytes(path, text.encode(), path.parent)
-    raise UsageError(
-        f"--write: {path} cannot be changed line by line: put the lines in it yourself"
-    )
+    raise UsageError(f"--write: {path} cannot be changed line by line: do it yourself")

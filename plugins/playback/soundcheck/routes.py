@@ -25,14 +25,12 @@ _CHECKS: WeakKeyDictionary[Player, SoundCheck] = WeakKeyDictionary()
 async def start(check: Check, player: Service) -> StartedCheck:
     """Play a test signal on a channel in the place of the one before, never over its cap."""
     output = player.output
+    busy = "a session is played, wait for its end" if player.playing or player.waiting else ""
     if check.channel > len(player.dishes.channels):
         raise ProblemError(HTTPStatus.NOT_FOUND, f"There is no channel {check.channel}.")
-    if output is None or player.stopped:
-        raise ProblemError(HTTPStatus.CONFLICT, f"Nothing is played: {player.problem or STOPPED}.")
-    if player.playing or player.waiting:
-        raise ProblemError(
-            HTTPStatus.CONFLICT, "A session is played: wait for its end, or stop it."
-        )
+    if output is None or player.stopped or busy:
+        reason = player.problem or busy or STOPPED
+        raise ProblemError(HTTPStatus.CONFLICT, f"No test signal is played: {reason}.")
     if player not in _CHECKS or _CHECKS[player].mixer is not output.mixer:
         _CHECKS[player] = SoundCheck(output.mixer)
     return await run_in_threadpool(_CHECKS[player].start, check)

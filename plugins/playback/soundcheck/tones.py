@@ -1,7 +1,11 @@
 """Test signals of a sound check, mono, with full scale at +-1 and soft ends."""
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
+
+from plugins.playback.soundcheck.kinds import Signal
 
 Tone = npt.NDArray[np.float32]
 
@@ -22,7 +26,7 @@ def sweep(sr: int) -> Tone:
     return _faded(tone, round(rise_s * sr), round(fall_s * sr))
 
 
-def buzz(sr: int, hertz: float = 30.0, duration_s: float = 5.0) -> Tone:
+def buzz(sr: int, hertz: float, duration_s: float) -> Tone:
     """Return a tone of one frequency."""
     fade = round(FADE_S * sr)
     return _faded(np.sin(2 * np.pi * hertz * np.arange(round(duration_s * sr)) / sr), fade, fade)
@@ -31,8 +35,8 @@ def buzz(sr: int, hertz: float = 30.0, duration_s: float = 5.0) -> Tone:
 def pulses(sr: int, number: int) -> Tone:
     """Return as many pulses of 60 Hz as `number` says, in groups of five."""
     pulse, pause = buzz(sr, 60.0, 0.25), np.zeros(round(0.2 * sr), np.float32)
-    groups = [[pulse, pause] * min(5, number - first) for first in range(0, number, 5)]
-    return np.concatenate([part for group in groups for part in (*group, pause, pause)])
+    parts = [(pulse, pause) if at % 5 else (pulse, *3 * [pause]) for at in range(1, number + 1)]
+    return np.concatenate([one for part in parts for one in part])
 
 
 def _faded(tone: npt.NDArray[np.float64], rise: int, fall: int) -> Tone:
@@ -40,3 +44,11 @@ def _faded(tone: npt.NDArray[np.float64], rise: int, fall: int) -> Tone:
     tone[:rise] *= 0.5 - 0.5 * np.cos(np.pi * np.arange(rise) / rise)
     tone[-fall:] *= 0.5 + 0.5 * np.cos(np.pi * np.arange(1, fall + 1) / fall)
     return tone.astype(np.float32)
+
+
+TONES: dict[Signal, Callable[[int, int], Tone]] = {
+    Signal.BUZZ: lambda sr, _: buzz(sr, 30.0, 5.0),
+    Signal.SWEEP: lambda sr, _: sweep(sr),
+    Signal.NUMBER: pulses,
+}
+"""Each signal at a rate in Hertz for the channel of a number."""

