@@ -24,7 +24,7 @@ BEFORE_S, AFTER_S = 0.6, 3.0
 REGULARISATION = 1e-6  # of the greatest power; 1 a sixth of an octave outside of the band
 SILENT_DBFS, CLIPPED = -80.0, 0.999
 LEAST_SNR_DB = 10.0  # over a quarter of the band, in octaves
-RESONANCE_DB, RESONANCE_SNR_DB = 3.0, 20.0  # nearer to the noise, the noise has such peaks
+RESONANCE_DB = 3.0
 FIT_RATIO, FIT_ROUNDS = 1.5, 12  # a peak is fitted from its frequency / 1.5 to that * 1.5
 
 
@@ -110,8 +110,7 @@ def _refusal(y: Array, sr: int) -> str:
 def resonances(response: Response) -> list[Resonance]:
     """Return the resonances that stand 3 dB out of the response, highest first."""
     peaks, _ = signal.find_peaks(response.db, prominence=RESONANCE_DB)
-    sure = (response.db - response.noise_db)[peaks] >= RESONANCE_SNR_DB
-    found = filter(None, (_fitted(response, int(peak)) for peak in peaks[sure]))
+    found = filter(None, (_fitted(response, int(peak)) for peak in peaks))
     return sorted(found, key=lambda one: -one.over_db)
 
 

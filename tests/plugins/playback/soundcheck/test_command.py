@@ -157,14 +157,16 @@ def test_the_proposal_is_written_and_comments_stay(
     assert right.notch[0].hz == pytest.approx(24, abs=0.5)
 
 
+@pytest.mark.parametrize(
+    "notch", ["notch = [\n  {hz = 30, db = 6, width = 9},\n]", 'name = """\nnotch = 1\n"""']
+)
 def test_a_file_that_cannot_be_changed_by_lines_is_left(
-    env: dict[str, str], recording: str, tmp_path: Path
+    env: dict[str, str], recording: str, tmp_path: Path, notch: str
 ) -> None:
-    """A notch over several lines: the proposal is shown, and the file stays as it was."""
+    """A value over several lines: the proposal is shown, and the file stays as it was."""
     path = tmp_path / "dishes.toml"
-    path.write_text(
-        "[[channel]]\nname = 'a'\nnotch = [\n  {hz = 30, db = 6, width = 9},\n]\n", "utf-8"
-    )
+    name = "" if "name" in notch else 'name = "a"\n'
+    path.write_text(f"[[channel]]\n{name}{notch}\n", "utf-8")
     before = path.read_bytes()
 
     done = invoke("soundcheck", "--channel", "1", "--recording", recording, "--write", **env)

@@ -98,6 +98,18 @@ def test_what_noise_hides_is_not_raised() -> None:
     assert one.db == pytest.approx(other.db, abs=1.5)
 
 
+def test_noise_that_looks_like_a_level_counts_for_nothing() -> None:
+    """Above 40 Hz there is nothing but noise, louder than the sweep: the notch stays as it is."""
+    quiet = measure(recorded(24, 8), SR)
+    louder = np.where(HERTZ > 40, 9.0, 0.0)
+    hidden = Response(quiet.db + louder, quiet.noise_db + np.where(HERTZ > 40, 80.0, 0.0))
+
+    (one,), (other,) = propose(hidden).notches, propose(quiet).notches
+
+    assert [one.hz, one.db] == pytest.approx([other.hz, other.db], abs=0.5)
+    assert one.width == pytest.approx(other.width, rel=0.1)
+
+
 def test_the_filter_is_that_of_the_mixer() -> None:
     """What a proposal reckons with is what the mixer does to a tone."""
     notch = Notch(24, 12, 6)
