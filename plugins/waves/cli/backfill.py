@@ -18,15 +18,7 @@ from backend.errors import EXIT_FAILED, UsageError
 from backend.plugins import Host, existing_artifacts, interruptible
 from backend.storage import Artifacts, holding
 from backend.terminal import ArtifactsArgument, AsJson, DryRun, output, show_json, show_table
-from plugins.waves.cli.progress import (
-    Farm,
-    Workers,
-    load,
-    machines,
-    of_size,
-    results,
-    show_machines,
-)
+from plugins.waves.cli.progress import Farm, Workers, load, of_size, results, show_machines
 from plugins.waves.settings import WavesSettings
 
 if TYPE_CHECKING:
@@ -73,8 +65,9 @@ def backfill(
             rows = [_row(item, "missing" if item.missing else item.state) for item in found]
         else:
             rows = _run(found, root, settings, workers)
-    made_by = [row["machine"] for row in rows if row.get("machine")]
-    _show(rows, root.root, as_json, machines(made_by, monotonic() - started))
+    _show(rows, root.root, as_json)
+    if not as_json:
+        show_machines([row["machine"] for row in rows if row.get("machine")], started)
     raise typer.Exit(EXIT_FAILED if any(row["result"] == "failed" for row in rows) else 0)
 
 
@@ -143,13 +136,11 @@ def _row(item: "Found", result: str) -> Row:
     }
 
 
-def _show(
-    rows: Sequence[Row], root: Path, as_json: bool, farm: dict[str, dict[str, float]]
-) -> None:
+def _show(rows: Sequence[Row], root: Path, as_json: bool) -> None:
     """Print all rows as JSON, or a table of what was not done, and numbers."""
     numbers = Counter(row["result"] for row in rows)
     if as_json:
-        show_json({"files": rows, "numbers": numbers, "machines": farm})
+        show_json({"files": rows, "numbers": numbers})
         return
     table = [
         (
@@ -165,4 +156,3 @@ def _show(
         show_table(("File", "Waves", "Result", "Reason"), table)
     summary = ", ".join(f"{count} {result}" for result, count in numbers.items())
     output().out(summary or "nothing is missing")
-    show_machines(farm)

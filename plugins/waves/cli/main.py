@@ -18,15 +18,7 @@ from backend.errors import EXIT_FAILED, UsageError
 from backend.plugins import interruptible
 from backend.terminal import AsJson, duration, show_json, show_table
 from plugins.waves.cli.backfill import backfill
-from plugins.waves.cli.progress import (
-    Farm,
-    Workers,
-    load,
-    machines,
-    of_size,
-    results,
-    show_machines,
-)
+from plugins.waves.cli.progress import Farm, Workers, load, of_size, results, show_machines
 from plugins.waves.cli.water import water
 from plugins.waves.cli.worker import worker
 from plugins.waves.errors import ProfileError
@@ -126,13 +118,11 @@ def decompose(
     rows = _run(sources, chosen, out, settings, workers)
     failed = sum(not row["ok"] for row in rows)
     made_by = {row["path"]: row["machine"] for row in rows if row["machine"]}
-    by = machines(made_by.values(), monotonic() - started)
     if as_json:
-        done = len(rows) - failed
-        show_json({"files": rows, "done": done, "failed": failed, "machines": by})
+        show_json({"files": rows, "done": len(rows) - failed, "failed": failed})
     else:
         _show(rows)
-        show_machines(by)
+        show_machines(made_by.values(), started)
     raise typer.Exit(EXIT_FAILED if failed else 0)
 
 

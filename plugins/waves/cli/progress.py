@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -36,19 +37,10 @@ def load(farm: str | None) -> "WavesSettings":
     return WavesSettings.load(**({} if farm is None else {"farm": farm}))
 
 
-def machines(made: "Iterable[str]", seconds: float) -> "dict[str, dict[str, float]]":
-    """Return how many files each machine made, and how many a second."""
-    counted = Counter(made)
-    return {
-        name: {"files": count, "per_s": round(count / max(seconds, 0.001), 1)}
-        for name, count in counted.most_common()
-    }
-
-
-def show_machines(found: "dict[str, dict[str, float]]") -> None:
-    """Print a line for each machine of the farm."""
-    for name, one in found.items():
-        output().out(f"{name}: {one['files']:.0f} files, {one['per_s']} a second")
+def show_machines(made: "Iterable[str]", started: float) -> None:
+    """Print how many files each machine of the farm made, and how many a second."""
+    for name, count in Counter(made).most_common():
+        output().out(f"{name}: {count} files, {count / (monotonic() - started):.1f} a second")
 
 
 def of_size(settings: "WavesSettings", count: int, workers: int | None) -> "WavesSettings":

@@ -368,6 +368,10 @@ class Farm:
         report = replace(report, data={**report.data, "machine": machine})
         out.job.attempts = result.attempt
         self._jobs.finish(out.job, out.job.outcome(report.reason, report.message, report))
+        if out.job.size > wire.PLAIN_BYTES:
+            self._do(wire.remove_parts(js, result.id))
+        if result.parts:
+            self._do(wire.remove_parts(js, f"{result.id}-{result.attempt}"))
         if self.usable:
             self._pause = ("", 0.0)
             self._say("")

@@ -182,11 +182,18 @@ async def send(js: "JetStreamContext", subject: str, header: H, body: bytes, key
 
 
 async def fetch_body(js: "JetStreamContext", header: Header, body: bytes, key: str) -> bytes:
-    """Return the body of a message, from its parts if it has any."""
+    """Return the body of a message, from its parts if it has any, or raise FarmError."""
     for number in range(header.parts):
         part = await js.get_last_msg(PARTS, f"rr.waves.parts.{key}.{number}", direct=True)
         body += part.data or b""
+        if len(body) > MAX_BODY:
+            raise FarmError(f"a body of more than {MAX_BODY} bytes")
     return body
+
+
+async def remove_parts(js: "JetStreamContext", key: str) -> None:
+    """Remove the parts of a body."""
+    await js.purge_stream(PARTS, subject=f"rr.waves.parts.{key}.*")
 
 
 async def remove_jobs(js: "JetStreamContext", server: str) -> None:

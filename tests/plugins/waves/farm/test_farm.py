@@ -1,9 +1,11 @@
 """Jobs that other machines do: a real NATS server, real worker processes."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import nats
 import pytest
 from structlog.testing import capture_logs
 
@@ -30,8 +32,18 @@ def pool(server: NatsServer, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield one
 
 
+async def stored(url: str) -> int:
+    """Return how many messages all streams keep."""
+    client = await nats.connect(url)
+    infos = await client.jetstream().streams_info()
+    await client.close()
+    return sum(one.state.messages for one in infos)
+
+
 @pytest.mark.parametrize("seconds", [0.5, 60.0], ids=["in a message", "in parts"])
-def test_the_waves_are_those_of_this_machine(pool: Pool, tmp_path: Path, seconds: float) -> None:
+def test_the_waves_are_those_of_this_machine(
+    server: NatsServer, pool: Pool, tmp_path: Path, seconds: float
+) -> None:
     """Another machine makes the same files as a worker here, and reports the same figures."""
     path = recording(tmp_path / "a.wav", seconds=seconds)
     there, here = Asked(path, ("v3", "slots")), Asked(path, ("v3", "slots"))
@@ -40,6 +52,7 @@ def test_the_waves_are_those_of_this_machine(pool: Pool, tmp_path: Path, seconds
     pool.submit(there)
 
     assert there.made()
+    until(lambda: asyncio.run(stored(server.url)) == 0, "parts that are removed")
     own = worker.decompose(here.begin(0))
     report = there.outcome().report.data
     names = sorted(file.name for file in here.directory.iterdir())
