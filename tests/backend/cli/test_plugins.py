@@ -36,7 +36,9 @@ def test_ours_are_shown_with_all_they_have() -> None:
     assert (["tts_written"], ["waves_written", "waves_failed"]) == (
         *(waves["listens"], waves["sends"]),
     )
-    assert {"waves decompose", "waves backfill", "waves water"} == set(waves["commands"])
+    assert {"waves decompose", "waves backfill", "waves water", "waves worker"} == set(
+        waves["commands"]
+    )
     assert "not running" == waves["state"]
     assert "no server answers" in waves["reason"]
     assert (False, "RR_SHOW_ENABLED=false", "environment", "disabled") == (
