@@ -29,7 +29,7 @@ from backend.plugins import (
     running,
 )
 from backend.runner import SessionRunner
-from backend.sessions import earlier_sessions, mark_interrupted
+from backend.sessions import mark_interrupted
 from backend.signals import tracing
 from backend.speech import create_speech
 from backend.storage import Artifacts
@@ -129,7 +129,7 @@ class Hosting:
 @asynccontextmanager
 async def _marking_interrupted(artifacts: Artifacts) -> AsyncIterator[None]:
     """Mark unfinished sessions of earlier processes as interrupted, on a thread."""
-    earlier = await asyncio.to_thread(earlier_sessions, artifacts)  # before this process starts one
+    earlier = await asyncio.to_thread(artifacts.session_ids, "tts")  # before one begins here
     stopped = threading.Event()
     marking = threading.Thread(
         target=mark_interrupted, args=(artifacts, earlier, stopped), name="sessions", daemon=True

@@ -21,6 +21,7 @@ from typing import Any
 
 import structlog
 
+from backend.environment import inherited
 from backend.errors import ReflectiveResonanceError
 
 log = structlog.get_logger(__name__)
@@ -211,6 +212,7 @@ class ChildPool:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
                     cwd=self._folder,
+                    env=inherited(),
                     creationflags=CREATION_FLAGS,
                 )
         except OSError as error:

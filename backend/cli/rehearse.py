@@ -24,7 +24,6 @@ from backend.sessions import (
     SlotDone,
     SlotError,
     TurnStart,
-    earlier_sessions,
     read,
 )
 from backend.signals import TURN_KINDS, TtsWritten, WorkDone, WorkFailed, tts_written
@@ -119,7 +118,7 @@ def earlier(root: Path, session: str) -> Manifest:
     """Return the manifest of a session, by its id or as `last`, or raise UsageError."""
     artifacts = Artifacts(root)
     if session == LAST:
-        session = next(iter(earlier_sessions(artifacts)), LAST)
+        session = next(iter(artifacts.session_ids("tts")), LAST)
     try:
         found = read(artifacts, session)
     except ArtifactError as error:

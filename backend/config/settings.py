@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backend.config.lists import Listed
@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     )
     allowed_hosts: Listed[str] = Field(
         (), description="Host names of this server, separated by commas."
+    )
+    trusted_proxies: Listed[IPvAnyNetwork] = Field(
+        (), description="Addresses or networks of proxies whose X-Forwarded headers count."
     )
     api_token: SecretStr | None = Field(
         None, min_length=8, description="Token that every client has to send; none if empty."

@@ -96,7 +96,7 @@ class Access:
         if not (is_old or (len(hosts) == 1 and self._is_own(hosts[0]))):
             raise self._misdirected(hosts[0] if hosts else "")
         is_named = not origins or (len(origins) == 1 and self._is_named(origins[0], hosts))
-        if not is_named and "*" not in self._origins:
+        if len(origins) > 1 or (not is_named and "*" not in self._origins):
             raise self._forbidden(origins[0])
         if not self._logins.required or self._is_open(scope):
             return

@@ -1,4 +1,4 @@
-"""Refuse request bodies that are too large or too slow, with a problem.
+"""Refuse requests that are too large or too slow, with a problem.
 
 Starlette's `max_body_size` was rejected: it answers in plain text.
 """
@@ -23,8 +23,11 @@ class Limits:
     limit_s: float
 
 
+MAX_HEAD_BYTES = 64 * 1024  # uvicorn lets more through that arrives in one piece
+
+
 class BodyLimit:
-    """Answer 413 to a body that is larger than its limit, 408 to one that takes longer.
+    """Answer 431 or 413 to a head or a body over its limit, 408 to one that takes longer.
 
     A path has the limits of `of_paths`, every other one those of `limits`.
     """
@@ -42,10 +45,14 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limits = self._of_paths.get(scope["path"], self._limits)
+        head = sum(len(name) + len(value) for name, value in scope["headers"])
+        is_long = head + len(scope["raw_path"]) + len(scope["query_string"]) > MAX_HEAD_BYTES
         length = Headers(scope=scope).get("content-length", "")
-        if length.isdecimal() and int(length) > limits.max_bytes:
-            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-            response = problem_response(status, too_large(limits.max_bytes))
+        if is_long or (length.isdecimal() and int(length) > limits.max_bytes):
+            status, most = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, limits.max_bytes
+            if is_long:
+                status, most = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, MAX_HEAD_BYTES
+            response = problem_response(status, too_large(most))
             await response(scope, receive, send)
             return
         received = 0

@@ -120,7 +120,8 @@ def _serve(
     if settings.tls_certificate and settings.tls_key:
         tls = server_context(settings.tls_certificate, settings.tls_key)
     limits = {hearing.PATH: hearing.BODY_LIMIT_S}
-    connections = Connections(settings.request_limit_s, limits, tls=tls)
+    proxies = [str(one) for one in settings.trusted_proxies]
+    connections = Connections(settings.request_limit_s, limits, tls=tls, trusted_proxies=proxies)
     config = uvicorn.Config(
         **connections.options(app),
         log_config=None,

@@ -15,7 +15,6 @@ from backend.sessions.events import (
 from backend.sessions.manifest import (
     Manifest,
     Utterance,
-    earlier_sessions,
     mark_interrupted,
     read,
     save,
@@ -36,7 +35,6 @@ __all__ = [
     "TurnDone",
     "TurnStart",
     "Utterance",
-    "earlier_sessions",
     "mark_interrupted",
     "read",
     "save",

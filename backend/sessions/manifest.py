@@ -13,14 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from backend.errors import ArtifactError
 from backend.signals import Kind
-from backend.storage import (
-    DRAFT_PREFIX,
-    SESSION_FILE,
-    Artifacts,
-    flush_file,
-    replace_file,
-    write_bytes,
-)
+from backend.storage import SESSION_FILE, Artifacts, write_bytes
 
 log = structlog.get_logger(__name__)
 
@@ -92,11 +85,6 @@ def read(artifacts: Artifacts, session_id: str) -> Manifest:
         raise ArtifactError(f"there is no session {session_id} in {artifacts.root}") from error
 
 
-def earlier_sessions(artifacts: Artifacts) -> list[str]:
-    """Return the ids of the sessions on the disk, newest first."""
-    return sorted((entry.name for entry in artifacts.session_entries("tts")), reverse=True)
-
-
 def mark_interrupted(artifacts: Artifacts, ids: Iterable[str], stopped: threading.Event) -> None:
     """Change the status of the sessions `ids` from running to interrupted, until `stopped`.
 
@@ -124,13 +112,9 @@ def _mark_interrupted(artifacts: Artifacts, session_id: str) -> bool:
         content = path.read_bytes()
     if RUNNING not in content:
         return False
-    draft = artifacts.temporary / f"{DRAFT_PREFIX}{session_id}.json"
+    interrupted = content.replace(RUNNING, INTERRUPTED, 1)
     try:
-        draft.write_bytes(content.replace(RUNNING, INTERRUPTED, 1))
-        flush_file(draft)
-        replace_file(draft, path)
+        write_bytes(path, interrupted, artifacts.temporary, make_parents=False)
     except FileNotFoundError:
         return False
-    finally:
-        draft.unlink(missing_ok=True)
     return True

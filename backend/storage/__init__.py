@@ -4,8 +4,10 @@ from backend.storage import riff
 from backend.storage.artifacts import SERVED_TREES, TEMPORARY_DIRECTORY, Artifacts, Tree
 from backend.storage.atomic import (
     DRAFT_PREFIX,
+    FILE_MODE,
     flush_directory,
     flush_file,
+    make_directory,
     replace_file,
     write_bytes,
 )
@@ -31,6 +33,7 @@ from backend.storage.riff import MAX_RATE_HZ, MIN_RATE_HZ, WavError, read_header
 
 __all__ = [
     "DRAFT_PREFIX",
+    "FILE_MODE",
     "MAX_RATE_HZ",
     "MIN_RATE_HZ",
     "RECORDING_TYPES",
@@ -50,6 +53,7 @@ __all__ = [
     "is_plain_name",
     "is_settled",
     "is_wave_name",
+    "make_directory",
     "new_session_id",
     "plain_name",
     "profile_of",

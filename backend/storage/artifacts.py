@@ -11,10 +11,12 @@ on the same file system: only there is a move atomic.
 """
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from backend.errors import ArtifactError
+from backend.storage.atomic import make_directory
 from backend.storage.names import is_plain_name, is_served_name, plain_name, turn_name
 
 Tree = Literal["tts", "waves", "stt"]
@@ -35,7 +37,7 @@ class Artifacts:
     def temporary(self) -> Path:
         """The directory of files that are being written; made on first use."""
         path = self.root / TEMPORARY_DIRECTORY
-        path.mkdir(parents=True, exist_ok=True)
+        make_directory(path)
         return path
 
     def sessions(self, tree: str) -> Path:
@@ -53,6 +55,12 @@ class Artifacts:
                 ]
         except OSError:
             return []
+
+    def session_ids(self, tree: str) -> list[str]:
+        """Return the ids of all sessions of `tree`, newest first; those ahead of now come last."""
+        now = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ~}"  # after those of this second
+        names = (entry.name for entry in self.session_entries(tree))
+        return sorted(names, key=lambda name: (name < now, name), reverse=True)
 
     def session(self, tree: str, session_id: str) -> Path:
         """Return the directory of one session, which need not exist."""

@@ -1,18 +1,28 @@
-"""Write files so that a reader sees the old file or the whole new one, also after a power cut."""
+"""Write files so that a reader sees the old file or the whole new one, also after a power cut.
 
+Only what that needs may stop anything: a disk that cannot flush names (FAT, CIFS, FUSE) is one
+warning. What is made is writable for its owner alone; who may read it is up to the umask.
+"""
+
+import errno
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
+from logging import getLogger
 from pathlib import Path
 
 DRAFT_PREFIX = ".draft-"
+DIRECTORY_MODE, FILE_MODE = 0o755, 0o644
+_CANNOT = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP)
+"""The answers of a disk that has no such thing; others, such as EIO, say that it failed."""
+_unflushable: set[int] = set()
 _PAUSES_S = (0.01, 0.04, 0.2) if os.name == "nt" else ()
 
 
 @contextmanager
-def writing(path: Path, temporary: Path) -> Iterator[Path]:
+def writing(path: Path, temporary: Path, *, make_parents: bool = True) -> Iterator[Path]:
     """Yield a temporary path to write, and move it to `path` when the block ends without error.
 
     After an error the temporary file is deleted and `path` is unchanged. `temporary` is a directory
@@ -23,14 +33,13 @@ def writing(path: Path, temporary: Path) -> Iterator[Path]:
     OSError
         If the file cannot be flushed or moved.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=temporary, prefix=DRAFT_PREFIX, suffix=path.suffix)
-    os.close(descriptor)
-    draft = Path(name)
+    if make_parents:
+        make_directory(path.parent)
+    draft = temporary / f"{DRAFT_PREFIX}{os.urandom(8).hex()}{path.suffix}"
     try:
+        draft.touch(FILE_MODE, exist_ok=False)
         yield draft
         flush_file(draft)
-        draft.chmod(0o644)
         replace_file(draft, path)
     except BaseException:
         with suppress(OSError):
@@ -39,10 +48,18 @@ def writing(path: Path, temporary: Path) -> Iterator[Path]:
     flush_directory(path.parent)
 
 
-def write_bytes(path: Path, data: bytes, temporary: Path) -> None:
+def write_bytes(path: Path, data: bytes, temporary: Path, *, make_parents: bool = True) -> None:
     """Replace `path` by `data` atomically; see `writing`."""
-    with writing(path, temporary) as draft:
+    with writing(path, temporary, make_parents=make_parents) as draft:
         draft.write_bytes(data)
+
+
+def make_directory(path: Path) -> None:
+    """Make `path` and what is missing above it, and flush each new name to the disk."""
+    missing = takewhile(lambda one: not os.path.lexists(one), (path, *path.parents))
+    for directory in reversed(list(missing)):
+        directory.mkdir(DIRECTORY_MODE, exist_ok=True)  # another may have been faster
+        flush_directory(directory.parent)
 
 
 def sweep_drafts(temporary: Path) -> int:
@@ -85,11 +102,18 @@ def flush_file(path: Path) -> None:
 
 
 def flush_directory(path: Path) -> None:
-    """Wait until the names in `path` are on the disk; a no-op on Windows, which cannot."""
+    """Wait until the names in `path` are on the disk, if that can be had; on Windows it cannot."""
     if os.name == "nt":
         return
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+        if (disk := path.stat().st_dev) not in _unflushable:
+            _unflushable.add(disk)
+            getLogger(__name__).warning("the disk of %s cannot flush names: %s", path, error)

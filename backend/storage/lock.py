@@ -12,13 +12,15 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from logging import getLogger
 
 from backend.errors import ArtifactsInUseError, SettingsError
 from backend.storage.artifacts import Artifacts
-from backend.storage.atomic import sweep_drafts, write_bytes
+from backend.storage.atomic import FILE_MODE, make_directory, sweep_drafts, write_bytes
 
 LOCK_FILE = ".lock"
 HOLDER_FILE = ".lock.json"
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -35,9 +37,12 @@ def holding(artifacts: Artifacts, purpose: str) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout  # imports asyncio; a worker needs no lock
 
-    lock = FileLock(artifacts.root / LOCK_FILE)
+    path = artifacts.root / LOCK_FILE
+    lock = FileLock(path)
     try:
-        artifacts.root.mkdir(parents=True, exist_ok=True)
+        make_directory(artifacts.root)
+        with suppress(FileExistsError):  # filelock itself would make it writable for all
+            path.touch(FILE_MODE, exist_ok=False)
         lock.acquire(timeout=0)
     except Timeout:
         raise ArtifactsInUseError(
@@ -47,10 +52,12 @@ def holding(artifacts: Artifacts, purpose: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL:
             raise
-        raise SettingsError(
-            f"RR_ARTIFACTS_DIR={artifacts.root}: cannot be used ({error.strerror}): "
-            "name a folder in which this user may write, such as artifacts"
-        ) from error
+        if error.errno not in NO_LOCKS:
+            raise SettingsError(
+                f"RR_ARTIFACTS_DIR={artifacts.root}: cannot be used ({error.strerror}): "
+                "name a folder in which this user may write, such as artifacts"
+            ) from error
+        getLogger(__name__).warning("there is no lock at %s: run one program at a time", path)
     try:
         sweep_drafts(artifacts.temporary)
         holder = {

@@ -106,7 +106,7 @@ def parse_recording(contents: bytes, session_id: str, root: Path) -> Recording:
 
 def recorded_sessions(artifacts: Artifacts) -> Iterator[str]:
     """Yield the ids of the sessions with recorded signals, newest first."""
-    names = sorted((entry.name for entry in artifacts.session_entries("tts")), reverse=True)
+    names = artifacts.session_ids("tts")
     return (name for name in names if recording_path(artifacts, name).is_file())
 
 

@@ -105,8 +105,7 @@ class History:
 
     def _on_waves_written(self, _: object, *, event: WavesWritten) -> None:
         if not event.backfill:
-            took = datetime.now(UTC) - event.source.written_at
-            self._count_queue().spans["waves_ms"].append(max(0.0, took.total_seconds() * 1000))
+            self._count_queue().spans["waves_ms"].append(event.queued_ms + event.running_ms)
 
     def _on_waves_failed(self, _: object, *, event: WavesFailed) -> None:  # noqa: ARG002 - blinker's
         self._count_queue().failed += 1

@@ -3,15 +3,15 @@
 The values of a label are the profiles, or a small, fixed set (any other value is counted as
 `other`), so that the number of series does not grow while a show runs.
 
-    written --written_to_queued--> queued --queued_to_started--> started --started_to_ready--> ready
-    `------------------------------- waves_ready_seconds -------------------------------------'
+    queued --queued_to_started--> started --started_to_ready--> ready
+      `------------------ waves_ready_seconds --------------------'
 
+An utterance is queued as it is spoken; the plugin waves measures, by a clock that nobody sets.
 Waves of the backfill are counted, but not timed: nobody waited for them.
 """
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -47,7 +47,7 @@ LIKENESS = {
     "snr_db": ("Signal to noise in dB, if the waves are to be the voice.", DECIBELS),
     "envelope_correlation": ("Correlation of the loudness of voice and waves.", SHARES),
 }
-STAGES = ("written_to_queued", "queued_to_started", "started_to_ready")
+STAGES = ("queued_to_started", "started_to_ready")
 BUCKETS_S = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.35, 0.5, 0.75),
     *(1, 1.5, 2.5, 5, 10, 30, 60),
@@ -127,7 +127,6 @@ class Recorder:
 
     def _on_tts_written(self, _: object, *, event: TtsWritten) -> None:
         self._utterances.get(event.kind, self._utterances[OTHER]).inc()
-        self._stages["written_to_queued"].observe(_since(event.written_at))
 
     def _on_waves_written(self, _: object, *, event: WavesWritten) -> None:
         if event.sets[0].is_new:
@@ -140,13 +139,8 @@ class Recorder:
             return
         self._stages["queued_to_started"].observe(event.queued_ms / 1000)
         self._stages["started_to_ready"].observe(event.running_ms / 1000)
-        self._ready.observe(_since(event.source.written_at))
+        self._ready.observe((event.queued_ms + event.running_ms) / 1000)
 
     def _on_waves_failed(self, _: object, *, event: WavesFailed) -> None:
         dropped = self._dropped.get(event.reason)
         (dropped or self._failed.get(event.reason, self._failed[OTHER])).inc()
-
-
-def _since(moment: datetime) -> float:
-    """Return the seconds since `moment`; 0 if the clock was set back meanwhile."""
-    return max(0.0, (datetime.now(UTC) - moment).total_seconds())

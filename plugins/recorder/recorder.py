@@ -16,6 +16,7 @@ import structlog
 
 from backend.plugins import Host
 from backend.signals import EventPublished, SessionStarted, Signal, SpeechHeard, defined
+from backend.storage import FILE_MODE, make_directory
 from backend.tracking import (
     EventQueue,
     PayloadError,
@@ -136,8 +137,9 @@ class Recorder:
 def _append(path: Path, start: bytes, written: bytes) -> None:
     """Append a line; only with `start` is the file made: one that was removed stays away."""
     if start:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "ab", opener=None if start else _open_existing) as file:
+        make_directory(path.parent)
+        path.touch(FILE_MODE)
+    with open(path, "ab", opener=_open_existing) as file:
         file.write(start + written)
 
 

@@ -66,7 +66,7 @@ def _prune(
     root: Artifacts, policy: Policy, *, dry_run: bool
 ) -> tuple[list[RemovalResult], dict[str, int]]:
     """Remove, unless `dry_run`; return every removal, and the bytes before it by tree."""
-    survey = Survey(root)
+    survey = Survey(root, read_only=dry_run)
     found = {tree: survey.look(tree) for tree in SERVED_TREES}
     stored = {str(tree): sum(item.size for item in there) for tree, there in found.items()}
     going = plan(found["tts"], found["waves"], policy, (), time.time(), found["stt"])

@@ -14,7 +14,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from backend.storage import Artifacts, Tree
+from backend.storage import Artifacts, Tree, make_directory
 
 TRASH_DIRECTORY = ".trash"
 
@@ -34,7 +34,7 @@ class Trash:
         """
         if self._directory.is_symlink():
             raise OSError(f"{self._directory} is a symbolic link: remove it")
-        self._directory.mkdir(exist_ok=True)
+        make_directory(self._directory)
         source = self._artifacts.session(tree, session_id)
         target = self._directory / f"{tree}-{session_id}-{os.urandom(6).hex()}"
         try:

@@ -32,13 +32,14 @@ import numpy as np
 import numpy.typing as npt
 
 from plugins.waves.audio import pcm16, reader, resample
+from plugins.waves.errors import KernelError
 from plugins.waves.files import paths, publishing
 from plugins.waves.jit import MODULES, loader
 from plugins.waves.v3 import HOP_LENGTH, PROCESSING_SR, Synthesis, reference, synthesis
 
 WARM_UP_HZ = 200.0
 """A period is a whole number of samples: frames are voiced for sure, a case of its own in pYIN."""
-REASON_LENGTH = 400
+REASON_LENGTH = 240
 """A compiler may say a lot; characters of it that are logged in one line."""
 
 Engine = Literal["exact", "librosa"]
@@ -174,31 +175,45 @@ def decompose_audio(
     return result.y, result.sr, wave1, wave2, wave3, result.mix, result.rmse
 
 
-@cache
 def usable_engine(wanted: Engine) -> Engine:
     """Return `wanted`, or "librosa" with one warning where kernels cannot be compiled or loaded."""
-    if wanted == "librosa":
-        return wanted
+    return "librosa" if wanted == "librosa" or exact_problem() else wanted
+
+
+@cache
+def exact_problem() -> str:
+    """Load the kernels; return why that is not possible, and log it."""
     try:
         synthesis.load_kernels()
     except Exception as error:  # whatever a compiler can do wrong, the water still has to move
+        problem = _in_one_line(error)
         logger.warning(
-            "the exact engine cannot be used here (%s: %s); librosa does the work, some "
-            "hundred times slower",
-            type(error).__name__,
-            (str(error).strip().splitlines() or [""])[0][:REASON_LENGTH],
+            "the exact engine cannot be used here (%s); librosa does the work, some hundred times "
+            "slower",
+            problem,
             exc_info=True,
         )
-        return "librosa"
-    return wanted
+        return problem
+    return ""
 
 
 def warm_up(engine: Engine = "exact") -> Engine:
-    """Load or compile all that `decompose` needs; return the engine that will be used."""
-    engine = usable_engine(engine)
+    """Load or compile what `decompose` needs; return the engine for it, or raise KernelError."""
+    usable = usable_engine(engine)
     times = np.arange(2 * HOP_LENGTH) / PROCESSING_SR
-    decompose_pcm16(np.sin(2 * np.pi * WARM_UP_HZ * times).astype(np.float32), engine=engine)
-    return engine
+    try:
+        decompose_pcm16(np.sin(2 * np.pi * WARM_UP_HZ * times).astype(np.float32), engine=usable)
+    except Exception as error:
+        exact = "" if usable == engine else f"exact: {exact_problem()}; "
+        problem = f"no engine can be used here. {exact}{usable}: {_in_one_line(error)}"
+        raise KernelError(problem) from error
+    return usable
+
+
+def _in_one_line(error: Exception) -> str:
+    first = (str(error).strip().splitlines() or [""])[0]
+    kind = "" if isinstance(error, KernelError) else f"{type(error).__name__}: "
+    return f"{kind}{first[:REASON_LENGTH]}"
 
 
 def try_kernels() -> None:

@@ -21,18 +21,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 from filelock import FileLock, Timeout
 
-from backend.storage import Artifacts
+from backend.storage import FILE_MODE, make_directory
 from plugins.waves.errors import KernelError
 from plugins.waves.jit import cache
 from plugins.waves.process import Note, Report, Task, Worker, WorkerDiedError, WorkerTimeoutError
-
-if TYPE_CHECKING:
-    from plugins.waves.settings import WavesSettings
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +44,7 @@ def usable_root(wanted: Path | None, temporary: Path) -> Path:
     """Return where compiled kernels are kept: a directory in `temporary` if not as `wanted`."""
     try:
         root = wanted or cache.default_root()
-        root.mkdir(parents=True, exist_ok=True)
+        make_directory(root)
         with tempfile.TemporaryFile(dir=root):
             return root
     except (OSError, RuntimeError) as error:
@@ -73,27 +69,10 @@ def prepare(root: Path, say: Say, cancelled: threading.Event, died: bool = False
         return  # the worker that loads them logs it
     if _is_done(root, name, died):
         return
-    root.mkdir(parents=True, exist_ok=True)
+    make_directory(root)
     with _holding_lock(root, say, cancelled):
         if not cancelled.is_set() and not _is_done(root, name, died):
             _Preparation(root, name, say, cancelled).run()
-
-
-def check(settings: "WavesSettings", artifacts: Artifacts, say: Say) -> str:
-    """Return how waves are made here, for `doctor`; compile what is not compiled.
-
-    Raises KernelError if the kernels cannot be used.
-    """
-    if settings.engine != "exact":
-        return f"by {settings.engine}, as RR_WAVES_ENGINE says"
-    root = usable_root(settings.kernel_cache, artifacts.temporary)
-    prepare(root, say, threading.Event())
-    name = cache.trial_name()
-    for path in root.glob(f"*/{name}{cache.REFUSED}"):
-        cache.check_not_refused(path.parent, name)
-    if not _is_done(root, name, died=False):
-        raise KernelError("the kernels could not be compiled; the log says why")
-    return f"the kernels are compiled, in {root}"
 
 
 def _is_done(root: Path, name: str, died: bool) -> bool:
@@ -104,6 +83,8 @@ def _is_done(root: Path, name: str, died: bool) -> bool:
 @contextmanager
 def _holding_lock(root: Path, say: Say, cancelled: threading.Event) -> Iterator[None]:
     """Hold the lock of the cache while the block runs; without one if its file system has none."""
+    with suppress(OSError):  # filelock itself would make it writable for all
+        (root / LOCK_FILE).touch(FILE_MODE, exist_ok=False)
     lock = FileLock(root / LOCK_FILE)
     with suppress(OSError, NotImplementedError):
         try:

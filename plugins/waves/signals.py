@@ -9,6 +9,7 @@ from backend.signals import EVENT_LOOP, WorkDone, WorkFailed, define
 Reason = Literal[
     "queue_full",
     "stopped",
+    "no_worker",
     "invalid_audio",
     "timeout",
     "crashed",
@@ -20,12 +21,13 @@ Reason = Literal[
     "not_recorded",
     "error",
 ]
-"""Why there are no waves: refused (`queue_full`, `stopped`, `quarantined`), the recording's fault
-(`invalid_audio`), the worker's (`timeout`, `crashed`, `out_of_memory`, `error`), the machine's
-(`killed`: from outside, time after time), the disk's (`publish_failed`), there is nobody left to
+"""Why there are no waves: refused (`queue_full`, `stopped`, `quarantined`, `no_worker`: none can be
+started on this machine), the recording's fault (`invalid_audio`), the worker's (`timeout`,
+`crashed`, `out_of_memory`, `error`), the machine's (`killed`: from outside, time after time), the
+disk's (`publish_failed`), there is nobody left to
 have them (`session_gone`), or a replay was recorded without them (`not_recorded`)."""
 
-DROPPED: tuple[Reason, ...] = ("queue_full", "stopped", "quarantined")
+DROPPED: tuple[Reason, ...] = ("queue_full", "stopped", "quarantined", "no_worker")
 """Reasons that say nothing about a decomposition, since there was none: a WARNING each."""
 
 

@@ -71,7 +71,9 @@ def warm_up(
         swept = publishing.sweep(Path(temporary), pid=replaced_pid)
     used = decompose_v3.warm_up(engine)
     warm_up_ms = round((perf_counter() - started) * 1000, 1)
-    return Report(data={"swept": swept, "engine": used, "warm_up_ms": warm_up_ms})
+    problem = decompose_v3.exact_problem() if used != engine else ""
+    figures = {"swept": swept, "engine": used, "warm_up_ms": warm_up_ms, "problem": problem}
+    return Report(data=figures)
 
 
 def decompose(order: Order) -> Report:

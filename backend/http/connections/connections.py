@@ -22,7 +22,7 @@ import os
 import socket
 import ssl
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, cast
@@ -76,6 +76,8 @@ class Connections:
     tls: ssl.SSLContext | None = None
     """Of a server that speaks HTTPS. uvicorn is not told of it: it would not count or limit the
     connections whose handshake is not finished."""
+    trusted_proxies: Sequence[str] = ()
+    """Whose `X-Forwarded-For` and `X-Forwarded-Proto` count; those of others are headers as any."""
     most: int = field(default_factory=lambda: _most())
     open: "set[Connection]" = field(default_factory=set)
     stopped: bool = False
@@ -87,6 +89,8 @@ class Connections:
             "app": Exchanges(app),
             "http": self._connection,
             "ws": "websockets-sansio",
+            "proxy_headers": bool(self.trusted_proxies),
+            "forwarded_allow_ips": list(self.trusted_proxies),
             "ws_max_size": MAX_MESSAGE_BYTES,
             "ws_per_message_deflate": False,  # messages are small, a compressor costs memory
         }

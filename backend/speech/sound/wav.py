@@ -8,7 +8,7 @@ import structlog
 from backend.errors import SpeechError
 from backend.speech.engine import MAX_DURATION_S, SAMPLE_WIDTH, Spoken
 from backend.speech.sound.loudness import Samples, level
-from backend.storage import riff, write_bytes
+from backend.storage import make_directory, riff, write_bytes
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ def write_wav(path: Path, pcm: bytes, sample_rate: int, temporary: Path) -> Spok
     """Replace `path` atomically by a mono WAV of 16-bit samples, or raise SpeechError."""
     n_samples = len(pcm) // SAMPLE_WIDTH
     try:
-        temporary.mkdir(parents=True, exist_ok=True)
+        make_directory(temporary)
         write_bytes(path, riff.pcm16_header(n_samples, sample_rate) + pcm, temporary)
     except OSError as error:
         raise SpeechError(

@@ -52,7 +52,7 @@ def backfill(
     Exit code: 0 if nothing is missing now, 1 if a file failed, 2 on wrong usage or if a server uses
     the directory, 130 on Ctrl-C. Run it again to continue.
     """
-    from plugins.waves.jobs import Search
+    from plugins.waves.jobs import Search, source_of
 
     root = existing_artifacts(artifacts)
     settings = load(farm)
@@ -60,7 +60,7 @@ def backfill(
     since_s = _moment(since).timestamp() if since else 0.0
     with interruptible(KEPT), nullcontext() if dry_run else holding(root, PURPOSE):
         left = Search(root, settings.profiles).run()
-        found = [item for item in left if item.written_at_s >= since_s]
+        found = [one for one in left if source_of(one.path, root).written_at.timestamp() >= since_s]
         if dry_run:
             rows = [_row(item, "missing" if item.missing else item.state) for item in found]
         else:

@@ -16,6 +16,7 @@ import typer
 
 from backend.errors import EXIT_FAILED, UsageError
 from backend.plugins import interruptible
+from backend.storage import make_directory
 from backend.terminal import AsJson, duration, show_json, show_table
 from plugins.waves.cli.backfill import backfill
 from plugins.waves.cli.progress import Farm, Workers, load, of_size, results, show_machines
@@ -195,7 +196,7 @@ def _run(
 
     ended: SimpleQueue[tuple[str, Outcome]] = SimpleQueue()
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_directory(out)
         temporary = tempfile.mkdtemp(prefix=".waves-", dir=out)
     except OSError as error:
         raise UsageError(f"cannot write to {out}: {error}") from error

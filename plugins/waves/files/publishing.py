@@ -36,7 +36,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from backend.storage import WAVE_NUMBERS, flush_directory, is_wave_name, replace_file, riff
+from backend.storage import (
+    FILE_MODE,
+    WAVE_NUMBERS,
+    flush_directory,
+    is_wave_name,
+    make_directory,
+    replace_file,
+    riff,
+)
 from plugins.waves.errors import PublishError, describe, shown
 
 if TYPE_CHECKING:
@@ -49,7 +57,6 @@ DRAFTS = tuple(f"-{number}.wav" for number in range(1, MOST + 1))
 OLDS = tuple(f"-old{number}.wav" for number in range(1, MOST + 1))
 SLOW_FLUSH_S = 0.001
 _latest_flush_s = SLOW_FLUSH_S
-_UNFLUSHABLE = (errno.EINVAL, errno.ENOTSUP)  # some network file systems cannot flush a directory
 _WRITE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -125,18 +132,6 @@ def sweep(temporary: Path, *, pid: int | None = None) -> int:
     return len(publishers)
 
 
-def make_directory(path: Path) -> None:
-    """Make `path` and what is missing above it, and flush each new name to the disk."""
-    missing = []
-    while not os.path.isdir(path):
-        missing.append(path)
-        path = path.parent
-    for directory in reversed(missing):
-        with suppress(FileExistsError):  # another publisher was faster; a file fails further on
-            os.mkdir(directory, 0o755)
-        _flush(directory.parent)
-
-
 def _publish(contents: Sequence[bytes], targets: Sequence[Path], temporary: Path) -> Sequence[str]:
     """Write drafts and move them in; return their hashes."""
     make_directory(temporary)
@@ -162,10 +157,11 @@ def _write(contents: Sequence[bytes], targets: Sequence[Path], publisher: str) -
     descriptors: list[int] = []
     try:
         for name, data in files:
-            descriptors.append(os.open(f"{publisher}{name}", _WRITE_FLAGS, 0o644))
+            descriptors.append(os.open(f"{publisher}{name}", _WRITE_FLAGS, FILE_MODE))
             _write_all(descriptors[-1], data)
             if sys.platform == "linux":  # starts writing it out, so that its flush waits less
-                os.posix_fadvise(descriptors[-1], 0, 0, os.POSIX_FADV_DONTNEED)
+                with suppress(OSError):
+                    os.posix_fadvise(descriptors[-1], 0, 0, os.POSIX_FADV_DONTNEED)
         # Flushes that arrive together wait once. Where they wait for no disk, threads cost more.
         flushed = (_threads().map if _flushes_wait() else map)(os.fsync, descriptors)
         hashes = _hashes(contents)  # while the disk works
@@ -276,9 +272,5 @@ def _unlink(path: str | Path) -> bool:
 def _flush(directory: Path) -> None:
     global _latest_flush_s
     started = perf_counter()
-    try:
-        flush_directory(directory)
-    except OSError as error:
-        if error.errno not in _UNFLUSHABLE:
-            raise
+    flush_directory(directory)
     _latest_flush_s = perf_counter() - started

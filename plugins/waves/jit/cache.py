@@ -15,6 +15,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from backend.storage import make_directory
 from plugins.waves.errors import KernelError, describe
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def directory() -> Path | None:
     """
     try:
         path = default_root() / cache_key()
-        path.mkdir(parents=True, exist_ok=True)
+        make_directory(path)
         with tempfile.TemporaryFile(dir=path):
             return path
     except (OSError, RuntimeError) as error:

@@ -22,6 +22,7 @@ checked at each call, since nothing else detects a wrong one.
 """
 
 import ctypes
+import mmap
 import os
 import re
 import sys
@@ -30,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plugins.waves.errors import KernelError
 from plugins.waves.jit import cache
 
 if TYPE_CHECKING:
@@ -234,10 +236,23 @@ def symbol(name: str) -> str:
     return f"kernel.{name}"
 
 
+def _check_executable_memory() -> None:
+    """Raise KernelError where Linux refuses memory that can be executed: LLVM would crash."""
+    if sys.platform == "linux":
+        try:
+            mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_PRIVATE, mmap.PROT_WRITE | mmap.PROT_EXEC).close()
+        except PermissionError as error:
+            raise KernelError(
+                "this system forbids executable memory, which compiled code needs: remove "
+                "MemoryDenyWriteExecute=yes from the systemd unit, or allow execmem in SELinux"
+            ) from error
+
+
 def _link(declared: list[Kernel], code: bytes) -> None:
     """Link object code into this process and bind the kernels to it."""
     import llvmlite.binding as llvm
 
+    _check_executable_memory()
     _initialize_llvm()
     c_library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
     for name in MATH:

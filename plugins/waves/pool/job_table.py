@@ -45,6 +45,7 @@ class JobTable:
         self.quarantine = Quarantine()
         self._capacity = capacity
         self._is_paused = is_paused
+        self.refusal = ""
         self._waiting = Backlog()
         self._jobs: dict[str, Job] = {}
         self._callbacks = CallbackThread(self._take_waiters)
@@ -78,6 +79,8 @@ class JobTable:
                 if live:
                     self._waiting.promote(job)
                 return True
+            elif self.refusal:
+                refusal = Outcome("no_worker", self.refusal)
             elif self.is_full and not (live and self._displace()):
                 self.load.refuse()
                 message = f"{self._capacity} jobs are already waiting or running"
@@ -93,6 +96,14 @@ class JobTable:
                 return False
         self._callbacks.run_callbacks(work, refusal)
         return False
+
+    def refuse(self, why: str) -> None:
+        """Refuse the jobs that wait, and all others until `why` is empty."""
+        with self.changed:
+            self.refusal = why
+            refused = self._waiting.clear() if why else []
+        for job in refused:
+            self.finish(job, job.outcome("no_worker", why))
 
     def take(self, taker: Taker, timeout_s: float) -> Job | None:
         """Give `taker` the next job, None if none came in time, or if none should begin now."""

@@ -9,6 +9,9 @@ A job whose worker crashed stays with its lane for a second attempt, so that one
 the workers of all lanes. That a worker was killed from outside says nothing about the file: the job
 is tried again at once, then after growing pauses, in which the lane does other jobs. A lane without
 a worker gives its job back. A job that timed out is not tried again.
+
+Starts that fail the same way three times by a fault of their own have a cause that does not pass:
+where no lane has a worker, the pool then refuses jobs with it, until a further start succeeds.
 """
 
 import threading
@@ -96,6 +99,7 @@ class Lane(threading.Thread):
         self.problem = ""
         """Why the last start of a worker failed."""
         self.failed_starts = 0
+        self.same_failures = 0  # in a row, of a problem that may not pass
 
     @property
     def waits(self) -> bool:
@@ -153,7 +157,7 @@ class Lane(threading.Thread):
                 return
             if first or self._died_at_start:
                 self._pool.prepare(self._ended, died=self._died_at_start)
-            self._died_at_start = False
+            self._died_at_start = may_pass = False
             try:
                 self._worker = worker = Worker(
                     options.memory_limit_mb,
@@ -163,11 +167,15 @@ class Lane(threading.Thread):
                 )
                 report = worker.run(START_LIMIT_S, options.warm_up, first, self._replaced_pid)
                 problem = report.message if report.reason else ""
+                may_pass = report.reason == "out_of_memory"
             except (WorkerDiedError, WorkerTimeoutError) as error:
                 problem = str(error)
                 self._died_at_start = True
+                may_pass = getattr(error, "from_outside", True)
             except Exception as error:  # noqa: BLE001 - logged as the problem, with a pause after it
-                problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                problem, may_pass = f"{type(error).__name__}: {' '.join(str(error).split())}", True
+            same = self.same_failures if problem == self.problem else 0
+            self.same_failures = same + 1 if problem and not may_pass else 0
             self.ready, self.problem = not problem, problem
         if self._ended.is_set():
             return
@@ -190,10 +198,10 @@ class Lane(threading.Thread):
             next_try_s=seconds,
         )
         self._discard()
-        self._pool.update_state()  # also where there was no worker to discard
         if self.job is not None:
             job, self.job = self.job, None
             self._jobs.give_back(job)
+        self._pool.update_state()  # also where there was no worker to discard
         self._ended.wait(seconds)
 
     def _attempt(self, job: Job) -> None:

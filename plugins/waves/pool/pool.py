@@ -35,7 +35,7 @@ from plugins.waves.pool.job_table import JobTable
 from plugins.waves.pool.lane import Lane, WorkerOptions
 from plugins.waves.pool.quarantine import identity
 from plugins.waves.pool.remote import Remote
-from plugins.waves.pool.state import State, state_of
+from plugins.waves.pool.state import State, lasting_problem, state_of
 from plugins.waves.process import Note, Report, Task
 
 log = structlog.get_logger(__name__)
@@ -139,7 +139,7 @@ class Pool:
     def has_room_for_backfill(self) -> bool:
         """Whether so few jobs wait that backfill jobs may be added."""
         room = self.queued < max(1, self._quarter) and not self._jobs.is_full
-        return self._jobs.is_open and room and not self._pause_reason
+        return self._jobs.is_open and room and not (self._pause_reason or self._jobs.refusal)
 
     def holds(self, path: str) -> bool:
         """Return whether a job for `path` is waiting or running."""
@@ -250,6 +250,7 @@ class Pool:
     def update_state(self) -> None:
         """Compute the state of the pool, and report it if it changed."""
         with self._jobs.changed:
+            self._jobs.refuse("" if self.is_elsewhere else lasting_problem(self._lanes))
             state = self._state_now()
             if state == self._state or not self._jobs.is_open:
                 return

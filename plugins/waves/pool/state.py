@@ -8,6 +8,8 @@ from plugins.waves.pool.job_table import JobTable
 from plugins.waves.pool.lane import Lane
 from plugins.waves.pool.load import SLOW_FACTOR
 
+LASTING_AFTER = 3  # starts that fail the same way, of all lanes
+
 State = Literal["ok", "warming", "degraded"]
 
 
@@ -24,8 +26,18 @@ def state_of(
     return "ok", ""
 
 
+def lasting_problem(lanes: Sequence[Lane]) -> str:
+    """Return why no lane will have a worker; nothing if one has, or may have soon."""
+    for lane in lanes if not any(lane.ready for lane in lanes) else ():
+        if sum(one.same_failures for one in lanes if one.problem == lane.problem) >= LASTING_AFTER:
+            return f"no worker can be started: {lane.problem}"
+    return ""
+
+
 def _problems(lanes: Sequence[Lane], jobs: JobTable, pause_reason: str) -> Iterator[str]:
-    if failed := [lane for lane in lanes if lane.failed_starts]:
+    if jobs.refusal:
+        yield jobs.refusal
+    elif failed := [lane for lane in lanes if lane.failed_starts]:
         yield f"{len(failed)} of {len(lanes)} workers cannot start: {failed[0].problem}"
     if pause_reason:
         yield pause_reason

@@ -31,6 +31,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from backend import scheduling
+from backend.environment import inherited
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 BELOW_NORMAL_PRIORITY_CLASS = 0x4000  # <winbase.h>
@@ -119,6 +120,7 @@ def guard(parent_pid: int, memory_limit_mb: int, low_priority: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # and a stop of the whole process group
     _die_with_parent(parent_pid)
+    _drop_secrets()
     for variable in ONE_THREAD:
         os.environ[variable] = "1"
     with suppress(OSError):
@@ -169,6 +171,15 @@ def _die_with_parent(parent_pid: int) -> None:
             os._exit(1)
 
         threading.Thread(target=watch, name="parent-wait", daemon=True).start()
+
+
+def _drop_secrets() -> None:
+    kept = inherited()  # what else there was is overwritten, where Linux says where it stands
+    os.environ.clear()
+    with suppress(OSError, IndexError):  # env_start and env_end of proc(5), after a name in ( )
+        fields = Path("/proc/self/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        ctypes.memset(int(fields[47]), 0, int(fields[48]) - int(fields[47]))
+    os.environ.update(kept)
 
 
 def _lower_priority() -> None:

@@ -42,7 +42,7 @@ class WorkerDiedError(Exception):
     """The worker ended, or sent what cannot be read; the message says how."""
 
     def __init__(self, how: str, *, from_outside: bool = False) -> None:
-        """Keep whether something else killed it: the kernel for its memory, or a person."""
+        """Keep whether that may pass: something else killed it, or the system had no room."""
         super().__init__(how)
         self.from_outside = from_outside
 
@@ -84,7 +84,7 @@ class Worker:
             orders.close()
             reports.close()
         except OSError as error:
-            raise WorkerDiedError(f"could not be started: {error}") from error
+            raise WorkerDiedError(f"could not be started: {error}", from_outside=True) from error
         atexit.register(self._process.kill)  # it ignores the SIGTERM that multiprocessing sends
 
     @property

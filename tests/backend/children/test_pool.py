@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from backend.children import ChildError, ChildPool, child_command
+from backend.environment import inherited
 from tests.patience import SOON_S, until
 
 ECHO = """
@@ -20,7 +21,7 @@ os.write(1, b"so does C")
 def answer(header, payload):
     if header.get("raise"):
         raise ValueError("the words of a visitor")
-    return {"pid": os.getpid(), **header}, payload[::-1]
+    return {"pid": os.getpid(), "variables": sorted(os.environ), **header}, payload[::-1]
 """
 Make = Callable[..., ChildPool]
 
@@ -55,6 +56,18 @@ def test_header_and_payload_go_both_ways(make: Make) -> None:
     assert "water" == header["name"]
     assert (b"1\n\0{}\n2" * 50_000)[::-1] == payload
     assert ("ice", header["pid"], b"") == (again["name"], again["pid"], nothing)
+
+
+def test_a_child_inherits_no_secret(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets the variables of the system that are listed, and no others."""
+    for name in ("RR_API_TOKEN", "OPENAI_API_KEY", "GITHUB_TOKEN", "LC_TIME"):
+        monkeypatch.setenv(name, "canary")
+
+    header, _ = make().ask({})
+
+    assert {"PATH", "LC_TIME"} <= set(header["variables"])
+    assert set(header["variables"]) <= set(inherited())
+    assert {"RR_API_TOKEN", "OPENAI_API_KEY", "GITHUB_TOKEN"}.isdisjoint(inherited())
 
 
 def test_an_exception_is_told_by_its_type(make: Make) -> None:

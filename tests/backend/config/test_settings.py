@@ -20,6 +20,7 @@ from plugins.webhook.settings import WebhookSettings
 LISTS = {
     "cors_origins": ("http://localhost:5173", "https://show.example"),
     "allowed_hosts": ("show.local", "10.0.0.5"),
+    "trusted_proxies": ("10.0.0.5/32", "192.168.0.0/24"),
     "speech_fallback": ("openai", "embedded"),
     "stt_fallback": ("openai", "embedded"),
     "targets": ("127.0.0.1:7000", "[::1]:9000"),
@@ -219,6 +220,7 @@ def test_a_secret_of_a_plugin_is_redacted_too(monkeypatch: pytest.MonkeyPatch) -
     [
         (Settings, "RR_CORS_ORIGINS", "cors_origins"),
         (Settings, "RR_ALLOWED_HOSTS", "allowed_hosts"),
+        (Settings, "RR_TRUSTED_PROXIES", "trusted_proxies"),
         (Settings, "RR_SPEECH_FALLBACK", "speech_fallback"),
         (OscSettings, "RR_OSC_TARGETS", "targets"),
         (WebhookSettings, "RR_WEBHOOK_URLS", "urls"),

@@ -11,7 +11,9 @@ from structlog.testing import capture_logs
 from backend.config import Settings
 from backend.http.access import LOGGED_AT_MOST, admitted_origins
 from backend.http.app import create_app
+from backend.http.connections import Connections
 from tests.live import LiveServer, exchange, get
+from tests.patience import LIMIT_S
 
 TOKEN = "a-long-token"
 CLIENT = "https://show.example"
@@ -57,6 +59,10 @@ def test_an_address_or_a_known_name_is_answered(guarded: LiveServer, host: str) 
         "",
         "127.0.0.1.nip.io",
         "127.0.0.1#.evil.example",
+        "127.0.0.1?.evil.example",
+        "127.0.0.1/.evil.example",
+        "evil.example@127.0.0.1",
+        "[::1].evil.example",
         "a:b:c",
     ],
 )
@@ -69,6 +75,29 @@ def test_any_other_name_is_not_ours(guarded: LiveServer, host: str) -> None:
 def test_known_pages_may_use_the_server(guarded: LiveServer, origin: str) -> None:
     """A configured web client and a page of our own are answered."""
     assert 200 == status(guarded, "Host: 127.0.0.1", BEARER, f"Origin: {origin}")
+
+
+def test_a_head_has_a_limit_also_in_one_piece(guarded: LiveServer) -> None:
+    """A head of more than 64 kB is refused, however quickly it comes."""
+    fits, too_large = (f"X-A: {'a' * size}" for size in (60_000, 66_000))
+
+    assert 200 == status(guarded, "Host: 127.0.0.1", BEARER, fits)
+    assert 431 == status(guarded, "Host: 127.0.0.1", BEARER, too_large)
+
+
+@pytest.mark.parametrize(("proxies", "client"), [((), "127.0.0.1"), (("127.0.0.0/8",), "6.6.6.6")])
+def test_only_a_trusted_proxy_says_who_the_client_is(
+    tmp_path: Path, proxies: tuple[str, ...], client: str
+) -> None:
+    """`X-Forwarded-For` is written by anybody: the log and the limits heed that of a proxy."""
+    settings = Settings(artifacts_dir=tmp_path, api_token=SecretStr(TOKEN))
+    connections = Connections(LIMIT_S, trusted_proxies=proxies)
+    live = LiveServer(create_app(settings, discovered=[]), connections)
+
+    with live as server, capture_logs() as logs:
+        status(server, "Host: 127.0.0.1", BEARER + "x", "X-Forwarded-For: 6.6.6.6")
+
+    assert [client] == [line["client"] for line in logs if line["event"] == "wrong token"]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 from backend.config import Settings
 from backend.http import login
 from backend.http.app import create_app
+from backend.http.connections import Connections
 from backend.http.login import COOKIE, LIFE_S, MAX_LOGINS, WRONG_PER_MINUTE, Logins
 from backend.http.problems import ProblemError
 from backend.plugins import Discovered, Host, Plugin, PluginSettings
@@ -116,8 +117,9 @@ def test_the_cookie_of_a_login_counts_as_the_token(server: LiveServer) -> None:
 
 
 def test_over_https_the_cookie_is_sent_over_https_only(tmp_path: Path) -> None:
-    """Also where a proxy on this machine has the certificate."""
-    with LiveServer(app_with(tmp_path), proxy_headers=True) as server:
+    """Also where a trusted proxy has the certificate."""
+    connections = Connections(LIMIT_S, trusted_proxies=("127.0.0.1",))
+    with LiveServer(app_with(tmp_path), connections) as server:
         answer = enter(server, TOKEN, "X-Forwarded-Proto: https")
 
     assert "Secure" in answer.headers["set-cookie"].split("; ")

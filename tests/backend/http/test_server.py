@@ -12,7 +12,7 @@ import httpx2
 import psutil
 import pytest
 
-from backend.sessions import earlier_sessions, mark_interrupted
+from backend.sessions import mark_interrupted
 from backend.storage import Artifacts
 from tests.backend.serving import READY, Serving
 from tests.command import Running, free_port, run
@@ -119,7 +119,7 @@ def test_a_stop_in_a_session_keeps_what_was_announced(
     assert (0, "done") == (code, last)
     assert "Traceback" not in "".join(serving.log)
     artifacts = Artifacts(tmp_path / "artifacts")  # on a busy disk the next start has to mark it
-    mark_interrupted(artifacts, earlier_sessions(artifacts), threading.Event())
+    mark_interrupted(artifacts, artifacts.session_ids("tts"), threading.Event())
     assert "interrupted" == json.loads(manifest.read_bytes())["status"]
     for event in announced:
         assert (tmp_path / "artifacts" / event["audioPath"]).read_bytes().startswith(b"RIFF")

@@ -15,11 +15,12 @@ from structlog.testing import capture_logs
 from backend.config import Settings
 from backend.errors import PluginError
 from backend.http.app import create_app
+from backend.http.connections import Connections
 from backend.plugins import Discovered, Host, Plugin, PluginSettings, discover
 from backend.plugins.testing import held
 from backend.signals import tts_written
 from tests.live import LiveServer, get
-from tests.patience import until
+from tests.patience import LIMIT_S, until
 
 CYCLES = 100
 EMPTY_M = -9.0
@@ -170,10 +171,14 @@ def test_only_who_may_can_switch(tmp_path: Path) -> None:
         assert 422 == switch(server, "tides", "maybe", **key)[0]
 
 
-def test_from_another_machine_nobody_can_switch_without_a_token(tmp_path: Path) -> None:
-    """On an open network, plugins are switched from this machine alone."""
+@pytest.mark.parametrize("proxies", [(), ("127.0.0.1",)])
+def test_from_another_machine_nobody_can_switch_without_a_token(
+    tmp_path: Path, proxies: tuple[str, ...]
+) -> None:
+    """On an open network, plugins are switched from this machine alone, and by no proxy on it."""
     app = create_app(Settings(artifacts_dir=tmp_path), [Discovered("tides", TIDES)])
-    with LiveServer(app, forwarded_allow_ips="*", proxy_headers=True) as server:
+    connections = Connections(LIMIT_S, trusted_proxies=proxies)
+    with LiveServer(app, connections) as server:
         forwarded = {"x-forwarded-for": "192.0.2.1"}
         status, problem = switch(server, "tides", True, **forwarded)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from backend.sessions import (
     Manifest,
     Utterance,
-    earlier_sessions,
     mark_interrupted,
     save,
 )
@@ -46,10 +45,10 @@ def test_the_sessions_of_a_dead_process_were_interrupted(tmp_path: Path) -> None
     (artifacts.sessions("tts") / "no-directory").touch()
     untouched = finished.path(artifacts).stat()
 
-    mark_interrupted(artifacts, ["gone", *earlier_sessions(artifacts)], threading.Event())
+    mark_interrupted(artifacts, ["gone", *artifacts.session_ids("tts")], threading.Event())
 
     running.status = "interrupted"
     assert running.to_json() == running.path(artifacts).read_bytes()
     assert untouched == finished.path(artifacts).stat()
-    assert ["no-manifest", "b", "a"] == earlier_sessions(artifacts)
+    assert ["no-manifest", "b", "a"] == artifacts.session_ids("tts")
     assert [] == list(artifacts.temporary.iterdir())

@@ -1,12 +1,13 @@
 """The artifacts root: what may be served."""
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from backend.errors import ArtifactError
-from backend.storage import Artifacts
+from backend.storage import Artifacts, new_session_id
 
 SESSION = "20261122T000000Z-00000000"
 
@@ -95,3 +96,17 @@ def test_sessions_are_directories_with_plain_names(artifacts: Artifacts) -> None
 
     assert [SESSION] == [entry.name for entry in artifacts.session_entries("tts")]
     assert [] == artifacts.session_entries("none")
+
+
+def test_sessions_that_are_dated_ahead_of_now_come_last(tmp_path: Path) -> None:
+    """A clock that once went wrong does not make its sessions the last ones for years."""
+    now = datetime.now(UTC)
+    days = (-2, -1, 0, 1_800, 2_000)
+    old, newer, newest, ahead, far_ahead = (
+        new_session_id(now + timedelta(days=number)) for number in days
+    )
+    artifacts = Artifacts(tmp_path)
+    for name in (newer, far_ahead, newest, ahead, old):
+        artifacts.session("tts", name).mkdir(parents=True)
+
+    assert [newest, newer, old, far_ahead, ahead] == artifacts.session_ids("tts")

@@ -113,3 +113,21 @@ def test_drafts_of_the_dead_are_removed(tmp_path: Path, project_root: Path) -> N
 
     assert 1 == len(left)
     assert [other] == found
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its disks have locks")
+def test_a_disk_without_locks_is_used_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One warning names the path and what to do."""
+    import fcntl
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+    with holding(Artifacts(tmp_path), "first"):
+        assert (tmp_path / ".lock.json").is_file()
+    (told,) = caplog.messages
+    assert f"no lock at {tmp_path / '.lock'}: run one program at a time" in told

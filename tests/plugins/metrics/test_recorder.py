@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +68,12 @@ def test_waves_made_up_for_later_are_not_timed(registry: CollectorRegistry) -> N
     assert {} == shown.by("stage", "waves_stage_seconds_count")
 
 
-def test_a_clock_that_is_set_back_is_no_time(registry: CollectorRegistry) -> None:
-    """A recording from the future counts as just written."""
-    emit(tts_written, None, replace(SPOKEN, written_at=NOW + timedelta(hours=1)))
+def test_a_clock_that_jumps_is_not_counted(registry: CollectorRegistry) -> None:
+    """Waves are timed by what the pool has measured, not by the stamp of their speech."""
+    spoken = replace(SPOKEN, written_at=datetime(1970, 1, 1, tzinfo=UTC))
+    emit(waves_written, None, replace(WRITTEN, source=spoken))
 
-    shown = figures(registry)
-
-    stage = "written_to_queued"
-    assert 1 == shown.value("waves_stage_seconds_bucket", stage=stage, le="0.001")
-    assert 0 == shown.value("waves_stage_seconds_sum", stage=stage)
+    assert 0.12 == pytest.approx(figures(registry).value("waves_ready_seconds_sum"))
 
 
 def test_what_nobody_knows_is_other(registry: CollectorRegistry) -> None:

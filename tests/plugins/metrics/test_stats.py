@@ -54,7 +54,7 @@ def test_the_figures_are_a_table(server: LiveServer) -> None:
     assert "State of each plugin metrics ok" in lines
     assert "Utterances dropped: no waves were tried none" in lines
     assert any(line.startswith("Size on the disk tts ") and line.endswith(" kB") for line in lines)
-    assert any(line.startswith("Stage before the waves written to queued ") for line in lines)
+    assert any(line.startswith("Stage before the waves queued to started ") for line in lines)
     assert any(line.startswith("From speech to waves - - - 0") for line in lines)
 
 

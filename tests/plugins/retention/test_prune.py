@@ -157,7 +157,7 @@ def test_what_cannot_be_removed_is_named(artifacts: Artifacts) -> None:
     as_json = prune(str(artifacts.root), "--json", waves_ttl_h="0.5")
 
     assert (1, 1) == (failed.exit_code, as_json.exit_code)
-    assert "failed: FileExistsError" in failed.stdout
+    assert "failed: NotADirectoryError" in failed.stdout
     assert {"failed"} == {row[-1] for row in rows(as_json)}
     assert {"sessions": 0, "bytes": 0, "bytes_left": 1000} == json.loads(as_json.stdout)["totals"][
         "tts"

@@ -239,10 +239,10 @@ def broken_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def fail() -> None:
         raise RuntimeError("no such target")
 
-    decompose_v3.usable_engine.cache_clear()
+    decompose_v3.exact_problem.cache_clear()
     monkeypatch.setattr(synthesis, "load_kernels", fail)
     yield
-    decompose_v3.usable_engine.cache_clear()
+    decompose_v3.exact_problem.cache_clear()
 
 
 @pytest.mark.e2e

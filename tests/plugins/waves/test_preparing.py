@@ -15,12 +15,10 @@ import soundfile as sf
 from filelock import FileLock
 from structlog.testing import capture_logs
 
-from backend.storage import Artifacts
 from plugins.waves import decompose_v3, preparing, worker
 from plugins.waves.errors import KernelError
 from plugins.waves.jit import MODULES, cache, loader
 from plugins.waves.pool import Pool
-from plugins.waves.settings import WavesSettings
 from tests.patience import LIMIT_S, until
 from tests.plugins.waves.jit.crashing import HANG, copy_program, spoiled
 from tests.plugins.waves.pool.pools import Asked
@@ -113,21 +111,6 @@ def test_every_kernel_is_tried(
         decompose_v3.try_kernels()
 
     assert {f"running {one.function.__name__}" for one in kernels} <= set(caplog.messages)
-
-
-def test_doctor_tells_how_waves_are_made(tmp_path: Path) -> None:
-    """The check names the cache, the reference, or why the kernels were refused and the way out."""
-    artifacts, settings = Artifacts(tmp_path / "a"), WavesSettings(kernel_cache=tmp_path)
-    tried = mark(tmp_path, cache.TRIED)
-
-    assert str(tmp_path) in preparing.check(settings, artifacts, print)
-
-    tried.unlink()
-    cache.write(refused := tried.with_suffix(cache.REFUSED), b"killed by SIGSEGV")
-    with pytest.raises(KernelError, match=f"SIGSEGV; to try them again, delete {refused}"):
-        preparing.check(settings, artifacts, print)
-    reference = WavesSettings(kernel_cache=tmp_path, engine="librosa")
-    assert "librosa" in preparing.check(reference, artifacts, print)
 
 
 def test_where_the_cache_cannot_be_written_the_artifacts_hold_it(tmp_path: Path) -> None:

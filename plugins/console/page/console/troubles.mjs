@@ -3,6 +3,7 @@
 /** @type {Record<string, string>} */
 const WAVES = {
   queue_full: "too many utterances were waiting. They are made later; more workers: RR_WAVES_WORKERS",
+  no_worker: "no worker can be started on this machine. Run: reflective-resonance doctor",
   stopped: "the server was stopping. They are made after the next start",
   quarantined: "this recording crashed the workers several times. Make it again after an update",
   invalid_audio: "the recording cannot be used. Listen to it, and check the voice",

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,21 @@ def test_waves_that_cannot_be_recorded_are_named(artifacts: Artifacts, tmp_path:
     assert (1, "failed", "not_recorded") == (done.returncode, row["result"], row["reason"])
     assert "EISDIR" in row["message"]
     assert 3 == len(list(artifacts.sessions("waves").rglob("*_wave?.wav")))
+
+
+def test_since_goes_by_the_record_of_the_session(artifacts: Artifacts, tmp_path: Path) -> None:
+    """Files that were copied since are as old as their session says."""
+    path = speak(artifacts, "slot-1_gpt_calm")
+    spoken = (datetime.now(UTC) - timedelta(days=2)).isoformat()
+    row = {"audio_path": artifacts.relative(path), "written_at": spoken}
+    (path.parents[1] / "session.json").write_text(json.dumps({"utterances": [row]}))
+
+    yesterday, last_week = (
+        backfill(tmp_path, "--since", since, "--dry-run", "--json") for since in ("1d", "7d")
+    )
+
+    assert {} == results(yesterday)
+    assert {"slot-1_gpt_calm": "missing"} == results(last_week)
 
 
 @pytest.mark.parametrize("since", ["1h", "60m", "3600s", "DATE"])

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.storage import atomic
+from backend.storage import atomic, make_directory
 from plugins.waves.audio import pcm16
 from plugins.waves.errors import PublishError
 from plugins.waves.files import paths, publishing
@@ -140,8 +140,8 @@ def test_contents_and_names_are_on_the_disk_before_publishing_ends(
     monkeypatch.setattr(os, "fsync", flushing)
     monkeypatch.setattr(publishing, "flush_directory", flushing_names)
     monkeypatch.setattr(publishing, "_flushes_wait", lambda: waits)
-    publishing.make_directory(place.targets[0].parent)
-    publishing.make_directory(place.temporary)
+    make_directory(place.targets[0].parent)
+    make_directory(place.temporary)
     steps.clear()
 
     place.publish()
@@ -380,10 +380,14 @@ def test_a_directory_that_cannot_be_flushed(
 ) -> None:
     """A file system that cannot flush directories is accepted, one that fails at it is not."""
 
-    def fail(path: Path) -> None:
-        raise OSError(number, os.strerror(number))
+    flush = os.fsync
 
-    monkeypatch.setattr(publishing, "flush_directory", fail)
+    def fail(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
 
     if accepted:
         place.publish()

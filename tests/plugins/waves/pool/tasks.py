@@ -128,6 +128,7 @@ def surroundings() -> Report:
             "memory": resource.getrlimit(resource.RLIMIT_DATA)[0],
             "victim": Path("/proc/self/oom_score_adj").read_text().strip(),
             "modules": tuple(sorted(sys.modules)),
+            "variables": tuple(sorted(os.environ)),
         }
     )
 
@@ -204,6 +205,11 @@ def refuse_to_start_with(marker: str, first: bool, replaced_pid: int | None) -> 
     """Report a problem at start if a marker is there and a worker has died."""
     broken = replaced_pid is not None and Path(marker).exists()
     return Report("error", "broken") if broken else Report()
+
+
+def refuse_to_start_while(marker: str, first: bool, replaced_pid: int | None) -> Report:
+    """Report a problem at start as long as a marker is there."""
+    return Report("error", "broken") if Path(marker).exists() else Report()
 
 
 def hang_at_start(fifo: str, first: bool, replaced_pid: int | None) -> NoReturn:

@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from plugins.waves.pool import lane
+from tests.patience import until
 from tests.plugins.waves.pool import tasks as jobs
 from tests.plugins.waves.pool.pools import Asked, running
 
@@ -66,3 +67,37 @@ def test_a_worker_that_cannot_even_be_made(
     assert [entry["next_try_s"] for entry in told] == [0.01, 0.02, 0.04]
     assert all(error.args[-1] in entry["problem"] for entry in told)
     assert states == ["warming", "degraded", "ok"]
+
+
+def test_a_cause_that_does_not_pass_ends_the_jobs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """F13: after three starts that failed alike, jobs are refused with the cause.
+
+    The lanes go on trying: jobs are done again once a worker can be started.
+    """
+    monkeypatch.setattr(lane, "FIRST_BACK_OFF_S", 0.01)
+    broken = tmp_path / "broken"
+    broken.touch()
+    states: list[tuple[str, str]] = []
+    waiting, later, last = (Asked(name, "echo", name) for name in ("a.wav", "b.wav", "c.wav"))
+
+    with running(
+        lanes=2,
+        warm_up=partial(jobs.refuse_to_start_while, str(broken)),
+        on_state=lambda state, reason: states.append((state, reason)),
+    ) as pool:
+        pool.submit(waiting)
+        outcome = waiting.outcome()
+        room = pool.has_room_for_backfill
+        assert not pool.submit(later)
+        broken.unlink()
+        until(lambda: bool(pool.worker_pids), "a worker has started")
+        assert pool.submit(last)
+        assert "c.wav" == last.value()
+
+    refused = ("no_worker", "no worker can be started: broken")
+    assert refused == (outcome.reason, outcome.message)
+    assert refused == (later.outcome().reason, later.outcome().message)
+    assert not room
+    assert ("degraded", "no worker can be started: broken") in states

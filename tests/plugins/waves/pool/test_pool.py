@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from backend.environment import inherited
 from backend.plugins.testing import threads_that_stay
 from plugins.waves.pool import Outcome, Pool, lane
 from plugins.waves.pool.job import Job
 from plugins.waves.pool.queue import Backlog
+from plugins.waves.process.worker_main import ONE_THREAD
 from tests import scheduling as timeslice
 from tests.patience import LIMIT_S, until
 from tests.plugins.waves.pool import tasks as jobs
@@ -114,6 +116,22 @@ def test_the_session_of_a_child_is_as_nice_as_the_machine_grants() -> None:
             return bool(job.outcome().report.data["group_nice"] == granted)
 
     assert any(lowered() for _ in range(5))
+
+
+def test_a_worker_keeps_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the variables of the system alone, also in the memory that Linux shows of it."""
+    monkeypatch.setenv("RR_API_TOKEN", "canary-of-the-pool")
+
+    with running() as pool:
+        (pid,) = all_ready(pool, 1)
+        job = Asked("a.wav", "surroundings")
+        pool.submit(job)
+        names = job.outcome().report.data["variables"]
+        shown = Path(f"/proc/{pid}/environ").read_bytes() if sys.platform == "linux" else b""
+
+    assert isinstance(names, tuple)
+    assert set(names) <= {*inherited(), *ONE_THREAD}
+    assert b"canary-of-the-pool" not in shown
 
 
 def test_the_parent_keeps_its_environment() -> None:
