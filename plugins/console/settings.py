@@ -24,6 +24,7 @@ VISITOR_PATHS = (
     "GET /v1/sessions/*/events",
     "GET /v1/audio/tts/*",
     "GET /v1/audio/waves/*",
+    "GET /v1/water/waves/*",
     "GET /v1/slots",
 )
 """All that the visitor's page asks for."""

@@ -3,6 +3,7 @@
 Each utterance is told once: waves that are made later, after a failure, are not told here.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from backend.plugins import Host
@@ -54,14 +55,5 @@ class SlotWavesPublisher:
                 self._logs.close(event.session_id)
 
     def _add(self, source: TtsWritten, **outcome: Any) -> None:
-        event = SlotWaves(
-            session_id=source.session_id,
-            turn_index=source.turn_index,
-            kind=source.kind,
-            slot_id=source.slot_id,
-            agent_id=source.agent_id,
-            target_slot_id=source.target_slot_id,
-            audio_path=source.audio_path,
-            **outcome,
-        )
+        event = SlotWaves.model_validate(asdict(source) | outcome)
         self._logs.add(source.session_id, Entry(SLOT_WAVES, event.data()))

@@ -76,7 +76,7 @@ def create_pool(
     """Return a pool that decomposes recordings, not yet started; see `Pool`."""
     root = usable_root(settings.kernel_cache, temporary)
     return Pool(
-        worker.decompose,
+        partial(worker.do, worker.decompose),
         lanes=settings.max_workers,
         queue_max_size=settings.queue_max_size,
         timeout_s=settings.job_timeout_s,

@@ -1,4 +1,4 @@
-"""The task of a waves worker: read a recording, make its sets of waves, publish them, report.
+"""The tasks of a waves worker: make and publish a recording's sets of waves; the water of a wave.
 
 Runs in a child process of the pool; the parent imports this module too, to name its functions. So
 the top imports nothing heavy: the audio libraries are imported where they are used, first by
@@ -6,7 +6,7 @@ the top imports nothing heavy: the audio libraries are imported where they are u
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -47,6 +47,11 @@ class Order:
     profiles: tuple[tuple[str, Mapping[str, Any]], ...] = (("v3", {}),)
     """At least one, with its settings. Without v3's waves the job has failed; another profile that
     fails is reported."""
+
+
+def do(decompose: Callable[[Order], Report], order: Order | tuple[str, str]) -> Report:
+    """Do one of the two tasks."""
+    return shake(*order) if isinstance(order, tuple) else decompose(order)
 
 
 def warm_up(
@@ -124,6 +129,18 @@ def refusal(order: Order, error: AudioError, known: Mapping[str, object]) -> Rep
         return Report("session_gone", f"the session was deleted: {error}")
     final = error.reason not in NOT_FINAL
     return Report("invalid_audio", str(error), data=known if final else {})
+
+
+def shake(wav_path: str, root: str) -> Report:
+    """Report how a dish answers to the first two minutes of a wave; see `water.motion`."""
+    from plugins.waves.audio import reader
+    from plugins.waves.water import RATE, Dish, G, motion
+
+    try:
+        wave = reader.read(reader.check_source(wav_path, root), rate=RATE)
+    except AudioError as error:
+        return Report("invalid_audio", str(error))
+    return Report(data=motion(Dish(), wave.samples[: 120 * RATE], G))
 
 
 def _try_to_make(

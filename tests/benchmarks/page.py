@@ -6,11 +6,14 @@ Measured in the system's Chromium, without a window, with a server on loopback a
     nothing; the bytes that came over the wire, compressed and with their headers.
 (b) The time from an event's publication to its place in the artist's page, and to its frame.
 (c) The memory of the artist's page, after a collection, before and after many sessions.
-(d) The time from a question to each `slot.audio`, with ten pages open and with none, in blocks that
+(d) How busy the main thread of a page is that draws dishes at every frame: rings, or the surface of
+    24 modes, in one dish of 200 pixels and in six, as for a summary.
+(e) The time from a question to each `slot.audio`, with ten pages open and with none, in blocks that
     take turns; the browser runs on the same cores.
 """
 
 import asyncio
+import base64
 import json
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +23,7 @@ from statistics import quantiles
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -52,6 +56,29 @@ AWAITED = """new Promise((resolve) => { const look = () => {
   if (paint && globalThis.usableMs) resolve([paint.startTime, globalThis.usableMs]);
   else requestAnimationFrame(look);
 }; look(); })"""
+MODES = 24
+DRAWN_S = 5
+DRAW = """async ([surface, count]) => {
+  const { fill } = await import("/page/visitor/water.mjs");
+  const began = performance.now();
+  let frames = 0;
+  const envelope = { durationS: 60, levels: [[1, 1], [1, 1], [1, 1]] };
+  const motion = {
+    kind: "speaking", envelope: () => envelope, surface: () => surface,
+    elapsedS: () => (performance.now() - began) / 1000,
+  };
+  const drawn = Array.from({ length: count }, () => {
+    const canvas = document.body.appendChild(document.createElement("canvas"));
+    canvas.style.width = canvas.style.height = "200px";
+    return [canvas, fill(canvas, { phase: 0, motion })];
+  });
+  const look = () => { frames++; requestAnimationFrame(look); };
+  look();
+  globalThis.stopDishes = () => {
+    for (const [canvas, stop] of drawn) { stop(); canvas.remove(); }
+    return frames;
+  };
+}"""
 ARM = """(id) => { globalThis.seen = new Promise((resolve) => {
   const now = () => performance.timeOrigin + performance.now();
   const watcher = new MutationObserver(() => {
@@ -160,6 +187,40 @@ def _name(number: int) -> str:
     return f"20991129T{number // 3600:02}{number // 60 % 60:02}{number % 60:02}Z-{number:08x}"
 
 
+def dishes(page: "Page", live: LiveServer, table: Table) -> None:
+    """Draw dishes for some seconds; what another thread or process does is not counted."""
+    page.goto(f"{live.url}/console")
+    rng = np.random.default_rng(1)
+    amplitudes = rng.integers(-500, 500, (30 * 60, MODES, 2), dtype="<i2").tobytes()
+    answer = {
+        "perSecond": 30,
+        "carrierHz": 11,
+        "orders": list(range(-MODES // 2, MODES // 2)),
+        "zeros": [20.0] * MODES,
+        "amplitudes": base64.b64encode(amplitudes).decode(),
+    }
+    cdp = page.context.new_cdp_session(page)
+    cdp.send("Performance.enable")
+    for count in (1, 6):
+        for what, surface in (("rings", None), ("surface", answer)):
+            page.evaluate(DRAW, [surface, count])
+            page.wait_for_timeout(1000)
+            before = _task_s(cdp)
+            page.wait_for_timeout(1000 * DRAWN_S)
+            after = _task_s(cdp)
+            frames = page.evaluate("stopDishes()")
+            part = (after[1] - before[1]) / (after[0] - before[0])
+            rate = frames / (DRAWN_S + 1)
+            table.add_row(
+                f"{what} in {count} dish(es)", f"{part:.1%} of a core, {rate:.0f} frames/s (n=1)"
+            )
+
+
+def _task_s(cdp: "CDPSession") -> tuple[float, float]:
+    found = {one["name"]: one["value"] for one in cdp.send("Performance.getMetrics")["metrics"]}
+    return found["Timestamp"], found["TaskDuration"]
+
+
 def audio_delays(browser: "Browser", live: LiveServer, table: Table) -> None:
     """Run sessions with ten pages open and with none, in turns."""
     delays: dict[int, list[float]] = {0: [], PAGES: []}
@@ -208,6 +269,7 @@ def main() -> None:
             page.locator(USABLE["/console"]).first.wait_for()
             event_to_pixel(page, live, table)
             memory(page, live, table)
+            dishes(page, live, table)
         audio_delays(browser, live, table)
     Console().print(table)
 

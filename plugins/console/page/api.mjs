@@ -76,3 +76,8 @@ export function audioUrl(path, peaks) {
 export function peaksOf(path, count) {
   return get(audioUrl(path, count));
 }
+
+/** What a wave does to the water of a dish. @param {string} path @returns {Promise<import("./visitor/modes.mjs").DishMotion>} */
+export async function surfaceOf(path) {
+  return (await request(audioUrl(path).replace("audio", "water"), { cache: "default" })).json();
+}

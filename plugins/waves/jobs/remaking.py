@@ -2,6 +2,7 @@
 
 from plugins.waves.files import paths
 from plugins.waves.jobs.sources import source_of
+from plugins.waves.jobs.water import Water
 from plugins.waves.jobs.wave_job import WaveJob, WavesContext
 from plugins.waves.pool import Pool
 
@@ -12,6 +13,7 @@ class Remaking:
     def __init__(self, context: WavesContext, pool: Pool) -> None:
         self._context = context
         self._pool = pool
+        self.water = Water(context.host.artifacts, pool)
 
     def submit(self, audio_path: str) -> bool:
         """Submit the job of an utterance; tell whether it waits or runs now.

@@ -1,6 +1,7 @@
 """A dish of water in the computer: what a wave does to its surface."""
 
 from plugins.waves.water.dish import LIQUIDS, Dish, G
+from plugins.waves.water.motion import motion
 from plugins.waves.water.picture import write_animation
 from plugins.waves.water.surface import FRAMES, RATE, Response, Surface, respond
 
@@ -12,6 +13,7 @@ __all__ = [
     "G",
     "Response",
     "Surface",
+    "motion",
     "respond",
     "write_animation",
 ]

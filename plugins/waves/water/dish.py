@@ -22,8 +22,6 @@ from scipy import special
 
 G = 9.80665
 """Acceleration of gravity in m/s^2."""
-HIGHEST_HZ = 45.0
-"""Of the modes that are kept: they answer to drives of up to 90 Hz."""
 
 Array = npt.NDArray[np.float64]
 
@@ -57,6 +55,8 @@ class Dish:
     liquid: Liquid = LIQUIDS["water"]
     damping: float = 2.0
     """Times the damping of theory."""
+    highest_hz: float = 45.0
+    """Of the modes that are kept: they answer to drives of up to 90 Hz."""
 
     def __post_init__(self) -> None:
         if not (0.01 <= self.radius <= 1 and 0.001 <= self.depth <= 1):
@@ -64,8 +64,8 @@ class Dish:
 
     @cached_property
     def modes(self) -> "Modes":
-        """Return the modes up to `HIGHEST_HZ`, by rising frequency."""
-        top = self._wave_number(2 * np.pi * HIGHEST_HZ) * self.radius
+        """Return the modes up to `highest_hz`, by rising frequency."""
+        top = self._wave_number(2 * np.pi * self.highest_hz) * self.radius
         found = []
         for m in range(int(top) + 1):
             zeros = special.jnp_zeros(m, int(top / np.pi) + 1)

@@ -51,14 +51,14 @@ class Surface:
 
     def __init__(self, dish: Dish, seed: int = 0) -> None:
         self.modes = dish.modes
-        self._shapes = _Shapes(dish)
+        self.shapes = Shapes(dish)
         self._noise = np.random.default_rng(seed)
-        self._still = STILL_M * np.sqrt(1 / self.modes.k.size) * self._shapes.norm
+        self._still = STILL_M * np.sqrt(1 / self.modes.k.size) * self.shapes.norm
         self.amplitudes = self._still * self._random()
         """Of each mode in metres, complex: height as the real part, speed over w0 as the other."""
 
-    def steps(self, acceleration: npt.NDArray[np.floating[Any]]) -> Iterator[float]:
-        """Shake the dish by m/s^2 at `RATE`; yield the time in seconds, `FRAMES` times a second."""
+    def steps(self, acceleration: npt.NDArray[Any], per_second: int = FRAMES) -> Iterator[float]:
+        """Shake the dish by m/s^2 at `RATE`; yield the time in seconds so many times a second."""
         modes, dt = self.modes, 1 / RATE
         turn = np.exp(-1j * modes.omega * dt)
         kick = 1j * modes.drive * dt / modes.omega
@@ -69,13 +69,13 @@ class Surface:
             steepness = float(np.sum((modes.k * np.abs(z)) ** 2))
             z = z * turn * np.exp(lost * (1 + STEEP * steepness)) + noise * self._random()
             z += kick * a * z.real
-            if step % (RATE // FRAMES) == 0:
+            if step * per_second % RATE < per_second:
                 self.amplitudes = z
                 yield step * dt
 
     def heights(self) -> Array:
         """Return the height in metres [shape=(radius, angle)], from the centre to the wall."""
-        return self._shapes.heights(self.amplitudes.real)
+        return self.shapes.heights(self.amplitudes.real)
 
     def _random(self) -> npt.NDArray[np.complex128]:
         pairs = self._noise.standard_normal((2, self.modes.k.size))
@@ -99,7 +99,7 @@ def respond(dish: Dish, wave: npt.NDArray[np.float32], gain: float, seed: int = 
     return Response(seen_after_s, highest, highest_at_s, answer_hz)
 
 
-class _Shapes:
+class Shapes:
     """The shapes of the modes on a grid of radii and angles."""
 
     def __init__(self, dish: Dish) -> None:
@@ -110,7 +110,7 @@ class _Shapes:
         largest = np.abs(shapes).max(axis=0)
         self._shapes = shapes / largest  # an amplitude is the height at its highest place
         squares = np.trapezoid(self._shapes**2 * radii[:, None], radii, axis=0) * 2 / dish.radius**2
-        self.norm = np.sqrt(np.where(self._orders == 0, 1, 2) / squares)
+        self.norm: Array = np.sqrt(np.where(self._orders == 0, 1, 2) / squares)
         self._phase = np.where(modes.orders < 0, -1j, 1)
         self._angles = 4 * (int(self._orders.max()) + 1)
 

@@ -24,12 +24,14 @@ VISITORS = (
     f"GET /v1/sessions/{SESSION}/events",
     f"GET /v1/audio/tts/sessions/{SESSION}/1/x.wav",
     f"GET /v1/audio/waves/sessions/{SESSION}/1/x.wav",
+    f"GET /v1/water/waves/sessions/{SESSION}/1/x.wav",
     "GET /v1/slots",
     "HEAD /v1/audio/tts/x.wav",
 )
 NEVER = (
     *("GET /v1/sessions", f"GET /v1/sessions/{SESSION}", "GET /v1/events", "GET /v1/logs"),
     *("GET /v1/settings", "GET /v1/figures", "GET /v1/agents", "GET /v1/voices", "GET /metrics"),
+    *("GET /v1/water/tts/x.wav", "GET /v1/water/waves/../tts/x.wav"),
     *("GET /v1/audio/stt/x.wav", "GET /v1/audio/tts/../stt/x.wav", "GET /v1/audio/tts/%2e%2e/x"),
     *("PUT /v1/slots", "GET /v1/slots/1/memory", "POST /v1/reset", "POST /v1/doctor"),
     *("POST /v1/plugins/show", "POST /v1/waves", "POST /v1/voices/try", "GET /v1/health/ready"),

@@ -1,5 +1,7 @@
 """The visitor's page in a real browser: whoever asks, by voice or in writing, is answered."""
 
+import base64
+import json
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -14,8 +16,10 @@ from backend.agents.models import client
 from backend.agents.rehearsal import play
 from tests.browser import Launch, visiting
 from tests.live import LiveServer
+from tests.patience import until
 from tests.plugins.console.rooms import (
     CAPTIONS,
+    LOOK_EVERY_MS,
     MARKUP,
     QUESTION,
     hear_all,
@@ -44,6 +48,14 @@ KEEP_FIELD = """() => {
   }).observe(document, {subtree: true, childList: true});
 }"""
 """Keeps where the field to write in ends, whatever is said above it."""
+FARADAY = {"RR_WAVES_PROFILES": "v3,faraday"}
+V3 = [f"waves/sessions/s/turn_1/slot-1_heron_calm_v3_wave{number}.wav" for number in (1, 2, 3)]
+FOLLOWED = {"id": "s", "question": "Who is there?", "heard": []}
+SURFACE = """[...document.querySelectorAll(".speaking canvas")]
+  .filter((canvas) => canvas.clientWidth === canvas.width)
+  .map((canvas) => canvas.getContext("2d").getImageData(0, 0, 1, 1).data[3])
+  .reduce((_, alpha) => +(alpha > 0), -1)"""
+"""1 if the dish of whoever speaks is filled to its corner, which rings do not reach; 0 if not."""
 RECORDED_S = "parseFloat(document.querySelector('.talk .time')?.textContent)"
 
 
@@ -79,7 +91,7 @@ def test_a_visitor_speaks_and_is_answered_by_voices_and_waves(
     root = tmp_path / "artifacts"
     peaks: list[str] = []
     with (
-        room(root, with_waves=True, stt_engine="embedded") as server,
+        room(root, with_waves=True, env=FARADAY, stt_engine="embedded") as server,
         launch(*microphone) as browser,
         visiting(browser, permissions=["microphone"]) as context,
     ):
@@ -97,12 +109,54 @@ def test_a_visitor_speaks_and_is_answered_by_voices_and_waves(
         captions = hear_all(page)
         count = len(captions)
         artist.get_by_text(f"{count} utterances, {count} with waves").first.wait_for()
+        until(lambda: _is_asked(page, peaks, "/v1/water/waves/"), "the water of one is there")
 
     assert len(WORDS & set(re.findall(r"\w+", said))) >= 2, said
     assert latest_texts(root) == sorted(captions)
     assert {1, 2, 3} == {one["turn_index"] for one in kept(root)[-1]["utterances"]}
     waves = {url for url in peaks if re.search(r"/v1/audio/waves/.*wave[123]\.wav\?peaks=", url)}
     assert 3 * count == len(waves)
+
+
+def _is_asked(page: "Page", urls: list[str], part: str) -> bool:
+    page.wait_for_timeout(LOOK_EVERY_MS)  # answers are told meanwhile
+    return any(part in url for url in urls)
+
+
+def test_a_dish_shows_the_surface_of_its_water(page: "Page", server: LiveServer) -> None:
+    """In step with what is spoken; with reduced motion, or without an answer, it shows rings."""
+    slot = {"turnIndex": 1, "kind": "response", "slotId": 1, "agentId": "heron"}
+    path = "waves/sessions/s/turn_1/slot-1_heron_calm_faraday_wave1.wav"
+    sent = [
+        ("session.start", {}),
+        ("slot.done", {**slot, "text": "word " * 2000, "voiceProfile": "calm"}),
+        ("slot.audio", {**slot, "audioPath": "tts/sessions/s/turn_1/slot-1_heron_calm.wav"}),
+        ("slot.waves", {**slot, "files": [*V3, path]}),
+    ]
+    body = "".join(f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in sent)
+    one = np.ones((30 * 600, 1, 2), "<i2").tobytes()
+    answer = {"perSecond": 30, "carrierHz": 10, "orders": [1], "zeros": [1.84]}
+    answer["amplitudes"] = base64.b64encode(one).decode()
+    statuses = [200, 503]
+    page.route(
+        "**/v1/sessions/s/events",
+        lambda route: route.fulfill(body=body, content_type="text/event-stream"),
+    )
+    page.route("**/v1/water/**", lambda route: route.fulfill(status=statuses[0], json=answer))
+    page.add_init_script(f"sessionStorage['rr.session'] ??= '{json.dumps(FOLLOWED)}'")
+
+    with page.expect_request(f"**/v1/water/{path}"):
+        page.goto(server.url)
+
+    wait_until(page, f"{SURFACE} === 1")
+    page.emulate_media(reduced_motion="reduce")
+    wait_until(page, f"{SURFACE} === 0")
+    page.emulate_media(reduced_motion="no-preference")
+    wait_until(page, f"{SURFACE} === 1")
+    statuses.pop(0)
+    with page.expect_response(lambda response: response.status == 503):
+        page.reload()
+    wait_until(page, f"{SURFACE} === 0")
 
 
 def test_two_visitors_who_write_at_once_each_hear_their_own_answers(

@@ -134,6 +134,28 @@ test("the speech moves the water until its waves are there; each is asked for on
   assert.equal(asked.filter(([path]) => path === one.audioPath).length, 1);
 });
 
+test("what utterances do to water is asked for one after the other, and again after a failure", async () => {
+  const pathOf = (key) => `${key}_faraday_wave1.wav`;
+  const asked = [];
+  const answers = [];
+  const loadSurface = (path) => new Promise((resolve, reject) => asked.push(path) && answers.push({ resolve, reject }));
+  const envelopes = createEnvelopes(async () => ({ durationS: 4, min: [-1], max: [1] }), loadSurface);
+  const [first, second, still] = ["1.1", "1.2", "1.3"].map((key) => ({ ...sessionOf(...spoken(key)).utterances[key], waves: ["1", "2", "3", pathOf(key)] }));
+  for (const one of [first, second, first, { ...still, waves: ["1", "2", "3"] }]) envelopes.ask(one);
+  const settled = () => new Promise(setImmediate);
+  await settled();
+  assert.deepEqual(asked, [pathOf("1.1")]);
+  answers[0].reject(new ApiError(503, "", 10));
+  await settled();
+  assert.deepEqual([asked, envelopes.surfaceOf("1.1")], [["1.1", "1.2"].map(pathOf), null]);
+  envelopes.ask(first);
+  answers[1].resolve("second");
+  await settled();
+  answers[2].resolve("first");
+  await settled();
+  assert.deepEqual([asked, envelopes.surfaceOf("1.1"), envelopes.surfaceOf("1.2")], [["1.1", "1.2", "1.1"].map(pathOf), "first", "second"]);
+});
+
 test("an utterance without its recording stays as long as it takes to read", async () => {
   const envelopes = createEnvelopes(async () => Promise.reject(new ApiError(404, "")));
   assert.equal(await envelopes.durationOf({ ...sessionOf(...spoken("1.1")).utterances["1.1"], text: "one two three four five" }), 3);

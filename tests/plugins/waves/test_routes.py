@@ -1,13 +1,16 @@
-"""`POST /v1/waves`: the waves of an utterance are made again."""
+"""`POST /v1/waves`: waves are made again; `GET /v1/water`: what they do to water."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
+import soundfile as sf
 
 from backend.config import Settings
 from backend.http.app import create_app
@@ -141,3 +144,52 @@ def test_a_wrong_request_is_refused(server: LiveServer, path: Any) -> None:
     answer = ask(server, path)
 
     assert (422, "audioPath") == (answer.status_code, answer.json()["errors"][0]["field"])
+
+
+def ask_water(server: LiveServer, path: str) -> httpx2.Response:
+    """Ask what a wave does to water."""
+    with server.client() as client:
+        return client.get(f"/v1/water/{path}")
+
+
+def test_the_water_of_a_wave_is_computed_once(server: LiveServer, tmp_path: Path) -> None:
+    """The first answer is kept until the file changes; speech, and what is not there, is 404."""
+    artifacts = Artifacts(tmp_path)
+    file = artifacts.turn("waves", "session-1", 1) / "slot-1_gpt_calm_faraday_wave1.wav"
+    speech = artifacts.relative(speak(artifacts, "slot-1_gpt_calm"))
+    path = artifacts.relative(file)
+    missing = ask_water(server, path)
+    file.parent.mkdir(parents=True)
+    sf.write(file, 0.9 * np.sin(2 * np.pi * 22 * np.arange(16_000) / 8000), 8000)
+    until(lambda: ask_water(server, path).is_success, "a worker is ready and has computed it")
+    first = ask_water(server, path)
+    status = file.stat()
+    file.write_bytes(b"x" * status.st_size)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    again = ask_water(server, path)
+    file.touch()
+    broken = ask_water(server, path)
+
+    assert (200, 200) == (first.status_code, again.status_code), first.text
+    assert "immutable" in first.headers["cache-control"]
+    assert first.content == again.content
+    assert 11 == pytest.approx(first.json()["carrierHz"], abs=0.5)
+    assert [404, 404] == [missing.status_code, ask_water(server, speech).status_code]
+    assert (503, "10") == (broken.status_code, broken.headers["retry-after"])
+
+
+def test_the_water_waits_for_waves(
+    server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the queue has no place it is refused at once, and no worker is asked."""
+    artifacts = Artifacts(tmp_path)
+    monkeypatch.setattr(worker, "decompose", jobs.decompose)
+    file = artifacts.turn("waves", "session-1", 1) / "slot-1_gpt_calm_faraday_wave1.wav"
+    file.parent.mkdir(parents=True)
+    sf.write(file, np.zeros(800), 8000)
+    assert 202 == ask(server, artifacts.relative(speak(artifacts, "sleep-60"))).status_code
+
+    answer = ask_water(server, artifacts.relative(file))
+
+    assert (503, "10") == (answer.status_code, answer.headers["retry-after"])

@@ -119,3 +119,17 @@ def test_a_profile_with_too_many_waves_fails_by_name(
     assert "ProfileError: ten has 10 waves: 1 to 9 can be written" == failed["message"]
     assert (tmp_path / "a.wav").stat().st_size == failed["source_size"]
     assert 3 == len(list((tmp_path / "out").iterdir()))
+
+
+def test_the_water_of_a_wave_is_an_order_of_its_own(tmp_path: Path) -> None:
+    """It is told from the order of a recording; a file that is not there is refused."""
+    root = tmp_path / "root"
+    source = tone(root / "a.wav")
+
+    told = worker.do(worker.decompose, (str(source), str(root)))
+    missing = worker.do(worker.decompose, (str(root / "b.wav"), str(root)))
+    waves = worker.do(worker.decompose, order(tmp_path, source, root))
+
+    assert ("", 30) == (told.reason, told.data["per_second"])
+    assert "invalid_audio" == missing.reason
+    assert ("", 4000) == (waves.reason, waves.data["frames"])

@@ -24,7 +24,8 @@ export function Dish({ t, slotId, slots, place, stage, shown, onOpen }) {
     if (!canvas.current || !slot) return;
     /** @type {import("./water.mjs").Motion} */
     const motion = {
-      kind: phase === "failed" ? "still" : phase, envelope: () => envelopes.of(key), elapsedS: () => elapsedS(key),
+      kind: phase === "failed" ? "still" : phase, envelope: () => envelopes.of(key), surface: () => envelopes.surfaceOf(key),
+      elapsedS: () => elapsedS(key),
     };
     return fill(canvas.current, { phase: (slotId * 0.37) % 1, motion });
   }, [slot !== undefined, phase, key, envelopes]);

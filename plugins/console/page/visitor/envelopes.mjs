@@ -1,6 +1,6 @@
 /** How loud the waves of each utterance are over its time, as parts of the loudest moment. */
 
-import { peaksOf } from "../api.mjs";
+import { peaksOf, surfaceOf } from "../api.mjs";
 
 /** @typedef {import("../session.mjs").Utterance} Utterance */
 
@@ -38,12 +38,15 @@ export function scaled(all) {
   return levels.map((one) => one.map((level) => level / loudest));
 }
 
-/** The envelopes of one session; each is asked for once. @param {typeof peaksOf} [load] */
-export function createEnvelopes(load = peaksOf) {
-  /** @type {Map<string, Promise<Envelope>>} */
+/** The envelopes and surfaces of one session; each is asked for once. @param {typeof peaksOf} [load] @param {typeof surfaceOf} [loadSurface] */
+export function createEnvelopes(load = peaksOf, loadSurface = surfaceOf) {
+  /** @type {Map<string, Promise<any>>} */
   const asked = new Map();
   /** @type {Map<string, Envelope>} the best that is known, by the key of the utterance */
   const known = new Map();
+  /** @type {Map<string, import("./modes.mjs").DishMotion>} */
+  const surfaces = new Map();
+  let queue = Promise.resolve(); // one request at a time: the server may need seconds, and speech must not wait
 
   /** @param {Utterance} one @returns {Promise<Envelope>} */
   function ofSpeech(one) {
@@ -73,12 +76,26 @@ export function createEnvelopes(load = peaksOf) {
     return made;
   }
 
+  /** Ask for what an utterance does to water, again after a failure. @param {Utterance} one */
+  function askSurface({ key, waves }) {
+    const surfacePath = waves.find((path) => path.includes("_faraday_wave"));
+    if (!surfacePath || asked.has(surfacePath)) return;
+    queue = queue.then(() => loadSurface(surfacePath)).then(
+      (motion) => void surfaces.set(key, motion),
+      () => void asked.delete(surfacePath),
+    );
+    asked.set(surfacePath, queue);
+  }
+
   return {
     /** What is known now. @param {string} key @returns {Envelope | null} */
     of: (key) => known.get(key) ?? null,
+    /** @param {string} key */
+    surfaceOf: (key) => surfaces.get(key) ?? null,
     /** Ask for what is not known yet of an utterance that is spoken. @param {Utterance} one */
     ask(one) {
       (one.waves.length ? ofWaves(one) : ofSpeech(one)).catch(() => {});
+      askSurface(one);
     },
     /** How long an utterance is; without its speech, as long as it takes to read. @param {Utterance} one */
     async durationOf(one) {

@@ -48,6 +48,7 @@ export function useSession({ loud, cameBack, audio }) {
       changed(now, keys) {
         sessionStorage.setItem(KEPT, JSON.stringify({ ...kept, heard: [...keys] }));
         setHeard({ current: now, heard: new Set(keys) });
+        if (now) envelopes.ask(now); // what came too late before
       },
       heard: new Set(kept.heard),
       audio,

@@ -1,6 +1,7 @@
-/** The water of all dishes: rings that run outwards, as bright as the waves were a moment before. */
+/** The water of all dishes: its computed surface, or else rings that run outwards, as bright as the waves were a moment before. */
 
 import { levelsAt, meanLevels } from "./envelopes.mjs";
+import { drawSurface } from "./modes.mjs";
 
 /** @typedef {import("./envelopes.mjs").Envelope} Envelope */
 
@@ -9,6 +10,7 @@ import { levelsAt, meanLevels } from "./envelopes.mjs";
  * @typedef {object} Motion
  * @property {"rest" | "thinking" | "speaking" | "still"} kind
  * @property {() => Envelope | null} [envelope] of what is spoken
+ * @property {() => import("./modes.mjs").DishMotion | null} [surface] that what is spoken makes
  * @property {() => number | null} [elapsedS] of what is spoken
  *
  * @typedef {object} Dish
@@ -59,9 +61,12 @@ function draw(canvas, { phase, motion }, timeS) {
   const context = canvas.getContext("2d");
   if (!context || !size) return;
   if (canvas.width !== size) canvas.width = canvas.height = size;
+  context.strokeStyle = getComputedStyle(canvas).color;
+  const surface = motion.surface?.();
+  const elapsedS = isStill.matches ? null : motion.elapsedS?.();
+  if (surface && elapsedS != null && drawSurface(context, surface, elapsedS)) return;
   context.clearRect(0, 0, size, size);
   context.globalCompositeOperation = isDark.matches ? "lighter" : "multiply";
-  context.strokeStyle = getComputedStyle(canvas).color;
   const radius = size / 2;
   const levels = levelsOf(motion, timeS, phase);
   WAVES.forEach(({ rings, width, speed }, wave) => {

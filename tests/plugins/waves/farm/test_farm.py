@@ -9,11 +9,13 @@ import nats
 import pytest
 from structlog.testing import capture_logs
 
+from backend.storage import Artifacts
 from plugins.waves import worker
 from plugins.waves.farm import wire
+from plugins.waves.jobs.water import Water, WaterJob
 from plugins.waves.pool import Pool
 from tests.nats_server import NatsServer, nats_server
-from tests.patience import until
+from tests.patience import LIMIT_S, until
 from tests.plugins.waves.farm.farms import Asked, machine_here, recording, serving
 from tests.plugins.waves.farm.tasks import CRASH
 
@@ -64,6 +66,25 @@ def test_the_waves_are_those_of_this_machine(
     for one, other in zip(own.data["sets"], report["sets"], strict=True):  # type: ignore[call-overload]
         assert one | {"files": ()} == other | {"files": ()}
         assert [rest for _, *rest in one["files"]] == [rest for _, *rest in other["files"]]
+
+
+def test_the_water_of_a_wave_is_no_job_for_others(pool: Pool, tmp_path: Path) -> None:
+    """It is refused without a traceback, and asked of nobody while there is a farm."""
+    path = recording(tmp_path / "a.wav", seconds=0.5)
+    job = WaterJob(path, tmp_path)
+
+    with capture_logs() as logs:
+        pool.submit(job, live=False)
+        outcome = job.result(LIMIT_S)
+
+    assert ("error", "only workers of this machine do that") == (outcome.reason, outcome.message)
+    assert [] == [line for line in logs if line["log_level"] == "error"]
+    artifacts = Artifacts(tmp_path)
+    wave = artifacts.turn("waves", "s", 1) / "a_v3_wave1.wav"
+    wave.parent.mkdir(parents=True)
+    path.rename(wave)
+    assert pool.is_elsewhere
+    assert asyncio.run(Water(artifacts, pool).motion(artifacts.relative(wave))) is None
 
 
 def test_what_is_no_recording_is_refused_as_here(pool: Pool, tmp_path: Path) -> None:
