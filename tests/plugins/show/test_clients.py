@@ -300,7 +300,7 @@ def test_the_token_is_asked_for(root: Path) -> None:
             {"subprotocols": [SUBPROTOCOL, "bearer.%"]},
             {"subprotocols": [SUBPROTOCOL]},
         ):
-            with pytest.raises(InvalidStatus, match="403"), Listener(live, **options):
+            with pytest.raises(InvalidStatus, match="401"), Listener(live, **options):
                 pass
 
 
