@@ -5,18 +5,22 @@ async with running():    plugins start; sessions may be run; sessions end, plugi
 """
 
 import asyncio
+import os
+import re
+import stat
 import threading
 from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib import import_module
+from pathlib import Path
 
 import structlog
 from pydantic_settings import BaseSettings
 
 from backend import scheduling
 from backend.agents import create_agents, key_variables
-from backend.config import PREFIX, REPLACED, Settings, Unread, unread
+from backend.config import ENV_FILE, PREFIX, REPLACED, Settings, Unread, env_values, unread
 from backend.hearing import create_hearing
 from backend.plugins import (
     Discovered,
@@ -40,6 +44,7 @@ log = structlog.get_logger(__name__)
 CLOSE_LIMIT_S = 2.0
 SPEECH_THREADS = 6
 """One for each speaker; a thread only waits for its engine."""
+_SECRET = re.compile("(API_KEY|TOKEN|PASSWORD|SECRET)$", re.IGNORECASE)
 MARKING_LIMIT_S = 0.25
 """How long the stop waits for a disk that does not answer."""
 
@@ -50,6 +55,7 @@ class Hosting:
     def __init__(self, settings: Settings, discovered: Iterable[Discovered] | None = None) -> None:
         found = discover() if discovered is None else list(discovered)
         _warn_about_unread_settings(settings, found)
+        _warn_about_open_secrets()
         self.discovered = found
         self.switches: Switches | None = None
         """Stops and starts plugins, while the installation runs."""
@@ -62,7 +68,7 @@ class Hosting:
         self._threads = ThreadPoolExecutor(SPEECH_THREADS, thread_name_prefix="speech")
         self.speech = create_speech(settings, self.artifacts.temporary)
         self.hearing = create_hearing(settings, self.artifacts, include_text=self.include_text)
-        workflow = Workflow(
+        self.workflow = Workflow(
             self.agents,
             self.speech,
             self.artifacts,
@@ -72,7 +78,7 @@ class Hosting:
             keep_texts=settings.keep_texts,
             summary_agent=settings.summary_agent if settings.summary_turn else None,
         )
-        self.runner = SessionRunner(workflow, settings.max_sessions)
+        self.runner = SessionRunner(self.workflow, settings.max_sessions)
 
     def include_text(self) -> bool:
         """Return whether signals carry what visitors say: it is kept, or a plugin asks for it."""
@@ -104,6 +110,7 @@ class Hosting:
                         ask=self.agents.judge,
                         discovered=self.discovered,
                         keep_texts=self.settings.keep_texts,
+                        max_sessions=self.settings.max_sessions,
                     ) as self.switches,
                 ):
                     try:
@@ -163,3 +170,10 @@ def _warn_about_unread_settings(settings: Settings, found: Iterable[Discovered])
             reason=one.reason,
             did_you_mean=one.nearest,
         )
+
+
+def _warn_about_open_secrets() -> None:
+    path, values = Path(ENV_FILE), env_values(ENV_FILE).items()
+    named = [name for name, value in values if value and _SECRET.search(name)]
+    if named and os.name != "nt" and path.stat().st_mode & stat.S_IROTH:
+        log.warning("everybody on this machine can read .env: chmod 600 .env", secrets=named)

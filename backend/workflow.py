@@ -108,6 +108,8 @@ class Workflow:
         self._include_text = include_text
         self._keep_texts = keep_texts
         self._summary_agent = summary_agent
+        self.speech_problem = ""
+        """Why the last utterance has no speech; empty if it has."""
         self._turns = 3 if summary_agent is None else 4
 
     async def run(
@@ -239,7 +241,7 @@ class Workflow:
             "agent_id": slot.agent_id,
         }
 
-        def fail(error_type: SlotErrorType, error: Exception) -> None:
+        def fail(error_type: SlotErrorType, error: Exception) -> str:
             session.failed.add(slot.slot_id)
             unexpected = not isinstance(error, AgentError | SpeechError)
             message = "internal error, see the log" if unexpected else str(error)
@@ -252,6 +254,7 @@ class Workflow:
             )
             problem = SlotProblem(type=error_type, message=message)
             session.publish(SlotError(**where, error=problem))
+            return message
 
         session.publish(SlotStart(**where))
         try:
@@ -266,8 +269,9 @@ class Workflow:
         try:
             wav_path = await self._write_wav(session, utterance)
         except Exception as error:  # noqa: BLE001 - as above
-            fail("tts_error", error)
+            self.speech_problem = fail("tts_error", error)
             return utterance
+        self.speech_problem = ""
         written_at = _now()
         utterance.audio_path = spoken["audio_path"] = self._artifacts.relative(wav_path)
         utterance.written_at = written_at.isoformat()

@@ -104,7 +104,11 @@ def _artifacts(artifacts: Artifacts) -> str:
 
 
 def _disk(artifacts: Artifacts) -> str:
-    free = shutil.disk_usage(artifacts.temporary).free
+    directory = artifacts.temporary
+    try:
+        free = shutil.disk_usage(directory).free
+    except OSError as error:
+        return f"unknown: {error.strerror}"
     text = f"{free / 1e9:.1f} GB free"
     if free < FREE_BYTES:
         raise OSError(f"{text}: make room for at least {FREE_BYTES / 1e9:.0f} GB")

@@ -1,6 +1,7 @@
 """Run one session without a server, until every utterance has its waves."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -179,7 +180,11 @@ async def rehearse(
     root = hosting.artifacts.root
     rows = [_row(watch, event, texts, root) for event, _ in watch.written.values()]
     rows.sort(key=lambda row: (row.turn_index, row.slot_id))
-    problems += [f"{row.audio_path}: {row.failure}" for row in rows if row.failure]
+    counts = Counter(row.failure for row in rows)
+    firsts = {row.failure: row.audio_path for row in reversed(rows) if row.failure}
+    for failure, path in firsts.items():
+        more = f" and {counts[failure] - 1} more" if counts[failure] > 1 else ""
+        problems.append(f"{path}{more}: {failure}")
     if not rows:
         problems.append("no agent spoke")
     return Report(stream.session_id, str(root), rows, problems)

@@ -96,9 +96,13 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """The host accepts sessions, `degraded` if a plugin has failed; each part has its own state."""
+    """The host accepts sessions, `degraded` if a plugin or the last utterance's speech has failed.
+
+    Each part has its own state.
+    """
 
     status: Literal["ready", "degraded"]
+    speech: PartHealth
     hearing: PartHealth
     plugins: dict[str, PartHealth]
 
@@ -224,11 +228,13 @@ def _add_routes(
 
     @app.get("/v1/health/ready", tags=["health"])
     async def ready() -> Readiness:
-        """Return the state of hearing and of each plugin; none makes the host unready."""
+        """Return the state of speech, hearing and each plugin; none makes the host unready."""
         state, reason = hosting.hearing.state()
+        mute = hosting.workflow.speech_problem
         failed = any(status.state == "failed" for _, status in hosting.board)
         return Readiness(
-            status="degraded" if failed else "ready",
+            status="degraded" if failed or mute else "ready",
+            speech=PartHealth(state="degraded" if mute else "ok", reason=mute),
             hearing=PartHealth(state=state, reason=reason),
             plugins={
                 name: PartHealth(state=status.state, reason=status.reason)

@@ -16,7 +16,7 @@ class CamelCase(BaseModel):
 
 
 class PartHealth(BaseModel):
-    """The state of hearing, or of a plugin."""
+    """The state of speech, of hearing, or of a plugin."""
 
     state: State
     reason: str

@@ -35,7 +35,7 @@ HEADERS = {
     "referrer-policy": "no-referrer",
 }
 LINKS = {
-    "/v1/health/ready": "The state of hearing and of each plugin",
+    "/v1/health/ready": "The state of speech, of hearing and of each plugin",
     "/docs": "The API",
     "/v1/openapi.json": "The API as OpenAPI",
     "/metrics": "Figures for Prometheus",

@@ -80,6 +80,8 @@ class Host:
     """Asks an agent's models, outside of any session; None where there are no agents."""
     keep_texts: bool = True
     """Whether the plugin may write to files what agents say."""
+    max_sessions: int = 4
+    """Sessions that may run at once."""
 
     def gauge(self, name: str, doc: str, read: Callable[[], float]) -> None:
         """Show a number for as long as the plugin runs: `read()` is asked for it, on any thread."""

@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from backend.errors import PluginError
-from backend.plugins.contract import Ask, Host, Plugin, PluginSettings
+from backend.plugins.contract import Host, Plugin, PluginSettings
 from backend.plugins.loader import Discovered, in_one_line
 from backend.plugins.status import PluginStatus, PluginStatuses
 from backend.signals import connecting
@@ -183,16 +183,17 @@ async def running(
     base_url: str = "",
     *,
     discovered: Iterable[Discovered] = (),
-    low_priority: bool = True,
-    ask: Ask | None = None,
-    keep_texts: bool = True,
+    **of_host: Any,
 ) -> AsyncIterator[Switches]:
-    """Run the chosen plugins; others of `discovered` can be switched on. Never raises for one."""
+    """Run the chosen plugins; others of `discovered` can be switched on. Never raises for one.
+
+    `of_host` is what their `Host` says besides.
+    """
     leases = Leases()
 
     def host_of(name: str) -> Host:
         report = partial(board.set, name)
-        return Host(artifacts, report, name, base_url, board, leases, low_priority, ask, keep_texts)
+        return Host(artifacts, report, name, base_url, board, leases, **of_host)
 
     switches = Switches(discovered, chosen, board, host_of)
     async with switches.running():

@@ -6,18 +6,25 @@
     <root>/.tmp/             files being written
     <root>/.trash/           sessions being removed
 
-A path that is announced is complete, closed and never changes. `.tmp` is beside the served trees,
+A path that is announced is complete, closed and never changes. A symbolic link below the root is
+followed by nobody: what is written or served is there itself. `.tmp` is beside the served trees,
 on the same file system: only there is a move atomic.
 """
 
 import os
-from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
 from backend.errors import ArtifactError
 from backend.storage.atomic import make_directory
-from backend.storage.names import is_plain_name, is_served_name, plain_name, turn_name
+from backend.storage.names import (
+    is_plain_name,
+    is_served_name,
+    new_session_id,
+    plain_name,
+    turn_name,
+)
 
 Tree = Literal["tts", "waves", "stt"]
 SERVED_TREES: tuple[Tree, Tree, Tree] = ("tts", "waves", "stt")
@@ -58,7 +65,7 @@ class Artifacts:
 
     def session_ids(self, tree: str) -> list[str]:
         """Return the ids of all sessions of `tree`, newest first; those ahead of now come last."""
-        now = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ~}"  # after those of this second
+        now = new_session_id().replace("-", "~")  # after those of this second
         names = (entry.name for entry in self.session_entries(tree))
         return sorted(names, key=lambda name: (name < now, name), reverse=True)
 
@@ -83,6 +90,11 @@ class Artifacts:
         except ValueError as error:
             raise ArtifactError(f"{path} is not below the artifacts root {self.root}") from error
 
+    def link_in(self, path: Path) -> Path | None:
+        """Return a symbolic link that is a part of `path` below the root; None without one."""
+        parts = takewhile(lambda part: part != self.root, (path, *path.parents))
+        return next(filter(Path.is_symlink, parts), None)
+
     def served(self, requested: str) -> Path:
         """Return the file that a request for `requested` may read.
 
@@ -99,11 +111,9 @@ class Artifacts:
             raise ArtifactError("not a .wav file below tts/ or waves/, nor a recording below stt/")
         if not all(map(is_plain_name, parts)):
             raise ArtifactError("a part of the path is not a plain name")
-        path = self.root
-        for part in parts:
-            path = path / part
-            if path.is_symlink():
-                raise ArtifactError("a part of the path is a symbolic link")
+        path = self.root.joinpath(*parts)
+        if self.link_in(path):
+            raise ArtifactError("a part of the path is a symbolic link")
         if not path.is_file():
             raise ArtifactError("no such file")
         return path

@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from backend.plugins import Host
 from backend.signals import TtsWritten, tts_written
 from plugins.waves import worker
@@ -21,6 +23,10 @@ from plugins.waves.pool import DiskSpace, JobTable, OnState, Outcome, Pool, Remo
 from plugins.waves.preparing import prepare, usable_root
 from plugins.waves.settings import WavesSettings
 
+log = structlog.get_logger(__name__)
+
+UTTERANCES_A_SESSION = 19
+"""Six in each of three turns, and a summary."""
 SEARCH_LIMIT_S = 0.5
 """How long the end of a plugin waits for its search, which may be waiting for a disk."""
 
@@ -29,12 +35,17 @@ SEARCH_LIMIT_S = 0.5
 async def lifespan(host: Host, settings: WavesSettings) -> AsyncIterator[Remaking]:
     """Subscribe to `tts_written` with a running pool; at the end unsubscribe, then drain."""
     context = WavesContext(host, settings, asyncio.get_running_loop())
+
+    def on_freed() -> None:
+        if backfill is not None:
+            backfill.try_all_again()
+
     pool = create_pool(
         settings,
         host.artifacts.temporary,
         host.report,
         low_priority=host.low_priority,
-        pause_reason=DiskSpace(host.artifacts.root, settings.min_free_mb).problem,
+        pause_reason=DiskSpace(host.artifacts.root, settings.min_free_mb, on_freed).problem,
     )
     backfill = Backfill(context, pool) if settings.backfill_interval_s else None
 
@@ -45,6 +56,7 @@ async def lifespan(host: Host, settings: WavesSettings) -> AsyncIterator[Remakin
         if backfill is not None and reason == "queue_full":
             backfill.wake()
 
+    _warn_if_small(settings, host.max_sessions)
     _show_gauges(host, pool)
     pool.start()
     if backfill is not None:
@@ -58,6 +70,16 @@ async def lifespan(host: Host, settings: WavesSettings) -> AsyncIterator[Remakin
         await asyncio.to_thread(pool.stop, settings.stop_limit_s)
         if backfill is not None:
             await asyncio.to_thread(backfill.join, SEARCH_LIMIT_S)
+
+
+def _warn_if_small(settings: WavesSettings, sessions: int) -> None:
+    if settings.queue_max_size < UTTERANCES_A_SESSION * sessions:
+        log.warning(
+            "not all that so many sessions may say at once can wait for its waves",
+            RR_WAVES_QUEUE_MAX_SIZE=settings.queue_max_size,
+            RR_MAX_SESSIONS=sessions,
+            needed=UTTERANCES_A_SESSION * sessions,
+        )
 
 
 def _show_gauges(host: Host, pool: Pool) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from backend.storage import Artifacts
 from plugins.waves.errors import AudioError, ProfileError, PublishError
 from plugins.waves.process import Report
 
@@ -190,6 +191,8 @@ def publish(waves: "Sequence[pcm16.Pcm16]", profile: str, order: Order) -> tuple
     if not source.exists():  # nobody wants its waves
         raise AudioError("missing", "the recording was deleted while it was decomposed")
     targets = targets_in(Path(order.directory), source, profile, len(waves))
+    if order.root and (link := Artifacts(Path(order.root)).link_in(targets[0].parent)):
+        raise PublishError(f"{link} is a symbolic link: remove it")
     published = publishing.publish(waves, SAMPLE_RATE, targets, Path(order.temporary))
     files = zip(published, waves, strict=True)
     return tuple((str(one.path), one.size, one.sha256, *pcm16.level(pcm)) for one, pcm in files)

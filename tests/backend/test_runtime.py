@@ -284,3 +284,26 @@ def test_settings_that_nothing_reads_are_warned_about(
         "RR_ZZZZZZZZZ": None,
     } == warned
     assert "its plugin cannot be loaded: no water" in [log.get("reason") for log in logs]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such modes there")
+def test_secrets_that_everybody_can_read_are_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their names, with what to do; a file of one's own, or one without secrets, is nothing."""
+    monkeypatch.chdir(tmp_path)
+    env = tmp_path / ".env"
+    env.write_text("RR_PORT=8001\nRR_API_TOKEN=a-long-canary\nOPENAI_API_KEY=\nRR_TLS_KEY=\n")
+
+    def named() -> list[list[str]]:
+        with capture_logs() as logs:
+            Hosting(Settings(artifacts_dir=tmp_path / "a"), [])
+        return [one["secrets"] for one in logs if "secrets" in one]
+
+    env.chmod(0o644)
+    assert [["RR_API_TOKEN"]] == named()
+    env.chmod(0o640)
+    assert [] == named()
+    env.write_text("RR_PORT=8001\n")
+    env.chmod(0o644)
+    assert [] == named()

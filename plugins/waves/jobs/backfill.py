@@ -56,6 +56,12 @@ class Backfill(threading.Thread):
         self._due_at = min(self._due_at, monotonic() + MIN_AGE_S)
         self._wake_up.set()
 
+    def try_all_again(self) -> None:
+        """Search at once, also for what failed; any thread may call this."""
+        self._failures = {}
+        self._due_at = monotonic()
+        self._wake_up.set()
+
     def end(self) -> None:
         """Stop searching; return at once."""
         self._ended.set()
@@ -161,7 +167,7 @@ def prepared(context: WavesContext, found: Found, on_end: OnEnd) -> WaveJob:
     directory = paths.session_targets(found.path, context.host.artifacts.root)[0].parent
     stand = paths.standing(directory, found.path)
     with suppress(OSError):  # publishing them anew meets the same obstacle, and reports it
-        for one in found.missing:
+        for one in () if context.host.artifacts.link_in(directory) else found.missing:
             every = paths.targets_in(directory, found.path, one, publishing.MOST)
             publishing.remove_partial(stand.get(one, every))
     event = source_of(found.path, context.host.artifacts)

@@ -12,6 +12,7 @@ directory, without their figures. One that cannot be opened or read at the momen
 left, a disk that fails) may be whole: it stays, and the backfill records the waves later.
 """
 
+import errno
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -137,6 +138,8 @@ def record(artifacts: Artifacts, session_id: str, utterance: Utterance) -> Utter
     utterances[utterance.source] = utterance
     kept = list(utterances.values())[-MAX_UTTERANCES:]
     path = path_of(artifacts, session_id)
+    if link := artifacts.link_in(path):
+        raise OSError(errno.ELOOP, f"{link} is a symbolic link: remove it")
     write_bytes(path, _text(session_id, kept).encode(), artifacts.temporary)
     if not speech.is_dir():  # deleted in between
         with suppress(OSError):

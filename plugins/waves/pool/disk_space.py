@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
@@ -16,10 +17,11 @@ MEGABYTE = 2**20
 class DiskSpace:
     """The free space of the disk that `root` is on, against a limit in megabytes; 0 is no limit.
 
-    `root` need not exist yet.
+    `root` need not exist yet. `on_freed()` is called when there is enough again.
     """
 
-    def __init__(self, root: Path, min_free_mb: int) -> None:
+    def __init__(self, root: Path, min_free_mb: int, on_freed: Callable[[], object] = bool) -> None:
+        self._on_freed = on_freed
         self._root = root
         self._min_free_mb = min_free_mb
         self._lock = threading.Lock()
@@ -50,6 +52,7 @@ class DiskSpace:
         if not reason:
             if self._warned_at is not None:
                 log.info("the disk has enough free space again; jobs go on", free_mb=free_mb)
+                self._on_freed()
             self._warned_at = None
         elif self._warned_at is None or now - self._warned_at >= WARN_EVERY_S:
             self._warned_at = now

@@ -8,8 +8,10 @@ import pytest
 
 from backend.agents.registry import DEFAULT_PROFILES
 from backend.config import Settings
+from backend.errors import SpeechError
 from backend.http.app import MAX_BODY_BYTES, RETRY_AFTER_S, create_app
 from backend.plugins import Discovered, Host, Plugin, PluginSettings
+from backend.speech.children import EmbeddedEngine
 from tests.backend.conftest import WEB_CLIENT, Gate
 from tests.live import (
     LiveServer,
@@ -231,9 +233,33 @@ def test_ready_without_plugins(server: LiveServer) -> None:
     with server.client() as client:
         answer = client.get("/v1/health/ready").json()
 
-    hearing = answer.pop("hearing")
+    hearing, speech = answer.pop("hearing"), answer.pop("speech")
     assert {"status": "ready", "plugins": {}} == answer
+    assert {"state": "ok", "reason": ""} == speech
     assert {"state": "disabled", "reason": "hearing is turned off: RR_STT_ENGINE=none"} == hearing
+
+
+def test_ready_knows_of_speech_that_failed(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state and its reason are those of the last utterance."""
+
+    def fail(*_: object) -> None:
+        raise SpeechError("the disk is full")
+
+    def ready() -> tuple[str, str, str]:
+        answer = client.get("/v1/health/ready").json()
+        return answer["status"], answer["speech"]["state"], answer["speech"]["reason"]
+
+    with server.client() as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(EmbeddedEngine, "generate_wav_to_file", fail)
+            chat(server, 1)
+        mute = ready()
+        chat(server, 1)
+
+        assert ("degraded", "degraded", "the disk is full") == mute
+        assert ("ready", "ok", "") == ready()
 
 
 def test_ready_shows_a_broken_plugin(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from backend.signals import TtsWritten, emit, tts_written
 from backend.storage import Artifacts
 from plugins.waves import worker
 from plugins.waves.jobs import WaveJob, WavesContext, record
-from plugins.waves.plugin import lifespan
+from plugins.waves.plugin import _warn_if_small, lifespan
 from plugins.waves.pool import Outcome
 from plugins.waves.process import Report
 from plugins.waves.settings import WavesSettings
@@ -498,3 +498,15 @@ def test_the_server_side_never_imports_what_workers_need() -> None:
     )
 
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
+
+
+@pytest.mark.parametrize(("sessions", "warns"), [(4, False), (12, True)])
+def test_a_queue_that_is_too_small_for_the_sessions_is_named(sessions: int, warns: bool) -> None:
+    """With both settings, and how many utterances all sessions may have at once."""
+    with capture_logs() as logs:
+        _warn_if_small(WavesSettings(), sessions)
+
+    named = [
+        (one["RR_WAVES_QUEUE_MAX_SIZE"], one["RR_MAX_SESSIONS"], one["needed"]) for one in logs
+    ]
+    assert ([(128, 12, 228)] if warns else []) == named

@@ -38,7 +38,7 @@ const SWITCHED_OFF = "switched off while the server runs"; // not by its setting
 
 /** The parts of the server that are not well or were switched off, the worst first. @param {any} ready as of /v1/health/ready */
 function unwell(ready) {
-  const parts = Object.entries({ hearing: ready.hearing, ...ready.plugins });
+  const parts = Object.entries({ speech: ready.speech, hearing: ready.hearing, ...ready.plugins });
   const troubled = STATES.flatMap((state) => parts.filter(([, part]) => part.state === state).map(([name]) => `${name} is ${state}`));
   return [...troubled, ...parts.filter(([, part]) => part.reason === SWITCHED_OFF).map(([name]) => `${name} is off`)];
 }

@@ -71,10 +71,10 @@ function Parts({ onSwitched }) {
     onSwitched();
     await ask();
   }
-  const parts = value ? [["hearing", value.hearing], ...Object.entries(value.plugins)] : [];
+  const parts = value ? [["speech", value.speech], ["hearing", value.hearing], ...Object.entries(value.plugins)] : [];
   return html`<h2>Parts</h2><${Problem} words=${problem || refused} />
     <ul class="parts">${parts.map(([name, { state, reason }]) => html`<li key=${name}>
-      <span class="switch">${name !== "hearing" && html`<input type="checkbox" role="switch" checked=${state !== "disabled"}
+      <span class="switch">${name in value.plugins && html`<input type="checkbox" role="switch" checked=${state !== "disabled"}
         disabled=${switching !== ""} aria-label="Plugin ${name}" onChange=${(/** @type {any} */ event) => turn(name, event.target.checked)} />`}</span>
       <b>${name}</b> <span class=${COLOURS[state] ?? "muted"}>${state}</span>
       ${reason && html`<span class="muted">${reason}</span>`}</li>`)}</ul>`;

@@ -116,6 +116,28 @@ def test_waves_that_cannot_be_recorded_are_named(artifacts: Artifacts, tmp_path:
     assert 3 == len(list(artifacts.sessions("waves").rglob("*_wave?.wav")))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+@pytest.mark.parametrize("place", ["waves", "waves/sessions/session-1", "turn"])
+def test_links_below_the_root_are_not_followed(
+    artifacts: Artifacts, tmp_path: Path, place: str
+) -> None:
+    """What is elsewhere stays as it is; the failure names the link."""
+    speak(artifacts, "slot-1_gpt_calm")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "slot-1_gpt_calm_v3_wave1.wav").write_bytes(b"another's")
+    link = artifacts.root / place.replace("turn", "waves/sessions/session-1/turn_1")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(outside)
+
+    done = backfill(tmp_path, "--json")
+
+    (row,) = json.loads(done.stdout)["files"]
+    assert (1, "publish_failed") == (done.returncode, row["reason"])
+    assert f"{link} is a symbolic link: remove it" in row["message"]
+    assert ["slot-1_gpt_calm_v3_wave1.wav"] == [one.name for one in outside.iterdir()]
+
+
 def test_since_goes_by_the_record_of_the_session(artifacts: Artifacts, tmp_path: Path) -> None:
     """Files that were copied since are as old as their session says."""
     path = speak(artifacts, "slot-1_gpt_calm")

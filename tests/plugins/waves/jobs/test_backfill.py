@@ -23,7 +23,7 @@ from plugins.waves import worker
 from plugins.waves.files import paths
 from plugins.waves.jobs import WavesContext, backfill, record
 from plugins.waves.jobs.sources import source_of
-from plugins.waves.pool import Pool
+from plugins.waves.pool import Pool, disk_space
 from plugins.waves.settings import WavesSettings
 from plugins.waves.signals import WavesFailed, WavesWritten, waves_failed, waves_written
 from tests.live import LiveServer
@@ -272,6 +272,30 @@ async def test_what_failed_for_a_while_is_tried_less_and_less_often(
 
     pauses = [after - before for before, after in pairwise(times[:5])]
     assert pauses[3] >= 0.8, pauses
+    assert {"error"} == {getattr(event, "reason", "") for event in listener.events}
+
+
+@pytest.mark.e2e
+async def test_once_a_disk_is_freed_what_failed_is_made_at_once(
+    artifacts: Artifacts, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing waits out its pause, nor for the next search."""
+    free_mb = 1_000
+    usage = shutil.disk_usage(artifacts.root.parent)
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda _: usage._replace(free=free_mb * disk_space.MEGABYTE)
+    )
+    monkeypatch.setattr(worker, "decompose", jobs.decompose)
+    monkeypatch.setattr(worker, "warm_up", jobs.warm_up_like_waves)
+    speak(artifacts, "raise_error")
+
+    async with running(artifacts, backfill_interval_s=3_600, max_workers=1) as states:
+        await listener.wait_for(1)
+        free_mb = 12
+        await until(lambda: "less than 200 MB free" in states[-1][1])
+        free_mb = 1_000
+        await listener.wait_for(2)
+
     assert {"error"} == {getattr(event, "reason", "") for event in listener.events}
 
 

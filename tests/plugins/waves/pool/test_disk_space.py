@@ -60,15 +60,18 @@ def test_the_real_disk_is_asked(tmp_path: Path, logs: list[Any]) -> None:
 
 def test_one_warning_a_minute(disk: Disk, tmp_path: Path, logs: list[Any]) -> None:
     """While it lasts there is one WARNING a minute with the figures, then one that it ended."""
-    space = DiskSpace(tmp_path, 200)
+    freed: list[bool] = []
+    space = DiskSpace(tmp_path, 200, lambda: freed.append(True))
     disk.free_mb = 12
     for _ in range(125):
         assert space.problem()
         disk.now += 1
     disk.free_mb = 200
 
+    assert [] == freed
     assert "" == space.problem() == space.problem()
 
+    assert [True] == freed
     assert ["warning"] * 3 + ["info"] == [entry["log_level"] for entry in logs]
     assert (12, 200) == (logs[0]["free_mb"], logs[0]["min_free_mb"])
 
