@@ -10,6 +10,7 @@ not pass through its pipe, in which a frozen process would stop us.
 """
 
 import asyncio
+import os
 import shutil
 import tempfile
 import time
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import structlog
 
 from backend.services import NatsConnection
@@ -41,7 +43,7 @@ FETCH_S, PAUSE_S, CHECK_S = 5.0, 0.5, 0.2
 FINISH_S, GIVE_BACK_S = 1.0, 0.4
 """What jobs that run get to end at a stop, and what giving back the others may take."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a directory of its own in it
-RECORDING = "recording.wav"
+RECORDING, PREFIX = "recording.wav", "rr-waves-"
 NOT_DONE_HERE = ("stopped", "queue_full", "quarantined", "publish_failed", "session_gone")
 """Outcomes that say nothing about a recording: another machine may do it."""
 
@@ -63,6 +65,14 @@ class _Recording:
         self.on_end(outcome)
 
 
+def _sweep(parent: Path) -> None:
+    """Remove what machines that were killed have left behind."""
+    for path in parent.glob(f"{PREFIX}*-*"):
+        pid = path.name.removeprefix(PREFIX).partition("-")[0]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 class Machine:
     """Takes jobs of the farm until it is stopped.
 
@@ -72,7 +82,8 @@ class Machine:
     def __init__(self, settings: WavesSettings, create_pool: Callable[[Path], Pool]) -> None:
         self._settings = settings
         memory = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
-        self._directory = Path(tempfile.mkdtemp(prefix="rr-waves-", dir=memory))
+        self._directory = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=memory))
+        _sweep(self._directory.parent)
         self._pool = create_pool(self._directory)
         self._presence = Presence("worker", settings.max_workers)
         self._connection = NatsConnection(settings.farm_login(), "waves worker", self._use)

@@ -11,7 +11,7 @@ const LANGUAGE = chooseLanguage(location.search, navigator.languages);
 /** @param {{isOn: boolean}} props whether the plugin runs */
 export function EmergencyStop({ isOn }) {
   const [stopped, setStopped] = useState(/** @type {boolean | null} */ (null));
-  const [t, setTexts] = useState(/** @type {import("../texts.mjs").Translate | null} */ (null));
+  const [texts, setTexts] = useState(/** @type {{t: import("../texts.mjs").Translate} | null} */ (null));
   /** @param {Promise<any>} answer */
   const show = (answer) => answer.then((state) => setStopped(state.stopped), () => setStopped(null));
   useEffect(() => {
@@ -20,7 +20,7 @@ export function EmergencyStop({ isOn }) {
     /** @param {KeyboardEvent} event */
     const onKey = (event) => void (event.shiftKey && event.key === "Escape" && show(send("/v1/playback/stop")));
     ask();
-    loadTexts(LANGUAGE).then((texts) => setTexts(() => texts));
+    loadTexts(LANGUAGE).then((t) => setTexts({ t }));
     addEventListener("keydown", onKey, true);
     const timer = setInterval(ask, EVERY_MS);
     return () => {
@@ -28,7 +28,8 @@ export function EmergencyStop({ isOn }) {
       removeEventListener("keydown", onKey, true);
     };
   }, [isOn]);
-  if (!isOn || !t) return null;
+  if (!isOn || !texts) return null;
+  const { t } = texts;
   return html`<p class="emergency" lang=${LANGUAGE}>
     <span role="status" class="bad">${stopped ? t("playback.stopped") : stopped === null ? t("playback.unknown") : ""}</span>
     ${stopped ? html`<button onClick=${() => show(send("/v1/playback/release"))}>${t("playback.release")}</button>`

@@ -13,13 +13,13 @@ const QUIET_DB = -40, LOWEST_DB = -80, STEP_DB = 3;
 /** @typedef {{channel: number, signal: string, levelDb: number, name: string, durationS: number}} Check */
 
 export function SoundCheck() {
-  const [t, setTexts] = useState(/** @type {import("../texts.mjs").Translate | null} */ (null));
+  const [texts, setTexts] = useState(/** @type {{t: import("../texts.mjs").Translate} | null} */ (null));
   const [channels, setChannels] = useState(/** @type {{name: string, cap: number}[]} */ ([]));
   const [levels, setLevels] = useState(/** @type {Record<number, number>} */ ({}));
   const [latest, setLatest] = useState(/** @type {Check | null} */ (null));
   const [problem, setProblem] = useState("");
-    useEffect(() => {
-    loadTexts(LANGUAGE).then((texts) => setTexts(() => texts));
+  useEffect(() => {
+    loadTexts(LANGUAGE).then((t) => setTexts({ t }));
     get("/v1/playback").then((state) => setChannels(state.channels), (error) => setProblem(error.message));
     return () => void stop();
   }, []);
@@ -28,7 +28,8 @@ export function SoundCheck() {
     const timer = setTimeout(() => setLatest(null), 1000 * latest.durationS);
     return () => clearTimeout(timer);
   }, [latest]);
-  if (!t) return null;
+  if (!texts) return null;
+  const { t } = texts;
 
   /** @param {number} channel @param {string} signal @param {number} levelDb */
   async function play(channel, signal, levelDb) {
