@@ -100,7 +100,8 @@ def _walk(command: Any, words: Words = ()) -> Iterator[tuple[Words, Any]]:
 
 
 COMMANDS = dict(_walk(typer.main.get_command(app)))
-ONCE = [words for words in COMMANDS if words != ("serve",)]
+ONCE = [words for words in COMMANDS if words not in {("serve",), ("waves", "worker")}]
+"""Those that end by themselves."""
 
 
 def _options(words: Words) -> set[str]:

@@ -98,6 +98,8 @@ class Recorder:
             name: Histogram(f"waves_{name}", doc, ("profile",), buckets=buckets, **options)
             for name, (doc, buckets) in LIKENESS.items()
         }
+        for histogram in self._likeness.values():
+            histogram.labels("v3")  # always made; others come with their first waves
 
     @contextmanager
     def listening(self) -> Iterator[None]:

@@ -110,10 +110,14 @@ def test_the_text_says_the_same_in_80_columns(tmp_path: Path) -> None:
     assert [] == [line for line in lines if len(line) > 80]
     for line in (
         *("tide_turned", "    The tide has turned.", "    sent by: plugin tides"),
-        *("    thread: tide watch", "    listeners: recorder", "    payload: TideTurned"),
+        *(
+            "    thread: tide watch",
+            "    listeners: recorder; off: nats",
+            "    payload: TideTurned",
+        ),
         *(
             "        level_m: float",
-            "    listeners: metrics, stream, show, recorder; off: mqtt, osc, retention,",
+            "    listeners: metrics, stream, show, recorder; off: mqtt, osc, playback,",
         ),
         "silent is on and does not tell what it listens to",
     ):

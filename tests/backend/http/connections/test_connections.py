@@ -107,7 +107,7 @@ SILENCES = {
     "in a WebSocket's handshake": Silence(HANDSHAKE[:-10]),
     "after a refused handshake": Silence(HANDSHAKE.replace(b"13", b"99"), 400, b"x"),
     "after a handshake without a token": Silence(
-        HANDSHAKE.replace(TOKEN.encode(), b"wrong"), 403, b"x"
+        HANDSHAKE.replace(TOKEN.encode(), b"wrong"), 401, b"x"
     ),
     "no pong": Silence(HANDSHAKE, 101),
     "no pong, in the middle of a frame": Silence(HANDSHAKE, 101, b"\x81\xfe\x10"),
