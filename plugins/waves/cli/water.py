@@ -1,5 +1,6 @@
 """`reflective-resonance waves water`: what waves would do to a dish of water."""
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,7 +43,7 @@ def water(
     ] = 1.0,
     picture: Annotated[
         Path | None,
-        typer.Option(dir_okay=False, help="Write an animated PNG of the last file's water."),
+        typer.Option(dir_okay=False, help="Write an animated PNG of the highest water."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -63,14 +64,17 @@ def water(
         raise UsageError(f"no WAV file in {', '.join(map(str, paths))}")
     with interruptible("nothing is changed"):
         rows = [_row(file, shaken, gain) for file in files]
-        if picture is not None and rows[-1]["ok"]:
-            _draw(files[-1], shaken, gain, picture)
+        read = [row for row in rows if row["ok"]]
+        if picture is not None and read:
+            highest = max(read, key=lambda row: row["highest_mm"])
+            _draw(Path(highest["path"]), shaken, gain, picture)
     if as_json:
         show_json({"files": rows})
     else:
+        common = _common([file.resolve().parent for file in files])
         show_table(
             ("File", "Length", "0.5 mm after", "Highest", "Answers at"),
-            [_cells(row) for row in rows],
+            [_cells(row, common) for row in rows],
         )
     raise typer.Exit(0 if all(row["ok"] for row in rows) else EXIT_FAILED)
 
@@ -117,10 +121,20 @@ def _row(file: Path, dish: "Dish", gain: float) -> dict[str, Any]:
     }
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+def _common(folders: list[Path]) -> str:
+    try:
+        return os.path.commonpath(folders)
+    except ValueError:  # on several drives
+        return ""
+
+
+def _cells(row: dict[str, Any], common: str) -> tuple[str, ...]:
+    """Return a row of the table; a file is named by its path below the folder `common` to all."""
+    path = Path(row["path"]).resolve()
+    name = os.path.relpath(path, common) if common else str(path)
     if not row["ok"]:
-        return (row["path"], "", "", row["message"], "")
-    seen, name = row["seen_after_s"], Path(row["path"]).name
+        return (name, "", "", row["message"], "")
+    seen = row["seen_after_s"]
     if row["highest_mm"] < STILL_MM:
         return (name, duration(row["duration_s"]), "never", "still", "")
     return (
