@@ -118,6 +118,10 @@ class Running:
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """Send a signal; return the exit code once everything has been said."""
         self._process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait until it ends by itself; return the exit code once everything has been said."""
         code = self._process.wait(LIMIT_S)
         self._listener.join(LIMIT_S)
         return code

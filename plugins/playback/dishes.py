@@ -11,6 +11,7 @@ delay_ms = 0
 """
 
 import re
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
@@ -23,6 +24,9 @@ from backend.plugins import line_of, read_toml
 V3: Final = "v3"
 SPEECH: Final = "speech"
 MAX_CHANNELS: Final = 64
+MOST_DB: Final = 12
+"""Of a source over the level of its channel."""
+_WAVES: Final = {V3: 3, SPEECH: 1}
 _SOURCE = re.compile(
     r"slot ([1-6])(?: (?!wave )([\w-]+))?(?: wave ([1-9]\d?))?(?: at ([+-]?\d+(?:\.\d+)?) dB)?"
 )
@@ -38,6 +42,12 @@ class Source(NamedTuple):
     """From 1; 0: each."""
     db: float
 
+    def __str__(self) -> str:
+        """Return it as `dishes.toml` has it."""
+        profile = "" if self.profile == V3 else f" {self.profile}"
+        wave = f" wave {self.wave}" if self.wave else ""
+        return f"slot {self.slot_id}{profile}{wave}" + (f" at {self.db:+g} dB" if self.db else "")
+
 
 def _source(text: object) -> Source:
     if isinstance(text, Source):
@@ -48,7 +58,16 @@ def _source(text: object) -> Source:
             'must be like "slot 1 wave 2", "slot 1 faraday", "slot 1 speech at -6 dB", slots 1 to 6'
         )
     slot, profile, wave, db = match.groups()
-    return Source(int(slot), profile or V3, int(wave or 0), float(db or 0))
+    source = Source(int(slot), profile or V3, int(wave or 0), float(db or 0))
+    if source.profile not in _WAVES:
+        points = entry_points(group="reflective_resonance.profiles")
+        if source.profile not in (known := {*_WAVES, *points.names}):
+            raise ValueError(f"no profile {source.profile!r}: there are {', '.join(sorted(known))}")
+    elif source.wave > (most := _WAVES[source.profile]):
+        raise ValueError(f"the waves of {source.profile} are 1 to {most}")
+    if source.db > MOST_DB:
+        raise ValueError(f"must be at most +{MOST_DB} dB")
+    return source
 
 
 def _number(low: float, high: float) -> BeforeValidator:
@@ -101,8 +120,6 @@ class Dishes:
     def __post_init__(self) -> None:
         if not 1 <= len(self.channels) <= MAX_CHANNELS:
             raise ValueError(f"must be there 1 to {MAX_CHANNELS} times")
-        if len({one.name for one in self.channels}) < len(self.channels):
-            raise ValueError("each must have a name of its own")
 
     def gains(self, slot_id: int, profile: str, wave: int) -> tuple[tuple[int, float], ...]:
         """Return the channels that play a wave, counted from 0, each with its signed factor."""
@@ -136,10 +153,17 @@ def load_dishes(path: Path | None) -> Dishes:
         return BUILT_IN
     tables, text = read_toml(path, "RR_PLAYBACK_DISHES")
     try:
-        return TypeAdapter(Dishes).validate_python(tables)
+        dishes = TypeAdapter(Dishes).validate_python(tables)
     except ValidationError as error:
         problems = [f"{path}, line {_words(one, text)}" for one in error.errors()]
         raise SettingsError("\n".join(problems)) from error
+    names = [one.name for one in dishes.channels]
+    for number, name in enumerate(names, start=1):
+        if name in names[: number - 1]:
+            line = line_of(text, "[channel]", "name", number)
+            words = f"[[channel]] {number} name = {name!r}: each must have a name of its own"
+            raise SettingsError(f"{path}, line {line}: {words}")
+    return dishes
 
 
 _WORDS: Final = {
@@ -159,4 +183,6 @@ def _words(problem: Any, text: str) -> str:
     said = _WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     said = said.replace("Input should", "must")
     line = line_of(text, f"[{table}]", str(key), number + 1)
-    return f"{line}: {' '.join(map(str, where))} = {problem['input']!r}: {said}"
+    if loc and problem["type"] != "missing":  # else the value is the table that lacks it
+        where.append(f"= {problem['input']!r}")
+    return f"{line}: {' '.join(map(str, where))}: {said}"

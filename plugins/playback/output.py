@@ -28,7 +28,7 @@ _WORDS: Final = {
     -9997: "it does not take this rate: set RR_PLAYBACK_RATE=0",
 }
 """What PortAudio's codes mean here [portaudio.h, PaErrorCode]."""
-
+NO_CARD = "connect one, or set RR_PLAYBACK_FILE to a WAV file that is written in its place"
 
 MixerFor = Callable[[int], Mixer]
 """Returns the mixer for a rate in Hertz."""
@@ -91,6 +91,8 @@ class SoundCard:
             self.latency_s: float = self._stream.latency
             self._stream.start()
         except sd.PortAudioError as error:
+            if "device -1" in str(error):  # there is no default one
+                raise OutputError(f"there is no sound card: {NO_CARD}") from error
             words = _WORDS.get(error.args[1] if len(error.args) > 1 else 0, str(error))
             raise OutputError(f"{self.name}: {words}") from error
         except ValueError as error:  # no such device, or several

@@ -13,7 +13,7 @@ from backend.tracking import TrackedEvent
 from plugins.playback.dishes import Dishes
 from plugins.playback.mixer import BLOCK_S, Group, Mixer
 from plugins.playback.output import MixerFor, Output, OutputError
-from plugins.playback.steps import Order, Step, load
+from plugins.playback.steps import Order, Step, load, unmade
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +54,8 @@ class Player:
         self._ends: dict[str, float] = {}
         """When the latest step of each session ends, for sessions that wait."""
         self._last: Group | None = None
+        self._unmade: set[tuple[str, str]] = set()
+        """Channels and profiles that were said to be silent."""
         self._closed = False
 
     @property
@@ -70,7 +72,7 @@ class Player:
     def playing(self) -> bool:
         """Whether a step is played."""
         output, last = self.output, self._last
-        return bool(output and last and output.mixer.position < last.end)
+        return bool(output and last and not self.stopped and output.mixer.position < last.end)
 
     def stop(self) -> None:
         """Be silent within `STOP_LIMIT_S` until released; what waits is never played."""
@@ -90,6 +92,7 @@ class Player:
         while self._waiting:
             self._skip()
         self._marker.unlink(missing_ok=True)
+        self._last = None  # the stop has ended it
         self.stopped = False
         if self.output:
             self.output.mixer.stopped = False
@@ -164,6 +167,7 @@ class Player:
         """Load the first step and hand it to the mixer, unless it is skipped meanwhile."""
         try:
             tracks = load(waiting[0], self.dishes, mixer.rate)
+            self._say_unmade(waiting[0])
         except Exception:
             log.exception("a step cannot be played")
             tracks = []
@@ -175,6 +179,13 @@ class Player:
             self._last = mixer.play(tracks, max(self._next(mixer), soonest))
             ends_in_s = (self._last.end - mixer.position) / mixer.rate
             self._ends[waiting[0][0].source.session_id] = monotonic() + ends_in_s
+
+    def _say_unmade(self, step: Step) -> None:
+        """Log, once for each channel, a profile that it plays and that is not made."""
+        for channel, profile in sorted(unmade(step, self.dishes) - self._unmade):
+            self._unmade.add((channel, profile))
+            words = "a channel plays a profile that is not made: add it to RR_WAVES_PROFILES"
+            log.warning(words, channel=channel, profile=profile)
 
     def _skip(self) -> None:
         self._waiting.popleft()

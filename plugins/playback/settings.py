@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Plugin, PluginSettings
 from backend.tracking import TRACKED_SIGNALS
+
+LEAST_RATE_HZ = 8000
 
 
 class PlaybackSettings(PluginSettings):
@@ -25,6 +27,20 @@ class PlaybackSettings(PluginSettings):
     wait_limit_s: float = Field(
         300, gt=0, le=7200, description="Seconds an utterance is waited for; then it is missing."
     )
+
+    @field_validator("file")
+    @classmethod
+    def _is_a_wav(cls, value: Path | None) -> Path | None:
+        if value and value.suffix.lower() != ".wav":
+            raise ValueError("the name must end in .wav")
+        return value
+
+    @field_validator("rate")
+    @classmethod
+    def _is_a_rate(cls, value: int) -> int:
+        if 0 < value < LEAST_RATE_HZ:
+            raise ValueError(f"must be 0, or {LEAST_RATE_HZ} to 192000")
+        return value
 
 
 plugin = Plugin(

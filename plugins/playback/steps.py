@@ -63,6 +63,13 @@ def load(step: Step, dishes: Dishes, rate: int) -> list[Track]:
     return tracks
 
 
+def unmade(step: Any, dishes: Dishes) -> set[tuple[str, str]]:
+    """Return each channel and profile that it plays, of which an utterance has no set."""
+    made = [{SPEECH, *(one.profile for one in done.sets)} for done in step]
+    played = {(one.name, source.profile) for one in dishes.channels for source in one.plays}
+    return {pair for pair in played if not all(pair[1] in profiles for profiles in made)}
+
+
 def _files(done: Any) -> Iterator[tuple[Path, tuple[int, ...], str, int]]:
     """Yield each file of an utterance with the slots it is for, its profile and its number."""
     slot_id = done.source.slot_id

@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,8 +18,12 @@ from plugins.playback.settings import PlaybackSettings
 from plugins.playback.soundcheck.kinds import QUIET_DB, Signal
 
 PATH = "/v1/playback/soundcheck"
-FADE_S = 0.2
+FADE_S, LOOK_S = 0.2, 0.25
 HELD = "the server has the card: `reflective-resonance plugins disable playback` while you measure"
+AGAIN = (
+    "--write: the channel has notches, which may be in the recording: take `notch` away in "
+    "dishes.toml, give level_db its value of before, and record again"
+)
 Play = Callable[[dict[str, Any]], dict[str, Any]]
 """Takes and returns what the route of the sound check does."""
 
@@ -56,6 +60,11 @@ def soundcheck(
 
     Exit code: 0 on success, 1 if it cannot be played or measured, 2 on wrong usage, 130 on Ctrl-C.
     """
+    for name, value in {"--input": device, "--recording": recording, "--write": write}.items():
+        if value and not measure:
+            raise UsageError(f"{name} belongs to --measure: add that")
+    if file and file.suffix.lower() != ".wav":
+        raise UsageError(f"--file {file}: the name must end in .wav")
     settings = PlaybackSettings.load()
     channels = load_dishes(settings.dishes).channels
     names = [one.name for one in channels]
@@ -63,7 +72,9 @@ def soundcheck(
     rows: list[dict[str, Any]]
     rows = [{"channel": one, "name": names[one - 1], "levelDb": level} for one in numbers]
     with interruptible("the channels are silent"):
-        if measure or recording:
+        if listing:
+            rows = [_told(one, channels[one - 1]) for one in numbers]
+        elif measure:
             if len(rows) != 1:
                 raise UsageError("--measure: say which channel it is, by --channel")
             from plugins.playback.soundcheck import report
@@ -80,15 +91,39 @@ def soundcheck(
             if not as_json:
                 report.show(rows[0])
             if write:
+                if recording and channels[number - 1].notch:
+                    raise UsageError(AGAIN)
                 report.write(settings.dishes, number, rows[0]["lines"])
-        elif not listing:
+        else:
             with _player(settings, channels, file) as play:
                 kinds = signal or (Signal.NUMBER, Signal.BUZZ)
                 rows = [play({**row, "signal": kind}) for row in rows for kind in kinds]
     if as_json:
         show_json(rows)
     elif listing:
-        show_table(("Channel", "Name"), [(str(row["channel"]), row["name"]) for row in rows])
+        heads = ("Channel", "Name", "Plays", "Level dB", "Cap dB", "Notches")
+        show_table(heads, [tuple(map(_cell, row.values())) for row in rows])
+
+
+def _told(number: int, channel: Channel) -> dict[str, Any]:
+    """Return what a channel plays, and how."""
+    return {
+        "channel": number,
+        "name": channel.name,
+        "plays": [str(one) for one in channel.plays],
+        "levelDb": channel.level_db,
+        "capDb": channel.cap_db,
+        "notch": [asdict(one) for one in channel.notch],
+    }
+
+
+def _cell(value: Any) -> str:
+    """Return a value of a channel as a cell of the table."""
+    if isinstance(value, dict):
+        return "{hz:g} Hz {db:g} dB".format(**value)
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value)) or "-"
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _number(names: Sequence[str], text: str) -> int:
@@ -105,6 +140,7 @@ def _player(
     """Yield what plays a signal, on the server that has the card or here; fade at the end."""
     from plugins.playback.mixer import Mixer
     from plugins.playback.output import OutputError, open_output
+    from plugins.playback.player import STOPPED
     from plugins.playback.soundcheck.checks import Check, SoundCheck
 
     server = server_in_settings()
@@ -113,7 +149,11 @@ def _player(
             if held:
                 raise UsageError(held)
             start: Play = partial(server.ask, "POST", PATH)
-            stack.callback(server.ask, "DELETE", PATH)
+            stack.callback(_end, server)
+
+            def problem() -> str:
+                state = server.ask("GET", "/v1/playback")
+                return STOPPED if state["stopped"] else str(state["problem"])
         else:
             chosen = settings.model_copy(update={"file": file or settings.file})
             opened = open_output(chosen, len(channels), partial(Mixer, channels))
@@ -121,6 +161,9 @@ def _player(
             check = SoundCheck(opened.mixer)
             stack.callback(time.sleep, FADE_S)
             stack.callback(check.stop)
+
+            def problem() -> str:
+                return opened.problem
 
             def start(asked: dict[str, Any]) -> dict[str, Any]:
                 if opened.problem:
@@ -130,10 +173,20 @@ def _player(
         def play(asked: dict[str, Any]) -> dict[str, Any]:
             row = start(asked)
             messages().out("{channel} {name}: {signal} at {levelDb:g} dB".format(**row))
-            time.sleep(row["durationS"] + FADE_S)
+            end = time.monotonic() + row["durationS"] + FADE_S
+            while (left_s := end - time.monotonic()) > 0:
+                time.sleep(min(left_s, LOOK_S))
+                if words := problem():
+                    raise OutputError(words)
             return row
 
         yield play
+
+
+def _end(server: Server) -> None:
+    """Fade the signal; a server that is gone plays none."""
+    with suppress(ServerError):
+        server.ask("DELETE", PATH)
 
 
 def _plays(server: Server) -> bool:

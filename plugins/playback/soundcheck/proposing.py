@@ -78,7 +78,7 @@ def _proposal(
     runs = np.flatnonzero(np.diff(np.pad(is_flat, 1).astype(int))).reshape(-1, 2)
     first, end = runs[np.argmax(runs[:, 1] - runs[:, 0])] if len(runs) else (0, 1)
     gain_db = float(np.median(db[coherence > SURE])) - level_db
-    gain_db = round(min(max(gain_db, 0.0), MOST_GAIN_DB), 1)
+    gain_db = round(min(max(gain_db, 0.0), MOST_GAIN_DB), 1) if notches else 0.0
     return Proposal(found, notches, gain_db, float(POINTS[first]), float(POINTS[end - 1]))
 
 

@@ -25,6 +25,8 @@ PLOT_DB = 1.5  # of a sign of the plot
 
 def read(path: Path) -> tuple[Array, int]:
     """Return the samples of a recording, its channels mixed, and their rate in Hertz."""
+    if not path.is_file():
+        raise UsageError(f"--recording {path}: no such file")
     try:
         y, sr = soundfile.read(path, always_2d=True)
     except (OSError, soundfile.SoundFileError) as error:
@@ -45,19 +47,28 @@ def record(device: str, play: Callable[[], object]) -> tuple[Array, int]:
             play()
             sd.sleep(TAIL_MS)
     except (ValueError, sd.PortAudioError) as error:
+        if "device -1" in str(error):  # there is no default one
+            raise UsageError(
+                "--input: there is no input: connect one, or use --recording"
+            ) from error
         raise UsageError(f"--input {device}: {error}") from error
     return np.concatenate(heard), sr
 
 
 def analyse(y: Array, sr: int, channel: Channel) -> dict[str, Any]:
-    """Return what a recording of a channel without notches shows, and what is proposed."""
+    """Return what a recording of a channel without notches shows, and what is proposed.
+
+    Where the channel has notches, its level may make up for them already: it stays.
+    """
     response = measure(y, sr)
     found = propose(response)
     after = np.interp(POINTS, HERTZ, response.db) + sum(map(notch_db, found.notches))
     curves = ((HERTZ, response.db), (HERTZ, response.noise_db), (POINTS, after))
     bands = np.stack((BANDS, *(np.interp(BANDS, *one) for one in curves)), axis=1).round(1)
     notches = [f"{{hz = {one.hz}, db = {one.db}, width = {one.width}}}" for one in found.notches]
-    level_db = round(channel.level_db + found.gain_db, 1)
+    lines = {"notch": f"[{', '.join(notches)}]"}
+    if not channel.notch:
+        lines = {"level_db": str(round(channel.level_db + found.gain_db, 1)), **lines}
     return {
         "name": channel.name,
         "bands": [dict(zip(BAND, row, strict=True)) for row in bands.tolist()],
@@ -65,7 +76,7 @@ def analyse(y: Array, sr: int, channel: Channel) -> dict[str, Any]:
             dict(zip(RESONANCE, np.round(one, 1).tolist(), strict=True)) for one in found.resonances
         ],
         "flatHz": [round(found.low_hz, 1), round(found.high_hz, 1)],
-        "lines": {"level_db": str(level_db), "notch": f"[{', '.join(notches)}]"},
+        "lines": lines,
     }
 
 
@@ -79,6 +90,8 @@ def show(row: Mapping[str, Any]) -> None:
     low_hz, high_hz = row["flatHz"]
     said.append(f"{row['name']} is flat from {low_hz} to {high_hz} Hz (2 dB) with, in dishes.toml:")
     said += [f"{key} = {value}" for key, value in row["lines"].items()]
+    if "level_db" not in row["lines"]:
+        said.append("level_db stays: it may make up for the notches that are there")
     output().out("\n".join(said))
 
 

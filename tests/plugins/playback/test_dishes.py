@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from backend.errors import SettingsError
-from plugins.playback.dishes import BUILT_IN, Channel, Notch, Source, load_dishes
+from plugins.playback.dishes import BUILT_IN, Channel, Dishes, Notch, Source, load_dishes
 
 WHOLE = """
 [[channel]]
@@ -81,6 +82,10 @@ def test_a_file_says_everything_of_each_channel(tmp_path: Path) -> None:
         ('plays = "slot 1"', ("plays = 'slot 1'", "must be a list")),
         ('plays = ["slot 7"]', ("plays 1 = 'slot 7'", "slots 1 to 6")),
         ('plays = ["slot 1 wave 2 louder"]', ("'slot 1 wave 2 louder'", "slot 1 faraday")),
+        ('plays = ["slot 1 farady"]', ("no profile 'farady'", "faraday, slots, speech, v3")),
+        ('plays = ["slot 1 wave 4"]', ("'slot 1 wave 4'", "waves of v3 are 1 to 3")),
+        ('plays = ["slot 1 speech wave 2"]', ("waves of speech are 1 to 1",)),
+        ('plays = ["slot 1 at 60 dB"]', ("'slot 1 at 60 dB'", "at most +12 dB")),
         ("notch = 24", ("notch = 24", "must be a list")),
         ("notch = [{hz = 24, db = 12}]", ("notch 1 width", "missing")),
         ("notch = [{hz = 24, db = 12, width = 60}]", ("notch 1", "1.9 times hz, 45.6")),
@@ -114,11 +119,14 @@ def test_each_wrong_entry_has_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[[channel]]\nname = 'a'\n[[channel]]\nname = 'a'\n", "a name of its own"),
+        (
+            "[[channel]]\nname = 'a'\n[[channel]]\nlevel_db = -20\nname = 'a'\n",
+            "line 5: [[channel]] 2 name = 'a': each must have a name of its own",
+        ),
         ("[[channel]]\nname = 1\n", "name = 1: must be a text"),
-        ("[[channel]]\n", "[[channel]] 1 name"),
-        ("", "[[channel]] = {}: this is missing"),
-        ("channel = []", "1 to 64 times"),
+        ("[[channel]]\nlevel_db = -20\n", "[[channel]] 1 name: this is missing"),
+        ("", "[[channel]]: this is missing"),
+        ("channel = []", "[[channel]]: must be there 1 to 64 times"),
         ("channel = 3", "[[channel]] = 3: must be a list"),
         ("channel = [3]", "[[channel]] 1 = 3: must be a table"),
         ("[[chanel]]\n", "[[chanel]] = [{}]: there is no such key"),
@@ -132,6 +140,16 @@ def test_a_file_of_another_shape_is_refused(text: str, words: str, tmp_path: Pat
         load_dishes(written(tmp_path, text))
 
     assert words in str(raised.value)
+
+
+def test_a_source_is_said_as_the_file_has_it() -> None:
+    """Without what is so by default."""
+    texts = ["slot 1", "slot 2 wave 3", "slot 6 faraday at +6 dB", "slot 1 speech at -6.5 dB"]
+    tables = [{"name": "a", "plays": texts}]
+
+    (channel,) = TypeAdapter(Dishes).validate_python({"channel": tables}).channels
+
+    assert texts == [str(one) for one in channel.plays]
 
 
 def test_a_missing_file_is_a_wrong_setting(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -180,6 +181,16 @@ def test_a_card_that_cannot_be_used_is_said_in_words(
     devices = SoundDevices(channels, PortAudioError("something else", code))
 
     with pytest.raises(OutputError, match=words):
+        card(devices, monkeypatch)
+
+
+def test_where_there_is_no_card_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PortAudio names the default one -1 then."""
+    devices = SoundDevices(0)
+    asked = Mock(side_effect=PortAudioError("Error querying device -1"))
+    monkeypatch.setattr(devices, "query_devices", asked)
+
+    with pytest.raises(OutputError, match=r"^there is no sound card: connect one, or set RR_"):
         card(devices, monkeypatch)
 
 

@@ -148,12 +148,14 @@ async def test_what_comes_while_it_is_stopped_is_never_played(tmp_path: Path, fi
         session(tmp_path)
         await becomes(lambda: max(mixer.levels()) > 0.05, "it is heard")
         player.stop()
+        assert not player.playing
         stopped_at = mixer.position
         await becomes(lambda: mixer.position > stopped_at + RATE, "time passes")
         status = board.get("playback")
         assert status
         assert ("degraded", STOPPED) == (status.state, status.reason)
         player.release()
+        assert not player.playing
         released_at = mixer.position
         await becomes(lambda: mixer.position > released_at + RATE, "time passes")
         assert 0 == player.waiting
@@ -282,6 +284,21 @@ async def test_a_step_that_cannot_be_loaded_ends_nothing(
             await becomes(lambda: max(mixer.levels()) > 0.05, "the second is heard")
 
     assert ["a step cannot be played"] == [entry["event"] for entry in logs]
+
+
+async def test_a_profile_that_is_not_made_is_said_once(tmp_path: Path, file: Path) -> None:
+    """It is installed, so the file is right; but RR_WAVES_PROFILES does not name it."""
+    dishes = tmp_path / "dishes.toml"
+    dishes.write_text('[[channel]]\nname = "a"\nplays = ["slot 1", "slot 1 faraday"]\n', "utf-8")
+    with capture_logs() as logs:
+        async with playing(tmp_path, file, dishes=dishes) as (player, _):
+            await becomes(lambda: player.output is not None, "it is open")
+            session(tmp_path)
+            await becomes(lambda: player.waiting == 0 and not player.playing, "it is over")
+
+    (said,) = [entry for entry in logs if "profile" in entry]
+    assert ("warning", "a", "faraday") == (said["log_level"], said["channel"], said["profile"])
+    assert "RR_WAVES_PROFILES" in said["event"]
 
 
 async def test_an_output_that_fails_in_another_way_is_tried_again(

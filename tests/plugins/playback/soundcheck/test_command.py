@@ -65,12 +65,24 @@ def loud(path: Path) -> Array:
 
 
 def test_the_channels_are_listed(env: dict[str, str]) -> None:
-    """By number and name, also as data."""
+    """With what each plays, its own level, cap and notches, also as data."""
+    path = Path(env["RR_PLAYBACK_DISHES"])
+    path.write_text(f"{DISHES}notch = [{{hz = 24, db = 12, width = 6}}]\n", "utf-8")
     shown = invoke("soundcheck", "--list", **env)
     data = invoke("soundcheck", "--list", "--json", "--channel", "right", **env)
 
     assert all(name in shown.stdout for name in ("left", "right", "loudspeaker"))
-    assert [(2, "right")] == [(one["channel"], one["name"]) for one in json.loads(data.stdout)]
+    assert all(words in shown.stdout for words in ("slot 1 speech", "-25", "-30", "24 Hz 12 dB"))
+    assert [
+        {
+            "channel": 2,
+            "name": "right",
+            "plays": ["slot 2"],
+            "levelDb": -25,
+            "capDb": -12,
+            "notch": [],
+        }
+    ] == json.loads(data.stdout)
 
 
 def test_a_channel_is_played_below_its_cap(env: dict[str, str], tmp_path: Path) -> None:
@@ -97,7 +109,14 @@ def test_a_channel_is_played_below_its_cap(env: dict[str, str], tmp_path: Path) 
         (("--channel", "middle"), "there are 1 to 3: left, right, loudspeaker"),
         (("--channel", "4"), "there are 1 to 3"),
         (("--measure",), "say which channel"),
-        (("--recording", "none.wav", "--channel", "1"), "none.wav"),
+        (
+            ("--measure", "--recording", "none.wav", "--channel", "1"),
+            "--recording none.wav: no such file",
+        ),
+        (("--recording", "none.wav"), "--recording belongs to --measure"),
+        (("--input", "1"), "--input belongs to --measure"),
+        (("--write", "--channel", "1"), "--write belongs to --measure"),
+        (("--file", "dishes.toml", "--channel", "1"), "must end in .wav"),
     ],
 )
 def test_wrong_words_are_explained(
@@ -108,11 +127,27 @@ def test_wrong_words_are_explained(
 
     assert 2 == done.exit_code
     assert words in done.stderr
+    assert Path("dishes.toml").read_text("utf-8") == DISHES
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [("FILE", "must end in .wav"), ("RATE", "must be 0, or 8000 to 192000")],
+)
+def test_wrong_settings_are_explained(env: dict[str, str], setting: str, words: str) -> None:
+    """A file of another kind is not written over; 5 Hertz are no rate."""
+    value = {"FILE": "dishes.toml", "RATE": "5"}[setting]
+
+    done = invoke("soundcheck", "--list", **{**env, f"RR_PLAYBACK_{setting}": value})
+
+    assert 2 == done.exit_code
+    assert words in done.stderr
+    assert f"RR_PLAYBACK_{setting}" in done.stderr
 
 
 def test_a_recording_is_measured(env: dict[str, str], recording: str) -> None:
     """The resonance, the band that becomes flat, and lines that dishes.toml takes."""
-    asked = ("soundcheck", "--channel", "2", "--recording", recording)
+    asked = ("soundcheck", "--channel", "2", "--measure", "--recording", recording)
     data = json.loads(invoke(*asked, "--json", **env).stdout)[0]
     shown = invoke(*asked, **env).stdout
 
@@ -131,7 +166,7 @@ def test_a_recording_that_shows_nothing_is_refused(env: dict[str, str], tmp_path
     """In words, with exit code 1."""
     soundfile.write(tmp_path / "in.wav", np.zeros(50_000), 2000)
 
-    done = invoke("soundcheck", "--channel", "2", "--recording", "in.wav", **env)
+    done = invoke("soundcheck", "--channel", "2", "--measure", "--recording", "in.wav", **env)
 
     assert 1 == done.exit_code
     assert "is silent" in done.stderr
@@ -141,8 +176,8 @@ def test_the_proposal_is_written_and_comments_stay(
     env: dict[str, str], recording: str, tmp_path: Path
 ) -> None:
     """Only two lines of the channel differ, and the file is one that playback takes."""
-    asked = ("soundcheck", "--channel", "right", "--recording", recording, "--write")
-    done = invoke(*asked, **env)
+    asked = ("--channel", "right", "--measure", "--recording", recording, "--write")
+    done = invoke("soundcheck", *asked, **env)
 
     assert 0 == done.exit_code, done.stderr
     text = (tmp_path / "dishes.toml").read_text("utf-8")
@@ -155,11 +190,40 @@ def test_the_proposal_is_written_and_comments_stay(
     left, right, _ = load_dishes(tmp_path / "dishes.toml").channels
     assert () == left.notch
     assert right.notch[0].hz == pytest.approx(24, abs=0.5)
+    assert -25 < right.level_db <= -19
 
 
-@pytest.mark.parametrize(
-    "notch", ["notch = [\n  {hz = 30, db = 6, width = 9},\n]", 'name = """\nnotch = 1\n"""']
-)
+def test_a_level_is_made_up_for_once(env: dict[str, str], recording: str, tmp_path: Path) -> None:
+    """A recording that is written again may have the notches in it: it is refused, in words."""
+    asked = ("soundcheck", "--channel", "right", "--measure", "--recording", recording)
+    first = invoke(*asked, "--write", **env)
+    written = (tmp_path / "dishes.toml").read_bytes()
+
+    again = [invoke(*asked, "--write", **env) for _ in range(2)]
+    shown = invoke(*asked, **env)
+
+    assert [0, 2, 2, 0] == [one.exit_code for one in (first, *again, shown)]
+    assert "take `notch` away" in again[1].stderr
+    assert written == (tmp_path / "dishes.toml").read_bytes()
+    assert "level_db = " not in shown.stdout
+    assert "level_db stays" in shown.stdout
+
+
+def test_a_channel_that_needs_no_notch_keeps_its_level(env: dict[str, str], tmp_path: Path) -> None:
+    """However often that is written."""
+    soundfile.write(
+        tmp_path / "damped.wav", recorded(12, 0.5, sensor="acceleration"), 2000, "FLOAT"
+    )
+    asked = ("--channel", "right", "--measure", "--recording", "damped.wav", "--write")
+
+    codes = [invoke("soundcheck", *asked, **env).exit_code for _ in range(3)]
+
+    assert [0, 0, 0] == codes
+    _, right, _ = load_dishes(tmp_path / "dishes.toml").channels
+    assert ((), -25) == (right.notch, right.level_db)
+
+
+@pytest.mark.parametrize("notch", ["notch = [\n]", 'name = """\nnotch = 1\n"""'])
 def test_a_file_that_cannot_be_changed_by_lines_is_left(
     env: dict[str, str], recording: str, tmp_path: Path, notch: str
 ) -> None:
@@ -169,9 +233,11 @@ def test_a_file_that_cannot_be_changed_by_lines_is_left(
     path.write_text(f"[[channel]]\n{name}{notch}\n", "utf-8")
     before = path.read_bytes()
 
-    done = invoke("soundcheck", "--channel", "1", "--recording", recording, "--write", **env)
+    asked = ("--channel", "1", "--measure", "--recording", recording, "--write")
+    done = invoke("soundcheck", *asked, **env)
 
     assert 2 == done.exit_code
+    assert "cannot be changed line by line" in done.stderr
     assert "notch = [{hz = 24" in done.stdout
     assert before == path.read_bytes()
 
@@ -206,6 +272,24 @@ def test_the_server_that_has_the_card_plays(
     assert 0.009 < loud(tmp_path / "server.wav")[1] < 0.011
     assert 2 == refused.exit_code
     assert "plugins disable playback" in refused.stderr
+
+
+@pytest.mark.e2e
+def test_a_signal_of_the_server_ends_by_a_stop_or_ctrl_c(
+    server: LiveServer, env: dict[str, str], tmp_path: Path
+) -> None:
+    """The first is an error that says so, long before the sweep is over; the second is 130."""
+    arguments = ("soundcheck", "--channel", "right", "--signal", "sweep")
+    with Running(*arguments, cwd=tmp_path, env=env) as running:
+        running.wait_for("2 right: sweep")
+        interrupted = running.stop(signal.SIGINT)
+    with server.client() as client, Running(*arguments, cwd=tmp_path, env=env) as stopped:
+        stopped.wait_for("2 right: sweep")
+        client.post("/v1/playback/stop")
+        stopped.wait_for("stopped by hand")
+        code = stopped.ended()
+
+    assert (130, 1) == (interrupted, code)
 
 
 @pytest.mark.e2e
