@@ -22,6 +22,9 @@ from backend.errors import ReflectiveResonanceError
 
 S = TypeVar("S", bound=BaseSettings)
 
+_LOGIN = re.compile(r"(\w+://)?[^\s'\",]*:.*@")
+"""A user and password in an address."""
+
 
 @dataclass(frozen=True, slots=True)
 class EffectiveSetting:
@@ -106,7 +109,8 @@ def _problems(error: ValidationError, settings: type[BaseSettings]) -> str:
             continue
         variable, _ = _written(settings, name)
         secret = any(word in variable for word in ("KEY", "TOKEN", "SECRET", "PASSWORD"))
-        value = REDACTED if secret else repr(problem["input"])[:80]
+        value = _LOGIN.sub(rf"\1{REDACTED}@", repr(problem["input"]))[:80]
+        value = REDACTED if secret else value
         written = "" if problem["type"] == "missing" else f"={value}"
         why = explain(problem["type"], problem["msg"], settings.model_fields[name])
         lines.append(f"{variable}{written}: {why}")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -50,22 +50,29 @@ def explain(kind: str, message: str, field: FieldInfo) -> str:
     return f"is missing; it {allowed}" if kind == "missing" else allowed
 
 
+def _counted(number: int) -> str:
+    names = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return names[number] if number < len(names) else str(number)
+
+
 def _allowed(field: FieldInfo) -> str:
-    kind, separated = field.annotation, ""
-    while get_origin(kind) in {Union, UnionType, tuple}:
-        separated = "separated by commas" if get_origin(kind) is tuple else separated
-        kind = get_args(kind)[0]
+    kind, separated, metadata = field.annotation, "", field.metadata
+    while (origin := get_origin(kind)) in {Union, UnionType, tuple, Annotated}:
+        separated = "separated by commas" if origin is tuple else separated
+        kind, *more = get_args(kind)
+        if origin is Annotated:  # each value of a list
+            metadata = [*metadata, *(one for item in more for one in item.metadata)]
     choices = get_args(kind) if get_origin(kind) is Literal else ()
     words = f"one of {', '.join(choices)}" if choices else _TYPES.get(kind)
     if words is None:
         return ""
     limits = {
-        name: getattr(item, name)
-        for item in field.metadata
-        for name in _LIMITS
-        if hasattr(item, name)
+        name: getattr(item, name) for item in metadata for name in _LIMITS if hasattr(item, name)
     }
     example = ("" if field.is_required() else shown(field.default)) or limits.get("ge")
+    example = next(iter(field.examples or ()), example)
+    if separated and (count := limits.pop("min_length", 0)) == limits.pop("max_length", None):
+        words, separated = f"{_counted(count)} values, separated by commas, each {words}", ""
     return ", ".join(
         filter(
             None,

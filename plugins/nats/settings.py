@@ -24,7 +24,12 @@ class NatsSettings(PluginSettings):
         validation_alias=AliasChoices("RR_NATS_ENABLED", "RR_NATS_EVENTS"),
         description="Whether signals are published; RR_NATS_EVENTS is the same.",
     )
-    url: str = Field("nats://127.0.0.1:4222", pattern=NATS_URL, description="The server, or tls://")
+    url: str = Field(
+        "nats://127.0.0.1:4222",
+        pattern=NATS_URL,
+        examples=["nats://host:4222 or tls://host:4222"],
+        description="The server, or tls://",
+    )
     ca: Path | None = Field(None, description="File of the authority (PEM) that tls:// trusts.")
     user: str = Field("", description="Name of the installation at the server, if it asks.")
     password: SecretStr = Field(SecretStr(""), description="Password of that name.")

@@ -56,6 +56,7 @@ class WavesSettings(PluginSettings):
     farm: str = Field(
         "",
         pattern=f"^$|{NATS_URL}",
+        examples=["nats://host:4222 or tls://host:4222"],
         description="NATS server by which other machines make the waves: nats:// or tls://.",
     )
     farm_ca: Path | None = Field(

@@ -1,5 +1,6 @@
 """What both commands share: an option, and the results of a pool with a progress bar."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from backend.errors import UsageError
+from backend.services import NATS_URL
 from backend.terminal import messages, output
 
 if TYPE_CHECKING:
@@ -30,10 +33,20 @@ Farm = Annotated[
 ]
 
 
+def check_address(url: str) -> None:
+    """Raise UsageError, without the address, which may hold a password, if it is none."""
+    if not re.match(NATS_URL, url) or url.endswith("\n"):
+        raise UsageError(
+            "write nats://host:4222 or tls://host:4222; a user and password belong in settings"
+        )
+
+
 def load(farm: str | None) -> "WavesSettings":
-    """Return the settings, with the farm that was named."""
+    """Return the settings, with the farm that was named, or raise UsageError."""
     from plugins.waves.settings import WavesSettings
 
+    if farm:
+        check_address(farm)
     return WavesSettings.load(**({} if farm is None else {"farm": farm}))
 
 

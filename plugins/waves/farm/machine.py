@@ -76,11 +76,18 @@ def _sweep(parent: Path) -> None:
 class Machine:
     """Takes jobs of the farm until it is stopped.
 
-    `create_pool(directory)` returns what decomposes; it is not started yet.
+    `create_pool(directory)` returns what decomposes; it is not started yet. `show` is told, in a
+    line, whenever the machine is connected.
     """
 
-    def __init__(self, settings: WavesSettings, create_pool: Callable[[Path], Pool]) -> None:
+    def __init__(
+        self,
+        settings: WavesSettings,
+        create_pool: Callable[[Path], Pool],
+        show: Callable[[str], object],
+    ) -> None:
         self._settings = settings
+        self._show = show
         memory = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
         self._directory = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=memory))
         _sweep(self._directory.parent)
@@ -119,7 +126,7 @@ class Machine:
             time.sleep(CHECK_S)
 
     async def _tell_until_stopped(self) -> None:
-        """Log once whenever the connection is lost or made."""
+        """Say once whenever the connection is lost or made."""
         told = self._connection.problem
         while not self._stopping.is_set():
             problem = self._connection.problem
@@ -134,12 +141,9 @@ class Machine:
             log.warning("no connection to the farm", problem=problem)
             return
         own = self._presence.own
-        log.info(
-            "this machine makes waves",
-            url=self._connection.url,
-            machine=own.machine,
-            workers=own.workers,
-            version=own.version,
+        self._show(
+            f"connected to {self._connection.url}: this machine makes waves, "
+            f"workers: {own.workers}, version: {own.version}"
         )
 
     async def _use(self, client: "Client") -> None:
@@ -188,6 +192,7 @@ class Machine:
             subject = f"rr.waves.results.{message.subject.rpartition('.')[2]}"
             await wire.send(js, subject, result, waves, f"{job.id}-{attempt}")
             await message.ack()
+            log.info("a job of the farm is done", job=job.id, reason=outcome.reason or "ok")
         except FarmError as error:
             log.error("a job of the farm is refused", problem=str(error))
             await message.term()

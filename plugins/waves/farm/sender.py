@@ -222,17 +222,19 @@ class Farm:
                 continue
             try:
                 self._pass_on(job)
-            except Exception as error:
-                log.exception("a job could not be sent to the farm", path=job.path)
-                reason = f"{type(error).__name__}: {error}"
-                self._jobs.finish(job, job.outcome("error", reason))
+            except Exception as error:  # noqa: BLE001 - workers of this machine do it
+                self._pause = (_words(error), monotonic() + REFUSED_PAUSE_S)
+                self.usable = False
+                job.attempted_at = None
+                self._jobs.give_back(job)
             finally:
                 self.job = None
 
     def _pass_on(self, job: Job) -> None:
         if job.started_at is None:
-            job.started_at = monotonic()
-            job.payload = job.works[0].begin((job.started_at - job.accepted_at) * 1000)
+            now = monotonic()
+            job.payload = job.works[0].begin((now - job.accepted_at) * 1000)
+            job.started_at = now
         order = job.payload
         if not isinstance(order, worker.Order):  # the water of a wave
             self._jobs.finish(job, job.outcome("error", "only workers of this machine do that"))
@@ -272,9 +274,9 @@ class Farm:
             problem = "the farm is full" if full else f"the farm takes no job: {error}"
             self._refuse(problem, FULL_PAUSE_S)
             self._give_back(key)
-        except Exception as error:
-            log.exception("a job could not be sent to the farm", path=order.wav_path)
-            self._finish(key, "error", f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - workers of this machine do it
+            self._refuse(_words(error))
+            self._give_back(key)
 
     def _give_back(self, key: str) -> None:
         """Give a job that is out back to the pool, for whoever takes it."""
@@ -377,3 +379,8 @@ class Farm:
         if self.usable:
             self._pause = ("", 0.0)
             self._say("")
+
+
+def _words(error: Exception) -> str:
+    """Return why a job could not be sent, on one line."""
+    return f"a job cannot be sent: {type(error).__name__}: {' '.join(str(error).split())[:300]}"

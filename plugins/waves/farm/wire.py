@@ -10,6 +10,7 @@ name that came in one: a job is known by a number of 128 bits.
 """
 
 import hashlib
+import math
 import struct
 from functools import cache
 from importlib.metadata import entry_points, version
@@ -42,10 +43,25 @@ def _plain(text: str) -> str:
     return "".join(one if one.isprintable() or one == "\n" else " " for one in text)
 
 
+def _value(value: object) -> object:
+    """Return what JSON can say, with tuples for lists, as settings have them."""
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {key: _value(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(map(_value, value))
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("it is not finite")
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ValueError(f"JSON has no {type(value).__name__}")
+
+
 Number = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Text = Annotated[str, Field(max_length=5000), AfterValidator(_plain)]
 Slot = Annotated[int, Field(ge=0, le=99)]
 Figure = Annotated[float, Field(allow_inf_nan=False)]
+Value = Annotated[Any, AfterValidator(_value)]
+"""A setting of a profile."""
 
 
 class Header(BaseModel):
@@ -63,7 +79,7 @@ class Job(Header):
 
     slot_id: Slot
     max_duration_s: float = Field(gt=0, le=3600)
-    profiles: tuple[tuple[str, dict[str, int | float]], ...] = Field(min_length=1, max_length=9)
+    profiles: tuple[tuple[str, dict[str, Value]], ...] = Field(min_length=1, max_length=9)
 
 
 class WaveSet(BaseModel):

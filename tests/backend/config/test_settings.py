@@ -3,7 +3,7 @@
 import shutil
 import textwrap
 from pathlib import Path
-from typing import get_origin
+from typing import Annotated, get_origin
 
 import pytest
 from pydantic import Field, SecretStr, ValidationError
@@ -13,7 +13,7 @@ from backend.config import PREFIX, REPLACED, Settings, effective, read_settings,
 from backend.config.report import variables
 from backend.config.wording import REDACTED
 from backend.errors import PluginError, SettingsError
-from backend.plugins import PluginSettings, discover
+from backend.plugins import Listed, PluginSettings, discover
 from plugins.osc.settings import OscSettings
 from plugins.webhook.settings import WebhookSettings
 
@@ -118,6 +118,19 @@ def test_a_wrong_setting_is_named_with_its_value(
             "RR_STAGE_PIN='123': must be a text, at least 4 characters",
         ),
         (
+            {"folder": "x", "weights": (1, 2)},
+            "RR_STAGE_WEIGHTS=(1, 2): must be six values, separated by commas, each a number, "
+            "at least 0, such as 1, 1, 1, 1, 1, 1",
+        ),
+        (
+            {"folder": "x", "where": "nats://show:se/c@ret@host" + "x" * 80},
+            "RR_STAGE_WHERE='nats://********@hostx",
+        ),
+        (
+            {"folder": "x", "where": "show:" + "secret" * 20 + "@host"},
+            "RR_STAGE_WHERE='********@host': must be a text, such as nats://host",
+        ),
+        (
             {"folder": "x", "lamps": {"a": "b"}},
             "RR_STAGE_LAMPS={'a': 'b'}: Input should be a valid",
         ),
@@ -131,6 +144,8 @@ def test_a_setting_of_each_type_is_explained(given: dict[str, object], wrong: st
         folder: Path
         pin: str = Field("0000", min_length=4)
         lamps: list[int] = []
+        weights: Listed[Annotated[float, Field(ge=0)]] = Field((1,) * 6, min_length=6, max_length=6)
+        where: str = Field("", pattern="^nats://[a-z]{1,9}$", examples=["nats://host"])
 
     with pytest.raises(SettingsError) as caught:
         read_settings(StageSettings, SettingsError, **given)

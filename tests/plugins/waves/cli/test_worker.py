@@ -1,26 +1,63 @@
 """`reflective-resonance waves worker`, and the commands that use it, as processes."""
 
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from time import monotonic
 
 import pytest
 
-from tests.command import Running, invoke, run
+from tests.command import COMMAND, Running, environment, free_port, invoke, run
 from tests.nats_server import nats_server
-from tests.patience import until
+from tests.patience import LIMIT_S, until
 from tests.plugins.waves.farm.farms import recording
 
 
-@pytest.mark.parametrize("url", ["http://stage", "nats://user:word@stage:4222", "nats://", "stage"])
-def test_an_address_that_is_none_is_wrong_usage(url: str) -> None:
-    """What is no NATS server's address, or would show a password, is refused."""
-    result = invoke("waves", "worker", url)
+@pytest.mark.parametrize(
+    "url",
+    ["http://x:1", "nats://user:word@stage:4222", "nats://", "foo", "127.0.0.1:4333", "nats://a\n"],
+)
+@pytest.mark.parametrize(
+    "words", ["worker", "decompose {0}/a.wav --out {0} --farm", "backfill {} --farm"]
+)
+def test_an_address_that_is_none_is_wrong_usage(tmp_path: Path, url: str, words: str) -> None:
+    """It is said what to write; the address, which may hold a password, is not repeated."""
+    recording(tmp_path / "a.wav")
+    result = invoke("waves", *words.format(tmp_path).split(), url)
 
     assert 2 == result.exit_code
-    assert "RR_WAVES_FARM" in result.output
+    assert "write nats://host:4222 or tls://host:4222" in result.output
+    assert "RR_WAVES_FARM" not in result.output
+    assert "word" not in result.output.replace("password", "")
+
+
+def test_a_worker_without_an_address_is_wrong_usage() -> None:
+    """An empty one is none."""
+    assert 2 == invoke("waves", "worker", "").exit_code
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child")
+def test_ctrl_c_ends_a_worker_that_a_shell_started_to_ignore_it(tmp_path: Path) -> None:
+    """A shell without job control starts `worker &` so; SIGINT ends it with 130, as `serve`."""
+    program = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    program += "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    url = f"nats://127.0.0.1:{free_port()}"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *COMMAND[1:], "waves", "worker", url],
+        cwd=tmp_path, env=environment({}), stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        try:
+            assert "no connection to the farm" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            assert 130 == process.wait(LIMIT_S)
+        finally:
+            process.kill()
 
 
 @pytest.mark.e2e
@@ -34,9 +71,7 @@ def test_a_machine_makes_the_waves_of_commands(tmp_path: Path) -> None:
     backfill = ("waves", "backfill", "root", "--json")
     with (
         nats_server(tmp_path) as server,
-        Running(
-            "waves", "worker", server.url, cwd=tmp_path, env={"RR_LOG_LEVEL": "info"}
-        ) as worker,
+        Running("waves", "worker", server.url, cwd=tmp_path) as worker,
     ):
         worker.wait_for("this machine makes waves")
         for command in (decompose, backfill):

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from plugins.waves import worker
@@ -39,7 +40,12 @@ def warm_up(first: bool, replaced_pid: int | None) -> Report:
     return worker.warm_up("/nonexistent", "exact", None, first, replaced_pid)
 
 
-def machine(url: str, workers: int = 1, timeout_s: float = 60) -> Machine:
+def machine(
+    url: str,
+    workers: int = 1,
+    timeout_s: float = 60,
+    show: Callable[[str], object] = lambda _: None,
+) -> Machine:
     """Return a machine whose workers do this."""
     settings = WavesSettings.load(farm=url, max_workers=workers)
 
@@ -53,7 +59,7 @@ def machine(url: str, workers: int = 1, timeout_s: float = 60) -> Machine:
             low_priority=False,
         )
 
-    return Machine(settings, pool)
+    return Machine(settings, pool, show)
 
 
 async def main(url: str) -> None:

@@ -11,9 +11,10 @@ from structlog.testing import capture_logs
 
 from backend.storage import Artifacts
 from plugins.waves import worker
-from plugins.waves.farm import wire
+from plugins.waves.farm import results, wire
 from plugins.waves.jobs.water import Water, WaterJob
 from plugins.waves.pool import Pool
+from plugins.waves.settings import WavesSettings
 from tests.nats_server import NatsServer, nats_server
 from tests.patience import LIMIT_S, until
 from tests.plugins.waves.farm.farms import Asked, machine_here, recording, serving
@@ -44,11 +45,17 @@ async def stored(url: str) -> int:
 
 @pytest.mark.parametrize("seconds", [0.5, 60.0], ids=["in a message", "in parts"])
 def test_the_waves_are_those_of_this_machine(
-    server: NatsServer, pool: Pool, tmp_path: Path, seconds: float
+    server: NatsServer,
+    pool: Pool,
+    tmp_path: Path,
+    seconds: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another machine makes the same files as a worker here, and reports the same figures."""
+    monkeypatch.setenv("RR_WAVES_FARADAY_NOTCH_HZ", "20.1,0,0,0,0,0")
+    monkeypatch.setenv("RR_WAVES_FARADAY_CEILING_DB", "-1,-3.3,-1,-1,-1,-1")
     path = recording(tmp_path / "a.wav", seconds=seconds)
-    there, here = Asked(path, ("v3", "slots")), Asked(path, ("v3", "slots"))
+    there, here = (Asked(path, ("v3", "slots", "faraday")) for _ in range(2))
     here.directory = tmp_path / "here"
 
     pool.submit(there)
@@ -58,7 +65,7 @@ def test_the_waves_are_those_of_this_machine(
     own = worker.decompose(here.begin(0))
     report = there.outcome().report.data
     names = sorted(file.name for file in here.directory.iterdir())
-    assert 5 == len(names)
+    assert 6 == len(names)
     for name in names:
         assert (there.directory / name).read_bytes() == (here.directory / name).read_bytes()
     for key in ("frames", "duration_s", "sample_rate", "warnings"):
@@ -66,6 +73,53 @@ def test_the_waves_are_those_of_this_machine(
     for one, other in zip(own.data["sets"], report["sets"], strict=True):  # type: ignore[call-overload]
         assert one | {"files": ()} == other | {"files": ()}
         assert [rest for _, *rest in one["files"]] == [rest for _, *rest in other["files"]]
+
+
+@pytest.mark.parametrize("fault", ["no JSON", "unreadable"])
+def test_what_cannot_be_sent_is_done_here(
+    server: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """A job that no message can hold, and a fault while it is read: said once, and none fails."""
+    if fault == "unreadable":
+        monkeypatch.setattr(results, "frames_of", lambda _: 1 / 0)
+    else:
+        monkeypatch.setattr(WavesSettings, "of_profile", lambda *_: {"place": Path()})
+    asked = [Asked(recording(tmp_path / f"{name}.wav")) for name in "abc"]
+    with capture_logs() as logged, serving(server.url, tmp_path / "s") as pool:
+        for one in asked:
+            pool.submit(one)
+
+        assert [""] * 3 == [one.made() for one in asked]
+        until(lambda: "is not used" in str(logged), "a word about the farm")
+
+    (said,) = [line for line in logged if "is not used" in line["event"]]
+    assert said["problem"].startswith("a job cannot be sent: ")
+    assert [] == [line for line in logged if line["log_level"] == "error"]
+
+
+def test_a_machine_says_when_it_is_connected(tmp_path: Path) -> None:
+    """In a line with server, workers and version; and once when it is no longer, or each job."""
+    shown: list[str] = []
+    asked = Asked(recording(tmp_path / "a.wav"))
+    with (
+        nats_server(tmp_path) as server,
+        capture_logs() as logged,
+        machine_here(server.url, workers=2, show=shown.append),
+    ):
+        with serving(server.url, tmp_path / "s") as pool:
+            pool.submit(asked)
+            assert asked.made()
+        logged_jobs = [one for one in logged if one["event"] == "a job of the farm is done"]
+        logged.clear()
+        server.kill()
+        until(lambda: "no connection to the farm" in str(logged), "a word about the loss")
+
+    assert ["ok"] == [one["reason"] for one in logged_jobs]
+    assert "info" == logged_jobs[0]["log_level"]
+    (line,) = shown
+    assert line.startswith(f"connected to {server.url}: ")
+    assert "workers: 2" in line
+    assert wire.version_name() in line
 
 
 def test_the_water_of_a_wave_is_no_job_for_others(pool: Pool, tmp_path: Path) -> None:

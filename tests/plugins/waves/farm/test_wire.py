@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import math
 import struct
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from plugins.waves.errors import FarmError
@@ -34,6 +36,25 @@ def test_a_message_comes_back_as_it_was() -> None:
         assert (job, body) == wire.unpack(wire.Job, wire.pack(job, body))
 
 
+def test_the_settings_of_a_profile_come_back_as_they_were() -> None:
+    """Whatever JSON can say, each of its own type; lists are tuples, as those of settings are."""
+    said: dict[str, Any] = {
+        "a": (-1, 0.1 + 0.2, True), "b": "\x1b", "c": None, "d": {"e": ((20.0,),)}, "f": 10**30
+    }  # fmt: skip
+    job = wire.Job(id=NUMBER, slot_id=1, max_duration_s=600, profiles=(("tide", said),))
+
+    ((_, numbers),) = wire.unpack(wire.Job, wire.pack(job))[0].profiles
+
+    assert repr(said) == repr(numbers)
+
+
+@pytest.mark.parametrize("value", [Path(), {1: 2}, math.inf, b"", {2}], ids=repr)
+def test_what_is_no_json_cannot_be_sent(value: object) -> None:
+    """A setting that would arrive as something else makes no message."""
+    with pytest.raises(ValidationError):
+        wire.Job(id=NUMBER, slot_id=1, max_duration_s=600, profiles=(("tide", {"a": value}),))
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -53,7 +74,9 @@ def test_a_message_that_is_none_is_refused(data: bytes) -> None:
         {"id": NUMBER[1:]}, {"id": NUMBER.upper()}, {"id": "*" * 32}, {"id": NUMBER + "\n"},
         {"slot_id": 100}, {"slot_id": True}, {"slot_id": "1"}, {"max_duration_s": 0},
         {"max_duration_s": 10**6}, {"max_duration_s": "60"}, {"profiles": []}, {"profiles": ["v3"]},
-        {"profiles": [["v3", {}]] * 10}, {"profiles": [["v3", {"a": "b"}]]}, {"profiles": "v3"},
+        {"profiles": [["v3", {}]] * 10}, {"profiles": [["v3", {"a": math.nan}]]},
+        {"profiles": "v3"}, {"profiles": [["v3", {"a": [[math.inf]]}]]},
+        {"profiles": [["v3", ["a"]]]},
         {"profiles": [[1, {}]]}, {"parts": -1}, {"parts": True}, {"parts": 10**9}, {"parts": "1"},
         {"wav_path": "/etc/passwd"},
     ],
