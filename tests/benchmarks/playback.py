@@ -21,6 +21,7 @@ import structlog
 
 from backend.config import Settings
 from backend.http.app import create_app
+from backend.signals import TtsWritten, tts_written
 from backend.terminal import output as terminal
 from plugins.playback.dishes import Channel, Notch, Source
 from plugins.playback.mixer import BLOCK_S, Group, Mixer, Track
@@ -58,7 +59,7 @@ class Watched:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.calls: list[tuple[float, float]] = []
         self.delays_s: list[float] = []
-        self.written = 0
+        self.written = self.spoken = 0
         self._latest: float | None = None
         fill, play = Mixer.fill, Mixer.play
 
@@ -77,6 +78,10 @@ class Watched:
 
         patch.setattr(Mixer, "fill", noting_fill)
         patch.setattr(Mixer, "play", noting_play)
+
+    def hear(self, _: object, *, event: TtsWritten) -> None:
+        """Count the utterances."""
+        self.spoken += 1
 
     def receive(self, _: object, *, event: WavesWritten) -> None:
         """Note the latest waves of turn 1."""
@@ -100,7 +105,7 @@ def session(minutes: float, n: int) -> None:
         "RR_PLAYBACK_FILE": str(root / "all.wav"),
         "RR_PLAYBACK_DISHES": str(root / "dishes.toml"),
         "RR_PLAYBACK_PAUSE_S": "0",
-        "RR_WAVES_WORKERS": "6",
+        "RR_WAVES_MAX_WORKERS": "6",
         "RR_STT_ENGINE": "none",
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -108,12 +113,15 @@ def session(minutes: float, n: int) -> None:
             patch.setenv(name, value)
         watched = Watched(patch)
         app = create_app(Settings(artifacts_dir=root / "artifacts"))
-        with LiveServer(app) as server, waves_written.connected_to(watched.receive):
+        with (
+            LiveServer(app) as server,
+            tts_written.connected_to(watched.hear),
+            waves_written.connected_to(watched.receive),
+        ):
             deadline = monotonic() + 60 * minutes
             while monotonic() < deadline:
-                wanted = watched.written + 18
                 chat(server, 1, 2, 3, 4, 5, 6)
-                while watched.written < wanted and monotonic() < deadline:
+                while watched.written < watched.spoken and monotonic() < deadline:
                     sleep(0.05)
             skipped = app.state.hosting.board.service("playback").skipped
     report(watched, minutes, skipped)
