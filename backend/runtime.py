@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 CLOSE_LIMIT_S = 2.0
 SPEECH_THREADS = 6
 """One for each speaker; a thread only waits for its engine."""
-_SECRET = re.compile("(API_KEY|TOKEN|PASSWORD|SECRET)$", re.IGNORECASE)
+_SECRET = re.compile("(API_KEY|NKEY|TOKEN|PASSWORD|SECRET)$", re.IGNORECASE)
 MARKING_LIMIT_S = 0.25
 """How long the stop waits for a disk that does not answer."""
 

@@ -15,13 +15,11 @@ from typing import Any
 from backend.errors import SettingsError
 
 MAX_BYTES = 2**20
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class FileError(SettingsError):
     """A file cannot be read as text."""
-
-
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_text(path: Path, setting: str = "") -> str:
@@ -74,9 +72,8 @@ def read_toml(path: Path, setting: str = "") -> tuple[dict[str, Any], str]:
 def line_of(text: str, header: str, key: str = "", number: int = 1) -> int:
     """Return the line of a key below the `number`-th `[header]`, or of that header; 1 if neither.
 
-    The header of an array of tables is `[name]`, with its inner brackets.
-
-    An empty header is what stands above all. A key with a dot or in quotes is not found.
+    The header of an array of tables is `[name]`, with its inner brackets. An empty header is what
+    stands above all. A key with a dot or in quotes is not found.
     """
     found, count, inside = 1, 0, not header
     for line, content in enumerate(text.split("\n"), start=1):

@@ -293,7 +293,9 @@ def test_secrets_that_everybody_can_read_are_named_once(
     """Their names, with what to do; a file of one's own, or one without secrets, is nothing."""
     monkeypatch.chdir(tmp_path)
     env = tmp_path / ".env"
-    env.write_text("RR_PORT=8001\nRR_API_TOKEN=a-long-canary\nOPENAI_API_KEY=\nRR_TLS_KEY=\n")
+    env.write_text(
+        "RR_PORT=8001\nRR_API_TOKEN=a-long-canary\nRR_NATS_NKEY=SU\nOPENAI_API_KEY=\nRR_TLS_KEY=\n"
+    )
 
     def named() -> list[list[str]]:
         with capture_logs() as logs:
@@ -301,7 +303,7 @@ def test_secrets_that_everybody_can_read_are_named_once(
         return [one["secrets"] for one in logs if "secrets" in one]
 
     env.chmod(0o644)
-    assert [["RR_API_TOKEN"]] == named()
+    assert [["RR_API_TOKEN", "RR_NATS_NKEY"]] == named()
     env.chmod(0o640)
     assert [] == named()
     env.write_text("RR_PORT=8001\n")
