@@ -173,12 +173,13 @@ class Player:
             tracks = []
         if self.stopped or not self._waiting or self._waiting[0] is not waiting:
             return
-        self._waiting.popleft()
         if tracks:
             soonest = mixer.soonest + 2 * mixer.block_frames
             self._last = mixer.play(tracks, max(self._next(mixer), soonest))
             ends_in_s = (self._last.end - mixer.position) / mixer.rate
             self._ends[waiting[0][0].source.session_id] = monotonic() + ends_in_s
+        if self._waiting and self._waiting[0] is waiting:
+            self._waiting.popleft()
 
     def _say_unmade(self, step: Step) -> None:
         """Log, once for each channel, a profile that it plays and that is not made."""

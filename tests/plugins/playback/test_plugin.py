@@ -96,6 +96,19 @@ def session(root: Path, slot_ids: tuple[int, ...] = (1, 2)) -> None:
     emit(session_finished, None, SessionFinished("s", slot_ids, NOW))
 
 
+def count_loads(monkeypatch: pytest.MonkeyPatch) -> list[steps.Step]:
+    """Return a list to which each step is added once it is loaded."""
+    loaded: list[steps.Step] = []
+
+    def load(step: steps.Step, *rest: Any) -> Any:
+        tracks = steps.load(step, *rest)
+        loaded.append(step)
+        return tracks
+
+    monkeypatch.setattr(players, "load", load)
+    return loaded
+
+
 def heard(file: Path) -> npt.NDArray[Any]:
     """Return what was written, from the first sample that is not 0 on."""
     y, rate = soundfile.read(file, always_2d=True)
@@ -109,15 +122,17 @@ def test_it_keeps_the_contract_of_a_plugin(tmp_path: Path) -> None:
     check_contract(plugin, tmp_path, file=tmp_path / "all.wav", late_s=0.5)
 
 
-async def test_a_session_is_played_in_order_without_a_gap(tmp_path: Path, file: Path) -> None:
+async def test_a_session_is_played_in_order_without_a_gap(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Both of turn 1 together, then comment and reply of each dialogue, at exact samples."""
+    loaded = count_loads(monkeypatch)
     async with playing(tmp_path, file) as (player, _):
         await becomes(lambda: player.output is not None, "it is open")
         session(tmp_path)
-        assert player.output
-        mixer = player.output.mixer
-        await becomes(lambda: mixer.position > RATE and not player.playing, "it is over")
-        assert 0 == player.waiting == player.skipped
+        await becomes(lambda: len(loaded) == 5 and player.waiting == 0, "the last is begun")
+        await becomes(lambda: not player.playing, "it is over")
+        assert 0 == player.skipped
 
     y = heard(file)
     expected = [  # of each step: seconds, and the level in both channels
@@ -253,12 +268,15 @@ async def test_what_is_late_is_skipped_and_not_piled_up(
         assert 0 == player.waiting
 
 
-async def test_waiting_for_its_own_session_is_not_late(tmp_path: Path, file: Path) -> None:
+async def test_waiting_for_its_own_session_is_not_late(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A session plays for longer than `late_s`, and all of it is heard."""
-    async with playing(tmp_path, file, late_s=0.5) as (player, _):
+    loaded = count_loads(monkeypatch)
+    async with playing(tmp_path, file, late_s=1, pause_s=0.3) as (player, _):
         await becomes(lambda: player.output is not None, "it is open")
         session(tmp_path)
-        await becomes(lambda: player.waiting == 0 and not player.playing, "it is over")
+        await becomes(lambda: len(loaded) + player.skipped == 5, "each is loaded or skipped")
         assert 0 == player.skipped
 
 
@@ -286,15 +304,18 @@ async def test_a_step_that_cannot_be_loaded_ends_nothing(
     assert ["a step cannot be played"] == [entry["event"] for entry in logs]
 
 
-async def test_a_profile_that_is_not_made_is_said_once(tmp_path: Path, file: Path) -> None:
+async def test_a_profile_that_is_not_made_is_said_once(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is installed, so the file is right; but RR_WAVES_PROFILES does not name it."""
     dishes = tmp_path / "dishes.toml"
     dishes.write_text('[[channel]]\nname = "a"\nplays = ["slot 1", "slot 1 faraday"]\n', "utf-8")
+    loaded = count_loads(monkeypatch)
     with capture_logs() as logs:
         async with playing(tmp_path, file, dishes=dishes) as (player, _):
             await becomes(lambda: player.output is not None, "it is open")
             session(tmp_path)
-            await becomes(lambda: player.waiting == 0 and not player.playing, "it is over")
+            await becomes(lambda: len(loaded) == 5 and player.waiting == 0, "all are begun")
 
     (said,) = [entry for entry in logs if "profile" in entry]
     assert ("warning", "a", "faraday") == (said["log_level"], said["channel"], said["profile"])
