@@ -35,7 +35,7 @@ from backend.plugins import (
 from backend.runner import SessionRunner
 from backend.sessions import mark_interrupted
 from backend.signals import tracing
-from backend.speech import create_speech
+from backend.speech import create_speech, spoken_wav
 from backend.storage import Artifacts
 from backend.workflow import Workflow
 
@@ -108,6 +108,7 @@ class Hosting:
                         self.settings.base_url,
                         low_priority=low_priority,
                         ask=self.agents.judge,
+                        speak=self._speak,
                         discovered=self.discovered,
                         keep_texts=self.settings.keep_texts,
                         max_sessions=self.settings.max_sessions,
@@ -122,6 +123,10 @@ class Hosting:
         finally:
             await self.agents.aclose()
             self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _speak(self, text: str) -> bytes:
+        """Return the WAV of a text that a plugin wants spoken."""
+        return await asyncio.to_thread(spoken_wav, self.speech, text, self.artifacts.temporary)
 
     async def _close_engines(self) -> None:
         """Close speech and hearing, on a thread each: they wait for their own threads."""

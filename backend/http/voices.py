@@ -3,7 +3,6 @@
 import threading
 from http import HTTPStatus
 from typing import Annotated
-from uuid import uuid4
 
 from fastapi import APIRouter, Response
 from pydantic import AfterValidator, BaseModel, Field
@@ -13,7 +12,7 @@ from backend.http import problems
 from backend.http.models import CamelCase
 from backend.http.problems import ProblemError
 from backend.runtime import Hosting
-from backend.speech import VoiceProfile, voice_names
+from backend.speech import VoiceProfile, spoken_wav, voice_names
 
 MAX_TEXT = 200
 """Characters, about 15 s: no longer than what agents say, so no visitor waits longer for it."""
@@ -77,14 +76,12 @@ def voices_router(hosting: Hosting) -> APIRouter:
                 "Another voice is being tried. Please wait for it.",
                 headers={"retry-after": "2"},
             )
-        path = hosting.artifacts.temporary / f"try-{uuid4().hex}.wav"
+        of_text = request.text, hosting.artifacts.temporary, request.voice_profile
         try:
-            hosting.speech.generate_wav_to_file(request.text, request.voice_profile, path)
-            return Response(path.read_bytes(), media_type="audio/wav")
+            return Response(spoken_wav(hosting.speech, *of_text), media_type="audio/wav")
         except SpeechError as error:
             raise ProblemError(HTTPStatus.BAD_GATEWAY, f"Nothing was spoken: {error}") from error
         finally:
-            path.unlink(missing_ok=True)
             trying.release()
 
     return router

@@ -1,7 +1,13 @@
 """The plugin contract: what a plugin is, how it is found, started and stopped."""
 
 from backend.config import Listed, line_of, read_toml
-from backend.plugins.commands import Server, existing_artifacts, interruptible, server_in_settings
+from backend.plugins.commands import (
+    Server,
+    existing_artifacts,
+    interruptible,
+    server_in_settings,
+    spoken,
+)
 from backend.plugins.contract import Host, Plugin, PluginSettings
 from backend.plugins.loader import Discovered, discover, enabled
 from backend.plugins.status import Gauge, PluginStatus, PluginStatuses, State
@@ -27,4 +33,5 @@ __all__ = [
     "read_toml",
     "running",
     "server_in_settings",
+    "spoken",
 ]

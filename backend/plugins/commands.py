@@ -1,9 +1,10 @@
-"""What a plugin's command needs of the host: the artifacts, the server, an end by Ctrl-C."""
+"""What a plugin's command needs of the host: artifacts, the server, a voice, an end by Ctrl-C."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from backend.config import Settings, client_context
@@ -79,6 +80,24 @@ def server_in_settings() -> Server:
     token = settings.api_token
     secret = token.get_secret_value() if token else ""
     return Server(settings.base_url, secret, settings.tls_certificate)
+
+
+def spoken(text: str) -> bytes:
+    """Return the WAV of a text, spoken by the voice of the settings without a server.
+
+    Raises
+    ------
+    SpeechError
+        If nothing could be spoken; a SettingsError if the settings of the voice are wrong.
+    """
+    from backend.speech import create_speech, spoken_wav
+
+    with TemporaryDirectory() as folder:
+        engine = create_speech(Settings.load(), Path(folder))
+        try:
+            return spoken_wav(engine, text, Path(folder))
+        finally:
+            engine.close()
 
 
 def existing_artifacts(directory: Path | None) -> Artifacts:

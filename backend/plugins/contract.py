@@ -26,7 +26,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backend.config import read_settings
-from backend.errors import PluginError
+from backend.errors import PluginError, SpeechError
 from backend.plugins.status import Gauge, PluginStatuses, State
 from backend.storage import Artifacts, Leases
 
@@ -56,6 +56,13 @@ class PluginSettings(BaseSettings):
 Ask = Callable[[str, str, str, type[Any]], Awaitable[Any]]
 """`await ask(agent_id, instructions, text, Model)` returns a pydantic `Model` that a language model
 of the agent filled in, or raises AgentError; the rehearsal is never asked."""
+Speak = Callable[[str], Awaitable[bytes]]
+"""`await speak(text)` returns the WAV of a text, spoken by the server's voice, or raises
+SpeechError; nothing of it is kept, and visitors may have to wait for it."""
+
+
+async def _mute(_: str) -> bytes:
+    raise SpeechError("there is no voice here")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,8 @@ class Host:
     where somebody waits for their result."""
     ask: Ask | None = None
     """Asks an agent's models, outside of any session; None where there are no agents."""
+    speak: Speak = _mute
+    """Speaks a short text, outside of any session."""
     keep_texts: bool = True
     """Whether the plugin may write to files what agents say."""
     max_sessions: int = 4

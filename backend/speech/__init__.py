@@ -1,6 +1,6 @@
 """Text to speech: the interface, the voice profiles, the engines."""
 
-from backend.speech.engine import SpeechEngine, Spoken
+from backend.speech.engine import SpeechEngine, Spoken, spoken_wav
 from backend.speech.factory import ENGINES, create_engine, create_speech, engine_names, voice_names
 from backend.speech.profiles import (
     DEFAULT_PROFILE,
@@ -24,5 +24,6 @@ __all__ = [
     "engine_names",
     "load_voices",
     "resolve_profile",
+    "spoken_wav",
     "voice_names",
 ]

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
+from uuid import uuid4
 
 from backend.services import Engine
+from backend.speech.profiles import DEFAULT_PROFILE
 
 DEFAULT_TIMEOUT_S: Final = 20.0
 """Time one utterance may take; the embedded engine needs about 0.1 s."""
@@ -38,3 +40,15 @@ class SpeechEngine(Engine, Protocol):
         SpeechError
             If nothing could be spoken or written; the message does not hold the text.
         """
+
+
+def spoken_wav(
+    engine: SpeechEngine, text: str, temporary: Path, voice_profile: str = DEFAULT_PROFILE
+) -> bytes:
+    """Return the WAV of a text, of which no file is kept, or raise as `SpeechEngine` does."""
+    path = temporary / f"spoken-{uuid4().hex}.wav"
+    try:
+        engine.generate_wav_to_file(text, voice_profile, path)
+        return path.read_bytes()
+    finally:
+        path.unlink(missing_ok=True)

@@ -121,6 +121,12 @@ class Dishes:
         if not 1 <= len(self.channels) <= MAX_CHANNELS:
             raise ValueError(f"must be there 1 to {MAX_CHANNELS} times")
 
+    def number(self, asked: int | str) -> int:
+        """Return the number of a channel, from 1, by that or by its name; 0 if there is none."""
+        each = list(enumerate(self.channels, start=1))
+        named = [number for number, one in each if one.name == asked]
+        return (named or [number for number, _ in each if asked in {number, str(number)}] or [0])[0]
+
     def gains(self, slot_id: int, profile: str, wave: int) -> tuple[tuple[int, float], ...]:
         """Return the channels that play a wave, counted from 0, each with its signed factor."""
         found: dict[int, float] = {}

@@ -2,7 +2,7 @@
 
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from backend.errors import ReflectiveResonanceError
+from plugins.playback.dishes import Channel
 from plugins.playback.mixer import Mixer, Samples
 from plugins.playback.settings import PlaybackSettings
 
@@ -30,19 +31,13 @@ _WORDS: Final = {
 """What PortAudio's codes mean here [portaudio.h, PaErrorCode]."""
 NO_CARD = "connect one, or set RR_PLAYBACK_FILE to a WAV file that is written in its place"
 
-MixerFor = Callable[[int], Mixer]
-"""Returns the mixer for a rate in Hertz."""
-
 
 class OutputError(ReflectiveResonanceError):
     """Nothing can be played; the message says why, and what to do."""
 
 
 def sound_devices() -> Any:
-    """Return `sounddevice` with the cards that are there now, or raise OutputError.
-
-    No stream may be open: PortAudio looks for cards only when it starts.
-    """
+    """Return the library `sounddevice`, or raise OutputError."""
     try:
         import sounddevice
     except ImportError as error:
@@ -51,18 +46,26 @@ def sound_devices() -> Any:
     except OSError as error:
         words = "PortAudio is not installed: on Debian and Ubuntu, apt install libportaudio2"
         raise OutputError(words) from error
-    sounddevice._terminate()
-    sounddevice._initialize()
     return sounddevice
 
 
 class SoundCard:
-    """A sound card, by its number or a part of its name, "" the default; `rate` 0 is its own."""
+    """A sound card, by its number or a part of its name, "" the default; `rate` 0 is its own.
+
+    `mixer_for` returns the mixer for a rate in Hertz.
+    """
 
     def __init__(
-        self, device: str, rate: int, latency_s: float, n_channels: int, mixer_for: MixerFor
+        self,
+        device: str,
+        rate: int,
+        latency_s: float,
+        n_channels: int,
+        mixer_for: Callable[[int], Mixer],
     ) -> None:
         sd = sound_devices()
+        sd._terminate()  # PortAudio looks for cards only when it starts
+        sd._initialize()
         self.name, self.underruns, self._failed = device or "the sound card", 0, ""
         self._n_channels, self._called_at = n_channels, monotonic()
         try:
@@ -186,9 +189,9 @@ class WavFile:
 Output = SoundCard | WavFile
 
 
-def open_output(settings: PlaybackSettings, n_channels: int, mixer_for: MixerFor) -> Output:
-    """Open the file or the card of the settings, or raise OutputError."""
+def open_output(settings: PlaybackSettings, channels: Sequence[Channel]) -> Output:
+    """Open the file or the card of the settings, with a mixer, or raise OutputError."""
     if settings.file:
-        return WavFile(settings.file, mixer_for(settings.rate or FILE_RATE_HZ))
-    latency_s = settings.latency_ms / 1000
-    return SoundCard(settings.device, settings.rate, latency_s, n_channels, mixer_for)
+        return WavFile(settings.file, Mixer(channels, settings.rate or FILE_RATE_HZ))
+    latency_s, mixer_for = settings.latency_ms / 1000, partial(Mixer, channels)
+    return SoundCard(settings.device, settings.rate, latency_s, len(channels), mixer_for)

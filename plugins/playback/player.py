@@ -2,17 +2,18 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from pathlib import Path
+from threading import Lock
 from time import monotonic
 
 import structlog
 
-from backend.plugins import State
+from backend.plugins import Host
 from backend.tracking import TrackedEvent
-from plugins.playback.dishes import Dishes
+from plugins.playback.checks import SoundCheck
+from plugins.playback.dishes import load_dishes
 from plugins.playback.mixer import BLOCK_S, Group, Mixer
-from plugins.playback.output import MixerFor, Output, OutputError
+from plugins.playback.output import Output, OutputError, open_output
+from plugins.playback.settings import PlaybackSettings
 from plugins.playback.steps import Order, Step, load, unmade
 
 log = structlog.get_logger(__name__)
@@ -21,35 +22,31 @@ STOP_LIMIT_S = 0.05
 """Until an emergency stop is silent: a card that holds more sound than that is closed for it."""
 TICK_S = 0.02
 RETRY_S = 1.0
+MARKER = ".playback-stopped"
 AHEAD_S = 0.5
 """A step is handed to the mixer so long before it begins."""
 MAX_WAITING = 100
 """Steps of some six sessions; at the limit the oldest goes."""
 STOPPED = "stopped by hand, until POST /v1/playback/release"
+BUSY = "a session is played, wait for its end"
 
 
 class Player:
     """The service of the plugin; `stop`, `release` and what is read are for any thread.
 
-    `open_output` opens the output with the mixer for its rate, or raises OutputError; `pause_s` is
-    the silence after each step, `late_s` how long one may wait for anything but its own session.
-    `marker` is a file that is there while it is stopped, so that no new start of the server plays.
+    While it is stopped there is a file, so that no new start of the server plays.
     """
 
-    def __init__(
-        self,
-        dishes: Dishes,
-        open_output: Callable[[MixerFor], Output],
-        report: Callable[[State, str], None],
-        pause_s: float,
-        late_s: float,
-        marker: Path,
-    ) -> None:
-        self.dishes, self._open_output, self._report = dishes, open_output, report
-        self._pause_s, self._late_s = pause_s, late_s
+    def __init__(self, host: Host, settings: PlaybackSettings) -> None:
+        self.dishes, self._settings = load_dishes(settings.dishes), settings
+        self.speak, self._report = host.speak, host.report
+        self._marker = host.artifacts.root / MARKER
         self.output: Output | None = None
-        self._marker = marker
-        self.problem, self.stopped, self.skipped = "", marker.exists(), 0
+        self.check: SoundCheck | None = None
+        """Test signals on the output."""
+        self.beginning = Lock()
+        """Held by what begins a step or a test signal, so that never both do."""
+        self.problem, self.stopped, self.skipped = "", self._marker.exists(), 0
         self._order, self._waiting = Order(), deque[tuple[Step, float]]()
         self._ends: dict[str, float] = {}
         """When the latest step of each session ends, for sessions that wait."""
@@ -74,6 +71,13 @@ class Player:
         output, last = self.output, self._last
         return bool(output and last and not self.stopped and output.mixer.position < last.end)
 
+    @property
+    def refusal(self) -> str:
+        """Why no test signal may begin; empty if one may."""
+        if self.stopped or self.playing or self.waiting:
+            return self.problem or (STOPPED if self.stopped else BUSY)
+        return self.problem or ("" if self.output else "the output is not open yet")
+
     def stop(self) -> None:
         """Be silent within `STOP_LIMIT_S` until released; what waits is never played."""
         self.stopped = True
@@ -92,7 +96,9 @@ class Player:
         while self._waiting:
             self._skip()
         self._marker.unlink(missing_ok=True)
-        self._last = None  # the stop has ended it
+        self._last = None  # the stop has ended it, and a test signal
+        if self.check:
+            self.check.latest = None
         self.stopped = False
         if self.output:
             self.output.mixer.stopped = False
@@ -109,7 +115,7 @@ class Player:
         while True:
             if not self._waiting:
                 self._ends.clear()
-            elif self.stopped or monotonic() - self._due() > self._late_s:
+            elif self.stopped or monotonic() - self._due() > self._settings.late_s:
                 self._skip()
                 continue
             elif self.output:
@@ -142,13 +148,13 @@ class Player:
         if failed:
             failed.close()
         try:
-            output = self._open_output(lambda rate: Mixer(self.dishes.channels, rate))
+            output = open_output(self._settings, self.dishes.channels)
         except OutputError as error:
             return str(error)
         except Exception as error:
             log.exception("the output cannot be opened")
             return repr(error)
-        self.output = output
+        self.check, self.output = SoundCheck(output.mixer), output
         output.mixer.stopped = self.stopped
         if self._closed:
             output.close()
@@ -161,7 +167,9 @@ class Player:
 
     def _next(self, mixer: Mixer) -> int:
         """Return the sample from which on the first step may be played."""
-        return self._last.end + round(self._pause_s * mixer.rate) if self._last else 0
+        before = [one for one in (self._last, self.check and self.check.latest) if one]
+        pause = round(self._settings.pause_s * mixer.rate)
+        return max((one.end + pause for one in before), default=0)
 
     def _begin(self, waiting: tuple[Step, float], mixer: Mixer) -> None:
         """Load the first step and hand it to the mixer, unless it is skipped meanwhile."""
@@ -171,15 +179,16 @@ class Player:
         except Exception:
             log.exception("a step cannot be played")
             tracks = []
-        if self.stopped or not self._waiting or self._waiting[0] is not waiting:
-            return
-        if tracks:
-            soonest = mixer.soonest + 2 * mixer.block_frames
-            self._last = mixer.play(tracks, max(self._next(mixer), soonest))
-            ends_in_s = (self._last.end - mixer.position) / mixer.rate
-            self._ends[waiting[0][0].source.session_id] = monotonic() + ends_in_s
-        if self._waiting and self._waiting[0] is waiting:
-            self._waiting.popleft()
+        with self.beginning:
+            if self.stopped or not self._waiting or self._waiting[0] is not waiting:
+                return
+            if tracks:
+                soonest = mixer.soonest + 2 * mixer.block_frames
+                self._last = mixer.play(tracks, max(self._next(mixer), soonest))
+                ends_in_s = (self._last.end - mixer.position) / mixer.rate
+                self._ends[waiting[0][0].source.session_id] = monotonic() + ends_in_s
+            if self._waiting and self._waiting[0] is waiting:
+                self._waiting.popleft()
 
     def _say_unmade(self, step: Step) -> None:
         """Log, once for each channel, a profile that it plays and that is not made."""

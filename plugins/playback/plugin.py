@@ -9,27 +9,20 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
 
 from backend.plugins import Host
 from backend.tracking import EventQueue, SessionTracker, TrackedEvent
-from plugins.playback.dishes import load_dishes
-from plugins.playback.output import open_output
 from plugins.playback.player import Player
 from plugins.playback.settings import PlaybackSettings
 from plugins.waves.signals import outcomes
 
 WAVES = "waves"
-MARKER = ".playback-stopped"
 
 
 @asynccontextmanager
 async def lifespan(host: Host, settings: PlaybackSettings) -> AsyncIterator[Player]:
     """Play what happens while the host runs; the service is the player."""
-    dishes = load_dishes(settings.dishes)
-    opened = partial(open_output, settings, len(dishes.channels))
-    marker = host.artifacts.root / MARKER
-    player = Player(dishes, opened, host.report, settings.pause_s, settings.late_s, marker)
+    player = Player(host, settings)
     queue: EventQueue[TrackedEvent] = EventQueue(player.handle, host.gauge)
     tracker = SessionTracker(
         outcomes,

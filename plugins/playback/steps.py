@@ -5,6 +5,7 @@ summary. A dialogue that is over earlier waits for turn 1.
 """
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def load(step: Step, dishes: Dishes, rate: int) -> list[Track]:
         gains = [pair for slot in slot_ids for pair in dishes.gains(slot, profile, wave)]
         try:
             if gains:
-                tracks.append(Track(_read(path, rate), tuple(gains)))
+                tracks.append(Track(read(path, rate), tuple(gains)))
         except (OSError, soundfile.SoundFileError) as error:
             log.warning("a file cannot be played", file=path.name, error=str(error))
     return tracks
@@ -81,8 +82,9 @@ def _files(done: Any) -> Iterator[tuple[Path, tuple[int, ...], str, int]]:
             yield path, (target,) if target else slot_ids, made.profile, wave
 
 
-def _read(path: Path, rate: int) -> Samples:
-    y, file_rate = soundfile.read(path, dtype="float32", always_2d=True)
+def read(file: Path | BytesIO, rate: int) -> Samples:
+    """Return the samples of a WAV, its channels mixed, at `rate` Hertz."""
+    y, file_rate = soundfile.read(file, dtype="float32", always_2d=True)
     mono = np.ascontiguousarray(y.mean(axis=1))
     resampled: Samples = mono if file_rate == rate else soxr.resample(mono, file_rate, rate)
     return resampled

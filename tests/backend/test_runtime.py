@@ -1,9 +1,11 @@
 """The host without a web server: it runs sessions, and ends them and the plugins in order."""
 
 import asyncio
+import io
 import json
 import sys
 import threading
+import wave
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
@@ -17,6 +19,7 @@ from structlog.testing import capture_logs
 
 from backend.agents import Agents, Slot
 from backend.config import Settings
+from backend.errors import SpeechError
 from backend.plugins import Discovered, Host, Plugin, PluginSettings
 from backend.runner import SessionRunner
 from backend.runtime import Hosting
@@ -226,6 +229,33 @@ async def test_closing_the_voices_does_not_block_the_event_loop(tmp_path: Path) 
         pass
 
     assert [True] == went_on
+
+
+async def test_a_plugin_speaks_with_the_voice_of_the_server(tmp_path: Path) -> None:
+    """It gets a WAV of which no file is kept; once the voice is closed, an error in words."""
+    hosts: list[Host] = []
+
+    @asynccontextmanager
+    async def lifespan(host: Host, _: PluginSettings) -> AsyncIterator[None]:
+        hosts.append(host)
+        yield
+
+    plugin = Discovered("tides", Plugin("tides", TidesSettings, lifespan))
+    hosting = Hosting(Settings(artifacts_dir=tmp_path), [plugin])
+    async with hosting.running():
+        wav = await hosts[0].speak("4")
+        assert [] == await asyncio.to_thread(lambda: list(tmp_path.rglob("*.wav")))
+
+    with wave.open(io.BytesIO(wav)) as sound:
+        assert 0.1 < sound.getnframes() / sound.getframerate() < 3
+    with pytest.raises(SpeechError, match="stopped"):
+        await hosts[0].speak("4")
+
+
+async def test_a_host_without_a_voice_says_so(tmp_path: Path) -> None:
+    """As a plugin gets it in a test or by a command."""
+    with pytest.raises(SpeechError, match="there is no voice here"):
+        await Host(Artifacts(tmp_path), lambda *_: None).speak("4")
 
 
 def test_a_disabled_plugin_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

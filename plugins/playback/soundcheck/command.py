@@ -1,9 +1,9 @@
 """`reflective-resonance soundcheck`: tries each channel, and measures a transducer."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,15 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from backend.errors import ServerError, UsageError
-from backend.plugins import Server, interruptible, server_in_settings
+from backend.plugins import Server, interruptible, server_in_settings, spoken
 from backend.terminal import AsJson, messages, show_json, show_table
-from plugins.playback.dishes import Channel, load_dishes
+from plugins.playback.dishes import Channel, Dishes, load_dishes
+from plugins.playback.kinds import QUIET_DB, Signal
 from plugins.playback.settings import PlaybackSettings
-from plugins.playback.soundcheck.kinds import QUIET_DB, Signal
 
 PATH = "/v1/playback/soundcheck"
 FADE_S, LOOK_S = 0.2, 0.25
-HELD = "the server has the card: `reflective-resonance plugins disable playback` while you measure"
 AGAIN = (
     "--write: the channel has notches, which may be in the recording: take `notch` away in "
     "dishes.toml, give level_db its value of before, and record again"
@@ -30,7 +29,7 @@ Play = Callable[[dict[str, Any]], dict[str, Any]]
 app = typer.Typer(name="soundcheck", help="Try each channel, and measure its transducer.")
 
 _Names = Annotated[list[str] | None, typer.Option(help="Number or name; else each channel.")]
-_Kinds = Annotated[list[Signal] | None, typer.Option(help="Else number, as pulses, and buzz.")]
+_Kinds = Annotated[list[Signal] | None, typer.Option(help="Else number, spoken, and buzz.")]
 _Level = Annotated[float, typer.Option(min=-80, max=0, help="dB of full scale; the cap holds.")]
 _List = Annotated[bool, typer.Option("--list", help="Only list the channels.")]
 _File = Annotated[Path | None, typer.Option(help="WAV file of all channels, in a card's place.")]
@@ -66,36 +65,38 @@ def soundcheck(
     if file and file.suffix.lower() != ".wav":
         raise UsageError(f"--file {file}: the name must end in .wav")
     settings = PlaybackSettings.load()
-    channels = load_dishes(settings.dishes).channels
-    names = [one.name for one in channels]
-    numbers = [_number(names, one) for one in channel or map(str, range(1, len(names) + 1))]
-    rows: list[dict[str, Any]]
-    rows = [{"channel": one, "name": names[one - 1], "levelDb": level} for one in numbers]
+    dishes = load_dishes(settings.dishes)
+    names = [one.name for one in dishes.channels]
+    rows: list[dict[str, Any]] = []
+    for asked in channel or names:
+        if not (number := dishes.number(asked)):
+            raise UsageError(f"--channel {asked}: there are 1 to {len(names)}: {', '.join(names)}")
+        rows.append({"channel": number, "name": names[number - 1], "levelDb": level})
     with interruptible("the channels are silent"):
         if listing:
-            rows = [_told(one, channels[one - 1]) for one in numbers]
+            rows = [_told(row["channel"], dishes.channels[row["channel"] - 1]) for row in rows]
         elif measure:
             if len(rows) != 1:
                 raise UsageError("--measure: say which channel it is, by --channel")
             from plugins.playback.soundcheck import report
 
-            number, bare = numbers[0], [replace(one, notch=(), delay_ms=0) for one in channels]
+            number = rows[0]["channel"]
             if recording:
                 y, sr = report.read(recording)
             else:
-                with _player(settings, bare, None, HELD) as play:
+                with _player(settings, dishes, None) as play:
                     y, sr = report.record(
                         device, partial(play, {**rows[0], "signal": Signal.SWEEP})
                     )
-            rows = [report.analyse(y, sr, channels[number - 1])]
+            rows = [report.analyse(y, sr, dishes.channels[number - 1])]
             if not as_json:
                 report.show(rows[0])
             if write:
-                if recording and channels[number - 1].notch:
+                if recording and dishes.channels[number - 1].notch:
                     raise UsageError(AGAIN)
                 report.write(settings.dishes, number, rows[0]["lines"])
         else:
-            with _player(settings, channels, file) as play:
+            with _player(settings, dishes, file) as play:
                 kinds = signal or (Signal.NUMBER, Signal.BUZZ)
                 rows = [play({**row, "signal": kind}) for row in rows for kind in kinds]
     if as_json:
@@ -126,28 +127,16 @@ def _cell(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def _number(names: Sequence[str], text: str) -> int:
-    """Return the number of a channel, from 1."""
-    if text in names or (text.isdecimal() and 1 <= int(text) <= len(names)):
-        return names.index(text) + 1 if text in names else int(text)
-    raise UsageError(f"--channel {text}: there are 1 to {len(names)}: {', '.join(names)}")
-
-
 @contextmanager
-def _player(
-    settings: PlaybackSettings, channels: Sequence[Channel], file: Path | None, held: str = ""
-) -> Iterator[Play]:
+def _player(settings: PlaybackSettings, dishes: Dishes, file: Path | None) -> Iterator[Play]:
     """Yield what plays a signal, on the server that has the card or here; fade at the end."""
-    from plugins.playback.mixer import Mixer
+    from plugins.playback.checks import SoundCheck
     from plugins.playback.output import OutputError, open_output
     from plugins.playback.player import STOPPED
-    from plugins.playback.soundcheck.checks import Check, SoundCheck
 
     server = server_in_settings()
     with ExitStack() as stack:
         if file is None and _plays(server):
-            if held:
-                raise UsageError(held)
             start: Play = partial(server.ask, "POST", PATH)
             stack.callback(_end, server)
 
@@ -156,7 +145,7 @@ def _player(
                 return STOPPED if state["stopped"] else str(state["problem"])
         else:
             chosen = settings.model_copy(update={"file": file or settings.file})
-            opened = open_output(chosen, len(channels), partial(Mixer, channels))
+            opened = open_output(chosen, dishes.channels)
             stack.callback(opened.close)
             check = SoundCheck(opened.mixer)
             stack.callback(time.sleep, FADE_S)
@@ -168,7 +157,9 @@ def _player(
             def start(asked: dict[str, Any]) -> dict[str, Any]:
                 if opened.problem:
                     raise OutputError(opened.problem)
-                return check.start(Check.model_validate(asked)).model_dump(by_alias=True)
+                number, signal, level_db = (asked[key] for key in ("channel", "signal", "levelDb"))
+                speech = spoken(str(number)) if signal is Signal.NUMBER else b""
+                return check.start(number, signal, level_db, speech).model_dump(by_alias=True)
 
         def play(asked: dict[str, Any]) -> dict[str, Any]:
             row = start(asked)

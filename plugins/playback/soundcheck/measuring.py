@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import fft, signal
 
 from backend.errors import ReflectiveResonanceError
-from plugins.playback.soundcheck.tones import HIGHEST_HZ, LOWEST_HZ, SWEEP_S, sweep
+from plugins.playback.tones import HIGHEST_HZ, LOWEST_HZ, SWEEP_S, sweep
 
 Array = npt.NDArray[np.float64]
 

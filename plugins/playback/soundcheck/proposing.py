@@ -1,6 +1,6 @@
 """Proposes notches and a gain that make a measured response flat, as `dishes.toml` has them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple
 from typing import NamedTuple
 
@@ -40,10 +40,14 @@ def propose(response: Response) -> Proposal:
     return max(proposals, key=lambda one: one.high_hz / one.low_hz)
 
 
-def notch_db(notch: Notch) -> Array:
-    """Return what the mixer's filter of a notch does at each of `POINTS`, in dB."""
+def notches_db(notches: Iterable[Notch], hertz: Array = POINTS) -> Array:
+    """Return what the mixer's filters of notches do together at each of `hertz`, in dB."""
+    return sum((_notch_db(one, hertz) for one in notches), np.zeros(len(hertz)))
+
+
+def _notch_db(notch: Notch, hertz: Array) -> Array:
     pole, scale, direct = notch_section(notch, RATE_HZ)
-    z = np.exp(-2j * np.pi * POINTS / RATE_HZ)
+    z = np.exp(-2j * np.pi * hertz / RATE_HZ)
     pair = scale / (1 - pole * z) + np.conj(scale) / (1 - np.conj(pole) * z)
     decibels: Array = 20 * np.log10(np.abs(direct + pair / 2))
     return decibels
@@ -67,14 +71,14 @@ def _proposal(
         unknowns += [(1, 0.1, WIDEST)]
 
     def error_db(tried: Array) -> Array:
-        error: Array = weight * (tried[0] - wanted_db + sum(map(notch_db, _notches(tried))))
+        error: Array = weight * (tried[0] - wanted_db + notches_db(_notches(tried)))
         return error
 
     start, lowest, highest = np.transpose(unknowns)
     best = least_squares(error_db, start, bounds=(lowest, highest), loss="soft_l1").x
     notches = tuple(Notch(*np.round(astuple(one), 1).tolist()) for one in _notches(best))
     level_db = target_db - float(best[0])
-    is_flat = np.abs(db + sum(map(notch_db, notches)) - level_db) <= FLAT_DB
+    is_flat = np.abs(db + notches_db(notches) - level_db) <= FLAT_DB
     runs = np.flatnonzero(np.diff(np.pad(is_flat, 1).astype(int))).reshape(-1, 2)
     first, end = runs[np.argmax(runs[:, 1] - runs[:, 0])] if len(runs) else (0, 1)
     gain_db = float(np.median(db[coherence > SURE])) - level_db

@@ -14,8 +14,9 @@ from backend.errors import UsageError
 from backend.storage import write_bytes
 from backend.terminal import output, show_table
 from plugins.playback.dishes import Channel
-from plugins.playback.soundcheck.measuring import HERTZ, Array, measure
-from plugins.playback.soundcheck.proposing import POINTS, notch_db, propose
+from plugins.playback.output import sound_devices
+from plugins.playback.soundcheck.measuring import HERTZ, Array, Response, measure
+from plugins.playback.soundcheck.proposing import POINTS, notches_db, propose
 
 TAIL_MS = 2000  # recorded after the sweep: the latencies, and the end of a resonance
 BANDS = np.geomspace(HERTZ[0], HERTZ[-1], 19)  # in Hertz, as they are shown
@@ -36,8 +37,7 @@ def read(path: Path) -> tuple[Array, int]:
 
 def record(device: str, play: Callable[[], object]) -> tuple[Array, int]:
     """Return what an input of the sound card gets while `play` runs, and its rate in Hertz."""
-    import sounddevice as sd
-
+    sd = sound_devices()
     heard: list[Array] = []
     try:
         found = sd.query_devices(int(device) if device.isdecimal() else device or None, "input")
@@ -56,14 +56,15 @@ def record(device: str, play: Callable[[], object]) -> tuple[Array, int]:
 
 
 def analyse(y: Array, sr: int, channel: Channel) -> dict[str, Any]:
-    """Return what a recording of a channel without notches shows, and what is proposed.
+    """Return what a recording of a channel shows, and what is proposed in place of its notches.
 
-    Where the channel has notches, its level may make up for them already: it stays.
+    They are in the recording, and its level may make up for them already: it stays.
     """
-    response = measure(y, sr)
-    found = propose(response)
-    after = np.interp(POINTS, HERTZ, response.db) + sum(map(notch_db, found.notches))
-    curves = ((HERTZ, response.db), (HERTZ, response.noise_db), (POINTS, after))
+    heard, taken_db = measure(y, sr), notches_db(channel.notch, HERTZ)
+    bare = Response(heard.db - taken_db, heard.noise_db - taken_db)
+    found = propose(bare)
+    after = np.interp(POINTS, HERTZ, bare.db) + notches_db(found.notches)
+    curves = ((HERTZ, heard.db), (HERTZ, heard.noise_db), (POINTS, after))
     bands = np.stack((BANDS, *(np.interp(BANDS, *one) for one in curves)), axis=1).round(1)
     notches = [f"{{hz = {one.hz}, db = {one.db}, width = {one.width}}}" for one in found.notches]
     lines = {"notch": f"[{', '.join(notches)}]"}
@@ -85,7 +86,7 @@ def show(row: Mapping[str, Any]) -> None:
     floor = min(one["db"] for one in row["bands"])
     bars = ["#" * round((one["db"] - floor) / PLOT_DB) for one in row["bands"]]
     cells = [(*map(str, one.values()), bar) for one, bar in zip(row["bands"], bars, strict=True)]
-    show_table(("Hz", "Level dB", "Noise dB", "With notches dB", ""), cells)
+    show_table(("Hz", "Level dB", "Noise dB", "As proposed dB", ""), cells)
     said = ["resonance at {hz} Hz, Q {q}, {overDb} dB".format(**one) for one in row["resonances"]]
     low_hz, high_hz = row["flatHz"]
     said.append(f"{row['name']} is flat from {low_hz} to {high_hz} Hz (2 dB) with, in dishes.toml:")

@@ -146,6 +146,11 @@ class SoundDevices:
         self._channels, self._faults = channels, list(faults)
         self.opened: list[int] = []
 
+    def _terminate(self) -> None:
+        self.opened = []
+
+    _initialize = _terminate
+
     def query_devices(self, *wanted: object) -> Any:
         card = {"name": "Scarlett", "index": 0, "default_samplerate": 44_100.0}
         card["max_output_channels"] = self._channels

@@ -34,9 +34,10 @@ from backend.storage import Artifacts
 from plugins.playback import output as outputs
 from plugins.playback import player as players
 from plugins.playback import steps
+from plugins.playback.kinds import Signal
 from plugins.playback.mixer import Mixer
 from plugins.playback.output import OutputError, WavFile
-from plugins.playback.player import STOPPED, Player
+from plugins.playback.player import BUSY, STOPPED, Player
 from plugins.playback.plugin import lifespan
 from plugins.playback.settings import PlaybackSettings, plugin
 from plugins.waves.signals import waves_written
@@ -152,6 +153,64 @@ async def test_a_session_is_played_in_order_without_a_gap(
         assert np.abs(y[last + 20 : first, :2]).max() < 0.01  # what is left is of the DC block
     assert 0 == np.abs(y[:, 2:]).max()
     assert np.abs(np.diff(y, axis=0)).max() < 0.03  # nowhere a step
+
+
+async def test_a_step_waits_for_a_test_signal(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins a pause after the signal, which may be ended early, and lets no other begin."""
+    loaded = count_loads(monkeypatch)
+    async with playing(tmp_path, file) as (player, _):
+        await becomes(lambda: player.output is not None, "it is open")
+        assert player.check
+        assert player.output
+        mixer, check = player.output.mixer, player.check
+        assert "" == player.refusal
+        check.start(3, Signal.SWEEP, -20)
+        session(tmp_path)
+        await becomes(lambda: player.waiting >= 4, "they wait")
+        assert BUSY == player.refusal
+        until_s = mixer.position + RATE
+        await becomes(lambda: mixer.position > until_s, "a second passes")
+        assert (5, []) == (player.waiting, loaded)
+        check.stop()
+        await becomes(lambda: len(loaded) == 5 and player.waiting == 0, "the last is begun")
+        await becomes(lambda: player.refusal == "", "it is over")
+        assert 0 == player.skipped
+        group = check.latest
+
+    y, _ = soundfile.read(file)
+    assert group
+    assert group.end < group.start + 20 * RATE
+    assert np.abs(y[group.end - 4 * RATE // 100 : group.end, 2]).max() > 0.001
+    first = np.flatnonzero(y[:, 0])[0]
+    assert first >= group.end + round(PAUSE_S * RATE)
+
+
+async def test_a_step_that_waits_for_too_long_for_a_test_signal_is_skipped(
+    tmp_path: Path, file: Path
+) -> None:
+    """As for any wait."""
+    async with playing(tmp_path, file, late_s=0.2) as (player, _):
+        await becomes(lambda: player.output is not None, "it is open")
+        assert player.check
+        player.check.start(3, Signal.SWEEP, -20)
+        session(tmp_path)
+        await becomes(lambda: player.skipped == 5, "they are skipped")
+
+
+async def test_a_stop_ends_a_test_signal_for_good(tmp_path: Path, file: Path) -> None:
+    """What comes after the release does not wait for its end."""
+    async with playing(tmp_path, file) as (player, _):
+        await becomes(lambda: player.output is not None, "it is open")
+        assert player.check
+        assert player.output
+        player.check.start(3, Signal.SWEEP, -20)
+        player.stop()
+        player.release()
+        session(tmp_path)
+        await becomes(lambda: player.output.mixer.levels()[0] > 0.05, "it is heard")  # type: ignore[union-attr]
+        assert player.output.mixer.position < 20 * RATE
 
 
 async def test_what_comes_while_it_is_stopped_is_never_played(tmp_path: Path, file: Path) -> None:
@@ -328,9 +387,7 @@ async def test_an_output_that_fails_in_another_way_is_tried_again(
     """Nobody knows every driver."""
     opened = cards(monkeypatch, file, [RuntimeError("driver")])
     async with playing(tmp_path, file) as (player, _):
-        await becomes(lambda: len(opened) == 1, "it is opened")
-
-    assert "" == player.problem
+        await becomes(lambda: len(opened) == 1 and player.problem == "", "it is open, and well")
 
 
 async def test_a_card_that_is_unplugged_is_opened_again(

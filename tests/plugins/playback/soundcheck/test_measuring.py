@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plugins.playback.soundcheck.measuring import HERTZ, MeasurementError, measure, resonances
-from plugins.playback.soundcheck.tones import HIGHEST_HZ, LOWEST_HZ, sweep
+from plugins.playback.tones import HIGHEST_HZ, LOWEST_HZ, sweep
 from tests.plugins.playback.soundcheck.transducer import SENSORS, Array, answer, recorded
 
 SR = 2000

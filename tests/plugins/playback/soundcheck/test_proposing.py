@@ -1,5 +1,8 @@
 """The proposed notches make the response of a simulated transducer flat, through the real mixer."""
 
+import tomllib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,23 +11,28 @@ from hypothesis import strategies as st
 from plugins.playback.dishes import Channel, Notch
 from plugins.playback.mixer import Mixer, Track
 from plugins.playback.soundcheck.measuring import HERTZ, Response, measure
-from plugins.playback.soundcheck.proposing import POINTS, notch_db, propose
-from plugins.playback.soundcheck.tones import sweep
-from tests.plugins.playback.soundcheck.transducer import answer, recorded
+from plugins.playback.soundcheck.proposing import POINTS, notches_db, propose
+from plugins.playback.soundcheck.report import analyse
+from plugins.playback.tones import sweep
+from tests.plugins.playback.soundcheck.transducer import Array, answer, recorded
 
 SR = 2000
 
 
-def flattened(notches: tuple[Notch, ...], hertz: float, q: float, sensor: str) -> Response:
-    """Return the response that is measured when the mixer plays the sweep with these notches."""
-    channel = Channel("dish", notch=notches, cap_db=0)
+def heard(channel: Channel, hertz: float, q: float, sensor: str) -> Array:
+    """Return the recording of the sweep on a channel, as the mixer plays it."""
     mixer = Mixer([channel], SR)
     mixer.play([Track(sweep(SR), ((0, 0.5),))])
     played = np.zeros((23 * SR, 1), np.float32)
     mixer.fill(played)
     y = answer(played[:, 0].astype(np.float64), SR, hertz, q, sensor)
     noise = np.random.default_rng(3).normal(0, 1e-4, len(y))
-    return measure(0.5 * y / np.max(np.abs(y)) + noise, SR)
+    return np.asarray(0.5 * y / np.max(np.abs(y)) + noise)
+
+
+def flattened(notches: tuple[Notch, ...], hertz: float, q: float, sensor: str) -> Response:
+    """Return the response that is measured when the mixer plays the sweep with these notches."""
+    return measure(heard(Channel("dish", notch=notches, cap_db=0), hertz, q, sensor), SR)
 
 
 def spread_db(response: Response, low_hz: float, high_hz: float) -> float:
@@ -61,6 +69,28 @@ def test_a_mass_on_a_spring_becomes_flat_where_it_can_move(
     assert spread_db(after, low_hz, high_hz) <= 2
 
 
+@pytest.mark.parametrize("notch", [(), (Notch(60, 12, 20),)])
+def test_what_is_measured_after_the_proposal_is_flat(notch: tuple[Notch, ...]) -> None:
+    """As the show will hear it, by the filters of the mixer; what is proposed then is the same.
+
+    The notches that were there before, good or bad, are known and count for nothing.
+    """
+    channel = Channel("dish", notch=notch, cap_db=0)
+    first = analyse(heard(channel, 24, 8, "resonance"), SR, channel)
+    (proposed,) = tomllib.loads(f"notch = {first['lines']['notch']}")["notch"]
+    channel = replace(channel, notch=(Notch(**proposed),))
+
+    second = analyse(heard(channel, 24, 8, "resonance"), SR, channel)
+
+    before, after = ([one["db"] for one in told["bands"]] for told in (first, second))
+    assert np.ptp(before) / 2 > 6
+    assert np.ptp(after) / 2 < 2
+    assert [8, 160] == pytest.approx(second["flatHz"])
+    (again,) = tomllib.loads(f"notch = {second['lines']['notch']}")["notch"]
+    assert list(again.values()) == pytest.approx(list(proposed.values()), abs=0.3)
+    assert again["hz"] == pytest.approx(24, abs=0.5)
+
+
 @given(hertz=st.floats(12, 120), q=st.floats(3, 20), seed=st.integers(0, 99))
 def test_any_resonance_is_flattened(hertz: float, q: float, seed: int) -> None:
     """Within 2 dB over the whole band, by the filter of the mixer."""
@@ -68,7 +98,7 @@ def test_any_resonance_is_flattened(hertz: float, q: float, seed: int) -> None:
 
     proposal = propose(before)
 
-    after = np.interp(POINTS, HERTZ, before.db) + sum(map(notch_db, proposal.notches))
+    after = np.interp(POINTS, HERTZ, before.db) + notches_db(proposal.notches)
     assert np.ptp(after[(POINTS > 8.5) & (POINTS < 155)]) < 4
     assert proposal.high_hz / proposal.low_hz > 15
 
@@ -121,7 +151,7 @@ def test_the_filter_is_that_of_the_mixer() -> None:
     mixer.fill(played)
 
     actual_db = 20 * np.log10(np.abs(played[48000:]).max() / 0.5)
-    assert np.interp(27, POINTS, notch_db(notch)) == pytest.approx(actual_db, abs=0.1)
+    assert np.interp(27, POINTS, notches_db([notch])) == pytest.approx(actual_db, abs=0.1)
 
 
 def test_a_gain_makes_up_for_what_is_cut() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal
 
-from plugins.playback.soundcheck.tones import sweep
+from plugins.playback.tones import sweep
 
 Array = npt.NDArray[np.float64]
 

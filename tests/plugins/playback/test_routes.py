@@ -53,6 +53,26 @@ def test_a_signal_is_played_and_stopped(client: TestClient, tmp_path: Path) -> N
     assert np.abs(np.diff(y[:, 1])).max() < 0.004  # as of the tone itself: nowhere a step
 
 
+def test_a_number_is_spoken(client: TestClient) -> None:
+    """On the channel of that name, by the voice of the server."""
+    started = client.post(PATH, json={"channel": "dish 5", "signal": "number", "levelDb": -20})
+
+    assert (5, "dish 5") == (started.json()["channel"], started.json()["name"])
+    assert 0.1 < started.json()["durationS"] < 3
+    until(lambda: peak(client, 5) > 0.05, "it is heard")
+
+
+def test_without_a_voice_the_reason_is_said(client: TestClient) -> None:
+    """And nothing is played; a signal that is no speech still is."""
+    client.app.state.hosting.speech.close()  # type: ignore[attr-defined]
+
+    refused = client.post(PATH, json={"channel": 1, "signal": "number"})
+    played = client.post(PATH, json={"channel": 1, "signal": "buzz"})
+
+    assert (502, 200) == (refused.status_code, played.status_code)
+    assert "Nothing was spoken: the embedded voice" in refused.json()["detail"]
+
+
 def test_the_level_is_quiet_and_at_most_the_cap(client: TestClient) -> None:
     """Nobody said how loud: -40 dB. Somebody said too loud: the cap of the channel."""
     quiet = client.post(PATH, json={"channel": 1, "signal": "number"}).json()
@@ -66,7 +86,9 @@ def test_the_level_is_quiet_and_at_most_the_cap(client: TestClient) -> None:
     ("body", "status"),
     [
         ({"channel": 7, "signal": "buzz"}, 404),
-        ({"channel": 0, "signal": "buzz"}, 422),
+        ({"channel": 0, "signal": "buzz"}, 404),
+        ({"channel": "dish 7", "signal": "buzz"}, 404),
+        ({"channel": True, "signal": "buzz"}, 422),
         ({"channel": 1, "signal": "song"}, 422),
         ({"channel": 1, "signal": "buzz", "levelDb": 6}, 422),
     ],

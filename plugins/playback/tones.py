@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from plugins.playback.soundcheck.kinds import Signal
+from plugins.playback.kinds import Signal
 
 Tone = npt.NDArray[np.float32]
 
@@ -32,13 +32,6 @@ def buzz(sr: int, hertz: float, duration_s: float) -> Tone:
     return _faded(np.sin(2 * np.pi * hertz * np.arange(round(duration_s * sr)) / sr), fade, fade)
 
 
-def pulses(sr: int, number: int) -> Tone:
-    """Return as many pulses of 60 Hz as `number` says, in groups of five."""
-    pulse, pause = buzz(sr, 60.0, 0.25), np.zeros(round(0.2 * sr), np.float32)
-    parts = [(pulse, pause) if at % 5 else (pulse, *3 * [pause]) for at in range(1, number + 1)]
-    return np.concatenate([one for part in parts for one in part])
-
-
 def _faded(tone: npt.NDArray[np.float64], rise: int, fall: int) -> Tone:
     """Return a tone with raised-cosine ends of so many samples."""
     tone[:rise] *= 0.5 - 0.5 * np.cos(np.pi * np.arange(rise) / rise)
@@ -46,9 +39,8 @@ def _faded(tone: npt.NDArray[np.float64], rise: int, fall: int) -> Tone:
     return tone.astype(np.float32)
 
 
-TONES: dict[Signal, Callable[[int, int], Tone]] = {
-    Signal.BUZZ: lambda sr, _: buzz(sr, 30.0, 5.0),
-    Signal.SWEEP: lambda sr, _: sweep(sr),
-    Signal.NUMBER: pulses,
+TONES: dict[Signal, Callable[[int], Tone]] = {
+    Signal.BUZZ: lambda sr: buzz(sr, 30.0, 5.0),
+    Signal.SWEEP: sweep,
 }
-"""Each signal at a rate in Hertz for the channel of a number."""
+"""Each signal that is no speech at a rate in Hertz."""
