@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings
 
 from backend import scheduling
 from backend.agents import create_agents, key_variables
-from backend.config import ENV_FILE, PREFIX, REPLACED, Settings, Unread, env_values, unread
+from backend.config import ENV_FILE, PREFIX, REPLACED, Settings, Unread, env_file, unread
 from backend.hearing import create_hearing
 from backend.plugins import (
     Discovered,
@@ -178,7 +178,7 @@ def _warn_about_unread_settings(settings: Settings, found: Iterable[Discovered])
 
 
 def _warn_about_open_secrets() -> None:
-    path, values = Path(ENV_FILE), env_values(ENV_FILE).items()
+    path, values = Path(ENV_FILE), env_file().values.items()
     named = [name for name, value in values if value and _SECRET.search(name)]
     if named and os.name != "nt" and path.stat().st_mode & stat.S_IROTH:
         log.warning("everybody on this machine can read .env: chmod 600 .env", secrets=named)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, cast
 import typer
 from typer.core import TyperGroup
 
-from backend.config import Settings
+from backend.config import Settings, one_reading
 from backend.errors import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -54,9 +54,10 @@ class CommandGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> None:
         """Set up what every command needs, then run the command."""
-        with suppress(SettingsError):  # the command reads them again, and reports it
-            _log_as_set(Settings.load())
-        _guarded(lambda: super(CommandGroup, self).invoke(ctx))
+        with one_reading():
+            with suppress(SettingsError):  # the command reads them again, and reports it
+                _log_as_set(Settings.load())
+            _guarded(lambda: super(CommandGroup, self).invoke(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of our commands, then those of plugins."""

@@ -71,10 +71,12 @@ def serve(
     configure_logging(settings.log_level, settings.secrets(), keep_texts=settings.keep_texts)
     from backend.http.server import run
 
+    has_console = any(_is_on(item) for item in discovered if item.name == "console")
+
     def show_address() -> None:
         address = settings.base_url
         parts = [f"open {address} in a browser"]
-        if any(_is_on(item) for item in discovered if item.name == "console"):
+        if has_console:
             parts.append(f"{address}/console is the artist's page")
         if settings.host == "0.0.0.0":  # noqa: S104 - compared, not bound
             parts.append(f"other machines open {address.replace('127.0.0.1', _own_address())}")

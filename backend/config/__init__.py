@@ -1,16 +1,16 @@
 """The settings of the host, and the source of each value."""
 
+from backend.config.env_file import ENV_FILE, FromEnvironment, env_file, one_reading
 from backend.config.lists import Listed
 from backend.config.origins import origin_of, split_host
 from backend.config.report import (
     EffectiveSetting,
     Unread,
     effective,
-    env_values,
     read_settings,
     unread,
 )
-from backend.config.settings import ENV_FILE, PREFIX, REPLACED, LogLevel, Settings, is_loopback
+from backend.config.settings import PREFIX, REPLACED, LogLevel, Settings, is_loopback
 from backend.config.text_file import dotted, line_of, read_text, read_toml
 from backend.config.tls import client_context, server_context
 from backend.config.wording import explain
@@ -20,6 +20,7 @@ __all__ = [
     "PREFIX",
     "REPLACED",
     "EffectiveSetting",
+    "FromEnvironment",
     "Listed",
     "LogLevel",
     "Settings",
@@ -27,10 +28,11 @@ __all__ = [
     "client_context",
     "dotted",
     "effective",
-    "env_values",
+    "env_file",
     "explain",
     "is_loopback",
     "line_of",
+    "one_reading",
     "origin_of",
     "read_settings",
     "read_text",

@@ -5,18 +5,16 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from io import StringIO
-from pathlib import Path
 from typing import Any, TypeVar
 
-from dotenv import dotenv_values
-from dotenv.parser import Binding, parse_stream
+from dotenv.parser import Binding
 from pydantic import AliasChoices, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 from pydantic_settings import SettingsError as UnparsableError
 
-from backend.config.text_file import FileError, encoding_of, read_text
+from backend.config.env_file import ENV_FILE, env_file
+from backend.config.text_file import FileError
 from backend.config.wording import REDACTED, explain, shown
 from backend.errors import ReflectiveResonanceError
 
@@ -80,8 +78,6 @@ def effective(settings: BaseSettings) -> list[EffectiveSetting]:
 def read_settings(settings: type[S], wrong: type[ReflectiveResonanceError], **given: Any) -> S:
     """Read settings, or raise `wrong` with a line for each wrong one; `given` replaces others."""
     try:
-        if (file := _env_file(settings)) and "_env_file" not in given:
-            given["_env_file_encoding"] = encoding_of(Path(file))
         return settings(**given)
     except ValidationError as error:
         raise wrong(_problems(error, settings)) from error
@@ -153,18 +149,17 @@ def unread(
     found = [
         judge(name, "environment") for name in sorted(os.environ) if name.upper().startswith(prefix)
     ]
-    for path in sorted({file for cls in classes if (file := _env_file(cls))}):
-        lines = _lines(path)
-        last = {called(one.key): number for number, one in lines if one.key}
-        for number, one in lines:
-            where = f"{path}, line {number}"
-            if one.key is None or one.value is None:
-                found.append(_no_setting(one, where, suggested))
-            elif last[called(one.key)] != number:
-                again = f"line {last[called(one.key)]} sets it again"
-                found.append(Unread(one.key, where, again))
-            else:
-                found.append(judge(one.key, where))
+    lines = env_file().lines
+    last = {called(one.key): number for number, one in lines if one.key}
+    for number, one in lines:
+        where = f"{ENV_FILE}, line {number}"
+        if one.key is None or one.value is None:
+            found.append(_no_setting(one, where, suggested))
+        elif last[called(one.key)] != number:
+            again = f"line {last[called(one.key)]} sets it again"
+            found.append(Unread(one.key, where, again))
+        else:
+            found.append(judge(one.key, where))
     return [one for one in found if one is not None]
 
 
@@ -191,37 +186,10 @@ def _names(settings: type[BaseSettings], name: str) -> list[str]:
 
 def _written(settings: type[BaseSettings], name: str) -> tuple[str, str]:
     """Return the name and the source that set a field, or its variable and an empty text."""
-    names, path = _names(settings, name), _env_file(settings)
+    names = _names(settings, name)
     sources = {
         "environment": {key.upper() for key, value in os.environ.items() if value},
-        path: {one.key.upper() for _, one in _lines(path) if one.key and one.value},
+        ENV_FILE: {key.upper() for key, value in env_file().values.items() if value},
     }
     found = [(one, source) for source, those in sources.items() for one in names if one in those]
     return found[0] if found else (names[0], "")
-
-
-def _env_file(settings: type[BaseSettings]) -> str:
-    path = settings.model_config.get("env_file")
-    return path if isinstance(path, str) else ""
-
-
-def _lines(path: str) -> list[tuple[int, Binding]]:
-    """Return the lines of a file of settings, without comments, each with its number."""
-    return [
-        (one.original.line + _blank_lines(one.original.string), one)
-        for one in parse_stream(StringIO(_text(path)))
-        if one.key or one.error
-    ]
-
-
-def env_values(path: str) -> dict[str, str | None]:
-    """Return what a file of settings says, by name; nothing if there is none."""
-    return dotenv_values(stream=StringIO(_text(path)))
-
-
-def _text(path: str) -> str:
-    return read_text(Path(path)) if path and Path(path).exists() else ""
-
-
-def _blank_lines(text: str) -> int:
-    return text[: len(text) - len(text.lstrip())].count("\n")

@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Final, Literal, Self
 
 from pydantic import AliasChoices, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from backend.config.env_file import FromEnvironment
 from backend.config.lists import Listed
 from backend.config.origins import origin_of, split_host
 from backend.config.report import read_settings
@@ -17,7 +18,6 @@ from backend.config.tls import server_context
 from backend.errors import SettingsError
 
 PREFIX = "RR_"
-ENV_FILE = ".env"
 LogLevel = Literal["debug", "info", "warning", "error"]
 LEVELS_ELSEWHERE: Final = {"warn": "warning", "critical": "error"}
 Engine = Literal["embedded", "elevenlabs", "openai", "piper"]
@@ -37,18 +37,11 @@ _LANGUAGE = re.compile("[a-z]{2,3}")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+(/[!-~]*)?")
 
 
-class Settings(BaseSettings):
+class Settings(FromEnvironment):
     """Settings of the host, each from `RR_<NAME>`; keys from the names their providers use."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_file=ENV_FILE,
-        env_file_encoding="utf-8-sig",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        validate_by_name=True,
-        validate_by_alias=True,
+        env_prefix=PREFIX, validate_by_name=True, validate_by_alias=True
     )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")

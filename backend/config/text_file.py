@@ -50,16 +50,6 @@ def read_text(path: Path, setting: str = "") -> str:
     return text
 
 
-def encoding_of(path: Path) -> str:
-    """Return the encoding of a file, checked as `read_text` does; that of no file is UTF-8."""
-    if path.exists():
-        read_text(path)
-        with path.open("rb") as file:
-            if file.read(2) in _UTF16:
-                return "utf-16"
-    return "utf-8-sig"
-
-
 def read_toml(path: Path, setting: str = "") -> tuple[dict[str, Any], str]:
     """Return the tables of a TOML file, and its text for `line_of`; or raise SettingsError."""
     text = read_text(path, setting)

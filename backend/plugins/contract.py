@@ -23,24 +23,15 @@ from pkgutil import resolve_name
 from typing import Any, Self
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from backend.config import read_settings
+from backend.config import FromEnvironment, read_settings
 from backend.errors import PluginError, SpeechError
 from backend.plugins.status import Gauge, PluginStatuses, State
 from backend.storage import Artifacts, Leases
 
 
-class PluginSettings(BaseSettings):
+class PluginSettings(FromEnvironment):
     """Base of a plugin's settings; a subclass sets its `env_prefix`, such as `RR_WAVES_`."""
-
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_file_encoding="utf-8-sig",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-    )
 
     enabled: bool = Field(default=True, description="Whether the plugin is started.")
 

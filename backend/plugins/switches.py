@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from backend.config import one_reading
 from backend.errors import PluginError
 from backend.plugins.contract import Host, Plugin, PluginSettings
 from backend.plugins.loader import Discovered, in_one_line
@@ -113,7 +114,8 @@ class Switches:
                     await self._stop(name, STOP_LIMIT_S)
                 self._board.set(name, "disabled", SWITCHED_OFF)
             elif not self._board.runs(name):
-                settings = plugin.settings.load(enabled=True)
+                with one_reading():
+                    settings = plugin.settings.load(enabled=True)
                 self._board.set(name, "ok")
                 await self._start(name, plugin, settings)
         return self._board.get(name) or PluginStatus("disabled")

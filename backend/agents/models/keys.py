@@ -4,7 +4,7 @@ import os
 
 from pydantic import SecretStr
 
-from backend.config import ENV_FILE, Settings, env_values
+from backend.config import Settings, env_file
 
 
 class Keys:
@@ -16,7 +16,7 @@ class Keys:
             "ANTHROPIC_API_KEY": settings.anthropic_api_key,
             "GOOGLE_API_KEY": settings.google_api_key,
         }
-        self._in_file = env_values(ENV_FILE)
+        self._in_file = env_file().values
 
     def get(self, variable: str) -> SecretStr | None:
         """Return the key in `variable`; None if it is not set or empty."""

@@ -12,7 +12,7 @@ from pydantic import SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 from structlog.testing import capture_logs
 
-from backend.config import Settings
+from backend.config import Settings, one_reading
 from backend.errors import PluginError
 from backend.http.app import create_app
 from backend.http.connections import Connections
@@ -116,6 +116,21 @@ def test_its_settings_are_read_anew(server: LiveServer, monkeypatch: pytest.Monk
     )
     monkeypatch.setenv("RR_TIDES_LEVEL_M", "1")
     assert (200, {"state": "ok", "reason": ""}) == switch(server, "tides", True)
+
+
+def test_what_is_in_the_file_is_read_anew(
+    server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that was written into `.env` after the start of the server counts."""
+    monkeypatch.chdir(tmp_path)
+    switches = server.app.state.hosting.switches
+
+    with one_reading():  # as the command `serve` runs in one
+        Settings.load()
+        Path(".env").write_text("RR_TIDES_LEVEL_M=3\n", encoding="utf-8")
+        server.run(switches.switch("tides", enabled=True))
+
+    assert 3 == switches.settings["tides"].level_m
 
 
 def test_what_it_needs_to_run_is_asked_for(
