@@ -12,7 +12,7 @@ import httpx2
 import uvicorn
 from fastapi import FastAPI
 
-from backend.http.connections import Connections
+from backend.http.connections import Connections, Exchanges
 from tests.patience import LIMIT_S
 
 Data = dict[str, Any]
@@ -56,7 +56,7 @@ class LiveServer:
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=2,
-                **self._connections.options(app),
+                **self._connections.options(Exchanges(app)),
                 **options,
             ),
             self._listening,

@@ -29,7 +29,7 @@ from backend.config import Settings, server_context
 from backend.errors import EXIT_FAILED
 from backend.http import hearing
 from backend.http.app import create_app
-from backend.http.connections import WAITING_CONNECTIONS, Connections, listening
+from backend.http.connections import WAITING_CONNECTIONS, Connections, Exchanges, listening
 from backend.logs import flush
 from backend.plugins import Discovered, PluginStatus, State
 from backend.runtime import Hosting
@@ -123,7 +123,7 @@ def _serve(
     proxies = [str(one) for one in settings.trusted_proxies]
     connections = Connections(settings.request_limit_s, limits, tls=tls, trusted_proxies=proxies)
     config = uvicorn.Config(
-        **connections.options(app),
+        **connections.options(Exchanges(app)),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -34,10 +34,10 @@ NOISY = (
 SILENT = ("dotenv", "python_multipart")
 """They warn about each bad line of `.env` at every reading, and about what clients send."""
 HARMLESS = {
-    "asyncio": "socket.send() raised exception",
-    "uvicorn.error": "Cancel 0 running task(s)",
+    "asyncio": ("socket.send() raised exception",),
+    "uvicorn.error": ("Cancel 0 running task(s)", "Invalid UTF-8 sequence received from client"),
 }
-"""What a page that closes, or is open at Ctrl-C, makes these log: nothing is wrong then."""
+"""What a page that closes, is open at Ctrl-C, or sends what we log ourselves makes these log."""
 OWN = ("backend", "plugins")
 """Only these log at DEBUG."""
 SILENCED = {"PYDANTIC_AI_NO_BANNER": "1"}

@@ -25,7 +25,7 @@ from backend.config import Settings
 from backend.errors import SettingsError, SpeechError
 from backend.http import hearing
 from backend.http.app import ChatRequest, create_app
-from backend.http.connections import Connections
+from backend.http.connections import Connections, Exchanges
 from backend.speech.sound import decode
 from backend.speech.voices import load_voices
 from backend.storage import Artifacts, WavError, riff
@@ -49,7 +49,7 @@ class _Errors(logging.Handler):
     """Keeps the errors in the log of the server, which lets none of them out."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep it, unless it is uvicorn's line for a client that it closes with code 1007."""
+        """Keep it, unless it is uvicorn's of what `Exchanges` logs: a close with code 1007."""
         if "Invalid UTF-8" in record.msg:
             return
         errors.append(record.getMessage() + str(record.exc_info))
@@ -291,6 +291,8 @@ async def _connect(data: bytes, *, upgraded: bool) -> None:
         assert task.done(), "an exchange does not end with its connection"
 
 
-_config = uvicorn.Config(**Connections(10).options(_echo), log_config=None, access_log=False)
+_config = uvicorn.Config(
+    **Connections(10).options(Exchanges(_echo)), log_config=None, access_log=False
+)
 _config.load()
 _app = create_app(Settings(artifacts_dir=FOLDER / "app"), [])

@@ -32,11 +32,12 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from websockets.exceptions import WebSocketException
 
-from backend.http.connections.exchanges import KEY, Exchanges
 from backend.http.connections.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
+KEY = "connection"
+"""Key of the connection in the `state` of an ASGI scope."""
 MAX_CONNECTIONS = 256
 MIN_CONNECTIONS = 4
 RESERVED_DESCRIPTORS = 48
@@ -84,9 +85,9 @@ class Connections:
     _warn_at: float = 0.0
 
     def options(self, app: ASGIApp) -> dict[str, Any]:
-        """Return the options for uvicorn to serve `app` within these limits."""
+        """Return the options for uvicorn to serve `app`, an `Exchanges`, within these limits."""
         return {
-            "app": Exchanges(app),
+            "app": app,
             "http": self._connection,
             "ws": "websockets-sansio",
             "proxy_headers": bool(self.trusted_proxies),

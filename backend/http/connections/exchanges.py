@@ -1,16 +1,19 @@
 """Report to a connection what the application does; end one whose body was not read."""
 
-from typing import TYPE_CHECKING
+from typing import Final
 
+import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.utils import ClientDisconnected
 
-if TYPE_CHECKING:  # it imports this module
-    from backend.http.connections.connections import Connection
+from backend.http.connections.connections import KEY, Connection
 
-KEY = "connection"
-"""Key of the connection in the `state` of an ASGI scope."""
+log = structlog.get_logger(__name__)
+
+WRONG: Final = {1002: "no WebSocket frame", 1007: "text that is not UTF-8", 1009: "too much"}
+"""Codes with which a WebSocket is closed for what its client has sent (RFC 6455, 7.4.1)."""
+LOGGED_AT_MOST = 100
 
 
 class Exchanges:
@@ -18,6 +21,7 @@ class Exchanges:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._logged: set[tuple[str, int]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, and report the start, the answer and the end."""
@@ -34,6 +38,8 @@ class Exchanges:
             if unread and message["type"] == "http.request" and not message.get("more_body"):
                 unread = False
                 connection.is_busy()
+            elif message["type"] == "websocket.disconnect":
+                self._log_first(scope, int(message["code"]))
             return message
 
         async def sent(message: Message) -> None:
@@ -65,6 +71,14 @@ class Exchanges:
             end()
         if refused:  # uvicorn takes the answer for a handshake that was forgotten, an error
             raise ClientDisconnected
+
+    def _log_first(self, scope: Scope, code: int) -> None:
+        """Log what a client has sent wrong, once for each client and code."""
+        client, _ = scope.get("client") or ("none", 0)
+        is_new = code in WRONG and (client, code) not in self._logged
+        if is_new and len(self._logged) < LOGGED_AT_MOST:
+            self._logged.add((client, code))
+            log.warning("WebSocket closed", client=client, code=code, sent=WRONG[code])
 
 
 def _has_body(headers: Headers) -> bool:
