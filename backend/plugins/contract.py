@@ -16,7 +16,7 @@ What the lifespan yields is the plugin's *service*: its routes get it with
 show numbers about themselves as gauges (`Host.gauge`).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
@@ -47,7 +47,7 @@ class PluginSettings(FromEnvironment):
 Ask = Callable[[str, str, str, type[Any]], Awaitable[Any]]
 """`await ask(agent_id, instructions, text, Model)` returns a pydantic `Model` that a language model
 of the agent filled in, or raises AgentError; the rehearsal is never asked."""
-Speak = Callable[[str], Awaitable[bytes]]
+Speak = Callable[[str], Coroutine[Any, Any, bytes]]
 """`await speak(text)` returns the WAV of a text, spoken by the server's voice, or raises
 SpeechError; nothing of it is kept, and visitors may have to wait for it."""
 

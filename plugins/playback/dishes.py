@@ -11,6 +11,7 @@ delay_ms = 0
 """
 
 import re
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
@@ -59,15 +60,34 @@ def _source(text: object) -> Source:
         )
     slot, profile, wave, db = match.groups()
     source = Source(int(slot), profile or V3, int(wave or 0), float(db or 0))
-    if source.profile not in _WAVES:
-        points = entry_points(group="reflective_resonance.profiles")
-        if source.profile not in (known := {*_WAVES, *points.names}):
-            raise ValueError(f"no profile {source.profile!r}: there are {', '.join(sorted(known))}")
-    elif source.wave > (most := _WAVES[source.profile]):
-        raise ValueError(f"the waves of {source.profile} are 1 to {most}")
+    waves = _waves(source.profile, source.slot_id)
+    if source.wave not in {0, *waves} or not waves:
+        known = ", ".join(map(str, sorted(waves))) or "none"
+        raise ValueError(f"the waves of {source.profile} in slot {slot} are: {known}")
     if source.db > MOST_DB:
         raise ValueError(f"must be at most +{MOST_DB} dB")
     return source
+
+
+@cache
+def _waves(profile: str, slot_id: int) -> set[int]:
+    """Return the numbers of the waves of a profile that are ever played in a slot."""
+    if profile in _WAVES:
+        return set(range(1, _WAVES[profile] + 1))
+    points = {one.name: one for one in entry_points(group="reflective_resonance.profiles")}
+    if profile not in points:
+        known = ", ".join(sorted({*_WAVES, *points}))
+        raise ValueError(f"no profile {profile!r}: there are {known}")
+    try:
+        targets = {speaker: points[profile].load().targets(speaker) for speaker in range(7)}
+    except Exception as error:
+        raise ValueError(f"the profile {profile!r} cannot be loaded: {error!r}") from error
+    return {
+        wave
+        for speaker, slots in targets.items()  # 0: the summary, which is in all slots
+        for wave, slot in enumerate(slots, start=1)
+        if (slot or speaker) in {0, slot_id}  # 0: made for any slot
+    }
 
 
 def _number(low: float, high: float) -> BeforeValidator:

@@ -61,22 +61,19 @@ class Player:
         return len(self._waiting)
 
     @property
-    def underruns(self) -> int:
-        """How often the output was not given samples in time, since it was opened."""
-        return self.output.underruns if self.output else 0
-
-    @property
     def playing(self) -> bool:
         """Whether a step is played."""
         output, last = self.output, self._last
         return bool(output and last and not self.stopped and output.mixer.position < last.end)
 
-    @property
-    def refusal(self) -> str:
-        """Why no test signal may begin; empty if one may."""
-        if self.stopped or self.playing or self.waiting:
-            return self.problem or (STOPPED if self.stopped else BUSY)
-        return self.problem or ("" if self.output else "the output is not open yet")
+    def test_signals(self) -> SoundCheck:
+        """Return what plays test signals, or raise OutputError if none may begin now."""
+        busy = BUSY if self.playing or self.waiting else ""
+        problem = self.problem or (STOPPED if self.stopped else busy)
+        if problem or (check := self.check) is None:
+            problem = problem or "the output is not open yet"
+            raise OutputError(f"No test signal is played: {problem}.")
+        return check
 
     def stop(self) -> None:
         """Be silent within `STOP_LIMIT_S` until released; what waits is never played."""
@@ -84,7 +81,7 @@ class Player:
         if output := self.output:
             output.mixer.stopped = True
             if output.latency_s + 2 * BLOCK_S > STOP_LIMIT_S:
-                self.output = None
+                self.output = self.check = None
                 output.close()
         try:
             self._marker.touch()
@@ -97,8 +94,8 @@ class Player:
             self._skip()
         self._marker.unlink(missing_ok=True)
         self._last = None  # the stop has ended it, and a test signal
-        if self.check:
-            self.check.latest = None
+        if check := self.check:
+            check.latest = None
         self.stopped = False
         if self.output:
             self.output.mixer.stopped = False
@@ -129,7 +126,7 @@ class Player:
         while True:
             output = self.output
             if output is None or output.problem:
-                self.output = self._last = None
+                self.output = self.check = self._last = None
                 self.problem = await asyncio.to_thread(self._reopen, output)
             problem = self.problem or (STOPPED if self.stopped else "")
             self._report("degraded" if problem else "ok", problem)
@@ -167,7 +164,8 @@ class Player:
 
     def _next(self, mixer: Mixer) -> int:
         """Return the sample from which on the first step may be played."""
-        before = [one for one in (self._last, self.check and self.check.latest) if one]
+        check = self.check
+        before = [one for one in (self._last, check and check.latest) if one]
         pause = round(self._settings.pause_s * mixer.rate)
         return max((one.end + pause for one in before), default=0)
 

@@ -16,8 +16,6 @@ from plugins.playback.player import Player
 from plugins.playback.settings import PlaybackSettings
 from plugins.waves.signals import outcomes
 
-WAVES = "waves"
-
 
 @asynccontextmanager
 async def lifespan(host: Host, settings: PlaybackSettings) -> AsyncIterator[Player]:
@@ -27,11 +25,11 @@ async def lifespan(host: Host, settings: PlaybackSettings) -> AsyncIterator[Play
     tracker = SessionTracker(
         outcomes,
         queue.put,
-        available=lambda: host.board.runs(WAVES),
+        available=lambda: host.board.runs("waves"),
         wait_limit_s=settings.wait_limit_s,
     )
     host.gauge("skipped", "Steps that were not played.", lambda: player.skipped)
-    host.gauge("underruns", "Gaps in what the card got.", lambda: player.underruns)
+    host.gauge("underruns", "Gaps in the output.", lambda: getattr(player.output, "underruns", 0))
     loops = (player.play(), player.keep_open())
     tasks = [asyncio.create_task(one, name="playback") for one in loops]
     try:

@@ -1,16 +1,17 @@
 """The routes of playback: how it is, the emergency stop with its release, the sound check."""
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from anyio import from_thread
+from fastapi import APIRouter, Depends
 from pydantic import Field, StrictInt
-from starlette.concurrency import run_in_threadpool
 
 from backend.errors import SpeechError
 from backend.http import CamelCase, ProblemError, problems, service_of
-from plugins.playback.checks import SoundCheck, StartedCheck
+from plugins.playback.checks import StartedCheck
 from plugins.playback.kinds import QUIET_DB, Signal
+from plugins.playback.output import OutputError
 from plugins.playback.player import Player
 
 Service = Annotated[Player, Depends(service_of("playback"))]
@@ -44,12 +45,12 @@ class PlaybackState(CamelCase):
 @router.get("")
 async def playback(player: Service) -> PlaybackState:
     """Return how playback is."""
-    names = ("stopped", "playing", "waiting", "skipped", "problem", "underruns")
-    told = {name: getattr(player, name) for name in names}
+    names = ("stopped", "playing", "waiting", "skipped", "problem")
+    told: dict[str, Any] = {name: getattr(player, name) for name in names}
     peaks = [0.0] * len(player.dishes.channels)
     if output := player.output:
         peaks = output.mixer.levels()
-        told |= {"output": output.name, "rate": output.mixer.rate}
+        told |= {"output": output.name, "rate": output.mixer.rate, "underruns": output.underruns}
         told["latency_ms"] = output.latency_s * 1000
     each = zip(player.dishes.channels, peaks, strict=True)
     channels = [ChannelState(name=one.name, peak=peak, cap=one.cap) for one, peak in each]
@@ -79,40 +80,26 @@ class Check(CamelCase):
 
 
 @router.post("/soundcheck", responses=problems.responses(404, 409, 422, 502, 503))
-async def start(check: Check, player: Service) -> StartedCheck:
+def start(check: Check, player: Service) -> StartedCheck:
     """Play a test signal on a channel in the place of the one before, never over its cap."""
     number = player.dishes.number(check.channel)
     if not number:
         raise ProblemError(HTTPStatus.NOT_FOUND, f"There is no channel {check.channel!r}.")
-    _ready(player)
     try:
-        speech = await player.speak(str(number)) if check.signal is Signal.NUMBER else b""
+        player.test_signals()
+        is_spoken = check.signal is Signal.NUMBER
+        speech = from_thread.run(player.speak, str(number)) if is_spoken else b""
+        with player.beginning:
+            return player.test_signals().start(number, check.signal, check.level_db, speech)
+    except OutputError as error:
+        raise ProblemError(HTTPStatus.CONFLICT, str(error)) from error
     except SpeechError as error:
         raise ProblemError(HTTPStatus.BAD_GATEWAY, f"Nothing was spoken: {error}") from error
 
-    def begin() -> StartedCheck:
-        with player.beginning:
-            return _ready(player).start(number, check.signal, check.level_db, speech)
-
-    return await run_in_threadpool(begin)
-
-
-def _ready(player: Player) -> SoundCheck:
-    """Return what plays test signals, or raise ProblemError if none may begin."""
-    if player.check is None or player.refusal:
-        reason = player.refusal
-        raise ProblemError(HTTPStatus.CONFLICT, f"No test signal is played: {reason}.")
-    return player.check
-
 
 @router.delete("/soundcheck", status_code=204, responses=problems.responses(503))
-async def end(player: Service) -> Response:
+def end(player: Service) -> None:
     """Fade the test signal."""
-
-    def fade() -> None:
-        with player.beginning:
-            if player.check:
-                player.check.stop()
-
-    await run_in_threadpool(fade)
-    return Response(status_code=HTTPStatus.NO_CONTENT)
+    with player.beginning:
+        if check := player.check:
+            check.stop()

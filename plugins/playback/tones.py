@@ -1,7 +1,5 @@
 """Test signals of a sound check, mono, with full scale at +-1 and soft ends."""
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
@@ -26,10 +24,10 @@ def sweep(sr: int) -> Tone:
     return _faded(tone, round(rise_s * sr), round(fall_s * sr))
 
 
-def buzz(sr: int, hertz: float, duration_s: float) -> Tone:
-    """Return a tone of one frequency."""
+def buzz(sr: int) -> Tone:
+    """Return 5 s of 30 Hz."""
     fade = round(FADE_S * sr)
-    return _faded(np.sin(2 * np.pi * hertz * np.arange(round(duration_s * sr)) / sr), fade, fade)
+    return _faded(np.sin(2 * np.pi * 30 * np.arange(5 * sr) / sr), fade, fade)
 
 
 def _faded(tone: npt.NDArray[np.float64], rise: int, fall: int) -> Tone:
@@ -39,8 +37,5 @@ def _faded(tone: npt.NDArray[np.float64], rise: int, fall: int) -> Tone:
     return tone.astype(np.float32)
 
 
-TONES: dict[Signal, Callable[[int], Tone]] = {
-    Signal.BUZZ: lambda sr: buzz(sr, 30.0, 5.0),
-    Signal.SWEEP: sweep,
-}
-"""Each signal that is no speech at a rate in Hertz."""
+TONES = {Signal.BUZZ: buzz, Signal.SWEEP: sweep}
+"""Each signal that is no speech, at a rate in Hertz."""

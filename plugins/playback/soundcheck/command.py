@@ -13,7 +13,7 @@ import typer
 from backend.errors import ServerError, UsageError
 from backend.plugins import Server, interruptible, server_in_settings, spoken
 from backend.terminal import AsJson, messages, show_json, show_table
-from plugins.playback.dishes import Channel, Dishes, load_dishes
+from plugins.playback.dishes import Dishes, load_dishes
 from plugins.playback.kinds import QUIET_DB, Signal
 from plugins.playback.settings import PlaybackSettings
 
@@ -64,65 +64,55 @@ def soundcheck(
             raise UsageError(f"{name} belongs to --measure: add that")
     if file and file.suffix.lower() != ".wav":
         raise UsageError(f"--file {file}: the name must end in .wav")
-    settings = PlaybackSettings.load()
+    settings = PlaybackSettings.load(**({"file": file} if file else {}))
     dishes = load_dishes(settings.dishes)
     names = [one.name for one in dishes.channels]
-    rows: list[dict[str, Any]] = []
-    for asked in channel or names:
-        if not (number := dishes.number(asked)):
-            raise UsageError(f"--channel {asked}: there are 1 to {len(names)}: {', '.join(names)}")
-        rows.append({"channel": number, "name": names[number - 1], "levelDb": level})
+    numbers = [dishes.number(one) for one in channel or names]
+    if 0 in numbers:
+        wrong, known = (channel or names)[numbers.index(0)], ", ".join(names)
+        raise UsageError(f"--channel {wrong}: there are 1 to {len(names)}: {known}")
+    asked = [{"channel": one, "levelDb": level} for one in numbers]
     with interruptible("the channels are silent"):
         if listing:
-            rows = [_told(row["channel"], dishes.channels[row["channel"] - 1]) for row in rows]
+            each = [(one, dishes.channels[one - 1]) for one in numbers]
+            rows = [
+                {"channel": number, **asdict(one), "plays": [*map(str, one.plays)]}
+                for number, one in each
+            ]
         elif measure:
-            if len(rows) != 1:
+            if len(numbers) != 1:
                 raise UsageError("--measure: say which channel it is, by --channel")
             from plugins.playback.soundcheck import report
 
-            number = rows[0]["channel"]
+            measured = dishes.channels[numbers[0] - 1]
             if recording:
                 y, sr = report.read(recording)
             else:
                 with _player(settings, dishes, None) as play:
-                    y, sr = report.record(
-                        device, partial(play, {**rows[0], "signal": Signal.SWEEP})
-                    )
-            rows = [report.analyse(y, sr, dishes.channels[number - 1])]
+                    sweep = partial(play, {**asked[0], "signal": Signal.SWEEP})
+                    y, sr = report.record(device, sweep)
+            rows = [report.analyse(y, sr, measured)]
             if not as_json:
                 report.show(rows[0])
+            if write and recording and measured.notch:
+                raise UsageError(AGAIN)
             if write:
-                if recording and dishes.channels[number - 1].notch:
-                    raise UsageError(AGAIN)
-                report.write(settings.dishes, number, rows[0]["lines"])
+                report.write(settings.dishes, numbers[0], rows[0]["lines"])
         else:
             with _player(settings, dishes, file) as play:
                 kinds = signal or (Signal.NUMBER, Signal.BUZZ)
-                rows = [play({**row, "signal": kind}) for row in rows for kind in kinds]
+                rows = [play({**one, "signal": kind}) for one in asked for kind in kinds]
     if as_json:
         show_json(rows)
     elif listing:
-        heads = ("Channel", "Name", "Plays", "Level dB", "Cap dB", "Notches")
-        show_table(heads, [tuple(map(_cell, row.values())) for row in rows])
-
-
-def _told(number: int, channel: Channel) -> dict[str, Any]:
-    """Return what a channel plays, and how."""
-    return {
-        "channel": number,
-        "name": channel.name,
-        "plays": [str(one) for one in channel.plays],
-        "levelDb": channel.level_db,
-        "capDb": channel.cap_db,
-        "notch": [asdict(one) for one in channel.notch],
-    }
+        show_table([*rows[0]], [tuple(map(_cell, row.values())) for row in rows])
 
 
 def _cell(value: Any) -> str:
     """Return a value of a channel as a cell of the table."""
     if isinstance(value, dict):
         return "{hz:g} Hz {db:g} dB".format(**value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(map(_cell, value)) or "-"
     return value if isinstance(value, str) else f"{value:g}"
 
@@ -136,16 +126,15 @@ def _player(settings: PlaybackSettings, dishes: Dishes, file: Path | None) -> It
 
     server = server_in_settings()
     with ExitStack() as stack:
-        if file is None and _plays(server):
+        if file is None and _answer(server, "GET", "/v1/playback"):
             start: Play = partial(server.ask, "POST", PATH)
-            stack.callback(_end, server)
+            stack.callback(_answer, server, "DELETE", PATH)
 
             def problem() -> str:
                 state = server.ask("GET", "/v1/playback")
                 return STOPPED if state["stopped"] else str(state["problem"])
         else:
-            chosen = settings.model_copy(update={"file": file or settings.file})
-            opened = open_output(chosen, dishes.channels)
+            opened = open_output(settings, dishes.channels)
             stack.callback(opened.close)
             check = SoundCheck(opened.mixer)
             stack.callback(time.sleep, FADE_S)
@@ -155,8 +144,6 @@ def _player(settings: PlaybackSettings, dishes: Dishes, file: Path | None) -> It
                 return opened.problem
 
             def start(asked: dict[str, Any]) -> dict[str, Any]:
-                if opened.problem:
-                    raise OutputError(opened.problem)
                 number, signal, level_db = (asked[key] for key in ("channel", "signal", "levelDb"))
                 speech = spoken(str(number)) if signal is Signal.NUMBER else b""
                 return check.start(number, signal, level_db, speech).model_dump(by_alias=True)
@@ -174,15 +161,8 @@ def _player(settings: PlaybackSettings, dishes: Dishes, file: Path | None) -> It
         yield play
 
 
-def _end(server: Server) -> None:
-    """Fade the signal; a server that is gone plays none."""
+def _answer(server: Server, method: str, path: str) -> Any:
+    """Return what a server with playback answers; None where there is none."""
     with suppress(ServerError):
-        server.ask("DELETE", PATH)
-
-
-def _plays(server: Server) -> bool:
-    """Return whether a server runs with playback."""
-    try:
-        return bool(server.ask("GET", "/v1/playback"))
-    except ServerError:
-        return False
+        return server.ask(method, path)
+    return None

@@ -42,14 +42,11 @@ def propose(response: Response) -> Proposal:
 
 def notches_db(notches: Iterable[Notch], hertz: Array = POINTS) -> Array:
     """Return what the mixer's filters of notches do together at each of `hertz`, in dB."""
-    return sum((_notch_db(one, hertz) for one in notches), np.zeros(len(hertz)))
-
-
-def _notch_db(notch: Notch, hertz: Array) -> Array:
-    pole, scale, direct = notch_section(notch, RATE_HZ)
-    z = np.exp(-2j * np.pi * hertz / RATE_HZ)
-    pair = scale / (1 - pole * z) + np.conj(scale) / (1 - np.conj(pole) * z)
-    decibels: Array = 20 * np.log10(np.abs(direct + pair / 2))
+    decibels, z = np.zeros(len(hertz)), np.exp(-2j * np.pi * hertz / RATE_HZ)
+    for notch in notches:
+        pole, scale, direct = notch_section(notch, RATE_HZ)
+        pair = scale / (1 - pole * z) + np.conj(scale) / (1 - np.conj(pole) * z)
+        decibels += 20 * np.log10(np.abs(direct + pair / 2))
     return decibels
 
 

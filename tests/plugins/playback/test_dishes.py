@@ -1,5 +1,6 @@
 """dishes.toml: what each channel plays, and what is said when it is wrong."""
 
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
@@ -83,8 +84,10 @@ def test_a_file_says_everything_of_each_channel(tmp_path: Path) -> None:
         ('plays = ["slot 7"]', ("plays 1 = 'slot 7'", "slots 1 to 6")),
         ('plays = ["slot 1 wave 2 louder"]', ("'slot 1 wave 2 louder'", "slot 1 faraday")),
         ('plays = ["slot 1 farady"]', ("no profile 'farady'", "faraday, slots, speech, v3")),
-        ('plays = ["slot 1 wave 4"]', ("'slot 1 wave 4'", "waves of v3 are 1 to 3")),
-        ('plays = ["slot 1 speech wave 2"]', ("waves of speech are 1 to 1",)),
+        ('plays = ["slot 1 wave 4"]', ("'slot 1 wave 4'", "waves of v3 in slot 1 are: 1, 2, 3")),
+        ('plays = ["slot 1 speech wave 2"]', ("waves of speech in slot 1 are: 1",)),
+        ('plays = ["slot 1 faraday wave 9"]', ("'slot 1 faraday wave 9'", "in slot 1 are: 1")),
+        ('plays = ["slot 4 slots wave 3"]', ("waves of slots in slot 4 are: 1, 2, 4",)),
         ('plays = ["slot 1 at 60 dB"]', ("'slot 1 at 60 dB'", "at most +12 dB")),
         ("notch = 24", ("notch = 24", "must be a list")),
         ("notch = [{hz = 24, db = 12}]", ("notch 1 width", "missing")),
@@ -103,6 +106,56 @@ def test_a_wrong_entry_is_named_with_its_value_and_what_it_may_be(
     expected = ("dishes.toml, line 3: [[channel]] 1 ", *words)
     assert [] == [word for word in expected if word not in str(raised.value)]
     assert 1 == len(str(raised.value).splitlines())
+
+
+TIDES = """
+class Tide:
+    def targets(self, slot_id):
+        return {0: (2, 0, 0), 3: (5, 0, 0, 0)}.get(slot_id, (slot_id,))
+class Broken:
+    def targets(self, slot_id):
+        raise LookupError("no moon")
+tide, broken = Tide(), Broken()
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("slot 5 tide wave 1", ""),
+        ("slot 3 tide wave 4", ""),
+        ("slot 4 tide wave 3", ""),
+        ("slot 3 tide wave 1", "the waves of tide in slot 3 are: 2, 3, 4"),
+        ("slot 2 tide wave 4", "the waves of tide in slot 2 are: 1, 2, 3"),
+        ("slot 1 broken", "the profile 'broken' cannot be loaded: LookupError('no moon')"),
+        ("slot 1 none", "the profile 'none' cannot be loaded: ModuleNotFoundError"),
+    ],
+)
+def test_a_wave_of_another_makers_profile_is_one_that_it_makes(
+    source: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what the profile says of its targets; what is never played there is an error."""
+    (tmp_path / "tides_of_a_test.py").write_text(TIDES, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    values = {
+        "tide": "tides_of_a_test:tide",
+        "broken": "tides_of_a_test:broken",
+        "none": "no_such_tides:tide",
+    }
+    points = EntryPoints(
+        EntryPoint(*one, "reflective_resonance.profiles") for one in values.items()
+    )
+    monkeypatch.setattr("plugins.playback.dishes.entry_points", lambda group: points)
+    path = written(tmp_path, f'[[channel]]\nname = "a"\nplays = ["{source}"]\n')
+
+    problem = ""
+    try:
+        load_dishes(path)
+    except SettingsError as error:
+        problem = str(error)
+
+    assert bool(words) == bool(problem)
+    assert words in problem
 
 
 def test_each_wrong_entry_has_its_line(tmp_path: Path) -> None:

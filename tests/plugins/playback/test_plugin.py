@@ -165,17 +165,19 @@ async def test_a_step_waits_for_a_test_signal(
         assert player.check
         assert player.output
         mixer, check = player.output.mixer, player.check
-        assert "" == player.refusal
+        assert check is player.test_signals()
         check.start(3, Signal.SWEEP, -20)
         session(tmp_path)
         await becomes(lambda: player.waiting >= 4, "they wait")
-        assert BUSY == player.refusal
+        with pytest.raises(OutputError, match=BUSY):
+            player.test_signals()
         until_s = mixer.position + RATE
         await becomes(lambda: mixer.position > until_s, "a second passes")
         assert (5, []) == (player.waiting, loaded)
         check.stop()
         await becomes(lambda: len(loaded) == 5 and player.waiting == 0, "the last is begun")
-        await becomes(lambda: player.refusal == "", "it is over")
+        await becomes(lambda: not player.playing, "it is over")
+        assert check is player.test_signals()
         assert 0 == player.skipped
         group = check.latest
 

@@ -78,9 +78,11 @@ def test_the_channels_are_listed(env: dict[str, str]) -> None:
             "channel": 2,
             "name": "right",
             "plays": ["slot 2"],
-            "levelDb": -25,
-            "capDb": -12,
+            "level_db": -25,
+            "cap_db": -12,
             "notch": [],
+            "polarity": 1,
+            "delay_ms": 0,
         }
     ] == json.loads(data.stdout)
 
