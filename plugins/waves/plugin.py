@@ -109,6 +109,7 @@ def create_pool(
         on_state=on_state,
         pause_reason=pause_reason,
         remote=partial(_farm, settings) if settings.farm else None,
+        reduce=worker.without_others,
     )
 
 

@@ -7,13 +7,14 @@ the top imports nothing heavy: the audio libraries are imported where they are u
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from importlib.metadata import entry_points
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from backend.storage import Artifacts
-from plugins.waves.errors import AudioError, ProfileError, PublishError
+from plugins.waves.errors import AudioError, ProfileError, PublishError, describe
 from plugins.waves.process import Report
 
 if TYPE_CHECKING:
@@ -48,11 +49,29 @@ class Order:
     profiles: tuple[tuple[str, Mapping[str, Any]], ...] = (("v3", {}),)
     """At least one, with its settings. Without v3's waves the job has failed; another profile that
     fails is reported."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Profiles that are not made, and why."""
+    body: str = ""
+    """A file that gets the samples of all waves instead, for another machine."""
 
 
 def do(decompose: Callable[[Order], Report], order: Order | tuple[str, str]) -> Report:
     """Do one of the two tasks."""
     return shake(*order) if isinstance(order, tuple) else decompose(order)
+
+
+def without_others(order: object, how: str) -> Order | None:
+    """Return an order without the profiles of other packages, after one may have ended a worker.
+
+    None if it has none.
+    """
+    if not isinstance(order, Order) or order.left_out:
+        return None
+    points = entry_points(group="reflective_resonance.profiles")
+    own = {"v3", *(one.name for one in points if one.value.startswith("plugins."))}
+    why = f"left out, since a worker ended with it: {how}"
+    left_out = {name: why for name, _ in order.profiles if name not in own}
+    return replace(order, left_out=left_out) if left_out else None
 
 
 def warm_up(
@@ -94,6 +113,8 @@ def decompose(order: Order) -> Report:
             reader.check_source(source, order.root)
         wave = reader.read(source, max_duration_s=order.max_duration_s, rate=PROCESSING_SR)
         voice = _voice(wave.samples, order)
+        if order.body:  # an attempt that crashed may have left some
+            Path(order.body).write_bytes(b"")
         sets = tuple(_try_to_make(voice, *one, order, known) for one in order.profiles)
     except AudioError as error:
         return refusal(order, error, known)
@@ -153,9 +174,12 @@ def _try_to_make(
 ) -> dict[str, Any]:
     """Make the waves of a profile; if one beside V3 fails, return why."""
     try:
+        if profile in order.left_out:
+            raise ProfileError(order.left_out[profile])
         return _make(voice, profile, numbers, order)
     except Exception as error:
-        if profile == "v3" or isinstance(error, AudioError):  # nothing can be made
+        is_torn = bool(order.body) and isinstance(error, PublishError)
+        if profile == "v3" or is_torn or isinstance(error, AudioError):  # nothing can be made
             raise
         reason = "publish_failed" if isinstance(error, PublishError) else "error"
         may_pass = isinstance(error, PublishError | OSError | MemoryError)
@@ -184,6 +208,13 @@ def _make(voice: "Voice", profile: str, numbers: Mapping[str, Any], order: Order
 
 def publish(waves: "Sequence[pcm16.Pcm16]", profile: str, order: Order) -> tuple[Any, ...]:
     """Put the waves of a profile in place; return what is reported of each file."""
+    if order.body:
+        try:
+            with Path(order.body).open("ab") as body:
+                body.writelines(wave.astype("<i2").tobytes() for wave in waves)
+        except OSError as error:
+            raise PublishError(f"cannot write waves: {describe(error)}") from error
+        return tuple(order.body for _ in waves)
     from plugins.waves.audio import pcm16
     from plugins.waves.files import publishing, targets_in
 

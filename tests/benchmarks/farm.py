@@ -1,8 +1,9 @@
 """What other machines cost and bring: `uv run python -m tests.benchmarks.farm [UTTERANCES]`.
 
 Workers are processes of this computer with one worker process each: with fewer than four cores for
-two of them, the server and the NATS server, they take each other's time. The last rows are
-reckoned from the others: 16 machines of one worker, and what then limits them.
+two of them, the server and the NATS server, they take each other's time. What the processors do for
+an utterance depends less on that. The last row is reckoned from the others: 16 machines of one
+worker, and what then limits them.
 """
 
 import os
@@ -13,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from time import perf_counter
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -27,28 +29,45 @@ from tests.patience import until
 from tests.plugins.waves.farm.farms import Asked, recording
 
 SECONDS = 5.0
-SINGLE, SESSIONS, SLOTS = 100, 30, 6
+SINGLE, SESSIONS, SLOTS, WARM = 100, 30, 6, 20
 MACHINES = 16
+PROCESSES = ("workers", "the server", "NATS", "the machines")
+
+
+Processes = dict[str, list[psutil.Process]]
 
 
 @contextmanager
-def pools(folder: Path, workers: int, count: int) -> Iterator[Pool]:
-    """Run a pool that is warm, of one local worker if `workers` is 0."""
+def pools(folder: Path, workers: int, count: int) -> Iterator[tuple[Pool, Processes]]:
+    """Run a pool that is warm, of one local worker if `workers` is 0; yield all processes, too."""
+    processes: Processes = {name: [] for name in PROCESSES}
+    processes["the server"] = [psutil.Process()]
     with ExitStack() as stack:
         url = ""
         if workers:
             folder.mkdir(parents=True, exist_ok=True)
-            url = stack.enter_context(NatsServer(folder)).url
+            nats = stack.enter_context(NatsServer(folder))
+            url = nats.url
+            assert nats.process is not None
+            processes["NATS"] = [psutil.Process(nats.process.pid)]
             for _ in range(workers):
                 command = ("waves", "worker", url, "--workers", "1")
-                shown = {"RR_LOG_LEVEL": "info"}
-                machine = stack.enter_context(Running(*command, cwd=folder, env=shown))
+                machine = stack.enter_context(Running(*command, cwd=folder))
                 machine.wait_for("this machine makes waves")
+                processes["the machines"].append(psutil.Process(machine.pid))
+                processes["workers"] += machine.children
         settings = WavesSettings(farm=url, max_workers=1, queue_max_size=count)
         pool = create_pool(settings, folder / ".tmp", lambda *_: None, low_priority=False)
         stack.enter_context(pool)
         until(lambda: bool(pool.worker_pids) and pool.is_elsewhere == bool(workers), "a pool")
-        yield pool
+        processes["workers"] += map(psutil.Process, pool.worker_pids)
+        yield pool, processes
+
+
+def cpu_ms(processes: Processes) -> list[float]:
+    """Return the milliseconds that the processors have worked for each kind of process."""
+    times = [[one.cpu_times() for one in processes[name]] for name in PROCESSES]
+    return [sum(one.user + one.system for one in kind) * 1000 for kind in times]
 
 
 def asked(folder: Path, count: int) -> list[Asked]:
@@ -73,17 +92,27 @@ def main(count: int = 500) -> None:
     """Measure, and print a table."""
     configure_logging("error")
     table = Table("what", "local pool of 1", "farm of 1", "farm of 2")
-    rates, single, session = [], [], []
+    rates, single, session, used = [], [], [], []
     for workers in (0, 1, 2):
-        with tempfile.TemporaryDirectory() as name, pools(Path(name), workers, count) as pool:
+        with (
+            tempfile.TemporaryDirectory() as name,
+            pools(Path(name), workers, count) as (pool, every),
+        ):
+            time_ms(pool, asked(Path(name) / "first", WARM))
             jobs = asked(Path(name) / "archive", count)
+            before = cpu_ms(every)
             rates.append(count / time_ms(pool, jobs) * 1000)
+            after = cpu_ms(every)
+            used.append([(b - a) / count for a, b in zip(before, after, strict=True)])
             jobs = asked(Path(name) / "single", SINGLE)
             single.append([time_ms(pool, [one]) for one in jobs])
             folders = [Path(name) / f"session{number}" for number in range(SESSIONS)]
             session.append([time_ms(pool, asked(folder, SLOTS)) for folder in folders])
     table.add_row(f"utterances a second, n={count}", *(f"{one:.1f}" for one in rates))
     table.add_row("times the local pool", *(f"{one / rates[0]:.2f}" for one in rates))
+    for row, kind in enumerate(PROCESSES):
+        table.add_row(f"CPU ms an utterance, {kind}", *(f"{one[row]:.2f}" for one in used))
+    table.add_row("CPU ms an utterance, all", *(f"{sum(one):.2f}" for one in used))
     for words, share in (("p50", 50), ("p99", 99)):
         found = [percentile(one, share) for one in single]
         table.add_row(f"one utterance {words}, ms, n={SINGLE}", *(f"{one:.1f}" for one in found))

@@ -1,12 +1,12 @@
 """The worker's end of the farm: a machine that takes jobs, has its pool do them, sends results.
 
-    fetch a job --bytes--> a file in memory --pool--> worker process --files--> result --> ack
+    fetch a job --bytes--> a file in memory --pool--> worker process --file--> result --> ack
                            in_progress while it runs     nak if it could not be done here
 
-One task for each worker process, with one job at a time. A recording and its waves are files of
-names of our own in a directory of its own, in memory where there is such a file system: the pool's
-process reads it by the same reader, with the same limits, as on the server, and 30 MB of waves need
-not pass through its pipe, in which a frozen process would stop us.
+One task for each worker process, with one job at a time. A recording and its waves are two files of
+names of our own, in memory where there is such a file system: the pool's process reads the one by
+the same reader, with the same limits, as on the server, and 30 MB of waves need not pass through
+its pipe, in which a frozen process would stop us.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 import structlog
@@ -43,7 +43,7 @@ FETCH_S, PAUSE_S, CHECK_S = 5.0, 0.5, 0.2
 FINISH_S, GIVE_BACK_S = 1.0, 0.4
 """What jobs that run get to end at a stop, and what giving back the others may take."""
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a directory of its own in it
-RECORDING, PREFIX = "recording.wav", "rr-waves-"
+PREFIX, SUFFIXES = "rr-waves-", (".wav", ".waves")
 NOT_DONE_HERE = ("stopped", "queue_full", "quarantined", "publish_failed", "session_gone")
 """Outcomes that say nothing about a recording: another machine may do it."""
 
@@ -151,9 +151,9 @@ class Machine:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._presence.keep(client))
             for _ in range(self._presence.own.workers):
-                group.create_task(self._work(js))
+                group.create_task(self._work(client, js))
 
-    async def _work(self, js: "JetStreamContext") -> None:
+    async def _work(self, client: "Client", js: "JetStreamContext") -> None:
         """Take one job after the other until stopped."""
         from nats.errors import Error
         from nats.errors import TimeoutError as NatsTimeoutError
@@ -162,7 +162,7 @@ class Machine:
         while not self._stopping.is_set():
             try:
                 for message in await fetching.fetch(1, timeout=FETCH_S):
-                    doing = asyncio.create_task(self._do(js, message))
+                    doing = asyncio.create_task(self._do(client, js, message))
                     self._busy.add(doing)
                     doing.add_done_callback(self._busy.discard)
                     await asyncio.wait([doing])
@@ -171,7 +171,7 @@ class Machine:
             except Error:  # no server has made the queue yet
                 await asyncio.sleep(PAUSE_S)
 
-    async def _do(self, js: "JetStreamContext", message: "Msg") -> None:
+    async def _do(self, client: "Client", js: "JetStreamContext", message: "Msg") -> None:
         """Do a job and send its result; give it back if it could not be done here."""
         from nats.errors import Error
 
@@ -180,18 +180,15 @@ class Machine:
             job, body = wire.unpack(wire.Job, message.data)
             body = await wire.fetch_body(js, job, body, job.id)
             order = _order(job, place, self._settings)
-            await asyncio.to_thread(_write, place, body)
+            _write(order, body)
             outcome = await self._decomposed(order, message)
             if outcome.reason in NOT_DONE_HERE:
                 await message.nak()
                 return
-            fields, waves = await asyncio.to_thread(_result, outcome, place)
-            attempt = message.metadata.num_delivered
-            own = self._presence.own.id
-            result = wire.Result(id=job.id, attempt=attempt, worker=own, **fields)
-            subject = f"rr.waves.results.{message.subject.rpartition('.')[2]}"
-            await wire.send(js, subject, result, waves, f"{job.id}-{attempt}")
-            await message.ack()
+            result, waves = self._result(job.id, message, outcome, order)
+            answer = await wire.pack_large(js, result, waves, f"{job.id}-{result.attempt}")
+            server = message.subject.rpartition(".")[2]
+            await client.publish(f"{wire.ANSWERS}.{server}", answer)
             log.info("a job of the farm is done", job=job.id, reason=outcome.reason or "ok")
         except FarmError as error:
             log.error("a job of the farm is refused", problem=str(error))
@@ -202,7 +199,7 @@ class Machine:
             log.exception("a job of the farm could not be done; it is given back")
             await message.nak()
         finally:
-            await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+            _remove(place)
 
     async def _decomposed(self, order: worker.Order, message: "Msg") -> Outcome:
         """Have the pool do a job, and say that it is being done."""
@@ -218,39 +215,46 @@ class Machine:
             await message.in_progress()
         return ended.result()
 
+    def _result(
+        self, number: str, message: "Msg", outcome: Outcome, order: worker.Order
+    ) -> tuple[wire.Result, bytes]:
+        """Return the result of a job and its body; no path of this machine is in it."""
+        data: dict[str, Any] = dict(outcome.report.data)
+        result = wire.Result(
+            id=number,
+            attempt=message.metadata.num_delivered,
+            worker=self._presence.own.id,
+            ack=message.reply,
+            reason=cast("Any", outcome.reason),
+            message=outcome.message.replace(order.wav_path, "the recording"),
+            detail=outcome.report.detail,
+            is_final="source_size" in data,
+            frames=data.get("frames", 0),
+            warnings=data.get("warnings", ()),
+            sets=tuple(map(_wave_set, data.get("sets", ()))),
+        )
+        return result, Path(order.body).read_bytes() if result.sets else b""
+
 
 def _order(job: wire.Job, place: Path, settings: WavesSettings) -> worker.Order:
     """Return the order for a recording that is put at a place of our own."""
-    paths = (str(place / RECORDING), str(place / "waves"), str(place))
+    recording, body = (str(place.with_suffix(one)) for one in SUFFIXES)
     limit_s, engine = job.max_duration_s, settings.engine
-    return worker.Order(*paths, None, limit_s, engine, job.slot_id, job.profiles)
+    return worker.Order(
+        recording, "", "", None, limit_s, engine, job.slot_id, job.profiles, body=body
+    )
 
 
-def _write(place: Path, body: bytes) -> None:
-    place.mkdir()
-    (place / RECORDING).write_bytes(body)
+def _write(order: worker.Order, recording: bytes) -> None:
+    Path(order.wav_path).write_bytes(recording)
 
 
-def _result(outcome: Outcome, place: Path) -> tuple[dict[str, Any], bytes]:
-    """Return fields and body of a result; no path of this machine is in it."""
-    from plugins.waves.audio import pcm16
+def _remove(place: Path) -> None:
+    for suffix in SUFFIXES:
+        place.with_suffix(suffix).unlink(missing_ok=True)
 
-    data: dict[str, Any] = dict(outcome.report.data)
-    waves: list[bytes] = []
-    sets = []
-    for one in data.get("sets", ()):
-        files = [Path(path).read_bytes() for path, *_ in one["files"]]
-        waves += [pcm16.decode(contents).tobytes() for contents in files]
-        said = {name: one[name] for name in wire.WaveSet.model_fields if name in one}
-        said |= {"files": len(files), "is_final": "source_size" in one}
-        sets.append(wire.WaveSet(**said))
-    fields = {
-        "reason": outcome.reason,
-        "message": outcome.message.replace(str(place / RECORDING), "the recording"),
-        "detail": outcome.report.detail,
-        "is_final": "source_size" in data,
-        "frames": data.get("frames", 0),
-        "warnings": data.get("warnings", ()),
-        "sets": tuple(sets),
-    }
-    return fields, b"".join(waves)
+
+def _wave_set(made: dict[str, Any]) -> wire.WaveSet:
+    said = {name: made[name] for name in wire.WaveSet.model_fields if name in made}
+    said |= {"files": len(made["files"]), "is_final": "source_size" in made}
+    return wire.WaveSet(**said)

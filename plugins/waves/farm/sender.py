@@ -46,7 +46,6 @@ TAKE_S = 1.0
 START_LIMIT_S, LEAVE_LIMIT_S = 2.0, 0.3
 FULL_PAUSE_S, REFUSED_PAUSE_S = 2.0, 60.0
 JOBS_PER_WORKER = 2
-MOST_AT_ONCE = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +66,9 @@ class Farm:
 
     Raises SettingsError if one cannot log in as the settings say.
     """
+
+    is_here = False
+    """Whether it takes jobs that only this machine can do."""
 
     def __init__(
         self, settings: WavesSettings, jobs: JobTable, update_state: Callable[[], None]
@@ -150,16 +152,19 @@ class Farm:
     async def _use(self, client: "Client") -> None:
         """Use a new connection: nothing of an earlier one is left."""
         js = client.jetstream(timeout=wire.REPLY_LIMIT_S)
-        await wire.create(js, self._id, self._settings.queue_max_size)
+        await wire.create(js, self._settings.queue_max_size)
         await wire.remove_jobs(js, self._id)
         await client.subscribe(GIVEN_UP, cb=self._on_given_up)
-        told = asyncio.create_task(self._presence.keep(client))
+
+        async def on_result(message: "Msg") -> None:
+            await self._on_result(client, js, message.data)
+
+        await client.subscribe(f"{wire.ANSWERS}.{self._id}", cb=on_result)
         try:
             self._js = js
-            await self._take_results(js)
+            await self._presence.keep(client)
         finally:
             self._js = None
-            told.cancel()
             self._look()
 
     def _look(self) -> None:
@@ -170,9 +175,9 @@ class Farm:
         now = monotonic()
         for key, out in reversed(list(self._out.items())):
             if is_lost:
-                self._give_back(key)
+                self._end_out(key)
             elif now > out.ends_at:
-                self._finish(key, "timeout", "no machine of the farm gave an answer in time")
+                self._end_out(key, "timeout", "no machine of the farm gave an answer in time")
         may_come = not self.usable and now < self._started_at + START_LIMIT_S
         if (problem, self.usable) == (self.problem, not problem) or (problem and may_come):
             return
@@ -225,8 +230,7 @@ class Farm:
             except Exception as error:  # noqa: BLE001 - workers of this machine do it
                 self._pause = (_words(error), monotonic() + REFUSED_PAUSE_S)
                 self.usable = False
-                job.attempted_at = None
-                self._jobs.give_back(job)
+                self._give_back(job)
             finally:
                 self.job = None
 
@@ -236,9 +240,7 @@ class Farm:
             job.payload = job.works[0].begin((now - job.accepted_at) * 1000)
             job.started_at = now
         order = job.payload
-        if not isinstance(order, worker.Order):  # the water of a wave
-            self._jobs.finish(job, job.outcome("error", "only workers of this machine do that"))
-            return
+        assert isinstance(order, worker.Order)  # noqa: S101 - water is computed here
         try:
             contents, identity = worker.read(order)
         except AudioError as error:
@@ -248,54 +250,53 @@ class Farm:
         job.size, job.attempted_at = len(contents), monotonic()
         ends_at = monotonic() + wire.DELIVERIES * (self._settings.job_timeout_s + wire.ACK_WAIT_S)
         out = _Out(job, order, results.frames_of(contents), identity, ends_at)
-        key = uuid.uuid4().hex
-        self._out[key] = out
+        header = wire.Job(
+            id=uuid.uuid4().hex,
+            slot_id=order.slot_id,
+            max_duration_s=order.max_duration_s,
+            profiles=tuple((name, dict(numbers)) for name, numbers in order.profiles),
+        )
+        self._out[header.id] = out
         assert self._loop is not None  # noqa: S101 - it found the farm usable
-        asyncio.run_coroutine_threadsafe(self._send(key, out, contents), self._loop)
+        asyncio.run_coroutine_threadsafe(self._send(header, out, contents), self._loop)
 
-    async def _send(self, key: str, out: _Out, contents: bytes) -> None:
+    async def _send(self, header: wire.Job, out: _Out, contents: bytes) -> None:
         from nats.errors import ConnectionClosedError, Error
         from nats.js.errors import APIError
 
-        order, js = out.order, self._js
         try:
-            if js is None:
+            if (js := self._js) is None:
                 raise ConnectionClosedError
-            header = wire.Job(
-                id=key, slot_id=order.slot_id, max_duration_s=order.max_duration_s,
-                profiles=tuple((name, dict(numbers)) for name, numbers in order.profiles),
-            )  # fmt: skip
             subject = f"rr.waves.jobs.{wire.algorithm()}.{self._id}"
-            out.number = await wire.send(js, subject, header, contents, key)
-            if key not in self._out:  # it was given back meanwhile, or has ended
+            message = await wire.pack_large(js, header, contents, header.id)
+            out.number = (await js.publish(subject, message)).seq
+            if header.id not in self._out:  # it was given back meanwhile, or has ended
                 self._remove(out)
         except (Error, TimeoutError, OSError) as error:
             full = isinstance(error, APIError) and error.err_code == wire.TOO_MANY_MESSAGES
-            problem = "the farm is full" if full else f"the farm takes no job: {error}"
-            self._refuse(problem, FULL_PAUSE_S)
-            self._give_back(key)
-        except Exception as error:  # noqa: BLE001 - workers of this machine do it
-            self._refuse(_words(error))
-            self._give_back(key)
+            self._refuse("the farm is full" if full else _words(error), FULL_PAUSE_S)
+            self._end_out(header.id)
 
-    def _give_back(self, key: str) -> None:
-        """Give a job that is out back to the pool, for whoever takes it."""
-        if (out := self._out.pop(key, None)) is not None:
-            out.job.attempted_at = None
-            self._jobs.give_back(out.job)
-            self._remove(out)
+    def _end_out(self, key: str, reason: str = "", message: str = "") -> None:
+        """End a job that is out, for a reason or by giving it back; have its message removed."""
+        if (out := self._out.pop(key, None)) is None:
+            return
+        if reason:
+            self._jobs.finish(out.job, out.job.outcome(reason, message))
+            self._wake()
+        else:
+            self._give_back(out.job)
+        self._remove(out)
+
+    def _give_back(self, job: Job) -> None:
+        """Give a job back to the pool, for whoever takes it."""
+        job.attempted_at = None
+        self._jobs.give_back(job)
 
     def _remove(self, out: _Out) -> None:
         """Have the message of a job removed that nobody needs to do there any more."""
         if self._js is not None and out.number:
             self._do(self._js.delete_msg(wire.JOBS, out.number))
-
-    def _finish(self, key: str, reason: str, message: str) -> None:
-        """End a job that is out, and have its message removed."""
-        if (out := self._out.pop(key, None)) is not None:
-            self._jobs.finish(out.job, out.job.outcome(reason, message))
-            self._wake()
-            self._remove(out)
 
     async def _on_given_up(self, message: "Msg") -> None:
         """End a job that was delivered as often as it may be."""
@@ -303,46 +304,35 @@ class Farm:
         for key, out in list(self._out.items()):
             if out.number and out.number == number:
                 words = f"{wire.DELIVERIES} workers of the farm did not finish it"
-                self._finish(key, "killed", words)
-
-    async def _take_results(self, js: "JetStreamContext") -> None:
-        from nats.errors import TimeoutError as NatsTimeoutError
-
-        fetching = await js.pull_subscribe_bind(self._id, stream=wire.RESULTS)
-        while True:
-            with suppress(NatsTimeoutError):
-                for message in await fetching.fetch(1, timeout=5):
-                    self._do(self._on_result(js, message))
-            if len(self._tasks) >= MOST_AT_ONCE:
-                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+                self._end_out(key, "killed", words)
 
     def _do(self, doing: Coroutine[Any, Any, Any]) -> None:
-        """Have something done meanwhile; what goes wrong is logged."""
+        """Have something done meanwhile; what goes wrong with it is of no matter."""
 
-        async def logged() -> None:
+        async def tried() -> None:
             try:
                 await doing
             except (Error, TimeoutError, OSError) as error:
-                log.warning("the farm did not do what it was asked for", problem=str(error))
+                log.debug("the farm did not do what it was asked for", problem=str(error))
 
         from nats.errors import Error
 
-        task = asyncio.create_task(logged())
+        task = asyncio.create_task(tried())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _on_result(self, js: "JetStreamContext", message: "Msg") -> None:
-        """End the job of a result; a result of no job that is out is ignored."""
+    async def _on_result(self, client: "Client", js: "JetStreamContext", message: bytes) -> None:
+        """Have the job of a result ended; a result of no job that is out is ignored."""
         try:
-            result, body = wire.unpack(wire.Result, message.data)
-            if (out := self._out.pop(result.id, None)) is not None:
-                await self._end(js, out, result, body)
+            result, body = wire.unpack(wire.Result, message)
         except FarmError as error:  # of which job, nobody knows
             self._refuse(f"a result is refused: {error}")
             for key in list(self._out):
-                self._give_back(key)
-        finally:
-            await message.ack()
+                self._end_out(key)
+            return
+        await client.publish(result.ack)
+        if (out := self._out.pop(result.id, None)) is not None:
+            self._do(self._end(js, out, result, body))
             self._wake()
 
     def _refuse(self, problem: str, pause_s: float = REFUSED_PAUSE_S) -> None:
@@ -364,8 +354,7 @@ class Farm:
         except BaseException as error:
             pause_s = REFUSED_PAUSE_S if isinstance(error, FarmError) else FULL_PAUSE_S
             self._refuse(f"a result of {machine} is refused: {error}", pause_s)
-            out.job.attempted_at = None
-            self._jobs.give_back(out.job)
+            self._give_back(out.job)
             if not isinstance(error, FarmError):
                 raise
             return

@@ -1,9 +1,12 @@
 """What a server and its workers say to each other, and where.
 
     rr.waves.jobs.<algorithm>.<server>   stream RR_WAVES_JOBS, a work queue: a recording, and how
-    rr.waves.results.<server>            stream RR_WAVES_RESULTS: waves and figures, or a reason
+    rr.waves.results.<server>            waves and figures, or a reason; it acknowledges the job
     rr.waves.parts.<id>.<n>              stream RR_WAVES_PARTS: bodies that fit into no message
     rr.waves.present                     twice a second: who is there, with which algorithm
+
+A server that has lost its connection gives back what was out, so nothing need outlive it: jobs are
+stored in memory, results nowhere; one that is lost is not acknowledged.
 
 A message is the length of its header, the header as JSON, a body of bytes. Nobody opens a path or a
 name that came in one: a job is known by a number of 128 bits.
@@ -24,12 +27,13 @@ from plugins.waves.errors import FarmError
 if TYPE_CHECKING:
     from nats.js import JetStreamContext
 
-JOBS, RESULTS, PARTS = "RR_WAVES_JOBS", "RR_WAVES_RESULTS", "RR_WAVES_PARTS"
+JOBS, PARTS = "RR_WAVES_JOBS", "RR_WAVES_PARTS"
+ANSWERS = "rr.waves.results"
 PRESENT_EVERY_S, ABSENT_AFTER_S = 0.5, 1.6
 ACK_WAIT_S: Final = 5.0
 """Seconds without a sign of the worker after which its job is given to another."""
 DELIVERIES: Final = 4
-KEPT_S, PARTS_KEPT_S, DUPLICATE_WINDOW_S = 600, 3600, 120
+KEPT_S = 600
 REPLY_LIMIT_S = 2.0
 TOO_MANY_MESSAGES = 10077
 """What JetStream calls it if a stream is full."""
@@ -59,6 +63,8 @@ def _value(value: object) -> object:
 Number = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Text = Annotated[str, Field(max_length=5000), AfterValidator(_plain)]
 Slot = Annotated[int, Field(ge=0, le=99)]
+Ack = Annotated[str, Field(pattern=rf"^\$JS\.ACK\.([\w-]+\.[\w-]+\.)?{JOBS}\.[\w.-]+$")]
+"""A subject on which a job is acknowledged: this is also published by whom a result names it."""
 Figure = Annotated[float, Field(allow_inf_nan=False)]
 Value = Annotated[Any, AfterValidator(_value)]
 """A setting of a profile."""
@@ -120,6 +126,8 @@ class Result(Header):
 
     attempt: int = Field(ge=1, le=DELIVERIES)
     worker: Number
+    ack: Ack
+    """Where its server says that it has it."""
     reason: Literal["", "invalid_audio", "timeout", "crashed", "killed", "out_of_memory", "error"]
     message: Text = ""
     detail: Text = ""
@@ -146,7 +154,7 @@ H = TypeVar("H", bound=Header)
 @cache
 def algorithm() -> str:
     """Return a word that changes with the code that makes waves, and the profiles installed."""
-    folders = ("audio", "pyin", "v3", "profiles", "jit/bitcode")
+    folders = ("audio", "pyin", "v3", "profiles", "jit/bitcode", "farm")
     files = [file for folder in folders for file in sorted((_WAVES / folder).rglob("*.*"))]
     code = hashlib.sha256()
     for file in (*files, _WAVES / "decompose_v3.py", _WAVES / "worker.py"):
@@ -182,19 +190,14 @@ def unpack(kind: type[H], message: bytes) -> tuple[H, bytes]:
         raise FarmError(f"no {kind.__name__}: {first['loc']} {first['msg']}") from None
 
 
-async def send(js: "JetStreamContext", subject: str, header: H, body: bytes, key: str) -> int:
-    """Store a message, one for each `header.id`; return its number in the stream.
-
-    `key` names the parts of a large body.
-    """
-    if len(body) > PLAIN_BYTES:
-        starts = range(0, len(body), PART_BYTES)
-        for number, start in enumerate(starts):
-            part = body[start : start + PART_BYTES]
-            await js.publish(f"rr.waves.parts.{key}.{number}", part)
-        header, body = header.model_copy(update={"parts": len(starts)}), b""
-    ack = await js.publish(subject, pack(header, body), headers={"Nats-Msg-Id": header.id})
-    return ack.seq
+async def pack_large(js: "JetStreamContext", header: Header, body: bytes, key: str) -> bytes:
+    """Return a message; a body that is too large for it is stored in parts named `key` before."""
+    if len(body) <= PLAIN_BYTES:
+        return pack(header, body)
+    starts = range(0, len(body), PART_BYTES)
+    for number, start in enumerate(starts):
+        await js.publish(f"rr.waves.parts.{key}.{number}", body[start : start + PART_BYTES])
+    return pack(header.model_copy(update={"parts": len(starts)}))
 
 
 async def fetch_body(js: "JetStreamContext", header: Header, body: bytes, key: str) -> bytes:
@@ -217,33 +220,35 @@ async def remove_jobs(js: "JetStreamContext", server: str) -> None:
     await js.purge_stream(JOBS, subject=f"rr.waves.jobs.*.{server}")
 
 
-async def create(js: "JetStreamContext", server: str, most_jobs: int) -> None:
-    """Make the streams and consumers that are missing; those that stand are left as they are."""
-    from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamConfig
+async def create(js: "JetStreamContext", most_jobs: int) -> None:
+    """Make the streams and the consumer that are missing; those that stand are left as they are."""
+    from nats.js.api import (
+        ConsumerConfig,
+        DiscardPolicy,
+        RetentionPolicy,
+        StorageType,
+        StreamConfig,
+    )
     from nats.js.errors import BadRequestError
 
-    queue = {"retention": RetentionPolicy.WORK_QUEUE, "duplicate_window": DUPLICATE_WINDOW_S}
+    queue = {"retention": RetentionPolicy.WORK_QUEUE, "storage": StorageType.MEMORY}
     for name, subject, options in (
-        (JOBS, "jobs.*.*", {**queue, "max_age": KEPT_S, "max_msgs": max(1, most_jobs)}),
-        (RESULTS, "results.*", {**queue, "max_age": KEPT_S}),
-        (PARTS, "parts.*.*", {"max_age": PARTS_KEPT_S, "allow_direct": True}),
+        (JOBS, "jobs.*.*", {**queue, "max_msgs": max(1, most_jobs)}),
+        (PARTS, "parts.*.*", {"allow_direct": True}),
     ):
+        subjects = [f"rr.waves.{subject}"]
         config = StreamConfig(
-            name, subjects=[f"rr.waves.{subject}"], discard=DiscardPolicy.NEW, **options
+            name, subjects=subjects, discard=DiscardPolicy.NEW, max_age=KEPT_S, **options
         )
         try:
             await js.add_stream(config)
         except BadRequestError:  # it stands, with the limits of who made it
             await js.stream_info(name)
-    jobs: dict[str, Any] = {
-        "ack_wait": ACK_WAIT_S,
-        "max_deliver": DELIVERIES,
-        "inactive_threshold": 86_400,
-    }
-    for stream, name, subject, options in (
-        (JOBS, algorithm(), f"jobs.{algorithm()}.*", jobs),
-        (RESULTS, server, f"results.{server}", {"ack_wait": 30, "inactive_threshold": KEPT_S}),
-    ):
-        filtered = f"rr.waves.{subject}"
-        consumer = ConsumerConfig(durable_name=name, filter_subject=filtered, **options)
-        await js.add_consumer(stream, consumer)
+    consumer = ConsumerConfig(
+        durable_name=algorithm(),
+        filter_subject=f"rr.waves.jobs.{algorithm()}.*",
+        ack_wait=ACK_WAIT_S,
+        max_deliver=DELIVERIES,
+        inactive_threshold=86_400,
+    )
+    await js.add_consumer(JOBS, consumer)

@@ -48,10 +48,10 @@ class Water:
             raise ArtifactError("no wave")
         job = self._jobs.get(key)
         if job is None or (job.done() and job.result().reason):
-            if self._pool.is_elsewhere or not self._pool.has_room_for_backfill:
+            if not (self._pool.worker_pids and self._pool.has_room_for_backfill):
                 return None
             job = self._jobs[key] = WaterJob(path, self._artifacts.root)
-            self._pool.submit(job, live=False)
+            self._pool.submit(job, live=False, here=True)
             if len(self._jobs) > KEPT:
                 del self._jobs[next(iter(self._jobs))]
         done, _ = await asyncio.wait([asyncio.wrap_future(job)], timeout=LIMIT_S)

@@ -42,6 +42,8 @@ class Job:
     works: list[Work]
     live: bool
     accepted_at: float
+    here: bool = False
+    """Whether only this machine can do it."""
     started_at: float | None = None
     payload: object = None
     attempts: int = 0

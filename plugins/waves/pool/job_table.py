@@ -24,7 +24,11 @@ class Taker(Protocol):
 
     @property
     def waits(self) -> bool:
-        """Whether it takes no job now, since others do; `changed` is notified of changes."""
+        """Whether others take jobs now; `changed` is notified of changes."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it takes jobs that only this machine can do."""
 
     def end(self) -> None:
         """Take no more jobs."""
@@ -68,7 +72,7 @@ class JobTable:
         self._callbacks.start()
         self.is_open = self._callbacks.accepts = True
 
-    def submit(self, work: Work, *, live: bool) -> bool:
+    def submit(self, work: Work, *, live: bool, here: bool) -> bool:
         """Accept or refuse one job; see `Pool.submit`."""
         with self.changed:
             job = self._jobs.get(work.path)
@@ -86,7 +90,7 @@ class JobTable:
                 message = f"{self._capacity} jobs are already waiting or running"
                 refusal = Outcome("queue_full", message)
             else:
-                job = Job(work.path, [work], live, monotonic())
+                job = Job(work.path, [work], live, monotonic(), here)
                 self._waiting.put(job)
                 self._jobs[work.path] = job
                 self.changed.notify_all()  # one may wait although there is a job
@@ -110,17 +114,13 @@ class JobTable:
         paused = self._is_paused()
         with self.changed:
             self.changed.wait_for(
-                lambda: (
-                    (self._waiting.first(monotonic()) and not paused and not taker.waits)
-                    or not self.is_open
-                ),
-                timeout_s,
+                lambda: (not paused and self._next(taker)) or not self.is_open, timeout_s
             )
             if not self.is_open:
                 taker.end()  # it was busy when the others were ended
-            takes = self.is_open and not paused and not taker.waits
-            job = self._waiting.pop(monotonic()) if takes else None
-            taker.job = job
+            taker.job = job = self._next(taker) if self.is_open and not paused else None
+            if job is not None:
+                self._waiting.remove(job)
         if job is not None and job.path in self.quarantine:
             taker.job = None
             message = (
@@ -129,6 +129,9 @@ class JobTable:
             self.finish(job, job.outcome("quarantined", message))
             return None
         return job
+
+    def _next(self, taker: Taker) -> Job | None:
+        return self._waiting.first(monotonic(), others=not taker.waits, here=taker.is_here)
 
     def give_back(self, job: Job) -> None:
         """Put a job first in the queue again."""

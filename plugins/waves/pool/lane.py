@@ -6,15 +6,17 @@
     take a job, run it, finish it
 
 A job whose worker crashed stays with its lane for a second attempt, so that one file cannot crash
-the workers of all lanes. That a worker was killed from outside says nothing about the file: the job
-is tried again at once, then after growing pauses, in which the lane does other jobs. A lane without
-a worker gives its job back. A job that timed out is not tried again.
+the workers of all lanes; with less, where less can be done. That a worker was killed from outside
+says nothing about the file: the job is tried again at once, then after growing pauses, in which the
+lane does other jobs. A lane without a worker gives its job back. A job that timed out is not tried
+again, unless less can be done.
 
 Starts that fail the same way three times by a fault of their own have a cause that does not pass:
 where no lane has a worker, the pool then refuses jobs with it, until a further start succeeds.
 """
 
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from time import monotonic
@@ -70,6 +72,7 @@ class WorkerOptions:
     timeout_s: float
     memory_limit_mb: int
     low_priority: bool
+    reduce: Callable[[object, str], object | None]
 
 
 class Lane(threading.Thread):
@@ -101,9 +104,12 @@ class Lane(threading.Thread):
         self.failed_starts = 0
         self.same_failures = 0  # in a row, of a problem that may not pass
 
+    is_here = True
+    """Whether it takes jobs that only this machine can do."""
+
     @property
     def waits(self) -> bool:
-        """Whether it takes no job now: other machines do them."""
+        """Whether other machines do the other jobs now."""
         return self._pool.is_elsewhere
 
     @property
@@ -220,7 +226,8 @@ class Lane(threading.Thread):
             report = self._worker.run(self._options.timeout_s, self._options.task, job.payload)
         except WorkerTimeoutError as error:
             self._discard()
-            self._finish(job, "timeout", str(error))
+            if not self._reduce(job, str(error)):
+                self._finish(job, "timeout", str(error))
         except WorkerDiedError as error:
             pid = self._worker.pid
             self._discard()
@@ -234,6 +241,7 @@ class Lane(threading.Thread):
                     message = f"the worker died {job.crashes} times, last {error}"
                     self._finish(job, "crashed", message)
                     return
+                self._reduce(job, str(error))
                 job.attempted_at = None
                 log.warning(
                     "a worker died in a job, which is tried once more",
@@ -244,12 +252,21 @@ class Lane(threading.Thread):
         else:
             self._finish(job, report.reason, report.message, report)
 
+    def _reduce(self, job: Job, how: str) -> bool:
+        """Have less of a job done in its next attempt; tell whether there is less."""
+        less = self._options.reduce(job.payload, how)
+        if less is not None:
+            job.payload, job.attempted_at = less, None
+        return less is not None
+
     def _try_later(self, job: Job, pid: int | None, how: str) -> None:
         """Have a job whose worker was killed done again, or end it if that happened too often."""
         job.attempted_at, job.kills = None, job.kills + 1
         pause_s = dict(enumerate(KILL_PAUSES_S, 1)).get(job.kills)
         tried_s = monotonic() - (job.started_at or 0.0)
         if pause_s is None or tried_s + pause_s > KILL_LIMIT_S:
+            if self._reduce(job, how):
+                return
             message = f"the worker was killed from outside {job.kills} times, last {how}"
             self._finish(job, "killed", message)
             return

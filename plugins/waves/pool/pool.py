@@ -72,6 +72,9 @@ class Pool:
 
     `remote(jobs, update_state)` returns what does jobs on other machines; the workers here do them
     while it cannot.
+
+    `reduce(payload, how)` is asked after a worker died or hung in a job, as `how` says: it returns
+    what is sent in its place, or None where there is no less.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Pool:
         on_state: OnState | None = None,
         pause_reason: Callable[[], str] = str,
         remote: Callable[[JobTable, Callable[[], None]], Remote] | None = None,
+        reduce: Callable[[object, str], object | None] = lambda _payload, _how: None,
     ) -> None:
         self._quarter = queue_max_size / 4
         self._on_state = on_state
@@ -105,7 +109,7 @@ class Pool:
         self._first_start = threading.Lock()
         self._was_ready = False
         self._warnings: deque[str] = deque(maxlen=WARNINGS_KEPT)
-        options = WorkerOptions(task, warm_up, timeout_s, memory_limit_mb, low_priority)
+        options = WorkerOptions(task, warm_up, timeout_s, memory_limit_mb, low_priority, reduce)
         self._lanes = [Lane(index, self._jobs, self, options) for index in range(1, lanes + 1)]
 
     def __enter__(self) -> Self:
@@ -164,15 +168,16 @@ class Pool:
             self._remote.start()
         self._state_thread.start()
 
-    def submit(self, work: Work, *, live: bool = True) -> bool:
+    def submit(self, work: Work, *, live: bool = True, here: bool = False) -> bool:
         """Accept or refuse one job; return at once.
 
         A path that is already waiting or running is not done twice: the second `work` ends with the
-        first. Live jobs go before backfill jobs, and into a full queue in the place of one. Returns
-        whether the job was accepted; `work.end` is called exactly once either way, later and on
-        another thread; before `start` and after `stop` at once, on this one.
+        first. Live jobs go before backfill jobs, and into a full queue in the place of one; those
+        for this machine alone, `here`, go last. Returns whether the job was accepted; `work.end` is
+        called exactly once either way, later and on another thread; before `start` and after `stop`
+        at once, on this one.
         """
-        return self._jobs.submit(work, live=live)
+        return self._jobs.submit(work, live=live, here=here)
 
     def stop(self, limit_s: float = 3.0) -> int:
         """Refuse new jobs, let running ones end within `limit_s`, kill the rest; count the losses.

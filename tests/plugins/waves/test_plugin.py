@@ -28,6 +28,7 @@ from backend.signals import TtsWritten, emit, tts_written
 from backend.storage import Artifacts
 from plugins.waves import worker
 from plugins.waves.jobs import WaveJob, WavesContext, record
+from plugins.waves.jobs.search import Search
 from plugins.waves.plugin import _warn_if_small, lifespan
 from plugins.waves.pool import Outcome
 from plugins.waves.process import Report
@@ -183,6 +184,37 @@ async def test_profiles_are_made_beside_v3(
     assert artifacts.relative(faraday.files[0]) == kept.sets[3].files[0].path
     assert (done.files, done.rms, done.rmse) == (v3.files, v3.rms, v3.rmse)
     assert v3.envelope_correlation > 0.9
+
+
+@pytest.mark.e2e
+@pytest.mark.faults
+async def test_a_profile_that_ends_its_worker_costs_its_own_waves_alone(
+    artifacts: Artifacts, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are made in a second attempt and announced once; nothing is left to do then."""
+    install_tides(
+        tmp_path,
+        "import os\nfrom plugins.waves.profiles import Profile\n"
+        "profile = Profile(lambda voice, numbers: os.abort(), lambda slot_id: (0,))\n",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    profiles = ("v3", "tides", "faraday")
+
+    with capture_logs() as logs:
+        async with running(artifacts, max_workers=1, profiles=profiles, job_timeout_s=LIMIT_S):
+            send(utterance(artifacts, "slot-3_gpt_calm"))
+            await listener.wait_for(1)
+            assert [] == list(Search(artifacts, profiles).run())
+
+    (done,) = listener.events
+    assert isinstance(done, WavesWritten)
+    v3, tides, faraday = done.sets
+    assert [3, 0, 1] == [len(one.files) for one in (v3, tides, faraday)]
+    words = "ProfileError: left out, since a worker ended with it: killed by SIGABRT"
+    assert words == tides.problem
+    assert ["tides"] == [line["profile"] for line in logs if line["log_level"] == "error"]
+    (kept,) = record.read(artifacts, "session-1").values()
+    assert ("written", "error") == (kept.status, kept.by_profile()["tides"].reason)
 
 
 @pytest.mark.e2e

@@ -1,5 +1,6 @@
 """The task of a worker, called in this process: what it reports and what it leaves."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,33 @@ def test_a_profile_with_too_many_waves_fails_by_name(
     assert "ProfileError: ten has 10 waves: 1 to 9 can be written" == failed["message"]
     assert (tmp_path / "a.wav").stat().st_size == failed["source_size"]
     assert 3 == len(list((tmp_path / "out").iterdir()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+def test_a_body_that_cannot_be_written_is_a_failure_of_the_disk(tmp_path: Path) -> None:
+    """What was made for another machine would not be whole: none of it is reported."""
+    asked = replace(order(tmp_path, tone(tmp_path / "a.wav")), body="/dev/full")
+
+    report = worker.decompose(asked)
+
+    assert ("publish_failed", {}) == (report.reason, dict(report.data))
+    assert "cannot write waves: ENOSPC" in report.message
+
+
+def test_a_second_attempt_writes_the_body_anew(tmp_path: Path) -> None:
+    """The samples of all waves are in it once, whatever an attempt that crashed has left."""
+    body = tmp_path / "body"
+    asked = replace(
+        order(tmp_path, tone(tmp_path / "a.wav")),
+        profiles=(("v3", {}), ("slots", {})), body=str(body),
+    )  # fmt: skip
+    body.write_bytes(b"half")
+
+    report = worker.decompose(asked)
+
+    assert [3, 2] == [len(one["files"]) for one in sets_of(report)]
+    assert 5 * 4000 * 2 == body.stat().st_size
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_water_of_a_wave_is_an_order_of_its_own(tmp_path: Path) -> None:

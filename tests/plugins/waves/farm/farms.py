@@ -40,16 +40,16 @@ class Asked:
     def __init__(self, path: Path, profiles: tuple[str, ...] = ("v3",)) -> None:
         self.path = str(path)
         self.directory = path.parent / "waves"
-        self.profiles = profiles
+        settings = WavesSettings()
+        self.profiles = tuple((name, settings.of_profile(name)) for name in profiles)
         self.outcomes: list[Outcome] = []
         self._ended = threading.Event()
 
     def begin(self, queued_ms: float) -> worker.Order:
-        settings = WavesSettings()
+        temporary = str(self.directory.parent / ".tmp")
         return worker.Order(
-            self.path, str(self.directory), str(self.directory.parent / ".tmp"), None, 600, "exact",
-            profiles=tuple((name, settings.of_profile(name)) for name in self.profiles),
-        )  # fmt: skip
+            self.path, str(self.directory), temporary, None, 600, "exact", profiles=self.profiles
+        )
 
     def end(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)

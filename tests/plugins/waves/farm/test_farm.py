@@ -12,11 +12,11 @@ from structlog.testing import capture_logs
 from backend.storage import Artifacts
 from plugins.waves import worker
 from plugins.waves.farm import results, wire
-from plugins.waves.jobs.water import Water, WaterJob
+from plugins.waves.jobs.water import Water
 from plugins.waves.pool import Pool
 from plugins.waves.settings import WavesSettings
 from tests.nats_server import NatsServer, nats_server
-from tests.patience import LIMIT_S, until
+from tests.patience import until
 from tests.plugins.waves.farm.farms import Asked, machine_here, recording, serving
 from tests.plugins.waves.farm.tasks import CRASH
 
@@ -122,23 +122,17 @@ def test_a_machine_says_when_it_is_connected(tmp_path: Path) -> None:
     assert wire.version_name() in line
 
 
-def test_the_water_of_a_wave_is_no_job_for_others(pool: Pool, tmp_path: Path) -> None:
-    """It is refused without a traceback, and asked of nobody while there is a farm."""
-    path = recording(tmp_path / "a.wav", seconds=0.5)
-    job = WaterJob(path, tmp_path)
-
-    with capture_logs() as logs:
-        pool.submit(job, live=False)
-        outcome = job.result(LIMIT_S)
-
-    assert ("error", "only workers of this machine do that") == (outcome.reason, outcome.message)
-    assert [] == [line for line in logs if line["log_level"] == "error"]
+def test_the_water_of_a_wave_is_computed_here(pool: Pool, tmp_path: Path) -> None:
+    """The workers of this machine do that also while others make the waves."""
     artifacts = Artifacts(tmp_path)
     wave = artifacts.turn("waves", "s", 1) / "a_v3_wave1.wav"
-    wave.parent.mkdir(parents=True)
-    path.rename(wave)
+    recording(wave)
+    until(lambda: pool.is_elsewhere and bool(pool.worker_pids), "a farm, and a worker here")
+
+    motion = asyncio.run(Water(artifacts, pool).motion(artifacts.relative(wave)))
+
+    assert motion
     assert pool.is_elsewhere
-    assert asyncio.run(Water(artifacts, pool).motion(artifacts.relative(wave))) is None
 
 
 def test_what_is_no_recording_is_refused_as_here(pool: Pool, tmp_path: Path) -> None:

@@ -20,12 +20,13 @@ FIGURES = {"clipped_samples": 0, **dict.fromkeys(NAMES, 0.5)}
 V3: dict[str, Any] = {"profile": "v3", "files": 3, **FIGURES}
 IDENTITY = {"source_size": 1, "source_mtime_ns": 2}
 NUMBER = "0123456789abcdef0123456789abcdef"
+ACK = "$JS.ACK.RR_WAVES_JOBS.36d699c06568.1.1.1.17959845"
 
 
 def result(**fields: Any) -> wire.Result:
     """Return a result as it is after its way."""
     good = {"frames": FRAMES, "warnings": ["odd"], "sets": [V3], "reason": ""}
-    header = {"id": NUMBER, "worker": NUMBER, "attempt": 1, **good, **fields}
+    header = {"id": NUMBER, "worker": NUMBER, "attempt": 1, "ack": ACK, **good, **fields}
     head = json.dumps(header).encode()
     return wire.unpack(wire.Result, struct.pack(">I", len(head)) + head)[0]
 
@@ -64,6 +65,11 @@ def test_a_result_is_put_in_place(order: worker.Order) -> None:
         {"attempt": 0},
         {"attempt": 5},
         {"worker": "../" + NUMBER[3:]},
+        {"ack": "$JS.ACK.OTHER.1.1.1.1.1"},
+        {"ack": "$JS.API.STREAM.DELETE.RR_WAVES_JOBS"},
+        {"ack": "x." + ACK},
+        {"ack": ACK + " 5"},
+        {"ack": ACK + ".>"},
         {"parts": -1},
         {"parts": 10**9},
         {"path": "/etc/passwd"},

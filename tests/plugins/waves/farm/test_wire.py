@@ -91,9 +91,10 @@ def test_a_job_that_is_none_is_refused(change: dict[str, Any]) -> None:
 def test_where_files_go_the_worker_decides_alone(tmp_path: Path) -> None:
     """Everything is in the place that it has made for the job."""
     job, _ = wire.unpack(wire.Job, message(JOB))
-    order = machine._order(job, tmp_path, WavesSettings())
+    order = machine._order(job, tmp_path / "a", WavesSettings())
 
-    assert {str(tmp_path)} == {str(Path(order.wav_path).parent), order.temporary}
+    assert {tmp_path} == {Path(order.wav_path).parent, Path(order.body).parent}
+    assert ("", "") == (order.directory, order.temporary)
 
 
 def test_the_algorithm_changes_with_what_makes_waves(

@@ -62,6 +62,34 @@ def test_a_worker_that_ends_in_a_job(payload: tuple[str, ...], reason: str, word
             assert len(set(pool.worker_pids) & set(before)) == (1 if reason == "crashed" else 2)
 
 
+@pytest.mark.usefixtures("time_for_echoes")
+@pytest.mark.parametrize(
+    ("payload", "timeout_s", "how"),
+    [
+        (("segfault",), LIMIT_S, "killed by SIGSEGV"),
+        (("sleep", "3600"), 1.0, "no answer within 1 s"),
+    ],
+)
+def test_less_is_done_after_a_worker_ended(
+    payload: tuple[str, ...], timeout_s: float, how: str
+) -> None:
+    """The second attempt gets what `reduce` returns, which is told how the first one ended."""
+    told: list[object] = []
+
+    def reduce(payload: object, how: str) -> object:
+        told.append((payload, how))
+        return "echo", "less"
+
+    job = Asked("a.wav", *payload)
+    with running(timeout_s=timeout_s, reduce=reduce) as pool:
+        pool.submit(job)
+
+        assert "less" == job.value()
+
+    assert [(payload, how)] == told
+    assert 2 == job.outcomes[0].attempts
+
+
 @pytest.mark.e2e
 def test_a_worker_that_dies_once_costs_nothing(tmp_path: Path) -> None:
     """F01: a job whose worker was killed is tried once more and succeeds."""

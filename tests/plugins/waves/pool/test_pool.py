@@ -504,13 +504,14 @@ def test_a_job_that_a_visitor_asks_for_while_it_runs_is_a_live_one() -> None:
     backlog = Backlog()
     job = Job("a.wav", [], live=False, accepted_at=0.0)
     backlog.put(job)
-    assert backlog.pop(0.0) is job
+    assert backlog.first(0.0, others=True, here=False) is job
+    backlog.remove(job)
 
     backlog.promote(job)
     backlog.put_first(job)
 
     assert backlog.displace() is None
-    assert backlog.pop(0.0) is job
+    assert backlog.first(0.0, others=True, here=False) is job
 
 
 def test_stop_leaves_no_thread_and_no_process() -> None:
