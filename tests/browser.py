@@ -1,7 +1,6 @@
 """The system's Chromium for end-to-end tests, driven by Playwright."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.patience import LIMIT_S
+from tests.programs import find_program
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
@@ -18,7 +18,6 @@ Launch = Callable[..., AbstractContextManager["Browser"]]
 
 ASKED = os.environ.get("RR_TEST_CHROMIUM", "")
 """Where this is set, as in CI, a test fails without a browser; elsewhere it is skipped."""
-USUAL = Path("/usr/bin/chromium")
 ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -27,13 +26,7 @@ ARGUMENTS = (
 
 def find_chromium() -> str:
     """Return the path of a Chromium; skip the test where there is none."""
-    found = ASKED or (str(USUAL) if USUAL.exists() else shutil.which("chromium"))
-    if found and Path(found).exists():
-        return found
-    message = f"no Chromium at {ASKED or USUAL}: install it, or set RR_TEST_CHROMIUM to its path"
-    if ASKED:
-        pytest.fail(message)
-    pytest.skip(message)
+    return find_program("Chromium", "RR_TEST_CHROMIUM", Path("/usr/bin/chromium"))
 
 
 @contextmanager

@@ -1,17 +1,20 @@
 """The command line as it is typed: what it prints, where, and with which exit code."""
 
+import errno
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 import pytest
 import typer
 
-from backend.cli import group
+from backend.cli import group, main
 from backend.config import REPLACED
 from backend.plugins import Discovered, Plugin, PluginSettings
 from tests import command
@@ -400,3 +403,21 @@ def test_ctrl_c_ends_a_rehearsal(tmp_path: Path) -> None:
     _, alive = psutil.wait_procs(children, SOON_S)
     assert children
     assert [] == alive
+
+
+def test_the_address_for_other_machines_is_one_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A server can listen on it; without a network it is the name of this machine."""
+    with socket.socket() as listening:
+        listening.bind((main._own_address(), 0))
+
+    monkeypatch.setattr(socket, "socket", Unreachable)
+    assert socket.gethostname() == main._own_address()
+
+
+class Unreachable(socket.socket):
+    """A socket of a machine without a network."""
+
+    def connect(self, address: object) -> NoReturn:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")

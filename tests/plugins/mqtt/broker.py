@@ -1,75 +1,30 @@
 """Mosquitto on loopback, and a client that hears everything it has."""
 
-import os
-import shutil
-import socket
-import subprocess
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from tests.command import free_port
-from tests.patience import LIMIT_S, until
-
-ASKED = os.environ.get("RR_TEST_MOSQUITTO", "")
-"""Where this is set, as in CI, a test fails without a broker; elsewhere it is skipped."""
-USUAL = Path("/usr/sbin/mosquitto")
+from tests.patience import until
+from tests.programs import ServerProcess, find_program
 
 
 def find_mosquitto() -> str:
     """Return the path of mosquitto; skip the test where there is none."""
-    found = ASKED or (str(USUAL) if USUAL.exists() else shutil.which("mosquitto"))
-    if found and Path(found).exists():
-        return found
-    message = f"no broker at {ASKED or USUAL}: install mosquitto, or set RR_TEST_MOSQUITTO"
-    if ASKED:
-        pytest.fail(message)
-    pytest.skip(message)
+    return find_program("mosquitto", "RR_TEST_MOSQUITTO", Path("/usr/sbin/mosquitto"))
 
 
-class Broker:
-    """A broker that can be killed and started again; it forgets everything then."""
+class Broker(ServerProcess):
+    """A broker; it forgets everything when it is killed."""
 
     def __init__(self, folder: Path, settings: str = "allow_anonymous true") -> None:
-        self._path = find_mosquitto()
-        self.port = free_port()
+        super().__init__()
         self.url = f"mqtt://127.0.0.1:{self.port}"
-        self._config = folder / "mosquitto.conf"
+        config = folder / "mosquitto.conf"
+        self.command = (find_mosquitto(), "-c", config)
         lines = (f"listener {self.port} 127.0.0.1", "user root", "persistence false", settings)
-        self._config.write_text("\n".join((*lines, "")), "utf-8")
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def start(self) -> None:
-        """Start it, and wait until it listens."""
-        self.process = subprocess.Popen(
-            [self._path, "-c", self._config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        until(self._listens, "a broker that listens")
-
-    def kill(self) -> None:
-        """End it without a word."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(LIMIT_S)
-            self.process = None
-
-    def _listens(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, "the broker has ended"
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
-            return True
-        return False
+        config.write_text("\n".join((*lines, "")), "utf-8")
 
 
 class Listener:

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -16,16 +15,15 @@ from typing import Any
 
 import pytest
 
-from backend.plugins import Host
 from backend.plugins.status import PluginStatuses
 from backend.signals import SLOW_RECEIVER_S, SessionStarted, emit, session_started, tts_written
-from backend.storage import Artifacts
 from plugins.mqtt.plugin import ENTITIES, lifespan
 from plugins.mqtt.settings import MqttSettings
 from tests.backend.serving import READY
 from tests.command import Running, free_port
-from tests.patience import SOON_S, until
+from tests.patience import SOON_S
 from tests.plugins.mqtt.broker import Broker, Listener, find_mosquitto
+from tests.plugins.publishing import becomes, running
 from tests.simulated import NOW, play, spoken
 
 pytestmark = pytest.mark.e2e
@@ -33,23 +31,11 @@ pytestmark = pytest.mark.e2e
 STATE, STATUS = "rr/main/state", "rr/main/status"
 
 
-@asynccontextmanager
-async def publishing(root: Path, url: str, **settings: Any) -> AsyncIterator[PluginStatuses]:
+def publishing(
+    root: Path, url: str, **settings: Any
+) -> AbstractAsyncContextManager[PluginStatuses]:
     """Run the plugin; yield how it says that it is."""
-    board = PluginStatuses()
-    host = Host(Artifacts(root), lambda *told: board.set("mqtt", *told), "mqtt", board=board)
-    async with lifespan(host, MqttSettings(enabled=True, url=url, **settings)):
-        yield board
-
-
-async def becomes(board: PluginStatuses, state: str, words: str = "") -> None:
-    """Wait until the plugin is in a state, for a reason with these words."""
-
-    def is_so() -> bool:
-        status = board.get("mqtt")
-        return status is not None and state == status.state and words in status.reason
-
-    await asyncio.to_thread(until, is_so, f"{state}: {words}")
+    return running("mqtt", lifespan, MqttSettings(enabled=True, url=url, **settings), root)
 
 
 async def hears(listener: Listener, topic: str, *words: str) -> Any:

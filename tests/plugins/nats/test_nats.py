@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,15 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from backend.plugins import Host
 from backend.plugins.status import PluginStatuses
 from backend.signals import SessionStarted, defined, emit, session_started
-from backend.storage import Artifacts
 from plugins.nats.asyncapi import describe
 from plugins.nats.plugin import lifespan
 from plugins.nats.settings import NatsSettings
 from tests.command import free_port
 from tests.nats_server import nats_server
 from tests.patience import until
+from tests.plugins.publishing import becomes, running
 from tests.simulated import NOW, play
 
 pytestmark = pytest.mark.e2e
@@ -28,23 +27,11 @@ pytestmark = pytest.mark.e2e
 SECRET = "a-very-secret-word"
 
 
-@asynccontextmanager
-async def publishing(root: Path, url: str, **settings: Any) -> AsyncIterator[PluginStatuses]:
+def publishing(
+    root: Path, url: str, **settings: Any
+) -> AbstractAsyncContextManager[PluginStatuses]:
     """Run the plugin; yield how it says that it is."""
-    board = PluginStatuses()
-    host = Host(Artifacts(root), lambda *told: board.set("nats", *told), "nats", board=board)
-    async with lifespan(host, NatsSettings(enabled=True, url=url, **settings)):
-        yield board
-
-
-async def becomes(board: PluginStatuses, state: str, words: str = "") -> None:
-    """Wait until the plugin is in a state, for a reason with these words."""
-
-    def is_so() -> bool:
-        status = board.get("nats")
-        return status is not None and state == status.state and words in status.reason
-
-    await asyncio.to_thread(until, is_so, f"{state}: {words}")
+    return running("nats", lifespan, NatsSettings(enabled=True, url=url, **settings), root)
 
 
 @asynccontextmanager
@@ -68,6 +55,12 @@ async def listening(url: str, **login: Any) -> AsyncIterator[list[tuple[str, Any
 async def comes(messages: list[tuple[str, Any]], subject: str) -> None:
     """Wait for a message of a subject."""
     await asyncio.to_thread(until, lambda: subject in [one for one, _ in messages], subject)
+
+
+async def comes_to(board: PluginStatuses, events: int) -> None:
+    """Wait until so many events were not sent."""
+    (unsent,) = (one for one in board.gauges if one.name == "unsent")
+    await asyncio.to_thread(until, lambda: unsent.read() == events, f"{events} unsent")
 
 
 @pytest.mark.parametrize("texts", [False, True])
@@ -114,6 +107,7 @@ async def test_a_server_that_was_away_is_used_again(tmp_path: Path) -> None:
             server.kill()
             await becomes(board, "degraded", server.url)
             play("lost", tmp_path)
+            await comes_to(board, 17)
             server.start()
             await becomes(board, "ok")
             async with listening(server.url) as messages:

@@ -1,17 +1,17 @@
 """The settings of the NATS plugin, and its description without a server."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from backend.errors import PluginError
-from backend.plugins import Host
-from backend.plugins.status import PluginStatuses
-from backend.storage import Artifacts
 from plugins.nats import routes
 from plugins.nats.plugin import lifespan
 from plugins.nats.settings import NatsSettings, plugin
 from tests.command import free_port
+from tests.patience import until
+from tests.plugins.publishing import running
 from tests.simulated import play
 
 
@@ -56,12 +56,9 @@ async def test_every_signal_that_it_listens_to_is_described() -> None:
 
 async def test_without_a_server_what_happens_is_counted(tmp_path: Path) -> None:
     """A session goes on as ever; the plugin counts what it could not send."""
-    board = PluginStatuses()
-    host = Host(Artifacts(tmp_path), lambda *told: board.set("nats", *told), "nats", board=board)
     settings = NatsSettings(enabled=True, url=f"nats://127.0.0.1:{free_port()}")
 
-    async with lifespan(host, settings):
-        unsent = next(gauge for gauge in board.gauges if gauge.name == "unsent")
+    async with running("nats", lifespan, settings, tmp_path) as board:
+        (unsent,) = (one for one in board.gauges if one.name == "unsent")
         play("s", tmp_path)
-
-    assert unsent.read() >= 6 + 6 + 3
+        await asyncio.to_thread(until, lambda: unsent.read() == 17, "17 unsent events")

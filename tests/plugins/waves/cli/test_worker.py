@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from time import monotonic
 
 import pytest
 
@@ -62,7 +61,7 @@ def test_ctrl_c_ends_a_worker_that_a_shell_started_to_ignore_it(tmp_path: Path) 
 
 @pytest.mark.e2e
 def test_a_machine_makes_the_waves_of_commands(tmp_path: Path) -> None:
-    """Both commands name the machine that made each file; SIGTERM ends it with 0, within 3 s."""
+    """Both commands name the machine that made each file; SIGTERM ends it with 0."""
     for number in range(8):
         recording(tmp_path / "in" / f"{number}.wav")
         turn = tmp_path / "root" / "tts" / "sessions" / "session-1" / "turn_1"
@@ -81,9 +80,7 @@ def test_a_machine_makes_the_waves_of_commands(tmp_path: Path) -> None:
             assert 8 == len(report["files"])
             assert {"", socket.gethostname()} >= {row["machine"] for row in report["files"]}
         until(lambda: bool(worker.children), "workers")
-        stopped_at = monotonic()
         assert 0 == worker.stop(signal.SIGTERM)
-        assert monotonic() - stopped_at < 3
         again = run(*backfill, "--farm", server.url, cwd=tmp_path)
 
     assert [] == json.loads(again.stdout)["files"]

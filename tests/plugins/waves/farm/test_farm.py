@@ -17,7 +17,7 @@ from plugins.waves.pool import Pool
 from plugins.waves.settings import WavesSettings
 from tests.nats_server import NatsServer, nats_server
 from tests.patience import until
-from tests.plugins.waves.farm.farms import Asked, machine_here, recording, serving
+from tests.plugins.waves.farm.farms import Asked, check_used, machine_here, recording, serving
 from tests.plugins.waves.farm.tasks import CRASH
 
 
@@ -54,13 +54,11 @@ def test_the_waves_are_those_of_this_machine(
     """Another machine makes the same files as a worker here, and reports the same figures."""
     monkeypatch.setenv("RR_WAVES_FARADAY_NOTCH_HZ", "20.1,0,0,0,0,0")
     monkeypatch.setenv("RR_WAVES_FARADAY_CEILING_DB", "-1,-3.3,-1,-1,-1,-1")
-    path = recording(tmp_path / "a.wav", seconds=seconds)
-    there, here = (Asked(path, ("v3", "slots", "faraday")) for _ in range(2))
+    profiles = ("v3", "slots", "faraday")
+    there = check_used(tmp_path, pool, profiles, seconds)
+    here = Asked(Path(there.path), profiles)
     here.directory = tmp_path / "here"
 
-    pool.submit(there)
-
-    assert there.made()
     until(lambda: asyncio.run(stored(server.url)) == 0, "parts that are removed")
     own = worker.decompose(here.begin(0))
     report = there.outcome().report.data
@@ -100,21 +98,21 @@ def test_what_cannot_be_sent_is_done_here(
 def test_a_machine_says_when_it_is_connected(tmp_path: Path) -> None:
     """In a line with server, workers and version; and once when it is no longer, or each job."""
     shown: list[str] = []
-    asked = Asked(recording(tmp_path / "a.wav"))
+    done = "a job of the farm is done"
     with (
         nats_server(tmp_path) as server,
         capture_logs() as logged,
         machine_here(server.url, workers=2, show=shown.append),
     ):
         with serving(server.url, tmp_path / "s") as pool:
-            pool.submit(asked)
-            assert asked.made()
-        logged_jobs = [one for one in logged if one["event"] == "a job of the farm is done"]
+            check_used(tmp_path, pool)
+        until(lambda: done in str(logged), "a word about the job")
+        logged_jobs = [one for one in logged if one["event"] == done]
         logged.clear()
         server.kill()
         until(lambda: "no connection to the farm" in str(logged), "a word about the loss")
 
-    assert ["ok"] == [one["reason"] for one in logged_jobs]
+    assert {"ok"} == {one["reason"] for one in logged_jobs}
     assert "info" == logged_jobs[0]["log_level"]
     (line,) = shown
     assert line.startswith(f"connected to {server.url}: ")
@@ -176,15 +174,13 @@ def test_a_recording_that_is_not_there_is_refused(pool: Pool, tmp_path: Path) ->
 def test_without_a_farm_this_machine_makes_the_waves(tmp_path: Path) -> None:
     """A NATS server that is not there is said once; jobs are done here, and there once it is."""
     server = NatsServer(tmp_path)
-    first, second, third = (Asked(recording(tmp_path / f"{name}.wav")) for name in "abc")
+    first, third = (Asked(recording(tmp_path / f"{name}.wav")) for name in "ab")
     with capture_logs() as logged, serving(server.url, tmp_path / "s", wait=False) as pool:
         pool.submit(first)
         assert "" == first.made()
         until(lambda: "is not used" in str(logged), "a word about the farm")
         with server, machine_here(server.url):
-            until(lambda: pool.is_elsewhere, "a farm that is used")
-            pool.submit(second)
-            assert second.made()
+            check_used(tmp_path, pool)
         until(lambda: not pool.is_elsewhere, "a farm that is away")
         pool.submit(third)
         assert "" == third.made()
