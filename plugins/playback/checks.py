@@ -30,12 +30,10 @@ class SoundCheck:
         self.latest: Group | None = None
         """The latest signal, which may be over."""
 
-    def start(
-        self, number: int, signal: Signal, level_db: float, speech: bytes = b""
-    ) -> StartedCheck:
+    def start(self, number: int, signal: Signal, level_db: float, speech: bytes) -> StartedCheck:
         """Play a signal on the channel of a number instead of the one before.
 
-        `speech` is the WAV of what is spoken; its largest sample gets the level.
+        `speech` is the WAV of what is spoken, or empty; its largest sample gets the level.
         """
         mixer = self._mixer
         channel = mixer.channels[number - 1]

@@ -29,7 +29,7 @@ _WORDS: Final = {
     -9997: "it does not take this rate: set RR_PLAYBACK_RATE=0",
 }
 """What PortAudio's codes mean here [portaudio.h, PaErrorCode]."""
-NO_CARD = "connect one, or set RR_PLAYBACK_FILE to a WAV file that is written in its place"
+NO_CARD = "there is no sound card: connect one, or set RR_PLAYBACK_FILE to a WAV file instead"
 
 
 class OutputError(ReflectiveResonanceError):
@@ -50,20 +50,12 @@ def sound_devices() -> Any:
 
 
 class SoundCard:
-    """A sound card, by its number or a part of its name, "" the default; `rate` 0 is its own.
-
-    `mixer_for` returns the mixer for a rate in Hertz.
-    """
+    """The sound card of the settings; `mixer_for` returns the mixer for a rate in Hertz."""
 
     def __init__(
-        self,
-        device: str,
-        rate: int,
-        latency_s: float,
-        n_channels: int,
-        mixer_for: Callable[[int], Mixer],
+        self, settings: PlaybackSettings, n_channels: int, mixer_for: Callable[[int], Mixer]
     ) -> None:
-        sd = sound_devices()
+        sd, device = sound_devices(), settings.device
         sd._terminate()  # PortAudio looks for cards only when it starts
         sd._initialize()
         self.name, self.underruns, self._failed = device or "the sound card", 0, ""
@@ -77,12 +69,12 @@ class SoundCard:
                     f"{self.name} has {most} channels and dishes.toml {n_channels}: "
                     "take channels away there, or set RR_PLAYBACK_DEVICE"
                 )
-            self.mixer = mixer_for(rate or round(found["default_samplerate"]))
+            self.mixer = mixer_for(settings.rate or round(found["default_samplerate"]))
             stream = partial(
                 sd.OutputStream,
                 *(self.mixer.rate, self.mixer.block_frames, found["index"]),
                 dtype="float32",
-                latency=latency_s,
+                latency=settings.latency_ms / 1000,
                 callback=self._call,
             )
             try:
@@ -95,7 +87,7 @@ class SoundCard:
             self._stream.start()
         except sd.PortAudioError as error:
             if "device -1" in str(error):  # there is no default one
-                raise OutputError(f"there is no sound card: {NO_CARD}") from error
+                raise OutputError(NO_CARD) from error
             words = _WORDS.get(error.args[1] if len(error.args) > 1 else 0, str(error))
             raise OutputError(f"{self.name}: {words}") from error
         except ValueError as error:  # no such device, or several
@@ -193,5 +185,4 @@ def open_output(settings: PlaybackSettings, channels: Sequence[Channel]) -> Outp
     """Open the file or the card of the settings, with a mixer, or raise OutputError."""
     if settings.file:
         return WavFile(settings.file, Mixer(channels, settings.rate or FILE_RATE_HZ))
-    latency_s, mixer_for = settings.latency_ms / 1000, partial(Mixer, channels)
-    return SoundCard(settings.device, settings.rate, latency_s, len(channels), mixer_for)
+    return SoundCard(settings, len(channels), partial(Mixer, channels))

@@ -10,6 +10,7 @@ from pydantic import Field, StrictInt
 from backend.errors import SpeechError
 from backend.http import CamelCase, ProblemError, problems, service_of
 from plugins.playback.checks import StartedCheck
+from plugins.playback.dishes import Notch
 from plugins.playback.kinds import QUIET_DB, Signal
 from plugins.playback.output import OutputError
 from plugins.playback.player import Player
@@ -25,6 +26,7 @@ class ChannelState(CamelCase):
     name: str
     peak: float
     cap: float
+    notch: tuple[Notch, ...]
 
 
 class PlaybackState(CamelCase):
@@ -52,8 +54,10 @@ async def playback(player: Service) -> PlaybackState:
         peaks = output.mixer.levels()
         told |= {"output": output.name, "rate": output.mixer.rate, "underruns": output.underruns}
         told["latency_ms"] = output.latency_s * 1000
-    each = zip(player.dishes.channels, peaks, strict=True)
-    channels = [ChannelState(name=one.name, peak=peak, cap=one.cap) for one, peak in each]
+    channels = [
+        ChannelState(name=one.name, peak=peak, cap=one.cap, notch=one.notch)
+        for one, peak in zip(player.dishes.channels, peaks, strict=True)
+    ]
     return PlaybackState(**told, channels=channels)
 
 

@@ -20,8 +20,12 @@ from plugins.playback.settings import PlaybackSettings
 PATH = "/v1/playback/soundcheck"
 FADE_S, LOOK_S = 0.2, 0.25
 AGAIN = (
-    "--write: the channel has notches, which may be in the recording: take `notch` away in "
-    "dishes.toml, give level_db its value of before, and record again"
+    "--write: the recording may be older than the channel's notches: record with --input, or take "
+    "`notch` away in dishes.toml, give level_db its value of before, and record again"
+)
+EARLIER = (
+    "the server plays by an earlier dishes.toml: `reflective-resonance plugins disable playback`, "
+    "then `plugins enable playback`"
 )
 Play = Callable[[dict[str, Any]], dict[str, Any]]
 """Takes and returns what the route of the sound check does."""
@@ -126,7 +130,10 @@ def _player(settings: PlaybackSettings, dishes: Dishes, file: Path | None) -> It
 
     server = server_in_settings()
     with ExitStack() as stack:
-        if file is None and _answer(server, "GET", "/v1/playback"):
+        if file is None and (state := _answer(server, "GET", "/v1/playback")):
+            mine = [(one.name, [asdict(notch) for notch in one.notch]) for one in dishes.channels]
+            if mine != [(one["name"], one["notch"]) for one in state["channels"]]:
+                raise UsageError(EARLIER)
             start: Play = partial(server.ask, "POST", PATH)
             stack.callback(_answer, server, "DELETE", PATH)
 

@@ -35,11 +35,12 @@ pcm.dishes {{
 CHILD = """
 import json, sys, time
 from plugins.playback import output
+from plugins.playback.settings import PlaybackSettings
 from tests.plugins.playback.test_card import mixer
 from tests.patience import until
 output.SILENCE_LIMIT_S = 0.5
 try:
-    card = output.SoundCard(sys.argv[1], 0, 0.025, 6, mixer)
+    card = output.SoundCard(PlaybackSettings(device=sys.argv[1]), 6, mixer)
 except output.OutputError as error:
     print(json.dumps({"error": str(error)}))
     sys.exit()

@@ -16,6 +16,7 @@ from plugins.playback import output
 from plugins.playback.dishes import Channel
 from plugins.playback.mixer import Mixer, Track
 from plugins.playback.output import OutputError, SoundCard, WavFile
+from plugins.playback.settings import PlaybackSettings
 from tests.patience import until
 
 RATE = 48_000
@@ -127,7 +128,7 @@ def test_what_is_not_installed_is_named(
     monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
 
     with pytest.raises(OutputError, match=words):
-        SoundCard("", 0, 0.025, 6, lambda rate: mixer(6, rate))
+        SoundCard(PlaybackSettings(), 6, lambda rate: mixer(6, rate))
 
 
 class PortAudioError(Exception):
@@ -167,7 +168,7 @@ class SoundDevices:
 def card(devices: SoundDevices, monkeypatch: pytest.MonkeyPatch) -> SoundCard:
     """Open six channels of a card."""
     monkeypatch.setattr(output, "sound_devices", lambda: devices)
-    return SoundCard("", 0, 0.025, 6, lambda rate: mixer(6, rate))
+    return SoundCard(PlaybackSettings(), 6, lambda rate: mixer(6, rate))
 
 
 @pytest.mark.parametrize(

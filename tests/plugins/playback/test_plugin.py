@@ -165,7 +165,7 @@ async def test_a_step_waits_for_a_test_signal(
         assert player.output
         mixer, check = player.output.mixer, player.check
         assert check is player.test_signals()
-        check.start(3, Signal.SWEEP, -20)
+        check.start(3, Signal.SWEEP, -20, b"")
         session(tmp_path)
         await becomes(lambda: player.waiting >= 4, "they wait")
         with pytest.raises(OutputError, match=BUSY):
@@ -195,7 +195,7 @@ async def test_a_step_that_waits_for_too_long_for_a_test_signal_is_skipped(
     async with playing(tmp_path, file, late_s=0.2) as (player, _):
         await becomes(lambda: player.output is not None, "it is open")
         assert player.check
-        player.check.start(3, Signal.SWEEP, -20)
+        player.check.start(3, Signal.SWEEP, -20, b"")
         session(tmp_path)
         await becomes(lambda: player.skipped == 5, "they are skipped")
 
@@ -206,7 +206,7 @@ async def test_a_stop_ends_a_test_signal_for_good(tmp_path: Path, file: Path) ->
         await becomes(lambda: player.output is not None, "it is open")
         assert player.check
         assert player.output
-        player.check.start(3, Signal.SWEEP, -20)
+        player.check.start(3, Signal.SWEEP, -20, b"")
         player.stop()
         player.release()
         session(tmp_path)

@@ -289,6 +289,20 @@ def test_the_server_that_has_the_card_plays(
 
 
 @pytest.mark.e2e
+@pytest.mark.usefixtures("server")
+def test_a_server_with_an_earlier_dishes_toml_plays_nothing(env: dict[str, str]) -> None:
+    """Its notches are others than those that a measurement would take out, or its names are."""
+    path = Path(env["RR_PLAYBACK_DISHES"])
+    refused = []
+    for text in (f"{DISHES}notch = [{{hz = 24, db = 9, width = 6}}]", DISHES.replace("left", "l")):
+        path.write_text(text, "utf-8")
+        refused.append(invoke("soundcheck", "--channel", "2", "--signal", "buzz", **env))
+
+    assert [2, 2] == [one.exit_code for one in refused]
+    assert all("plugins enable playback" in one.stderr for one in refused)
+
+
+@pytest.mark.e2e
 def test_a_signal_of_the_server_ends_by_a_stop_or_ctrl_c(
     server: LiveServer, env: dict[str, str], tmp_path: Path
 ) -> None:
