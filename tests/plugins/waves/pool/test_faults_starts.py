@@ -92,7 +92,7 @@ def test_a_cause_that_does_not_pass_ends_the_jobs(
         room = pool.has_room_for_backfill
         assert not pool.submit(later)
         broken.unlink()
-        until(lambda: bool(pool.worker_pids), "a worker has started")
+        until(lambda: states[-1][0] == "ok", "both workers have started")
         assert pool.submit(last)
         assert "c.wav" == last.value()
 
