@@ -91,16 +91,19 @@ class NatsConnection:
 
     async def run(self) -> None:
         """Connect and be connected until this is cancelled."""
+        from nats.errors import Error
+
         while True:
             client = self._client()
             try:
                 await self._connect(client)
                 self.problem = ""
                 await self._use_until_lost(client)
+            except (OSError, TimeoutError, Error) as error:
+                self.problem = self._words(error)
             except Exception as error:
                 self.problem = self._words(error)
-                if not self._is_expected(error):
-                    log.exception("a connection to NATS failed", url=self.url)
+                log.exception("a connection to NATS failed", url=self.url)
             finally:
                 self.problem = self.problem or f"the connection to {self.url} is lost"
                 with suppress(Exception):
@@ -176,11 +179,6 @@ class NatsConnection:
             return f"{self.url} cannot be reached: {error.strerror or type(error).__name__}"
         words = str(error) if isinstance(error, Error) else type(error).__name__
         return f"{self.url}: {words}"
-
-    def _is_expected(self, error: Exception) -> bool:
-        from nats.errors import Error
-
-        return isinstance(error, OSError | TimeoutError | Error)
 
 
 async def _within(limit_s: float, work: Coroutine[Any, Any, None]) -> None:

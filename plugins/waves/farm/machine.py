@@ -17,7 +17,6 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,7 +28,7 @@ from plugins.waves import worker
 from plugins.waves.errors import FarmError
 from plugins.waves.farm import wire
 from plugins.waves.farm.presence import Presence
-from plugins.waves.pool import Outcome, Pool
+from plugins.waves.pool import AwaitedWork, Outcome, Pool
 from plugins.waves.settings import WavesSettings
 
 if TYPE_CHECKING:
@@ -46,23 +45,6 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a directory of it
 PREFIX, SUFFIXES = "rr-waves-", (".wav", ".waves")
 NOT_DONE_HERE = ("stopped", "queue_full", "quarantined", "publish_failed", "session_gone")
 """Outcomes that say nothing about a recording: another machine may do it."""
-
-
-@dataclass(slots=True, eq=False)
-class _Recording:
-    """The job of the pool for one recording."""
-
-    path: str
-    order: worker.Order
-    on_end: Callable[[Outcome], None]
-
-    def begin(self, queued_ms: float) -> worker.Order:  # noqa: ARG002 - the pool's protocol
-        """Return the order for the worker."""
-        return self.order
-
-    def end(self, outcome: Outcome) -> None:
-        """Pass the outcome on."""
-        self.on_end(outcome)
 
 
 def _sweep(parent: Path) -> None:
@@ -127,24 +109,20 @@ class Machine:
 
     async def _tell_until_stopped(self) -> None:
         """Say once whenever the connection is lost or made."""
+        own = self._presence.own
         told = self._connection.problem
         while not self._stopping.is_set():
             problem = self._connection.problem
-            if problem != told:
-                self._say(problem)
+            if problem and problem != told:
+                log.warning("no connection to the farm", problem=problem)
+            elif problem != told:
+                self._show(
+                    f"connected to {self._connection.url}: this machine makes waves, "
+                    f"workers: {own.workers}, version: {own.version}"
+                )
             told = problem
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), CHECK_S)
-
-    def _say(self, problem: str) -> None:
-        if problem:
-            log.warning("no connection to the farm", problem=problem)
-            return
-        own = self._presence.own
-        self._show(
-            f"connected to {self._connection.url}: this machine makes waves, "
-            f"workers: {own.workers}, version: {own.version}"
-        )
 
     async def _use(self, client: "Client") -> None:
         js = client.jetstream(timeout=wire.REPLY_LIMIT_S)
@@ -203,14 +181,9 @@ class Machine:
 
     async def _decomposed(self, order: worker.Order, message: "Msg") -> Outcome:
         """Have the pool do a job, and say that it is being done."""
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[Outcome] = loop.create_future()
-
-        def on_end(outcome: Outcome) -> None:
-            with suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(ended.set_result, outcome)
-
-        self._pool.submit(_Recording(order.wav_path, order, on_end))
+        work = AwaitedWork(order.wav_path, order)
+        self._pool.submit(work)
+        ended = asyncio.wrap_future(work)
         while not (await asyncio.wait([ended], timeout=wire.ACK_WAIT_S / 3))[0]:
             await message.in_progress()
         return ended.result()

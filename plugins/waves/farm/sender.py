@@ -145,7 +145,7 @@ class Farm:
             if self._js is not None:
                 with suppress(Exception):
                     async with asyncio.timeout(LEAVE_LIMIT_S):
-                        await wire.remove_jobs(self._js, self._id)
+                        await wire.remove(self._js, wire.JOBS, f"jobs.*.{self._id}")
             connecting.cancel()
             await asyncio.wait([connecting])
 
@@ -153,7 +153,7 @@ class Farm:
         """Use a new connection: nothing of an earlier one is left."""
         js = client.jetstream(timeout=wire.REPLY_LIMIT_S)
         await wire.create(js, self._settings.queue_max_size)
-        await wire.remove_jobs(js, self._id)
+        await wire.remove(js, wire.JOBS, f"jobs.*.{self._id}")
         await client.subscribe(GIVEN_UP, cb=self._on_given_up)
 
         async def on_result(message: "Msg") -> None:
@@ -361,10 +361,10 @@ class Farm:
         report = replace(report, data={**report.data, "machine": machine})
         out.job.attempts = result.attempt
         self._jobs.finish(out.job, out.job.outcome(report.reason, report.message, report))
-        if out.job.size > wire.PLAIN_BYTES:
-            self._do(wire.remove_parts(js, result.id))
-        if result.parts:
-            self._do(wire.remove_parts(js, f"{result.id}-{result.attempt}"))
+        stored = {result.id: out.job.size > wire.PLAIN_BYTES}
+        stored |= {f"{result.id}-{result.attempt}": result.parts > 0}
+        for key in (one for one, is_large in stored.items() if is_large):
+            self._do(wire.remove(js, wire.PARTS, f"parts.{key}.*"))
         if self.usable:
             self._pause = ("", 0.0)
             self._say("")

@@ -210,14 +210,9 @@ async def fetch_body(js: "JetStreamContext", header: Header, body: bytes, key: s
     return body
 
 
-async def remove_parts(js: "JetStreamContext", key: str) -> None:
-    """Remove the parts of a body."""
-    await js.purge_stream(PARTS, subject=f"rr.waves.parts.{key}.*")
-
-
-async def remove_jobs(js: "JetStreamContext", server: str) -> None:
-    """Remove the jobs of a server."""
-    await js.purge_stream(JOBS, subject=f"rr.waves.jobs.*.{server}")
+async def remove(js: "JetStreamContext", stream: str, subject: str) -> None:
+    """Remove the messages of a subject below rr.waves from a stream."""
+    await js.purge_stream(stream, subject=f"rr.waves.{subject}")
 
 
 async def create(js: "JetStreamContext", most_jobs: int) -> None:

@@ -2,32 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
-from concurrent.futures import Future
-from pathlib import Path
 
 from backend.errors import ArtifactError
 from backend.storage import Artifacts, is_wave_name
-from plugins.waves.pool import Outcome, Pool, identity
+from plugins.waves.pool import AwaitedWork, Pool, identity
 
 KEPT = 64
 """Waves whose motion is kept in memory, of some 10 kB each."""
 LIMIT_S = 10.0
-
-
-class WaterJob(Future[Outcome]):
-    """The job of a worker of this machine, and its outcome."""
-
-    def __init__(self, path: Path, root: Path) -> None:
-        super().__init__()
-        self.path, self._root = str(path), str(root)
-
-    def begin(self, queued_ms: float) -> object:  # noqa: ARG002 - the signature of `Work`
-        """Return what the worker gets."""
-        return self.path, self._root
-
-    def end(self, outcome: Outcome) -> None:
-        """Keep the outcome."""
-        self.set_result(outcome)
 
 
 class Water:
@@ -35,7 +17,7 @@ class Water:
 
     def __init__(self, artifacts: Artifacts, pool: Pool) -> None:
         self._artifacts, self._pool = artifacts, pool
-        self._jobs: dict[object, WaterJob] = {}
+        self._jobs: dict[object, AwaitedWork] = {}
 
     async def motion(self, requested: str) -> Mapping[str, object] | None:
         """Return what `plugins.waves.water.motion` does; None if it is not there, or not yet.
@@ -50,7 +32,7 @@ class Water:
         if job is None or (job.done() and job.result().reason):
             if not (self._pool.worker_pids and self._pool.has_room_for_backfill):
                 return None
-            job = self._jobs[key] = WaterJob(path, self._artifacts.root)
+            job = self._jobs[key] = AwaitedWork(str(path), (str(path), str(self._artifacts.root)))
             self._pool.submit(job, live=False, here=True)
             if len(self._jobs) > KEPT:
                 del self._jobs[next(iter(self._jobs))]

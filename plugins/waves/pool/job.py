@@ -1,5 +1,6 @@
 """A job of the pool, those who wait for its end, and how it ended."""
 
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Protocol
@@ -32,6 +33,22 @@ class Work(Protocol):
 
     def end(self, outcome: Outcome) -> None:
         """Handle how it ended; called exactly once, accepted or refused."""
+
+
+class AwaitedWork(Future[Outcome]):
+    """Work whose outcome somebody waits for."""
+
+    def __init__(self, path: str, payload: object) -> None:
+        super().__init__()
+        self.path, self._payload = path, payload
+
+    def begin(self, queued_ms: float) -> object:  # noqa: ARG002 - the signature of `Work`
+        """Return what is sent to the worker."""
+        return self._payload
+
+    def end(self, outcome: Outcome) -> None:
+        """Keep the outcome."""
+        self.set_result(outcome)
 
 
 @dataclass(slots=True, eq=False)
