@@ -91,7 +91,7 @@ def warm_up(
         os.environ[cache.ROOT_VARIABLE] = str(kernel_cache)
     swept = 0
     if first:
-        swept = publishing.sweep(Path(temporary))
+        swept = publishing.sweep(Path(temporary), spared=os.getppid())  # the server's farm
     elif replaced_pid is not None:
         swept = publishing.sweep(Path(temporary), pid=replaced_pid)
     used = decompose_v3.warm_up(engine)

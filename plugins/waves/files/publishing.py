@@ -115,13 +115,16 @@ def remove_partial(targets: Sequence[Path]) -> int:
     return 0 if complete(targets) else sum(_unlink(target) for target in targets)
 
 
-def sweep(temporary: Path, *, pid: int | None = None) -> int:
+def sweep(temporary: Path, *, pid: int | None = None, spared: int | None = None) -> int:
     """Remove what processes that died while publishing left; return how many there were.
 
-    With `pid`, only what that process left; without, everything: call it so only when nobody
-    publishes, as at start. What cannot be removed is left for the next sweep.
+    With `pid`, only what that process left; without, everything but what the process `spared`
+    publishes: call it so only when nobody else does, as at start. What cannot be removed is left
+    for the next sweep.
     """
-    publishers = _left(temporary, PREFIX if pid is None else f"{PREFIX}{pid}-")
+    kept = _left(temporary, f"{PREFIX}{spared}-")
+    found = _left(temporary, PREFIX if pid is None else f"{PREFIX}{pid}-")
+    publishers = [one for one in found if one not in kept]
     for publisher in publishers:
         with suppress(OSError):
             others = [other for other in _left(temporary, PREFIX) if other != publisher]

@@ -1,5 +1,6 @@
 """The task of a worker, called in this process: what it reports and what it leaves."""
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -93,15 +94,15 @@ def test_a_failure_to_publish_is_reported(tmp_path: Path) -> None:
 def test_warming_up_sweeps_what_dead_workers_left(
     tmp_path: Path, first: bool, replaced_pid: int | None, swept: int
 ) -> None:
-    """The first worker sweeps everything, a replacement what its predecessor left."""
-    for pid in (11, 12):
+    """The first one sweeps all but what the server publishes, another what its predecessor left."""
+    for pid in (11, 12, os.getppid()):
         (tmp_path / f".waves-{pid}-abc-1.wav").write_bytes(b"half")
 
     report = worker.warm_up(str(tmp_path), "exact", None, first, replaced_pid)
 
     assert report.reason == ""
     assert report.data["swept"] == swept
-    assert len(list(tmp_path.iterdir())) == 2 - swept
+    assert len(list(tmp_path.iterdir())) == 3 - swept
 
 
 def test_a_profile_with_too_many_waves_fails_by_name(

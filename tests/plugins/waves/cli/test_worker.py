@@ -75,7 +75,7 @@ def test_a_machine_makes_the_waves_of_commands(tmp_path: Path) -> None:
         worker.wait_for("this machine makes waves")
         for command in (decompose, backfill):
             done = run(*command, "--farm", server.url, cwd=tmp_path)
-            assert 0 == done.returncode, done.stderr
+            assert 0 == done.returncode, done.stdout + done.stderr
             report = json.loads(done.stdout)
             assert 8 == len(report["files"])
             assert {"", socket.gethostname()} >= {row["machine"] for row in report["files"]}
