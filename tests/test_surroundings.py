@@ -136,3 +136,90 @@ def test_what_a_file_sets_is_visible(tmp_path: Path) -> None:
     done = run("config", "--json", cwd=tmp_path, env={"RR_VOICES_FILE": "voices.toml"})
 
     assert {"openai.calm_soothing.speed": "0.9"} == json.loads(done.stdout)["files"]["voices.toml"]
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here is always full")
+@pytest.mark.parametrize("messages", ["full", "closed by its reader"])
+def test_a_result_outlasts_its_messages(messages: str, tmp_path: Path) -> None:
+    """Progress that cannot be written stops no command, and takes no result with it."""
+    command = [*COMMAND, "rehearse", "--slots", "1", "--json"]
+    if messages == "full":
+        stderr = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reading, stderr = os.pipe()
+        os.close(reading)
+    try:
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=environment({}),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    finally:
+        os.close(stderr)
+
+    assert 0 == done.returncode
+    assert 1 == len(json.loads(done.stdout)["utterances"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here is always full")
+def test_a_result_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """The line says what is full, of a short result as of a long one."""
+    for words in (["signals", "--json"], ["config"]):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [*COMMAND, *words],
+                cwd=tmp_path,
+                env=environment({}),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=LIMIT_S,
+                check=False,
+            )
+        assert (1, "standard output: No space left on device\n") == (done.returncode, done.stderr)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps a directory that somebody stands in")
+def test_a_directory_that_is_gone_is_named(tmp_path: Path) -> None:
+    """The place where a command runs may have been removed, as by a new version put there."""
+    place = tmp_path / "gone"
+    place.mkdir()
+    script = 'rmdir "$PWD" && exec "$@"'
+
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", *COMMAND, "config"],
+        cwd=place,
+        env=environment({"PYTHONPATH": str(Path(__file__).parents[1])}),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "the working directory: No such file or directory; go to another one\n" == done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a link needs a right on Windows")
+def test_settings_behind_a_link_that_leads_nowhere_are_missed(tmp_path: Path) -> None:
+    """A server whose secrets are not mounted does not start without its token."""
+    (tmp_path / ".env").symlink_to("not mounted")
+
+    done = run("config", cwd=tmp_path)
+
+    assert 2 == done.returncode
+    words = "wrong setting: .env: cannot be read (No such file or directory): name a file\n"
+    assert words == done.stderr
+
+
+def test_a_value_cannot_forge_a_line(tmp_path: Path) -> None:
+    """What is a line end in Unicode alone ends no line of an error."""
+    done = run("config", cwd=tmp_path, env={"RR_HOST": "0.0.0.0\u2028a line of its own"})
+
+    assert 2 == done.returncode
+    assert 1 == done.stderr.count("wrong setting")

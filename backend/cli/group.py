@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import typer
@@ -93,6 +94,14 @@ def _check_text(arguments: list[str]) -> None:
                 raise UsageError(f"{one!a} is not valid text: write it in UTF-8") from None
 
 
+def _check_place() -> None:
+    """Raise UsageError if the working directory has been removed: paths are relative to it."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UsageError(f"the working directory: {error.strerror}; go to another one") from error
+
+
 def _log_as_set(settings: Settings) -> None:
     """Log warnings and errors only, unless the settings ask for more: commands show progress."""
     asked = "log_level" in settings.model_fields_set or settings.trace_signals
@@ -107,13 +116,14 @@ def _guarded(command: Callable[[], Any]) -> None:
     """Run a command; an expected error becomes one line and its exit code, Ctrl-C code 130."""
     try:
         with flushed():
+            _check_place()
             command()
     except KeyboardInterrupt as interrupt:
         _complain(": ".join(["interrupted", *map(str, interrupt.args)]), style="")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except ReflectiveResonanceError as error:
         wrong = isinstance(error, SettingsError | PluginError)
-        for line in str(error).splitlines():
+        for line in str(error).split("\n"):
             _complain(f"wrong setting: {line}" if wrong else line)
         raise typer.Exit(error.exit_code) from error
     except OSError as error:

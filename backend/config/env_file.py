@@ -4,6 +4,7 @@ A command runs in `one_reading()`, and so does the start of a plugin while the s
 shall see what was changed since. Outside of such a block every use reads the file.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,8 +30,8 @@ class EnvFile:
     """The contents of `.env` at one moment; empty if there is none."""
 
     def __init__(self) -> None:
-        path = Path(ENV_FILE)
-        self._text = read_text(path) if path.exists() else ""
+        is_there = os.path.lexists(ENV_FILE)  # a link that leads nowhere is refused
+        self._text = read_text(Path(ENV_FILE)) if is_there else ""
 
     @cached_property
     def values(self) -> Mapping[str, str | None]:

@@ -25,11 +25,23 @@ UNITS_S = (("day", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 class _Console(Console):
-    """A console that discards its output once the reader has ended, as `head` does."""
+    """A console that is silent once its reader has ended, as `head` does.
+
+    A message that cannot be written is lost and stops nothing; a result is an error.
+    """
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        discard_output()
+        if not self.stderr:
+            discard_output()
+
+    def __exit__(self, *given: Any) -> None:
+        try:
+            super().__exit__(*given)
+        except OSError as error:
+            if not self.stderr:
+                raise OSError(f"standard output: {error.strerror}") from error
+            self.quiet = True
 
 
 def output() -> Console:
