@@ -91,9 +91,12 @@ class Access:
         """Raise ProblemError if a request is to be refused."""
         headers = Headers(scope=scope)
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
+        is_old = scope.get("http_version") == "1.0"
+        if "transfer-encoding" in headers and (is_old or "content-length" in headers):
+            # a proxy may see its end elsewhere than we do (RFC 9112, 6.1)
+            raise ProblemError(HTTPStatus.BAD_REQUEST, "Send a length or, in HTTP/1.1, chunks.")
         # every browser sends a Host, and none speaks HTTP/1.0, whose clients need not
-        is_old = not hosts and scope.get("http_version") == "1.0"
-        if not (is_old or (len(hosts) == 1 and self._is_own(hosts[0]))):
+        if not ((is_old and not hosts) or (len(hosts) == 1 and self._is_own(hosts[0]))):
             raise self._misdirected(hosts[0] if hosts else "")
         is_named = not origins or (len(origins) == 1 and self._is_named(origins[0], hosts))
         if len(origins) > 1 or (not is_named and "*" not in self._origins):

@@ -85,6 +85,26 @@ def test_a_head_has_a_limit_also_in_one_piece(guarded: LiveServer) -> None:
     assert 431 == status(guarded, "Host: 127.0.0.1", BEARER, too_large)
 
 
+@pytest.mark.parametrize(
+    "framing",
+    [
+        "HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked",
+        "HTTP/1.0\r\nTransfer-Encoding: chunked",
+    ],
+)
+def test_a_body_whose_end_is_in_doubt_ends_the_connection(
+    guarded: LiveServer, framing: str
+) -> None:
+    """A proxy may take what we read as a second request for a part of the first body."""
+    body = "0\r\n\r\nGET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    head = f"POST /v1/logout {framing}\r\nHost: 127.0.0.1\r\nConnection: keep-alive\r\n\r\n"
+
+    answer = exchange(guarded.port, (head + body).encode())
+
+    assert (400, "close") == (answer.status, answer.headers["connection"])
+    assert b"200 OK" not in answer.body
+
+
 @pytest.mark.parametrize(("proxies", "client"), [((), "127.0.0.1"), (("127.0.0.0/8",), "6.6.6.6")])
 def test_only_a_trusted_proxy_says_who_the_client_is(
     tmp_path: Path, proxies: tuple[str, ...], client: str

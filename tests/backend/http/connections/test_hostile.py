@@ -169,7 +169,13 @@ def _headers() -> dict[str, Case]:
                 method="POST",
                 body=b"0\r\n\r\nGET /v1/agents HTTP/1.1\r\n\r\n",
             ),
-            (0, 400, 422),
+            (400,),
+        ),
+        "smuggling: chunks in HTTP/1.0": Case(
+            request(
+                chat, json_type, "Transfer-Encoding: chunked", method="POST", body=b"0\r\n\r\n"
+            ).replace(b" HTTP/1.1", b" HTTP/1.0"),
+            (400,),
         ),
         "smuggling: two lengths": Case(
             request(
