@@ -29,9 +29,9 @@ from typing import Any, cast
 
 import structlog
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from websockets.exceptions import WebSocketException
 
+from backend.http.connections.http1 import Http1
 from backend.http.connections.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
@@ -132,7 +132,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, connections: Connections, app_state: dict[str, Any], **given: Any) -> None:
         self._all = connections
-        self._http = H11Protocol(app_state={**app_state, KEY: self}, **given)
+        self._http = Http1(app_state={**app_state, KEY: self}, **given)
         self._protocol = asyncio.Protocol()
         """Does nothing, until the connection is open for requests."""
         self._handshake: asyncio.Task[None] | None = None
