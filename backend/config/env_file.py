@@ -18,7 +18,6 @@ from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
-    SettingsConfigDict,
 )
 
 from backend.config.text_file import read_text
@@ -72,10 +71,8 @@ def env_file() -> EnvFile:
     return found
 
 
-class FromEnvironment(BaseSettings):
+class FromEnvironment(BaseSettings, env_ignore_empty=True, extra="ignore", frozen=True):
     """Base of all settings: from the environment, else from `.env`; an empty value is none."""
-
-    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
     @classmethod
     def settings_customise_sources(

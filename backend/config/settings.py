@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Final, Literal, Self
 
 from pydantic import AliasChoices, Field, IPvAnyNetwork, SecretStr, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
 
 from backend.config.env_file import FromEnvironment
 from backend.config.lists import Listed
@@ -37,12 +36,8 @@ _LANGUAGE = re.compile("[a-z]{2,3}")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+(/[!-~]*)?")
 
 
-class Settings(FromEnvironment):
+class Settings(FromEnvironment, env_prefix=PREFIX, validate_by_name=True, validate_by_alias=True):
     """Settings of the host, each from `RR_<NAME>`; keys from the names their providers use."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, validate_by_name=True, validate_by_alias=True
-    )
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=1, le=65535, description="TCP port to listen on.")

@@ -1,15 +1,12 @@
 """Settings of the console plugin, and the plugin itself as the host discovers it."""
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Plugin, PluginSettings
 
 
-class ConsoleSettings(PluginSettings):
+class ConsoleSettings(PluginSettings, env_prefix="RR_CONSOLE_"):
     """Settings of the console plugin, each from `RR_CONSOLE_<NAME>`."""
-
-    model_config = SettingsConfigDict(env_prefix="RR_CONSOLE_")
 
     visitor_open: bool = Field(
         False,

@@ -1,14 +1,10 @@
 """Settings of the metrics plugin, and the plugin itself as the host discovers it."""
 
-from pydantic_settings import SettingsConfigDict
-
 from backend.plugins import Plugin, PluginSettings
 
 
-class MetricsSettings(PluginSettings):
+class MetricsSettings(PluginSettings, env_prefix="RR_METRICS_"):
     """Settings of the metrics plugin, each from `RR_METRICS_<NAME>`."""
-
-    model_config = SettingsConfigDict(env_prefix="RR_METRICS_")
 
 
 plugin = Plugin(

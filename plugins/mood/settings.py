@@ -1,15 +1,12 @@
 """Settings of the mood plugin, and the plugin itself as the host discovers it."""
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Plugin, PluginSettings
 
 
-class MoodSettings(PluginSettings):
+class MoodSettings(PluginSettings, env_prefix="RR_MOOD_"):
     """Settings of the mood plugin, each from `RR_MOOD_<NAME>`."""
-
-    model_config = SettingsConfigDict(env_prefix="RR_MOOD_")
 
     enabled: bool = Field(False, description="Whether the mood of a visitor's words is read.")
     agent: str = Field(

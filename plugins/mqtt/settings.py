@@ -1,7 +1,6 @@
 """Settings of the MQTT plugin, and the plugin itself as the host discovers it."""
 
 from pydantic import Field, SecretStr
-from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Plugin, PluginSettings
 from backend.tracking import TRACKED_SIGNALS
@@ -11,10 +10,8 @@ WORD = r"^[A-Za-z0-9_-]{1,64}$"
 SIGNALS = (*TRACKED_SIGNALS, "waves_written", "waves_failed")
 
 
-class MqttSettings(PluginSettings):
+class MqttSettings(PluginSettings, env_prefix="RR_MQTT_"):
     """Settings of the MQTT plugin, each from `RR_MQTT_<NAME>`."""
-
-    model_config = SettingsConfigDict(env_prefix="RR_MQTT_")
 
     enabled: bool = Field(False, description="Whether a broker is told what happens.")
     url: str = Field("mqtt://127.0.0.1:1883", pattern=BROKER, description="The broker, or mqtts://")

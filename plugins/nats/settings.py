@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import AliasChoices, Field, SecretStr, model_validator
-from pydantic_settings import SettingsConfigDict
 
 from backend.errors import SettingsError
 from backend.plugins import Plugin, PluginSettings
@@ -14,10 +13,8 @@ from backend.signals import defined
 WORD = r"^[A-Za-z0-9_-]{1,64}$"
 
 
-class NatsSettings(PluginSettings):
+class NatsSettings(PluginSettings, env_prefix="RR_NATS_", validate_by_name=True):
     """Settings of the NATS plugin, each from `RR_NATS_<NAME>`."""
-
-    model_config = SettingsConfigDict(env_prefix="RR_NATS_", validate_by_name=True)
 
     enabled: bool = Field(
         False,

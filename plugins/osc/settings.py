@@ -3,7 +3,6 @@
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Listed, Plugin, PluginSettings
 from backend.tracking import TRACKED_SIGNALS
@@ -11,10 +10,8 @@ from backend.tracking import TRACKED_SIGNALS
 MAX_PORT = 65_535
 
 
-class OscSettings(PluginSettings):
+class OscSettings(PluginSettings, env_prefix="RR_OSC_"):
     """Settings of the OSC plugin, each from `RR_OSC_<NAME>`."""
-
-    model_config = SettingsConfigDict(env_prefix="RR_OSC_")
 
     enabled: bool = Field(False, description="Whether OSC is sent; it needs RR_OSC_TARGETS.")
     targets: Listed[str] = Field(

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from pydantic import Field, field_validator
-from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Plugin, PluginSettings
 from backend.tracking import TRACKED_SIGNALS
@@ -11,10 +10,8 @@ from backend.tracking import TRACKED_SIGNALS
 LEAST_RATE_HZ = 8000
 
 
-class PlaybackSettings(PluginSettings):
+class PlaybackSettings(PluginSettings, env_prefix="RR_PLAYBACK_"):
     """Settings of the playback plugin, each from `RR_PLAYBACK_<NAME>`."""
-
-    model_config = SettingsConfigDict(env_prefix="RR_PLAYBACK_")
 
     enabled: bool = Field(False, description="Whether this computer plays the waves itself.")
     device: str = Field("", description="Sound card, by number or a part of its name.")

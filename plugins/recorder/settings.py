@@ -1,15 +1,11 @@
 """Settings of the recorder plugin, and the plugin itself as the host discovers it."""
 
-from pydantic_settings import SettingsConfigDict
-
 from backend.plugins import Plugin, PluginSettings
 from backend.signals import defined
 
 
-class RecorderSettings(PluginSettings):
+class RecorderSettings(PluginSettings, env_prefix="RR_RECORDER_"):
     """Settings of the recorder plugin, each from `RR_RECORDER_<NAME>`."""
-
-    model_config = SettingsConfigDict(env_prefix="RR_RECORDER_")
 
 
 def _listens(_: RecorderSettings) -> tuple[str, ...]:

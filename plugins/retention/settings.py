@@ -4,16 +4,13 @@ Off by default, since it deletes. Every limit is off until it is set.
 """
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Plugin, PluginSettings
 from backend.tracking import TRACKED_SIGNALS
 
 
-class RetentionSettings(PluginSettings):
+class RetentionSettings(PluginSettings, env_prefix="RR_RETENTION_"):
     """Settings of the retention plugin, each from `RR_RETENTION_<NAME>`; a limit of 0 is none."""
-
-    model_config = SettingsConfigDict(env_prefix="RR_RETENTION_")
 
     enabled: bool = Field(False, description="Whether the server removes what is over a limit.")
     tts_ttl_min: float = Field(

@@ -4,7 +4,6 @@ import re
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Plugin, PluginSettings
 from backend.tracking import TRACKED_SIGNALS
@@ -13,10 +12,8 @@ Dialect = Literal["standard", "original", "full"]
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9._\-\[\]:]+/?")
 
 
-class ShowSettings(PluginSettings):
+class ShowSettings(PluginSettings, env_prefix="RR_SHOW_"):
     """Settings of the show plugin, each from `RR_SHOW_<NAME>`."""
-
-    model_config = SettingsConfigDict(env_prefix="RR_SHOW_")
 
     heartbeat_s: float = Field(5, ge=0.1, le=60, description="Seconds between heartbeats.")
     ring_size: int = Field(

@@ -1,16 +1,13 @@
 """Settings of the stream plugin, and the plugin itself as the host discovers it."""
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Plugin, PluginSettings
 from backend.tracking import TRACKED_SIGNALS
 
 
-class StreamSettings(PluginSettings):
+class StreamSettings(PluginSettings, env_prefix="RR_STREAM_"):
     """Settings of the stream plugin, each from `RR_STREAM_<NAME>`."""
-
-    model_config = SettingsConfigDict(env_prefix="RR_STREAM_")
 
     keep_sessions: int = Field(
         100, ge=1, le=10_000, description="Finished sessions whose events can still be read."

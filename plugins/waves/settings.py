@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Listed, Plugin, PluginSettings
 from backend.services import NATS_URL, NatsLogin
@@ -20,10 +19,8 @@ Engine = Literal["exact", "librosa"]
 DISHES = 6
 
 
-class WavesSettings(PluginSettings):
+class WavesSettings(PluginSettings, env_prefix="RR_WAVES_"):
     """Settings of the waves plugin, each from `RR_WAVES_<NAME>`."""
-
-    model_config = SettingsConfigDict(env_prefix="RR_WAVES_")
 
     max_workers: int = Field(2, ge=1, le=16, description="Utterances decomposed at the same time.")
     queue_max_size: int = Field(

@@ -4,15 +4,12 @@ from base64 import b64decode
 from typing import Self
 
 from pydantic import AnyHttpUrl, Field, SecretStr, model_validator
-from pydantic_settings import SettingsConfigDict
 
 from backend.plugins import Listed, Plugin, PluginSettings
 
 
-class WebhookSettings(PluginSettings):
+class WebhookSettings(PluginSettings, env_prefix="RR_WEBHOOK_"):
     """Settings of the webhook plugin, each from `RR_WEBHOOK_<NAME>`."""
-
-    model_config = SettingsConfigDict(env_prefix="RR_WEBHOOK_")
 
     enabled: bool = Field(False, description="Whether signals are posted; needs URLs and a secret.")
     urls: Listed[AnyHttpUrl] = Field((), description="Where to, separated by commas.")
