@@ -28,7 +28,7 @@ from tests.plugins.retention.stores import store
 
 Words = tuple[str, ...]
 
-LOG_LINE = r"\d{4}-\d\d-\d\dT[\d:.]+ \[\w+ *\] .*"
+LOG_LINE = r"\d{4}-\d\d-\d\dT[\d:.+-]+ \[\w+ *\] .*"
 SPOKEN = r"(?:response|comment|reply)"
 QUESTION = "question.wav"
 OURS = {

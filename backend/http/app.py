@@ -211,7 +211,6 @@ def _add_routes(
             shutdown_grace_period=STOP_GRACE_S,
             headers={
                 SESSION_ID_HEADER: stream.session_id,
-                "cache-control": "no-store",
                 "x-accel-buffering": "no",
             },
         )

@@ -105,6 +105,7 @@ def login_router(logins: Logins) -> APIRouter:
         client = request.client.host if request.client else ""
         logins.check(wanted.token.get_secret_value().encode(errors="replace"), client)
         logins.close(request.cookies)
+        log.info("logged in", client=client)
         response.set_cookie(
             COOKIE,
             logins.open(),

@@ -29,10 +29,7 @@ details { margin: .4rem 0; }
 _HASH = b64encode(sha256(STYLE.encode()).digest()).decode()
 HEADERS = {
     "content-security-policy": f"default-src 'none'; style-src 'sha256-{_HASH}'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }
 LINKS = {
     "/v1/health/ready": "The state of speech, of hearing and of each plugin",

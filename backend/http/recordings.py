@@ -25,7 +25,7 @@ from backend.storage import RECORDING_TYPES, Artifacts, WavError
 log = structlog.get_logger(__name__)
 
 CHUNK_BYTES = 64 * 1024
-CACHED = "public, max-age=31536000, immutable"
+CACHED = "private, max-age=31536000, immutable"
 NOT_CACHED = "no-store"
 """What a visitor said is kept here and nowhere else."""
 _CONTENT: dict[str, dict[str, str]] = {kind: {} for kind in RECORDING_TYPES.values()}
@@ -92,7 +92,6 @@ def _answer(file: BinaryIO, request: Request, path: str, peaks: int | None) -> R
         "cache-control": NOT_CACHED if path.startswith("stt/") else CACHED,
         "content-type": RECORDING_TYPES[PurePosixPath(path).suffix],
         "etag": etag,
-        "x-content-type-options": "nosniff",
     }
     cached = request.headers.get("if-none-match", "").split(",")
     if {tag.strip().removeprefix("W/") for tag in cached} & {etag, "*"}:

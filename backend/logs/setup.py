@@ -150,7 +150,7 @@ def _keep_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 def _add_time_and_level(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     record: logging.LogRecord = event["_record"]
-    moment = datetime.fromtimestamp(record.created)  # noqa: DTZ006 - as the clock on the wall
+    moment = datetime.fromtimestamp(record.created).astimezone()  # an hour comes twice a year
     event["timestamp"] = moment.isoformat(timespec="microseconds")
     event["level"] = record.levelname.lower()
     return event
@@ -189,7 +189,7 @@ def _keep_line(
         return redact(str(given))[-MAX_CHARACTERS:]
 
     fields = {key: value(given) for key, given in event.items()}
-    at = datetime.fromisoformat(str(fields.pop("timestamp"))).astimezone()
+    at = datetime.fromisoformat(str(fields.pop("timestamp")))
     keep(LogLine(at, str(fields.pop("level")), str(fields.pop("event")), fields))
     return event
 

@@ -92,8 +92,6 @@ def _send(request: Request, console: Console, name: str) -> Response:
         "cache-control": "no-cache",
         "etag": asset.etag,
         "vary": "accept-encoding",
-        "x-content-type-options": "nosniff",
-        "referrer-policy": "no-referrer",
         "cross-origin-opener-policy": "same-origin",
     }
     if asset.policy:

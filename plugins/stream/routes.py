@@ -49,14 +49,14 @@ async def events(
         raise ProblemError(HTTPStatus.NOT_FOUND, "No session of that id is known any more.")
     after = _seen(last_event_id, len(log))
     if log.closed and after == len(log):
-        return Response(status_code=HTTPStatus.NO_CONTENT, headers={"cache-control": "no-store"})
+        return Response(status_code=HTTPStatus.NO_CONTENT)
     stopping = anyio.Event()
     return EventSourceResponse(
         _frames(logs, log, after, stopping),
         ping=PING_S,
         shutdown_event=stopping,
         shutdown_grace_period=STOP_GRACE_S,
-        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        headers={"x-accel-buffering": "no"},
     )
 
 

@@ -11,7 +11,7 @@ from backend.http import CamelCase, ProblemError, problems, service_of
 from plugins.waves.jobs import Remaking
 
 RETRY_AFTER = {"retry-after": "10"}
-CACHED = "public, max-age=31536000, immutable"
+CACHED = "private, max-age=31536000, immutable"
 Service = Annotated[Remaking, Depends(service_of("waves"))]
 
 router = APIRouter(tags=["waves"])

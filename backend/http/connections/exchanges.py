@@ -1,4 +1,4 @@
-"""Report to a connection what the application does; end one whose body was not read."""
+"""Report to a connection what the application does; give each answer the headers of all."""
 
 from typing import Final
 
@@ -14,6 +14,13 @@ log = structlog.get_logger(__name__)
 WRONG: Final = {1002: "no WebSocket frame", 1007: "text that is not UTF-8", 1009: "too much"}
 """Codes with which a WebSocket is closed for what its client has sent (RFC 6455, 7.4.1)."""
 LOGGED_AT_MOST = 100
+OF_ALL: Final = {
+    "cache-control": "no-store",
+    "content-security-policy": "base-uri 'none'; frame-ancestors 'none'; object-src 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+"""Of each answer that has no other: a browser keeps it not, and takes it for nothing else."""
 
 
 class Exchanges:
@@ -44,9 +51,13 @@ class Exchanges:
 
         async def sent(message: Message) -> None:
             nonlocal refused
-            if message["type"] == "http.response.start" and unread:
-                MutableHeaders(scope=message)["connection"] = "close"
-                connection.is_busy(unread=True)
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in OF_ALL.items():
+                    headers.setdefault(name, value)
+                if unread:
+                    headers["connection"] = "close"
+                    connection.is_busy(unread=True)
             elif message["type"] == "websocket.close":
                 connection.closes()
             elif message["type"] == "websocket.http.response.start":

@@ -12,6 +12,7 @@ import pytest
 from fastapi import APIRouter
 from pydantic import SecretStr
 from starlette.websockets import WebSocket
+from structlog.testing import capture_logs
 
 from backend.config import Settings
 from backend.http import login
@@ -103,9 +104,11 @@ def socket_status(server: LiveServer, target: str, *headers: str) -> int:
 
 def test_the_cookie_of_a_login_counts_as_the_token(server: LiveServer) -> None:
     """It opens routes and WebSockets, no script can read it, and no other site can send it."""
-    answer = enter(server)
+    with capture_logs() as lines:
+        answer = enter(server)
     cookie = cookie_of(answer)
 
+    assert [("logged in", "127.0.0.1")] == [(one["event"], one.get("client")) for one in lines]
     assert (204, b"") == (answer.status, answer.body)
     _, *attributes = answer.headers["set-cookie"].split("; ")
     assert {"HttpOnly", "SameSite=strict", "Path=/", f"Max-Age={LIFE_S}"} == set(attributes)

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from backend.config import Settings
 from backend.http.app import MAX_BODY_BYTES, create_app
-from tests.live import Answer, LiveServer, chat_body, get, parse, post
+from tests.live import Answer, LiveServer, chat_body, exchange, get, parse, post
 from tests.patience import LIMIT_S
 
 CANARY = "xqcanary"
@@ -271,6 +271,32 @@ def test_an_unexpected_error_tells_no_details(failing: LiveServer) -> None:
     assert b"Traceback" not in answer.body
     assert b"RuntimeError" not in answer.body
     assert 200 == after.status
+
+
+@pytest.mark.parametrize(
+    ("target", "headers", "status"),
+    [
+        ("/v1/agents", (), 200),
+        ("/none", (), 404),
+        ("/v1/chat", (), 405),
+        ("/v1/agents", ("Host: evil.example",), 421),
+        ("/v1/fails", (), 500),
+    ],
+)
+def test_no_browser_keeps_or_frames_an_answer(
+    failing: LiveServer, target: str, headers: tuple[str, ...], status: int
+) -> None:
+    """Nor takes it for a page: whatever answers, a route or a refusal."""
+    host = headers or ("Host: 127.0.0.1",)
+    lines = [f"GET {target} HTTP/1.1", *host, "Connection: close", "", ""]
+
+    answer = exchange(failing.port, "\r\n".join(lines).encode())
+
+    assert status == answer.status
+    assert "no-store" == answer.headers["cache-control"]
+    assert "nosniff" == answer.headers["x-content-type-options"]
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert "no-referrer" == answer.headers["referrer-policy"]
 
 
 def test_a_refused_request_leaves_no_words_in_the_log(server: LiveServer) -> None:

@@ -196,7 +196,7 @@ def test_a_finished_wav_is_served_whole(server: LiveServer, target: str) -> None
     assert "audio/wav" == answer.headers["content-type"]
     assert str(SIZE) == answer.headers["content-length"]
     assert "bytes" == answer.headers["accept-ranges"]
-    assert "public, max-age=31536000, immutable" == answer.headers["cache-control"]
+    assert "private, max-age=31536000, immutable" == answer.headers["cache-control"]
     assert "nosniff" == answer.headers["x-content-type-options"]
 
 

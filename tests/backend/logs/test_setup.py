@@ -28,7 +28,7 @@ TOKEN = "xqsecret-token"
 CANARY = "xqcanary"
 FORGED = "2026-01-01T00:00:00.000000 [error    ] forged"
 HOSTILE = f"a\n{FORGED}\r\n\x1b[31m{FORGED}\x1b[0m\u2028{FORGED}\x85\x00b"
-LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+ \[")
+LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+[+-]\d\d:\d\d \[")
 
 
 class Said:
