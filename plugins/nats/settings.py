@@ -49,16 +49,12 @@ class NatsSettings(PluginSettings, env_prefix="RR_NATS_", validate_by_name=True)
         return self
 
 
-def _listens(_: NatsSettings) -> tuple[str, ...]:
-    return tuple(signal.name for signal in defined())
-
-
 plugin = Plugin(
     name="nats",
     settings=NatsSettings,
     lifespan="plugins.nats.plugin:lifespan",
     router="plugins.nats.routes:router",
-    listens=_listens,
+    listens=lambda _: tuple(signal.name for signal in defined()),
     presents=True,
     order=900,  # after the others, whose signals are defined by then
 )

@@ -8,10 +8,6 @@ class RecorderSettings(PluginSettings, env_prefix="RR_RECORDER_"):
     """Settings of the recorder plugin, each from `RR_RECORDER_<NAME>`."""
 
 
-def _listens(_: RecorderSettings) -> tuple[str, ...]:
-    return tuple(signal.name for signal in defined())
-
-
 plugin = Plugin(
     name="recorder",
     settings=RecorderSettings,
@@ -19,6 +15,6 @@ plugin = Plugin(
     router="plugins.recorder.routes:router",
     commands="plugins.recorder.replay_command:app",
     command="replay",
-    listens=_listens,
+    listens=lambda _: tuple(signal.name for signal in defined()),
     order=1000,  # after the others, whose signals are defined by then
 )
