@@ -18,6 +18,7 @@ from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     PydanticBaseSettingsSource,
+    SettingsConfigDict,
 )
 
 from backend.config.text_file import read_text
@@ -71,8 +72,11 @@ def env_file() -> EnvFile:
     return found
 
 
-class FromEnvironment(BaseSettings, env_ignore_empty=True, extra="ignore", frozen=True):
+class FromEnvironment(BaseSettings):
     """Base of all settings: from the environment, else from `.env`; an empty value is none."""
+
+    # not in the head: a type checker takes `frozen` there for that of a dataclass
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
     @classmethod
     def settings_customise_sources(
