@@ -47,8 +47,30 @@ def test_the_key_stops_in_every_view_and_the_button_releases(
         page.get_by_text("Playback is stopped.").wait_for()
         assert is_stopped(live)
         page.get_by_role("button", name="Release playback").click()
-        page.get_by_role("button", name="Stop playback").wait_for()
+        page.get_by_text("Playback is stopped.").wait_for(state="detached")
         assert not is_stopped(live)
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_what_stops_never_releases(page: "Page", live: LiveServer, width: int) -> None:
+    """Whoever presses in haste presses more than once, and anywhere on the button."""
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url.rpartition("/")[2]))
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{live.url}/console")
+    stop = page.get_by_role("button", name="playback")
+    stop.wait_for()
+    box = stop.bounding_box()
+    assert box
+    for share in (0.1, 0.5, 0.9):
+        page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+        page.get_by_text("Playback is stopped.").wait_for()
+    stop.first.focus()
+    for key in ("Enter", "Enter", "Space", "Space", "Shift+Escape"):
+        with page.expect_response("**/v1/playback/*"):
+            page.keyboard.press(key)
+    assert "stop" in asked
+    assert "release" not in asked
 
 
 def test_the_button_stops_and_a_stop_from_elsewhere_is_seen_in_german(
@@ -60,7 +82,7 @@ def test_the_button_stops_and_a_stop_from_elsewhere_is_seen_in_german(
     assert is_stopped(live)
     with live.client() as client:
         client.post("/v1/playback/release")
-    page.get_by_role("button", name="Wiedergabe stoppen").wait_for()
+    page.get_by_text("Die Wiedergabe ist gestoppt.").wait_for(state="detached")
 
 
 def test_without_the_plugin_there_is_no_button(page: "Page", live: LiveServer) -> None:

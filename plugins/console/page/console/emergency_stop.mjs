@@ -30,8 +30,9 @@ export function EmergencyStop({ isOn }) {
   }, [isOn]);
   if (!isOn || !texts) return null;
   const { t } = texts;
+  // the same button stays, so that a double click or a held key never releases
   return html`<p class="emergency" lang=${LANGUAGE}>
+    <button class="stop" onClick=${() => show(send("/v1/playback/stop"))}>${t("playback.stop")}</button>
     <span role="status" class="bad">${stopped ? t("playback.stopped") : stopped === null ? t("playback.unknown") : ""}</span>
-    ${stopped ? html`<button onClick=${() => show(send("/v1/playback/release"))}>${t("playback.release")}</button>`
-      : html`<button onClick=${() => show(send("/v1/playback/stop"))}>${t("playback.stop")}</button>`}</p>`;
+    ${stopped && html`<button onClick=${() => show(send("/v1/playback/release"))}>${t("playback.release")}</button>`}</p>`;
 }
