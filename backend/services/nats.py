@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from pydantic import SecretStr
 
-from backend.errors import SettingsError
+from backend.errors import ServerError, SettingsError
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -70,6 +70,10 @@ class NatsLogin:
             options |= {"user": self.user, "password": self.password.get_secret_value()}
         return options
 
+    def check(self) -> str:
+        """Return that the server can be used, or raise ServerError with the reason."""
+        return asyncio.run(NatsConnection(self, "doctor", lambda _: asyncio.sleep(0)).check())
+
 
 class NatsConnection:
     """Connects, has the connection used, and does so again when it is lost.
@@ -109,6 +113,18 @@ class NatsConnection:
                 with suppress(Exception):
                     await _within(CLOSE_LIMIT_S, client.close())
             await asyncio.sleep(PAUSE_S)
+
+    async def check(self) -> str:
+        """Return that the server can be used, or raise ServerError with the reason."""
+        client = self._client()
+        try:
+            await self._connect(client)
+        except Exception as error:
+            raise ServerError(self._words(error)) from error
+        finally:
+            with suppress(Exception):
+                await _within(CLOSE_LIMIT_S, client.close())
+        return f"{self.url} can be used"
 
     def _client(self) -> "Client":
         from nats.aio.client import Client

@@ -5,13 +5,14 @@ signals --> EventQueue --> one task --> NATS server
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from backend.plugins import Host
 from backend.services import NatsConnection
 from backend.signals import TEXTS, defined
+from backend.storage import Artifacts
 from backend.tracking import EventQueue, Sent, to_json
 from plugins.nats.settings import NatsSettings
 
@@ -77,3 +78,8 @@ async def lifespan(host: Host, settings: NatsSettings) -> AsyncIterator[NatsSett
     async with publisher.running(), queue.running():
         with queue.listening([signal.name for signal in defined()]):
             yield settings
+
+
+def check(settings: NatsSettings, _: Artifacts, __: Callable[[str], None]) -> str:
+    """Return that the server can be used, for `doctor`, or raise ServerError."""
+    return settings.login.check()

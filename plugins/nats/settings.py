@@ -54,6 +54,7 @@ plugin = Plugin(
     settings=NatsSettings,
     lifespan="plugins.nats.plugin:lifespan",
     router="plugins.nats.routes:router",
+    check="plugins.nats.plugin:check",
     listens=lambda _: tuple(signal.name for signal in defined()),
     presents=True,
     order=900,  # after the others, whose signals are defined by then

@@ -49,26 +49,38 @@ def sound_devices() -> Any:
     return sounddevice
 
 
+def find_card(settings: PlaybackSettings, n_channels: int) -> dict[str, Any]:
+    """Return what PortAudio knows of the card of the settings, or raise OutputError."""
+    sd, device = sound_devices(), settings.device
+    sd._terminate()  # PortAudio looks for cards only when it starts
+    sd._initialize()
+    try:
+        wanted = int(device) if device.isdecimal() else device or None
+        found: dict[str, Any] = sd.query_devices(wanted, "output")
+    except sd.PortAudioError as error:
+        no_default = "device -1" in str(error)
+        raise OutputError(NO_CARD if no_default else f"RR_PLAYBACK_DEVICE: {error}") from error
+    except ValueError as error:  # no such device, or several
+        names = ", ".join(one["name"] for one in sd.query_devices()) or "none"
+        raise OutputError(f"RR_PLAYBACK_DEVICE: {error}; there are {names}") from error
+    if (most := found["max_output_channels"]) < n_channels:
+        raise OutputError(
+            f"{found['name']} has {most} channels and dishes.toml {n_channels}: "
+            "take channels away there, or set RR_PLAYBACK_DEVICE"
+        )
+    return found
+
+
 class SoundCard:
     """The sound card of the settings; `mixer_for` returns the mixer for a rate in Hertz."""
 
     def __init__(
         self, settings: PlaybackSettings, n_channels: int, mixer_for: Callable[[int], Mixer]
     ) -> None:
-        sd, device = sound_devices(), settings.device
-        sd._terminate()  # PortAudio looks for cards only when it starts
-        sd._initialize()
-        self.name, self.underruns, self._failed = device or "the sound card", 0, ""
-        self._n_channels, self._called_at = n_channels, monotonic()
+        sd, found = sound_devices(), find_card(settings, n_channels)
+        self.name, most, self.underruns = found["name"], found["max_output_channels"], 0
+        self._failed, self._n_channels, self._called_at = "", n_channels, monotonic()
         try:
-            wanted = int(device) if device.isdecimal() else device or None
-            found = sd.query_devices(wanted, "output")
-            self.name, most = found["name"], found["max_output_channels"]
-            if most < n_channels:
-                raise OutputError(
-                    f"{self.name} has {most} channels and dishes.toml {n_channels}: "
-                    "take channels away there, or set RR_PLAYBACK_DEVICE"
-                )
             self.mixer = mixer_for(settings.rate or round(found["default_samplerate"]))
             stream = partial(
                 sd.OutputStream,
@@ -86,13 +98,8 @@ class SoundCard:
             self.latency_s: float = self._stream.latency
             self._stream.start()
         except sd.PortAudioError as error:
-            if "device -1" in str(error):  # there is no default one
-                raise OutputError(NO_CARD) from error
             words = _WORDS.get(error.args[1] if len(error.args) > 1 else 0, str(error))
             raise OutputError(f"{self.name}: {words}") from error
-        except ValueError as error:  # no such device, or several
-            names = ", ".join(one["name"] for one in sd.query_devices()) or "none"
-            raise OutputError(f"RR_PLAYBACK_DEVICE: {error}; there are {names}") from error
 
     @property
     def problem(self) -> str:

@@ -47,6 +47,7 @@ plugin = Plugin(
     router="plugins.playback.routes:router",
     commands="plugins.playback.soundcheck.command:app",
     command="soundcheck",
+    check="plugins.playback.checking:check",
     listens=(*TRACKED_SIGNALS, "waves_written", "waves_failed"),
     presents=True,
 )

@@ -18,7 +18,11 @@ KNOWN, TOLERANCE = [0.2123, 1.0, 0.2691, 0.1407, 0.0961], 0.001
 
 
 def check(settings: WavesSettings, artifacts: Artifacts, say: Say) -> str:
-    """Return how waves are made here, or raise WavesError; compile what is not compiled."""
+    """Return how waves are made here, or raise WavesError; compile what is not compiled.
+
+    A farm that cannot be used is a ServerError.
+    """
+    farm = f"; the farm: {settings.farm_login().check()}" if settings.farm else ""
     root = usable_root(settings.kernel_cache, artifacts.temporary)
     if settings.engine == "exact":
         prepare(root, say, threading.Event())
@@ -38,7 +42,7 @@ def check(settings: WavesSettings, artifacts: Artifacts, say: Say) -> str:
             raise WavesError(f"the process that makes waves failed: {error}") from error
         finally:
             process.discard()
-    return f"three waves of a second of speech are right, by the engine {settings.engine}"
+    return f"three waves of a second of speech are right, by the engine {settings.engine}{farm}"
 
 
 def speech() -> bytes:

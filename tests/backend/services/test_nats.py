@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from backend.errors import SettingsError
+from backend.errors import ServerError, SettingsError
 from backend.services import NatsConnection, NatsLogin
 from tests.command import free_port
 from tests.nats_server import ENCRYPTED, TLS, nats_server
@@ -190,3 +190,14 @@ async def test_it_ends_whenever_it_is_told_to(turns: int) -> None:
     done, _pending = await asyncio.wait([running], timeout=LIMIT_S)
 
     assert {running} == done
+
+
+def test_it_is_checked_whether_a_server_can_be_used(tmp_path: Path) -> None:
+    """Once, with the login of the settings; the reason has no secret."""
+    with nats_server(tmp_path, USERS) as server:
+        login = NatsLogin(server.url, user="artist", password=SecretStr(SECRET))
+        assert f"{server.url} can be used" == login.check()
+        with pytest.raises(ServerError, match="refuses the user, password or key"):
+            NatsLogin(server.url, user="artist", password=SecretStr("wrong")).check()
+    with pytest.raises(ServerError, match=f"{server.url} cannot be reached"):
+        login.check()

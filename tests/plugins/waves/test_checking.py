@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
+from backend.errors import ServerError
 from backend.storage import Artifacts
 from plugins.waves import checking, worker
 from plugins.waves.errors import KernelError, WavesError
 from plugins.waves.jit import cache
 from plugins.waves.process import Report
 from plugins.waves.settings import Engine, WavesSettings
-from tests.command import COMMAND, environment
+from tests.command import COMMAND, environment, free_port
 from tests.patience import LIMIT_S
 
 WITHOUT_EXECUTABLE_MEMORY = """
@@ -57,6 +58,14 @@ def test_other_numbers_are_wrong(tmp_path: Path, changed: dict[str, Any]) -> Non
         checking.compare(replace(report, data={"sets": ({**sets[0], **changed},)}))
     with pytest.raises(WavesError, match="publish_failed: no space"):
         checking.compare(Report("publish_failed", "no space"))
+
+
+def test_doctor_asks_the_farm(tmp_path: Path) -> None:
+    """Waves would be made here, but whoever has set it wants to know."""
+    settings = WavesSettings(farm=f"nats://127.0.0.1:{free_port()}")
+
+    with pytest.raises(ServerError, match="cannot be reached"):
+        checking.check(settings, Artifacts(tmp_path), print)
 
 
 @pytest.mark.e2e
