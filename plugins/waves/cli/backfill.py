@@ -67,7 +67,8 @@ def backfill(
             rows = _run(found, root, settings, workers)
     _show(rows, root.root, as_json)
     if not as_json:
-        show_machines([row["machine"] for row in rows if row.get("machine")], started)
+        written = [row["machine"] for row in rows if row["result"] == "written"]
+        show_machines(settings.farm, written, started)
     raise typer.Exit(EXIT_FAILED if any(row["result"] == "failed" for row in rows) else 0)
 
 

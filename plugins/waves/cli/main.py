@@ -118,12 +118,12 @@ def decompose(
     sources = _check(_find(paths, out), paths, chosen)
     rows = _run(sources, chosen, out, settings, workers)
     failed = sum(not row["ok"] for row in rows)
-    made_by = {row["path"]: row["machine"] for row in rows if row["machine"]}
+    made_by = {row["path"]: row["machine"] for row in rows if row["ok"]}
     if as_json:
         show_json({"files": rows, "done": len(rows) - failed, "failed": failed})
     else:
         _show(rows)
-        show_machines(made_by.values(), started)
+        show_machines(settings.farm, made_by.values(), started)
     raise typer.Exit(EXIT_FAILED if failed else 0)
 
 

@@ -50,10 +50,13 @@ def load(farm: str | None) -> "WavesSettings":
     return WavesSettings.load(**({} if farm is None else {"farm": farm}))
 
 
-def show_machines(made: "Iterable[str]", started: float) -> None:
-    """Print how many files each machine of the farm made, and how many a second."""
-    for name, count in Counter(made).most_common():
-        output().out(f"{name}: {count} files, {count / (monotonic() - started):.1f} a second")
+def show_machines(farm: str, made: "Iterable[str]", started: float) -> None:
+    """Print, if there is a farm, how many files each machine made, and how many a second."""
+    for name, count in Counter(made).most_common() if farm else ():
+        rate = count / (monotonic() - started)
+        output().out(
+            f"{name or 'this machine'}: {count} file{'s' * (count > 1)}, {rate:.1f} a second"
+        )
 
 
 def of_size(settings: "WavesSettings", count: int, workers: int | None) -> "WavesSettings":

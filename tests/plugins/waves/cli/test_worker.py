@@ -60,6 +60,17 @@ def test_ctrl_c_ends_a_worker_that_a_shell_started_to_ignore_it(tmp_path: Path) 
 
 
 @pytest.mark.e2e
+def test_commands_tell_that_no_farm_was_there(tmp_path: Path) -> None:
+    """All is made here, and the last line says so."""
+    turn = tmp_path / "root" / "tts" / "sessions" / "session-1" / "turn_1"
+    recording(turn / "slot-1_gpt_calm.wav")
+    for command in (f"decompose {turn} --out {tmp_path / 'out'}", f"backfill {tmp_path / 'root'}"):
+        farm = f"nats://127.0.0.1:{free_port()}"
+        done = run("waves", *command.split(), "--farm", farm, cwd=tmp_path)
+        assert done.stdout.splitlines()[-1].startswith("this machine: 1 file, "), done.stderr
+
+
+@pytest.mark.e2e
 def test_a_machine_makes_the_waves_of_commands(tmp_path: Path) -> None:
     """Both commands name the machine that made each file; SIGTERM ends it with 0."""
     for number in range(8):
