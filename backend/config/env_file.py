@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 from dotenv.parser import Binding, parse_stream
+from pydantic import field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -77,6 +78,15 @@ class FromEnvironment(BaseSettings):
 
     # not in the head: a type checker takes `frozen` there for that of a dataclass
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _expand_home(cls, value: object) -> object:
+        """Take `~` for the home directory, as a shell does."""
+        try:
+            return value.expanduser() if isinstance(value, Path) else value
+        except RuntimeError as error:
+            raise ValueError("write the whole path: no home directory is known") from error
 
     @classmethod
     def settings_customise_sources(

@@ -75,3 +75,19 @@ def test_what_cannot_be_read_is_told_to_each(file: Path) -> None:
         for _ in range(2):
             with pytest.raises(SettingsError, match=r"\.env, line 2: is not UTF-8"):
                 Settings.load()
+
+
+def test_a_path_may_begin_with_the_home_directory(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder named ~ would be a trap for whoever wants to remove it."""
+    monkeypatch.setenv("HOME", str(file.parent))
+    monkeypatch.setenv("USERPROFILE", str(file.parent))
+    monkeypatch.delenv("RR_ARTIFACTS_DIR", raising=False)
+    file.write_text("RR_ARTIFACTS_DIR=~/show\n", encoding="utf-8")
+
+    assert file.parent / "show" == Settings().artifacts_dir
+
+    file.write_text("RR_ARTIFACTS_DIR=~nobody-of-this-name/show\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"RR_ARTIFACTS_DIR.*no home directory"):
+        Settings.load()
