@@ -5,6 +5,7 @@
     ├── UsageError         what was typed cannot be done
     ├── ListenError        the address or port to listen on is not available
     ├── ServerError        the server that runs does not answer, or refuses
+    │   └── NoServerError        nothing listens at its address
     ├── PluginError        a plugin cannot be found, configured or started
     ├── ArtifactError      a path or a file under the artifacts root
     │   ├── ArtifactsInUseError  another process uses it
@@ -56,6 +57,15 @@ class ListenError(ReflectiveResonanceError):
 
 class ServerError(ReflectiveResonanceError):
     """The server that runs does not answer, or refuses what a command asks."""
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+        """That of its answer; 0 without one."""
+
+
+class NoServerError(ServerError):
+    """Nothing listens at the address of the server."""
 
 
 class PluginError(ReflectiveResonanceError):

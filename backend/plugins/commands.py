@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from backend.config import Settings, client_context
-from backend.errors import ServerError, UsageError
+from backend.errors import NoServerError, ServerError, UsageError
 from backend.storage import Artifacts
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class Server:
         Raises
         ------
         ServerError
-            If no server answers, or it refuses; the message says why and what to do.
+            If no server answers, a NoServerError if nothing listens there, or if it refuses; the
+            message says why and what to do.
         """
         import httpx2
 
@@ -61,7 +62,8 @@ class Server:
             with self.client() as client:
                 answer = client.request(method, f"{self.base_url}{path}", json=body)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise ServerError(
+            kind = NoServerError if _is_refused(error) else ServerError
+            raise kind(
                 f"no server answers at {self.base_url} ({type(error).__name__}): start one with "
                 "`reflective-resonance serve`"
             ) from error
@@ -71,7 +73,16 @@ class Server:
             detail = answer.json()["detail"]
         except (ValueError, KeyError, TypeError):
             detail = f"status {answer.status_code}"
-        raise ServerError(f"the server at {self.base_url} refuses: {detail}")
+        raise ServerError(
+            f"the server at {self.base_url} refuses: {detail}", status=answer.status_code
+        )
+
+
+def _is_refused(error: BaseException | None) -> bool:
+    """Return whether the system has refused the connection: nothing listens there."""
+    while error and not isinstance(error, ConnectionRefusedError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def server_in_settings() -> Server:

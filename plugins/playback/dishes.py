@@ -11,6 +11,7 @@ delay_ms = 0
 """
 
 import re
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -130,6 +131,11 @@ class Channel:
         """The largest absolute sample, full scale being 1."""
         return factor(self.cap_db)
 
+    def table(self) -> dict[str, Any]:
+        """Return every key of its table in `dishes.toml`, its sources as that has them."""
+        notch = [asdict(one) for one in self.notch]
+        return {**asdict(self), "plays": [*map(str, self.plays)], "notch": notch}
+
 
 @dataclass(frozen=True, config=_CONFIG)
 class Dishes:
@@ -185,10 +191,11 @@ def load_dishes(path: Path | None) -> Dishes:
         raise SettingsError("\n".join(problems)) from error
     names = [one.name for one in dishes.channels]
     for number, name in enumerate(names, start=1):
-        if name in names[: number - 1]:
+        if name.isdecimal() or name in names[: number - 1]:
             line = line_of(text, "[channel]", "name", number)
             words = f"[[channel]] {number} name = {name!r}: each must have a name of its own"
-            raise SettingsError(f"{path}, line {line}: {words}")
+            more = ", not a number, which is that of a channel" if name.isdecimal() else ""
+            raise SettingsError(f"{path}, line {line}: {words}{more}")
     return dishes
 
 

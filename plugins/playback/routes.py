@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from anyio import from_thread
 from fastapi import APIRouter, Depends
-from pydantic import Field, StrictInt
+from pydantic import BeforeValidator, Field, StrictInt
 
 from backend.errors import SpeechError
 from backend.http import CamelCase, ProblemError, problems, service_of
@@ -26,11 +26,20 @@ class ChannelState(CamelCase):
     name: str
     peak: float
     cap: float
+    plays: list[str]
+    level_db: float
+    cap_db: float
     notch: tuple[Notch, ...]
+    polarity: int
+    delay_ms: float
 
 
 class PlaybackState(CamelCase):
-    """How playback is; `output` is the card or the file, empty without one."""
+    """How playback is.
+
+    `output` is the card or the file, empty without one; `check` is the `id` of the latest test
+    signal, 0 without one or once it was ended.
+    """
 
     stopped: bool
     playing: bool
@@ -41,6 +50,7 @@ class PlaybackState(CamelCase):
     rate: int = 0
     latency_ms: float = 0
     underruns: int = 0
+    check: int = 0
     channels: list[ChannelState]
 
 
@@ -49,13 +59,14 @@ async def playback(player: Service) -> PlaybackState:
     """Return how playback is."""
     names = ("stopped", "playing", "waiting", "skipped", "problem")
     told: dict[str, Any] = {name: getattr(player, name) for name in names}
+    told["check"] = player.check.id if player.check else 0
     peaks = [0.0] * len(player.dishes.channels)
     if output := player.output:
         peaks = output.mixer.levels()
         told |= {"output": output.name, "rate": output.mixer.rate, "underruns": output.underruns}
         told["latency_ms"] = output.latency_s * 1000
     channels = [
-        ChannelState(name=one.name, peak=peak, cap=one.cap, notch=one.notch)
+        ChannelState(peak=peak, cap=one.cap, **one.table())
         for one, peak in zip(player.dishes.channels, peaks, strict=True)
     ]
     return PlaybackState(**told, channels=channels)
@@ -75,10 +86,18 @@ async def release(player: Service) -> PlaybackState:
     return await playback(player)
 
 
+def _number_or_name(value: object) -> object:
+    if type(value) not in {int, str}:
+        raise ValueError("must be a number or a name")
+    return value
+
+
 class Check(CamelCase):
     """A test signal on a channel, at a level in dB of full scale."""
 
-    channel: StrictInt | str = Field(description="Its number, from 1, or its name.")
+    channel: Annotated[StrictInt | str, BeforeValidator(_number_or_name)] = Field(
+        description="Its number, from 1, or its name."
+    )
     signal: Signal
     level_db: float = Field(QUIET_DB, ge=-80, le=0)
 

@@ -1,23 +1,33 @@
 """`reflective-resonance soundcheck`: tries each channel, and measures a transducer."""
 
+import re
+import signal as signals
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic.alias_generators import to_camel
 
-from backend.errors import ServerError, UsageError
-from backend.plugins import Server, interruptible, server_in_settings, spoken
+from backend.errors import NoServerError, ServerError, UsageError
+from backend.plugins import (
+    Server,
+    existing_artifacts,
+    interruptible,
+    server_in_settings,
+    spoken,
+)
 from backend.terminal import AsJson, messages, show_json, show_table
 from plugins.playback.dishes import Dishes, load_dishes
 from plugins.playback.kinds import QUIET_DB, Signal
 from plugins.playback.settings import PlaybackSettings
 
-PATH = "/v1/playback/soundcheck"
+STATE = "/v1/playback"
+PATH = f"{STATE}/soundcheck"
 FADE_S, LOOK_S = 0.2, 0.25
 AGAIN = (
     "--write: the recording may be older than the channel's notches: record with --input, or take "
@@ -27,6 +37,13 @@ EARLIER = (
     "the server plays by an earlier dishes.toml: `reflective-resonance plugins disable playback`, "
     "then `plugins enable playback`"
 )
+STOPPED = (
+    "no test signal is played: an emergency stop holds until POST /v1/playback/release, or "
+    "until you remove"
+)
+_OFF = re.compile(r"'playback' is not running: (disabled|failed|not installed)")
+TAKEN = "another signal took its place"
+ENDED = "it was ended by another program, or on the artist's page"
 Play = Callable[[dict[str, Any]], dict[str, Any]]
 """Takes and returns what the route of the sound check does."""
 
@@ -61,7 +78,8 @@ def soundcheck(
     It begins quietly: raise --level yourself. Ctrl-C fades to silence at once. A server that runs
     with playback plays the signals itself.
 
-    Exit code: 0 on success, 1 if it cannot be played or measured, 2 on wrong usage, 130 on Ctrl-C.
+    Exit code: 0 on success, 1 if it cannot be played or measured, 2 on wrong usage, 130 on Ctrl-C,
+    143 and 129 on SIGTERM and SIGHUP.
     """
     for name, value in {"--input": device, "--recording": recording, "--write": write}.items():
         if value and not measure:
@@ -76,13 +94,12 @@ def soundcheck(
         wrong, known = (channel or names)[numbers.index(0)], ", ".join(names)
         raise UsageError(f"--channel {wrong}: there are 1 to {len(names)}: {known}")
     asked = [{"channel": one, "levelDb": level} for one in numbers]
-    with interruptible("the channels are silent"):
+    with interruptible("the channels are silent"), _ended_by_signals():
         if listing:
-            each = [(one, dishes.channels[one - 1]) for one in numbers]
-            rows = [
-                {"channel": number, **asdict(one), "plays": [*map(str, one.plays)]}
-                for number, one in each
-            ]
+            rows = [{"channel": one, **dishes.channels[one - 1].table()} for one in numbers]
+            with suppress(ServerError):
+                if _is_earlier(_state(server_in_settings()), dishes):
+                    messages().out(EARLIER)
         elif measure:
             if len(numbers) != 1:
                 raise UsageError("--measure: say which channel it is, by --channel")
@@ -101,7 +118,10 @@ def soundcheck(
             if write and recording and measured.notch:
                 raise UsageError(AGAIN)
             if write:
-                report.write(settings.dishes, numbers[0], rows[0]["lines"])
+                lines = rows[0]["lines"]
+                report.write(settings.dishes, numbers[0], lines)
+                said = ", ".join(f"{key} = {value}" for key, value in lines.items())
+                messages().out(f"{settings.dishes}: {measured.name} has now {said}")
         else:
             with _player(settings, dishes, file) as play:
                 kinds = signal or (Signal.NUMBER, Signal.BUZZ)
@@ -122,33 +142,68 @@ def _cell(value: Any) -> str:
 
 
 @contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """End the block at SIGTERM and SIGHUP, where there are such signals, as Ctrl-C would."""
+
+    def end(number: int, _: object) -> None:
+        for one in before:
+            signals.signal(one, signals.SIG_IGN)  # a closed terminal may send several
+        raise SystemExit(128 + number)
+
+    each = [getattr(signals, name, None) for name in ("SIGTERM", "SIGHUP")]
+    before = {one: signals.getsignal(one) for one in each if one}
+    for one, handler in before.items():
+        if handler != signals.SIG_IGN:  # nohup
+            signals.signal(one, end)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signals.signal(one, handler or signals.SIG_DFL)
+
+
+@contextmanager
 def _player(settings: PlaybackSettings, dishes: Dishes, file: Path | None) -> Iterator[Play]:
     """Yield what plays a signal, on the server that has the card or here; fade at the end."""
     from plugins.playback.checks import SoundCheck
     from plugins.playback.output import OutputError, open_output
-    from plugins.playback.player import STOPPED
+    from plugins.playback.player import MARKER
+    from plugins.playback.player import STOPPED as STOPPED_THERE
 
-    server = server_in_settings()
+    server, mine = server_in_settings(), 0
     with ExitStack() as stack:
-        if file is None and (state := _answer(server, "GET", "/v1/playback")):
-            mine = [(one.name, [asdict(notch) for notch in one.notch]) for one in dishes.channels]
-            if mine != [(one["name"], one["notch"]) for one in state["channels"]]:
+        if file is None and (state := _state(server)):
+            if _is_earlier(state, dishes):
                 raise UsageError(EARLIER)
             start: Play = partial(server.ask, "POST", PATH)
-            stack.callback(_answer, server, "DELETE", PATH)
+
+            @stack.callback
+            def end() -> None:
+                with suppress(ServerError):  # a signal of somebody else is left
+                    if not mine or server.ask("GET", STATE)["check"] == mine:
+                        server.ask("DELETE", PATH)
 
             def problem() -> str:
-                state = server.ask("GET", "/v1/playback")
-                return STOPPED if state["stopped"] else str(state["problem"])
+                state = server.ask("GET", STATE)
+                if state["stopped"] or state["problem"]:
+                    return STOPPED_THERE if state["stopped"] else str(state["problem"])
+                return "" if state["check"] == mine else TAKEN if state["check"] else ENDED
         else:
-            opened = open_output(settings, dishes.channels)
+            with suppress(UsageError):  # no server was ever started there
+                marker = existing_artifacts(None).root / MARKER
+                if file is None and marker.exists():
+                    raise OutputError(f"{STOPPED} {marker}")
+            try:
+                opened = open_output(settings, dishes.channels)
+            except OutputError as error:
+                raise OutputError(_blamed(str(error), file)) from error
             stack.callback(opened.close)
             check = SoundCheck(opened.mixer)
             stack.callback(time.sleep, FADE_S)
             stack.callback(check.stop)
 
             def problem() -> str:
-                return opened.problem
+                return _blamed(opened.problem, file)
 
             def start(asked: dict[str, Any]) -> dict[str, Any]:
                 number, signal, level_db = (asked[key] for key in ("channel", "signal", "levelDb"))
@@ -156,7 +211,10 @@ def _player(settings: PlaybackSettings, dishes: Dishes, file: Path | None) -> It
                 return check.start(number, signal, level_db, speech).model_dump(by_alias=True)
 
         def play(asked: dict[str, Any]) -> dict[str, Any]:
+            nonlocal mine
+            mine = 0
             row = start(asked)
+            mine = row["id"]
             messages().out("{channel} {name}: {signal} at {levelDb:g} dB".format(**row))
             end = time.monotonic() + row["durationS"] + FADE_S
             while (left_s := end - time.monotonic()) > 0:
@@ -168,8 +226,28 @@ def _player(settings: PlaybackSettings, dishes: Dishes, file: Path | None) -> It
         yield play
 
 
-def _answer(server: Server, method: str, path: str) -> Any:
-    """Return what a server with playback answers; None where there is none."""
-    with suppress(ServerError):
-        return server.ask(method, path)
-    return None
+def _state(server: Server) -> dict[str, Any] | None:
+    """Return how playback is on the server; None if nothing listens, or it is off there."""
+    try:
+        return dict(server.ask("GET", STATE))
+    except NoServerError:
+        return None
+    except ServerError as error:
+        if error.status == HTTPStatus.NOT_FOUND or _OFF.search(str(error)):
+            return None
+        raise
+
+
+def _is_earlier(state: dict[str, Any] | None, dishes: Dishes) -> bool:
+    """Return whether a server plays by other channels than `dishes`."""
+    mine = [{to_camel(key): value for key, value in one.table().items()} for one in dishes.channels]
+    there = zip(state["channels"], mine, strict=False) if state else ()
+    return state is not None and (
+        len(state["channels"]) != len(mine)
+        or any({key: one.get(key) for key in wanted} != wanted for one, wanted in there)
+    )
+
+
+def _blamed(words: str, file: Path | None) -> str:
+    """Return what is said of the output, with the name of the option for a file of that."""
+    return words.replace("RR_PLAYBACK_FILE=", "--file ") if file else words

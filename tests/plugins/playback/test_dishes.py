@@ -176,6 +176,10 @@ def test_each_wrong_entry_has_its_line(tmp_path: Path) -> None:
             "[[channel]]\nname = 'a'\n[[channel]]\nlevel_db = -20\nname = 'a'\n",
             "line 5: [[channel]] 2 name = 'a': each must have a name of its own",
         ),
+        (
+            "[[channel]]\nname = 'a'\n[[channel]]\nname = '1'\n",
+            "line 4: [[channel]] 2 name = '1': each must have a name of its own, not a number",
+        ),
         ("[[channel]]\nname = 1\n", "name = 1: must be a text"),
         ("[[channel]]\nlevel_db = -20\n", "[[channel]] 1 name: this is missing"),
         ("", "[[channel]]: this is missing"),

@@ -42,9 +42,12 @@ def test_a_signal_is_played_and_stopped(client: TestClient, tmp_path: Path) -> N
 
     started = client.post(PATH, json=body).json()
 
+    signal_id = started.pop("id")
     assert {**body, "name": "dish 2", "durationS": 5.0} == started
+    assert signal_id == client.get("/v1/playback").json()["check"] > 0
     until(lambda: peak(client, 2) > 0.09, "it is heard")
     assert 204 == client.delete(PATH).status_code
+    assert 0 == client.get("/v1/playback").json()["check"]
     until(lambda: peak(client, 2) < 0.01, "it is silent")
     path = tmp_path / "all.wav"
     until(lambda: soundfile.info(path).frames > 3 * RATE, "its header tells of it")
@@ -98,6 +101,32 @@ def test_what_there_is_not_is_refused(
 ) -> None:
     """A channel, a signal, a level."""
     assert status == client.post(PATH, json=body).status_code
+
+
+@pytest.mark.parametrize("channel", [True, 1.5, None, ["dish 1"]])
+def test_a_wrong_channel_is_named_once(client: TestClient, channel: object) -> None:
+    """By the field that was sent, whichever of its two kinds it is not."""
+    refused = client.post(PATH, json={"channel": channel, "signal": "buzz"}).json()
+
+    assert "The request is wrong in channel: must be a number or a name." == refused["detail"]
+    assert ["channel"] == [one["field"] for one in refused["errors"]]
+
+
+def test_each_channel_is_told_as_dishes_toml_has_it(client: TestClient) -> None:
+    """Every key, so that another program can compare them."""
+    told = client.get("/v1/playback").json()["channels"][1]
+
+    del told["peak"]
+    assert told.pop("cap") == pytest.approx(10 ** (-12 / 20))
+    assert {
+        "name": "dish 2",
+        "plays": ["slot 2"],
+        "levelDb": -20,
+        "capDb": -12,
+        "notch": [],
+        "polarity": 1,
+        "delayMs": 0,
+    } == told
 
 
 def test_nothing_is_played_after_an_emergency_stop(client: TestClient) -> None:

@@ -2,8 +2,12 @@
 
 import json
 import signal
+import socket
+import sys
+import threading
 import tomllib
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +16,11 @@ import soundfile
 
 from backend.config import Settings
 from backend.http.app import create_app
-from backend.plugins import Discovered
+from backend.plugins import Discovered, commands
 from plugins.playback.dishes import load_dishes
+from plugins.playback.player import MARKER
 from plugins.playback.settings import plugin
+from plugins.playback.soundcheck.command import PATH, STATE
 from tests.command import Running, free_port, invoke
 from tests.live import LiveServer
 from tests.patience import until
@@ -162,6 +168,121 @@ def test_wrong_settings_are_explained(env: dict[str, str], setting: str, words: 
     assert f"RR_PLAYBACK_{setting}" in done.stderr
 
 
+def stopped(tmp_path: Path) -> Path:
+    """Leave the marker of an emergency stop; return it."""
+    marker = tmp_path / "artifacts" / MARKER
+    marker.parent.mkdir()
+    marker.touch()
+    return marker
+
+
+@pytest.mark.parametrize(
+    "asked", [("--signal", "buzz"), ("--measure",)], ids=["a signal", "a measurement"]
+)
+def test_an_emergency_stop_holds_without_a_server(
+    env: dict[str, str], tmp_path: Path, asked: tuple[str, ...]
+) -> None:
+    """Nothing is opened, and what ends the stop is said; a file of --file is no card."""
+    marker = stopped(tmp_path)
+    output = {"RR_PLAYBACK_FILE": str(tmp_path / "card.wav")}
+
+    done = invoke("soundcheck", "--channel", "2", *asked, **env, **output)
+
+    assert 1 == done.exit_code
+    assert "POST /v1/playback/release" in done.stderr
+    assert str(Path("artifacts") / marker.name) in done.stderr
+    assert not (tmp_path / "card.wav").exists()
+
+
+def test_a_stop_does_not_keep_a_file_from_being_written(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    """That of --file, which nobody hears."""
+    stopped(tmp_path)
+
+    asked = ("--channel", "2", "--signal", "number", "--file", "out.wav")
+    done = invoke("soundcheck", *asked, **env)
+
+    assert 0 == done.exit_code
+    assert loud(tmp_path / "out.wav")[1]
+
+
+def test_a_file_that_cannot_be_written_is_that_of_the_option(env: dict[str, str]) -> None:
+    """Nobody has set RR_PLAYBACK_FILE."""
+    asked = ("--channel", "2", "--signal", "buzz", "--file", str(Path("none", "x.wav")))
+
+    done = invoke("soundcheck", *asked, **env)
+
+    assert 1 == done.exit_code
+    assert f"--file {Path('none', 'x.wav')}: " in done.stderr
+    assert "RR_PLAYBACK_FILE" not in done.stderr
+
+
+class Answering(BaseHTTPRequestHandler):
+    """A server with one answer."""
+
+    status, detail = 200, ""
+
+    def do_GET(self) -> None:
+        body = json.dumps({"detail": self.detail}).encode()
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+OFF = "The plugin 'playback' is not running"
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "is_played"),
+    [
+        (401, "The token is wrong.", False),
+        (503, "The server is ending.", False),
+        (503, f"{OFF}: warming.", False),
+        (503, f"{OFF}: disabled. Switch it on: reflective-resonance plugins enable x", True),
+        (503, f"{OFF}: failed.", True),
+        (404, "There is no such path.", True),
+    ],
+)
+def test_only_a_server_that_does_not_play_leaves_the_output_to_the_command(
+    env: dict[str, str], tmp_path: Path, status: int, detail: str, *, is_played: bool
+) -> None:
+    """Another that refuses may hold the card: its words are said, and nothing is opened."""
+    kind = type("One", (Answering,), {"status": status, "detail": detail})
+    asked = ("soundcheck", "--channel", "2", "--signal", "number")
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            here = {"RR_PORT": str(server.server_port), "RR_PLAYBACK_FILE": "card.wav"}
+            done = invoke(*asked, **{**env, **here})
+        finally:
+            server.shutdown()
+            thread.join()
+
+    assert (0 if is_played else 1) == done.exit_code
+    assert is_played == (tmp_path / "card.wav").exists()
+    assert is_played or detail in done.stderr
+
+
+def test_a_server_that_does_not_answer_may_hold_the_card(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It listens, and says nothing."""
+    monkeypatch.setattr(commands.Server.client, "__defaults__", (0.1,))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        here = {"RR_PORT": str(listening.getsockname()[1]), "RR_PLAYBACK_FILE": "card.wav"}
+        done = invoke("soundcheck", "--channel", "2", "--signal", "buzz", **{**env, **here})
+
+    assert 1 == done.exit_code
+    assert "ReadTimeout" in done.stderr
+    assert not (tmp_path / "card.wav").exists()
+
+
 def test_a_recording_is_measured(env: dict[str, str], recording: str) -> None:
     """The resonance, the band that becomes flat, and lines that dishes.toml takes."""
     asked = ("soundcheck", "--channel", "2", "--measure", "--recording", recording)
@@ -197,6 +318,8 @@ def test_the_proposal_is_written_and_comments_stay(
     done = invoke("soundcheck", *asked, **env)
 
     assert 0 == done.exit_code, done.stderr
+    assert f"{tmp_path / 'dishes.toml'}: right has now level_db = " in done.stderr
+    assert "notch = [{hz = 24" in done.stderr
     text = (tmp_path / "dishes.toml").read_text("utf-8")
     added = [line for line in text.splitlines() if line not in DISHES.splitlines()]
     assert [line.partition(" = ")[0] for line in added] == ["notch", "level_db"]
@@ -291,15 +414,31 @@ def test_the_server_that_has_the_card_plays(
 @pytest.mark.e2e
 @pytest.mark.usefixtures("server")
 def test_a_server_with_an_earlier_dishes_toml_plays_nothing(env: dict[str, str]) -> None:
-    """Its notches are others than those that a measurement would take out, or its names are."""
+    """Whatever differs; --list says it too."""
     path = Path(env["RR_PLAYBACK_DISHES"])
-    refused = []
-    for text in (f"{DISHES}notch = [{{hz = 24, db = 9, width = 6}}]", DISHES.replace("left", "l")):
+    changes = {
+        'plays = ["slot 1"]': 'plays = ["slot 1 at -6 dB"]',
+        "cap_db = -30": "cap_db = -40",
+        "level_db = -25.0": "level_db = -31.0",
+        'name = "left"': 'name = "l"',
+        'plays = ["slot 2"]': 'plays = ["slot 2"]\npolarity = -1',
+        'plays = ["slot 1 speech"]': 'plays = ["slot 1 speech"]\ndelay_ms = 3',
+        "# of the show": "[[channel]]\nname = 'new'",
+    }
+    texts = [DISHES.replace(*change) for change in changes.items()]
+    texts.append(f"{DISHES}notch = [{{hz = 24, db = 9, width = 6}}]")
+    refused, listed = [], []
+    for text in texts:
         path.write_text(text, "utf-8")
         refused.append(invoke("soundcheck", "--channel", "2", "--signal", "buzz", **env))
+        listed.append(invoke("soundcheck", "--list", **env))
+    path.write_text(DISHES, "utf-8")
+    same = invoke("soundcheck", "--list", **env)
 
-    assert [2, 2] == [one.exit_code for one in refused]
-    assert all("plugins enable playback" in one.stderr for one in refused)
+    assert {2} == {one.exit_code for one in refused}
+    assert all("plugins enable playback" in one.stderr for one in (*refused, *listed))
+    assert {0} == {one.exit_code for one in (*listed, same)}
+    assert "earlier" not in same.stderr
 
 
 @pytest.mark.e2e
@@ -318,6 +457,42 @@ def test_a_signal_of_the_server_ends_by_a_stop_or_ctrl_c(
         code = stopped.ended()
 
     assert (130, 1) == (interrupted, code)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("another", [True, False], ids=["another", "an end"])
+def test_a_signal_that_somebody_else_ends_is_no_success(
+    server: LiveServer, env: dict[str, str], tmp_path: Path, *, another: bool
+) -> None:
+    """By another signal, which goes on, or by the route; the command says which it was."""
+    arguments = ("soundcheck", "--channel", "right", "--signal", "sweep")
+    with server.client() as client, Running(*arguments, cwd=tmp_path, env=env) as cut:
+        cut.wait_for("2 right: sweep")
+        asked = {"channel": 1, "signal": "sweep"}
+        began = client.post(PATH, json=asked) if another else client.delete(PATH)
+        cut.wait_for("another signal took its place" if another else "ended by another program")
+        code = cut.ended()
+        check = client.get(STATE).json()["check"]
+
+    assert 1 == code
+    assert check == (began.json()["id"] if another else 0)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such signals")
+def test_a_signal_of_the_server_ends_with_the_command(
+    server: LiveServer, env: dict[str, str], tmp_path: Path, name: str
+) -> None:
+    """That was told to end, or whose terminal was closed."""
+    number = getattr(signal, name)
+    arguments = ("soundcheck", "--channel", "right", "--signal", "sweep")
+    with server.client() as client, Running(*arguments, cwd=tmp_path, env=env) as running:
+        running.wait_for("2 right: sweep")
+        code = running.stop(number)
+        check = client.get(STATE).json()["check"]
+
+    assert (128 + number, 0) == (code, check)
 
 
 @pytest.mark.e2e
