@@ -32,6 +32,7 @@ from backend.storage import WAVE_NUMBERS, Artifacts, holding, read_header
 from backend.terminal import duration, output, show_paragraph, show_table
 
 WAVES = "waves"
+PLAYBACK = "playback"
 LAST = "last"
 WAIT_LIMIT_S = 300.0
 """Longer than any job may wait and run."""
@@ -145,6 +146,7 @@ async def rehearse(
     the place of `message`.
     """
     hosting = Hosting(settings, discovered)
+    hosting.plugins = {name: one for name, one in hosting.plugins.items() if name != PLAYBACK}
     hosting.board.watch = partial(_show_warming, progress)
     watch = _Watch()
     if isinstance(slots, int):

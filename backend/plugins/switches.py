@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from backend.config import one_reading
-from backend.errors import PluginError
+from backend.errors import PluginError, SettingsError
 from backend.plugins.contract import Host, Plugin, PluginSettings
 from backend.plugins.loader import Discovered, in_one_line
 from backend.plugins.status import PluginStatus, PluginStatuses
@@ -145,7 +145,7 @@ class Switches:
                         open_paths = plugin.opens(settings)
                         service = await lifespan.__aenter__()
             except (Exception, SystemExit) as error:
-                is_told = isinstance(error, PluginError)
+                is_told = isinstance(error, PluginError | SettingsError)
                 reason = str(error) if is_told else in_one_line(error)
                 log.error(
                     "plugin failed to start; the show goes on without it",

@@ -13,7 +13,7 @@ from backend.storage.atomic import (
 )
 from backend.storage.disk_walk import is_settled, walk
 from backend.storage.leases import Leases
-from backend.storage.lock import holding
+from backend.storage.lock import NO_LOCKS, holding
 from backend.storage.names import (
     RECORDING_TYPES,
     SESSION_FILE,
@@ -36,6 +36,7 @@ __all__ = [
     "FILE_MODE",
     "MAX_RATE_HZ",
     "MIN_RATE_HZ",
+    "NO_LOCKS",
     "RECORDING_TYPES",
     "SERVED_TREES",
     "SESSION_FILE",

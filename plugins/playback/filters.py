@@ -18,6 +18,8 @@ from plugins.playback.dishes import Channel, Notch, factor
 DC_BLOCK_HZ = 3.0
 """-3 dB there, -0.2 dB at 15 Hz, where the first wave of V3 begins."""
 _NOTHING = Notch(24, 0, 6)
+_LEAST = 1e-15
+"""Of a filter that rings down: numbers near the least of a float take many times as long."""
 
 Block = npt.NDArray[np.float64]
 """[shape=(n_channels, n_frames)]"""
@@ -75,6 +77,7 @@ class _Stage:
         sums[:, :1] += self._poles * self.last
         np.cumsum(sums, axis=1, out=sums)
         np.multiply(sums[:, -1:], self._powers[:, -1:], out=self.last)
+        self.last[np.abs(self.last) < _LEAST] = 0
         sums *= self._down
         x *= self._direct
         x += sums.real

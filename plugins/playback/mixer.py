@@ -142,6 +142,7 @@ class Mixer:
         block = self._limiter.run(self._mix)
         self._ready[:] = block.T
         self._peaks *= np.float32(0.9)
+        self._peaks[self._peaks < _QUIET] = 0
         np.maximum(self._peaks, np.abs(block, out=block).max(axis=1), out=self._peaks)
         if not self._groups and max(self._limiter.peak, float(self._peaks.max())) < _QUIET:
             self._rest()

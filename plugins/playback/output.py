@@ -3,14 +3,17 @@
 import struct
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
 from typing import Any, Final
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from backend.errors import ReflectiveResonanceError
+from backend.storage import FILE_MODE, NO_LOCKS
 from plugins.playback.dishes import Channel
 from plugins.playback.mixer import Mixer, Samples
 from plugins.playback.settings import PlaybackSettings
@@ -129,20 +132,25 @@ class WavFile:
     """A WAV file of 32-bit floats, written as fast as it would be heard.
 
     Its header is true to the latest second, so that a crash leaves a file that can be read. An
-    earlier file is kept beside it, as `<name>.previous.wav`.
+    earlier file with samples is kept beside it, as `<name>.previous.wav`, or is continued if it
+    `continues` one of the same mixer's channels and rate. Nothing is touched where the disk has no
+    room for a second, or while another process writes the file.
     """
 
     latency_s = 0.0
     underruns = 0
 
-    def __init__(self, path: Path, mixer: Mixer) -> None:
+    def __init__(self, path: Path, mixer: Mixer, *, continues: bool = False) -> None:
         self.name, self.mixer, self.problem = str(path), mixer, ""
         self._path, self._written, self._closing = path, 0, threading.Event()
+        self._frame_bytes = 4 * len(mixer.channels)
+        lock = path.with_name(f".{path.name}.lock")
+        self._lock = FileLock(lock, mode=FILE_MODE, thread_local=False)
         try:
-            if path.exists():
-                path.replace(path.with_suffix(".previous.wav"))
-            self._file = path.open("wb")
+            self._acquire()
+            self._open(continues=continues)
         except OSError as error:
+            self._lock.release()
             raise OutputError(f"RR_PLAYBACK_FILE={path}: {error.strerror or error}") from error
         self._thread = threading.Thread(target=self._run, name="playback file", daemon=True)
         self._thread.start()
@@ -152,44 +160,81 @@ class WavFile:
         self._closing.set()
         self._thread.join()
 
+    def _acquire(self) -> None:
+        self._path.parent.stat()  # filelock would make the folder
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            words = "another process writes it: end that one, or name another file"
+            raise OutputError(f"RR_PLAYBACK_FILE={self._path}: {words}") from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+
+    def _open(self, *, continues: bool) -> None:
+        path, room = self._path, self._path.with_suffix(".room.wav")
+        try:
+            room.write_bytes(bytes(HEADER_BYTES + self.mixer.rate * self._frame_bytes))
+        finally:
+            room.unlink(missing_ok=True)
+        n_bytes = path.stat().st_size - HEADER_BYTES if path.exists() else 0
+        if continues and 0 < n_bytes < MAX_BYTES:
+            self._written = n_bytes - n_bytes % self._frame_bytes
+        elif n_bytes > 0:
+            path.replace(path.with_suffix(".previous.wav"))
+        self._file = path.open("r+b" if self._written else "wb", buffering=0)
+        self._write_header()
+
     def _run(self) -> None:
         n_frames, n_channels = self.mixer.block_frames, len(self.mixer.channels)
         block = np.zeros((n_frames, n_channels), "<f4")
         due, header_due = perf_counter(), 0.0
         try:
-            with self._file:
-                while not self._closing.is_set() and self._written < MAX_BYTES:
-                    if due >= header_due:
-                        self._write_header()
-                        header_due = due + HEADER_EVERY_S
-                    self.mixer.fill(block)
-                    self._file.write(block.data)
-                    self._written += block.nbytes
-                    due += n_frames / self.mixer.rate
-                    sleep(max(0.0, due - perf_counter()))
-                self._write_header()
+            while not self._closing.is_set() and self._written < MAX_BYTES:
+                if due >= header_due:
+                    self._write_header()
+                    header_due = due + HEADER_EVERY_S
+                self.mixer.fill(block)
+                self._write(block.data.cast("B"))
+                self._written += block.nbytes
+                due += n_frames / self.mixer.rate
+                sleep(max(0.0, due - perf_counter()))
             if self._written >= MAX_BYTES:
                 self.problem = f"{self.name} is full; the next file is begun"
         except OSError as error:
             self.problem = f"RR_PLAYBACK_FILE={self._path}: {error.strerror or error}"
         except Exception as error:  # noqa: BLE001 - as with the card
             self.problem = f"the mixer failed: {error!r}"
+        finally:
+            with self._file, suppress(OSError):
+                self._write_header()
+            self._lock.release()
+
+    def _write(self, data: memoryview) -> None:
+        while data:  # a disk that becomes full takes a part, and refuses the rest
+            data = data[self._file.write(data) :]
 
     def _write_header(self) -> None:
-        rate, n_channels = self.mixer.rate, len(self.mixer.channels)
-        fmt = (16, 3, n_channels, rate, rate * 4 * n_channels, 4 * n_channels, 32)  # IEEE float
+        rate, frame_bytes = self.mixer.rate, self._frame_bytes
+        fmt = (16, 3, frame_bytes // 4, rate, rate * frame_bytes, frame_bytes, 32)  # IEEE float
+        header = struct.pack("<4sI4s", b"RIFF", 36 + self._written, b"WAVE")
+        header += struct.pack("<4sIHHIIHH4sI", b"fmt ", *fmt, b"data", self._written)
         self._file.seek(0)
-        self._file.write(struct.pack("<4sI4s", b"RIFF", 36 + self._written, b"WAVE"))
-        self._file.write(struct.pack("<4sIHHIIHH4sI", b"fmt ", *fmt, b"data", self._written))
+        self._write(memoryview(header))
         self._file.seek(HEADER_BYTES + self._written)
-        self._file.flush()
 
 
 Output = SoundCard | WavFile
 
 
-def open_output(settings: PlaybackSettings, channels: Sequence[Channel]) -> Output:
-    """Open the file or the card of the settings, with a mixer, or raise OutputError."""
+def open_output(
+    settings: PlaybackSettings, channels: Sequence[Channel], *, again: bool = False
+) -> Output:
+    """Open the file or the card of the settings, with a mixer, or raise OutputError.
+
+    A file is continued where it is opened `again` with the same settings.
+    """
     if settings.file:
-        return WavFile(settings.file, Mixer(channels, settings.rate or FILE_RATE_HZ))
+        mixer = Mixer(channels, settings.rate or FILE_RATE_HZ)
+        return WavFile(settings.file, mixer, continues=again)
     return SoundCard(settings, len(channels), partial(Mixer, channels))

@@ -53,7 +53,7 @@ class Player:
         self._last: Group | None = None
         self._unmade: set[tuple[str, str]] = set()
         """Channels and profiles that were said to be silent."""
-        self._closed = False
+        self._closed = self._was_open = False
 
     @property
     def waiting(self) -> int:
@@ -127,7 +127,12 @@ class Player:
             output = self.output
             if output is None or output.problem:
                 self.output = self.check = self._last = None
+                before = (output.problem if output else "") or self.problem
+                if output and before:
+                    log.warning("the output has failed; it is tried again", reason=before)
                 self.problem = await asyncio.to_thread(self._reopen, output)
+                if self.problem not in {"", before}:
+                    log.warning("nothing is played", reason=self.problem)
             problem = self.problem or (STOPPED if self.stopped else "")
             self._report("degraded" if problem else "ok", problem)
             await asyncio.sleep(RETRY_S)
@@ -145,13 +150,13 @@ class Player:
         if failed:
             failed.close()
         try:
-            output = open_output(self._settings, self.dishes.channels)
+            output = open_output(self._settings, self.dishes.channels, again=self._was_open)
         except OutputError as error:
             return str(error)
         except Exception as error:
             log.exception("the output cannot be opened")
             return repr(error)
-        self.check, self.output = SoundCheck(output.mixer), output
+        self.check, self.output, self._was_open = SoundCheck(output.mixer), output, True
         output.mixer.stopped = self.stopped
         if self._closed:
             output.close()

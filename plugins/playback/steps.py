@@ -60,7 +60,8 @@ def load(step: Step, dishes: Dishes, rate: int) -> list[Track]:
             if gains:
                 tracks.append(Track(read(path, rate), tuple(gains)))
         except (OSError, soundfile.SoundFileError) as error:
-            log.warning("a file cannot be played", file=path.name, error=str(error))
+            words = str(error) if path.exists() else "there is no such file"
+            log.warning("a file cannot be played", file=path.name, error=words)
     return tracks
 
 

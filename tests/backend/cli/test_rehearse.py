@@ -212,6 +212,25 @@ async def test_less_than_three_files_is_told(tmp_path: Path, present: int) -> No
     assert 1 == len(report.problems)
 
 
+async def test_a_rehearsal_plays_nothing(tmp_path: Path) -> None:
+    """It ends once the waves are made; what plays would be cut off."""
+    started: list[Host] = []
+
+    @asynccontextmanager
+    async def lifespan(host: Host, _: PluginSettings) -> AsyncIterator[None]:
+        started.append(host)
+        yield
+
+    found = [
+        Discovered(name, Plugin(name, PluginSettings, lifespan, presents=True))
+        for name in ("playback", "show")
+    ]
+    report = await run(tmp_path, waves(three_files), *found, slots=1)
+
+    assert [] == report.problems
+    assert ["show"] == [host.name for host in started]
+
+
 async def test_without_the_plugin_the_reason_is_told(tmp_path: Path) -> None:
     """Not installed, or broken: the rehearsal speaks, and says why there are no waves."""
     missing = await run(tmp_path, slots=1)

@@ -14,7 +14,7 @@ import pytest
 from pydantic_settings import SettingsConfigDict
 from structlog.testing import capture_logs
 
-from backend.errors import PluginError
+from backend.errors import PluginError, SettingsError
 from backend.plugins import (
     Discovered,
     Host,
@@ -96,6 +96,24 @@ async def test_a_failing_plugin_is_logged_and_the_others_run(tmp_path: Path, fai
     assert PluginStatus("ok") == board.get("good")
     if fail_at == "start":
         assert PluginStatus("failed", "RuntimeError: no cable") == board.get("bad")
+
+
+async def test_wrong_settings_of_a_plugin_are_words_without_a_traceback(tmp_path: Path) -> None:
+    """As those of a file that it reads at its start; the reason is whole, each line of it."""
+    words = "\n".join(f"dishes.toml, line {n}: level_db = 99: must be less" for n in range(9))
+
+    @asynccontextmanager
+    async def lifespan(_: Host, __: PluginSettings) -> AsyncIterator[None]:
+        if words:
+            raise SettingsError(words)
+        yield
+
+    with capture_logs() as logs:
+        board = await run([Discovered("bad", Plugin("bad", PluginSettings, lifespan))], tmp_path)
+
+    (said,) = [entry for entry in logs if entry["log_level"] == "error"]
+    assert (words, False) == (said["reason"], said["exc_info"])
+    assert PluginStatus("failed", words) == board.get("bad")
 
 
 async def test_a_plugin_that_hangs_at_start_is_given_up(

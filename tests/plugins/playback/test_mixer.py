@@ -291,6 +291,17 @@ def test_at_rest_it_holds_exact_silence_and_no_tiny_numbers() -> None:
     assert [0.0] == mixed.levels()
 
 
+def test_a_channel_that_rests_while_others_play_holds_no_tiny_numbers() -> None:
+    """Its peak is 0, and its filters hold exact silence."""
+    mixed = mixer(Channel("a", notch=(NOTCHES[0],)), Channel("b"))
+    mixed.play([Track(sine(24, 0.1), ((0, 1.0),)), Track(sine(24, 15), ((1, 1.0),))])
+    played(mixed, 14)
+
+    assert 0.0 == mixed.levels()[0] < mixed.levels()[1]
+    states = [stage.last for stage in mixed._filters._stages]
+    assert [0, 0] == [abs(one[0, 0]) for one in states]
+
+
 def test_levels_are_those_of_each_channel() -> None:
     """They show which dish moves, also one that is pushed down only."""
     mixed = mixer(n=2)

@@ -1,8 +1,12 @@
 """Where the channels go: a WAV file, or a sound card, here one of ALSA's without hardware."""
 
+import errno
+import os
 import subprocess
 import sys
 import threading
+from io import BufferedWriter, FileIO
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -80,6 +84,89 @@ def test_a_crash_leaves_a_file_that_can_be_read(tmp_path: Path, project_root: Pa
     assert 1 == done.returncode
     assert soundfile.info(path).frames >= RATE // 2
     assert soundfile.info(path).frames * 4 <= path.stat().st_size - output.HEADER_BYTES
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """Return a disk that has no room for more than `left` bytes in one file."""
+    left = {"left": inf}
+
+    class Full(FileIO):
+        def write(self, data: Any) -> int:
+            room = left["left"] - self.tell()
+            if len(data) and room <= 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(memoryview(data)[: int(min(room, len(data)))])
+
+    def open_file(path: Path, mode: str = "r", buffering: int = -1, **rest: Any) -> Any:
+        if "b" not in mode or ("+" not in mode and "w" not in mode):
+            return opened(path, mode, buffering, **rest)
+        raw = Full(path, mode)
+        return BufferedWriter(raw) if buffering else raw
+
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", open_file)
+    return left
+
+
+def test_a_full_disk_is_said_and_takes_nothing_away(tmp_path: Path, disk: dict[str, float]) -> None:
+    """Opened again it is refused while there is no room, and goes on where there is again."""
+    path, previous = tmp_path / "all.wav", tmp_path / "all.previous.wav"
+    soundfile.write(path, np.full(RATE, 0.25), RATE)
+    disk["left"] = 300_001  # bytes, within a sample
+    mixed = mixer(1)
+    mixed.play([Track(np.full(9600, 0.5), ((0, 1.0),))])
+    file = WavFile(path, mixed)
+    until(lambda: bool(file.problem), "it is full")
+    file.close()
+
+    assert f"RR_PLAYBACK_FILE={path}: {os.strerror(errno.ENOSPC)}" == file.problem
+    whole = soundfile.info(path).frames
+    assert 4 * whole == int.from_bytes(path.read_bytes()[40:44], "little")  # as its header says
+    assert 300_000 - 44 - 1920 <= 4 * whole <= 300_000 - 44
+    disk["left"] = 100_000
+    for again in (True, True, False):  # the last is a new start of the server
+        with pytest.raises(OutputError, match=os.strerror(errno.ENOSPC)):
+            WavFile(path, mixer(1), continues=again)
+    assert [RATE, whole] == [soundfile.info(one).frames for one in (previous, path)]
+    disk["left"] = inf
+    file = WavFile(path, mixed := mixer(1), continues=True)
+    until(lambda: mixed.position > 0, "it goes on")
+    file.close()
+    y, _ = soundfile.read(path)
+    assert RATE == soundfile.info(previous).frames
+    assert 0 <= y.size - whole - mixed.position < mixed.block_frames  # a part of the last one
+    assert y[:9600].max() > 0.2
+    names = sorted(one.name for one in tmp_path.iterdir())
+    assert [".all.wav.lock", "all.previous.wav", "all.wav"] == names
+
+
+def test_a_file_without_samples_takes_the_place_of_none(tmp_path: Path) -> None:
+    """Such as one of a version that left one on a full disk."""
+    path, previous = tmp_path / "all.wav", tmp_path / "all.previous.wav"
+    soundfile.write(previous, np.zeros(RATE), RATE)
+    path.touch()
+    WavFile(path, mixer(1)).close()
+
+    assert RATE == soundfile.info(previous).frames
+
+
+def test_a_file_that_another_process_writes_is_refused(tmp_path: Path, project_root: Path) -> None:
+    """And untouched; once that one has ended, however it did, the file is free."""
+    path = tmp_path / "all.wav"
+    command = [sys.executable, "-c", CRASH.replace("72_000", "10**9"), str(path)]
+    with subprocess.Popen(command, cwd=project_root) as other:
+        try:
+            written = lambda: path.exists() and path.stat().st_size > output.HEADER_BYTES  # noqa: E731
+            until(written, "it is written")
+            with pytest.raises(OutputError, match=r"all.wav: another process writes it: end that"):
+                WavFile(path, mixer(1))
+        finally:
+            other.kill()
+
+    assert not path.with_suffix(".previous.wav").exists()
+    WavFile(path, mixer(1)).close()
+    assert path.with_suffix(".previous.wav").exists()
 
 
 def test_a_file_that_cannot_be_written_is_said_in_words(tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def cards(
     """Put cards in the place of the file; opening the first of them fails, once for each fault."""
     opened: list[Card] = []
 
-    def open_card(path: Path, mixer: Mixer) -> Card:
+    def open_card(path: Path, mixer: Mixer, *, continues: bool) -> Card:
         fault = faults.pop(0) if faults else None
         if fault:
             raise fault
@@ -305,7 +305,12 @@ async def test_a_card_that_is_not_there_is_said_and_tried_again(
             status = board.get("playback")
             return status.reason if status else ""
 
-        await becomes(lambda: reason() == "no card", "it is said")
+        with capture_logs() as logs:
+            await becomes(lambda: reason() == "no card", "it is said")
+            left = len(faults) - 3
+            await becomes(lambda: len(faults) < left, "it is tried several times")
+        said = [entry for entry in logs if entry["log_level"] == "warning"]
+        assert [("nothing is played", "no card")] == [(one["event"], one["reason"]) for one in said]
         session(tmp_path)
         await becomes(lambda: player.waiting == 5, "they wait")
         faults.clear()
@@ -398,8 +403,10 @@ async def test_a_card_that_is_unplugged_is_opened_again(
         await becomes(lambda: player.output is not None, "it is open")
         session(tmp_path)
         await becomes(lambda: max(opened[0].mixer.levels()) > 0.05, "it is heard")
-        opened[0].problem = "unplugged"
-        await becomes(lambda: len(opened) == 2, "it is opened again")
+        with capture_logs() as logs:
+            opened[0].problem = "unplugged"
+            await becomes(lambda: len(opened) == 2, "it is opened again")
+        assert ["unplugged"] == [one["reason"] for one in logs if one["log_level"] == "warning"]
         await becomes(lambda: max(opened[1].mixer.levels()) > 0.05, "the rest is heard")
         status = board.get("playback")
 

@@ -125,6 +125,7 @@ def test_a_file_that_is_gone_or_broken_is_left_out_with_a_word(tmp_path: Path) -
 
     assert 1 == len(tracks)
     assert [files[0].name, files[1].name] == [entry["file"] for entry in logs]
+    assert "there is no such file" == logs[0]["error"] != logs[1]["error"]
 
 
 def test_files_that_no_channel_plays_are_not_read(tmp_path: Path) -> None:
