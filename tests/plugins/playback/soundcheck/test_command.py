@@ -408,7 +408,8 @@ def test_the_server_that_has_the_card_plays(
 
     assert 0 == played.exit_code
     assert "2 right: number at -40 dB" in played.stderr
-    assert 0.009 < loud(tmp_path / "server.wav")[1] < 0.011
+    until(lambda: loud(tmp_path / "server.wav")[1] > 0.009, "it is in the file's header")
+    assert loud(tmp_path / "server.wav")[1] < 0.011
 
 
 @pytest.mark.e2e
